@@ -1,0 +1,33 @@
+"""Deep models of brain signals as scikit-learn estimators.
+
+Public names are imported when first used: ``import sklearn_meg`` loads neither torch nor mne.
+"""
+
+from importlib import import_module
+
+from ._version import __version__
+
+_WHERE = {
+    "ChannelScaler": "preprocessing",
+    "DeepRecurrentEncoder": "encoding",
+    "RecurrentTRF": "encoding",
+    "SubjectMean": "encoding",
+    "TemporalReceptiveField": "encoding",
+    "pack_rows": "encoding",
+    "Study": "study",
+}
+_MODULES = ("cli", "datasets", "encoding", "metrics", "plotting", "preprocessing", "study")
+
+__all__ = [*_WHERE, *_MODULES, "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name):
+    if name in _WHERE:
+        return getattr(import_module(f".{_WHERE[name]}", __name__), name)
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

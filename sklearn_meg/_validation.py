@@ -1,0 +1,287 @@
+"""Checks of arrays and MNE objects: the one place that touches scikit-learn's validation.
+
+Everything an estimator is given passes through here before any computation, so that every
+estimator says the same thing about the same mistake.
+"""
+
+import mmap
+import numbers
+
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_array, check_consistent_length, validate_data
+
+__all__ = [
+    "check_random_state",
+    "check_scalar_param",
+    "check_targets",
+    "check_trials",
+    "release_pages",
+    "type_of_target",
+    "unwrap_mne",
+]
+
+# Trials are checked and converted in pieces of about this many bytes, so that a memory-mapped
+# recording is never read into memory as a whole.
+CHUNK_BYTES = 64 * 2**20
+
+
+def unwrap_mne(data):
+    """Return the array inside an MNE object, anything else unchanged.
+
+    Parameters
+    ----------
+    data : Epochs, EpochsArray, Evoked, list of Evoked or anything
+        Good data channels (MEG, EEG, sEEG, ECoG, ...) are picked, in SI units.
+
+    Returns
+    -------
+    data : ndarray of shape (n_trials, n_channels, n_times) or the object itself
+    """
+    if isinstance(data, list | tuple) and data and _is_mne(data[0], "comment"):
+        shapes = {(tuple(evoked.ch_names), len(evoked.times)) for evoked in data}
+        if len(shapes) > 1:
+            raise ValueError(
+                "The Evoked objects of a list must share channels and times. Got "
+                + ", ".join(f"{len(e.ch_names)} channels x {len(e.times)} samples" for e in data)
+            )
+        return np.concatenate([unwrap_mne(evoked) for evoked in data])
+    if _is_mne(data, "drop_log"):  # Epochs of any kind
+        return data.get_data(picks=_good_data_channels(data.info), verbose="error")
+    if _is_mne(data, "comment"):  # Evoked
+        return data.data[_good_data_channels(data.info)][np.newaxis]
+    return data
+
+
+def _is_mne(data, mark):
+    return hasattr(data, "info") and hasattr(data, "ch_names") and hasattr(data, mark)
+
+
+def _good_data_channels(info):
+    from mne import pick_types
+
+    kinds = dict.fromkeys(("meg", "eeg", "seeg", "ecog", "dbs", "fnirs"), True)
+    picks = pick_types(info, ref_meg=False, exclude="bads", **kinds)
+    if not len(picks):
+        raise ValueError("The MNE object has no good data channel (MEG, EEG, sEEG, ECoG, fNIRS).")
+    return picks
+
+
+def check_trials(estimator, X, *, reset, min_trials=1):
+    """Check X and return it as trials x rows x times, remembering or comparing its shape.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Gets ``n_features_in_`` and ``n_times_in_`` (and ``feature_names_in_``) when `reset`.
+    X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_rows), or MNE object
+    reset : bool
+        True in ``fit``; False compares with what was stored.
+    min_trials : int
+        Fewest trials that can be worked with.
+
+    Returns
+    -------
+    X : ndarray or memmap of shape (n_trials, n_rows, n_times), floating point
+        Never a copy of a memory-mapped array.
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinity, complex, text, sparse or empty X, another number of dimensions, or
+        another shape than in ``fit``.
+    """
+    X = unwrap_mne(X)
+    if _is_mapped(X) and X.ndim == 3:
+        if reset:
+            estimator.n_features_in_ = X.shape[1]
+        elif X.shape[1] != estimator.n_features_in_:
+            validate_data(estimator, np.zeros((1, X.shape[1])), reset=False)  # the usual error
+        _check_mapped(X, "X", min_trials)
+    else:
+        X = validate_data(
+            estimator,
+            X,
+            reset=reset,
+            allow_nd=True,
+            ensure_min_samples=min_trials,
+            dtype=[np.float64, np.float32],
+        )
+    if X.ndim == 2:
+        X = X[:, :, np.newaxis]
+    if X.ndim != 3:
+        raise ValueError(
+            f"X must have the shape (n_trials, n_rows, n_times) or (n_trials, n_rows). "
+            f"Got {X.ndim} dimensions: {X.shape}."
+        )
+    _check_not_empty(X, "X")
+    if reset:
+        estimator.n_times_in_ = X.shape[2]
+    elif getattr(estimator, "n_times_in_", X.shape[2]) != X.shape[2]:
+        raise ValueError(
+            f"X has {X.shape[2]} samples a trial, but {type(estimator).__name__} was fitted with "
+            f"{estimator.n_times_in_}."
+        )
+    return X
+
+
+def check_targets(y, X):
+    """Check continuous targets that go with trials.
+
+    Parameters
+    ----------
+    y : array-like or MNE object
+        ``(n_trials, n_channels, n_times)``; or flat, as scikit-learn's own scorers need it:
+        ``(n_trials, n_channels * n_times)``; or ``(n_trials,)`` for one channel, one sample.
+    X : ndarray of shape (n_trials, n_rows, n_times)
+
+    Returns
+    -------
+    y : ndarray or memmap of shape (n_trials, n_channels, n_times)
+    ndim : int
+        How many dimensions `y` came with; `flatten_targets` goes back.
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinity, or a shape that does not belong to that of `X`.
+    """
+    if y is None:
+        raise ValueError("This estimator requires y to be passed, but the target y is None.")
+    y = unwrap_mne(y)
+    if _is_mapped(y) and y.ndim == 3:
+        _check_mapped(y, "y", 1)
+    else:
+        y = check_array(
+            y, ensure_2d=False, allow_nd=True, dtype=[np.float64, np.float32], input_name="y"
+        )
+    ndim, n_times = y.ndim, X.shape[2]
+    check_consistent_length(X, y)
+    if ndim <= 2:
+        width = 1 if ndim == 1 else y.shape[1]
+        if width % n_times or ndim == 0 or (ndim == 1 and n_times > 1):
+            raise ValueError(
+                f"A flat y must have the shape (n_trials, n_channels * n_times) with the n_times "
+                f"of X, {n_times}. Got {y.shape}."
+            )
+        y = y.reshape(len(y), width // n_times, n_times)
+    elif ndim > 3:
+        raise ValueError(f"y must have the shape (n_trials, n_channels, n_times). Got {y.shape}.")
+    if y.shape[2] != n_times:
+        raise ValueError(
+            f"y must have as many samples a trial as X. Got {y.shape[2]} in y (shape {y.shape}) "
+            f"and {n_times} in X (shape {X.shape})."
+        )
+    _check_not_empty(y, "y")
+    return y, ndim
+
+
+def flatten_targets(y, ndim):
+    """Give predictions ``(n_trials, n_channels, n_times)`` the number of dimensions y had."""
+    if ndim == 3:
+        return y
+    return y.reshape(len(y), -1) if ndim == 2 else y.reshape(len(y))
+
+
+def check_scalar_param(
+    estimator, name, kind, low=None, high=None, *, closed="both", allow_none=False
+):
+    """Check one constructor parameter and return its value.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+    name : str
+    kind : {"int", "float"}
+    low, high : number or None
+        Bounds.
+    closed : {"both", "left", "right", "neither"}
+        Which bounds belong to the range.
+    allow_none : bool
+        Whether None is a value.
+
+    Raises
+    ------
+    TypeError, ValueError
+        "The 'lr' parameter of X must be a float in the range (0.0, inf). Got -1 instead."
+    """
+    value = getattr(estimator, name)
+    if value is None and allow_none:
+        return None
+    number = numbers.Integral if kind == "int" else numbers.Real
+    good_kind = isinstance(value, number) and not isinstance(value, bool | np.bool_)
+    if good_kind and _in_range(value, low, high, closed):
+        return value
+    left = "[" if closed in ("both", "left") and low is not None else "("
+    right = "]" if closed in ("both", "right") and high is not None else ")"
+    bounds = f"{left}{'-inf' if low is None else low}, {'inf' if high is None else high}{right}"
+    raise (ValueError if good_kind else TypeError)(
+        f"The {name!r} parameter of {type(estimator).__name__} must be "
+        f"{'an int' if kind == 'int' else 'a float'} in the range {bounds}"
+        f"{' or None' if allow_none else ''}. Got {value!r} instead."
+    )
+
+
+def _in_range(value, low, high, closed):
+    if value != value:
+        return False
+    above = low is None or value > low or (value == low and closed in ("both", "left"))
+    below = high is None or value < high or (value == high and closed in ("both", "right"))
+    return above and below
+
+
+def check_option_param(estimator, name, options):
+    """Check that a constructor parameter is one of some options, and return it."""
+    value = getattr(estimator, name)
+    if not any(value is option or (value == option and option is not None) for option in options):
+        raise ValueError(
+            f"The {name!r} parameter of {type(estimator).__name__} must be one of "
+            f"{', '.join(map(repr, options))}. Got {value!r} instead."
+        )
+    return value
+
+
+def chunks(X, n_bytes=CHUNK_BYTES):
+    """Slices over trials that cover about `n_bytes` of `X` each."""
+    step = max(1, int(n_bytes // max(1, X[:1].nbytes)))
+    return [slice(start, min(start + step, len(X))) for start in range(0, len(X), step)]
+
+
+def release_pages(X):
+    """Let go of the resident pages of a memory-mapped array (they stay in the file).
+
+    A mapping that was read counts as memory of the process until the system is short of it;
+    training from a file must not look, or be killed, as if it had read the whole file.
+    """
+    if not _is_mapped(X) or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    mapping = getattr(X, "_mmap", None)
+    if mapping is not None and getattr(X, "mode", "c") != "c":  # "c" would lose changed pages
+        mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def _is_mapped(X):
+    return isinstance(X, np.memmap) and X.dtype in (np.float32, np.float64)
+
+
+def _check_mapped(X, name, min_trials):
+    """What `validate_data` checks, without touching more than a piece at a time."""
+    _check_not_empty(X, name)
+    if len(X) < min_trials:
+        raise ValueError(
+            f"Found array with {len(X)} sample(s) (shape={X.shape}) while a minimum of "
+            f"{min_trials} is required."
+        )
+    for part in chunks(X):
+        if not np.isfinite(X[part].sum(dtype=np.float64)) and not np.isfinite(X[part]).all():
+            raise ValueError(f"Input {name} contains NaN or infinity.")
+        release_pages(X)
+
+
+def _check_not_empty(X, name):
+    if 0 in X.shape:
+        raise ValueError(
+            f"Found array with 0 sample(s), row(s) or time point(s) in {name} (shape={X.shape}) "
+            "while a minimum of 1 is required."
+        )
