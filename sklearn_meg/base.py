@@ -1,0 +1,473 @@
+"""The one place where scikit-learn meets skorch.
+
+An estimator of this package is a :class:`TorchEstimator`: flat constructor parameters, a torch
+module that knows nothing of scikit-learn, and a skorch net that trains it, kept as ``net_``.
+A subclass says how its module is built and how a few trials become tensors; seeding, splitting,
+training, inference and persistence are done here, once.
+"""
+
+import threading
+from contextlib import contextmanager, nullcontext
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, check_cv
+from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping, LRScheduler
+from skorch.helper import predefined_split
+from threadpoolctl import ThreadpoolController
+
+from ._validation import (
+    check_option_param,
+    check_random_state,
+    check_scalar_param,
+    release_pages,
+)
+
+# Seeding and the number of torch threads belong to the process, fits to the threads of joblib's
+# threading backend: one at a time, so that each sees only its own.
+_LOCK = threading.RLock()
+
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+class NonFiniteLossError(FloatingPointError):
+    """The loss of a fit became NaN or infinite."""
+
+
+class TorchEstimator(BaseEstimator):
+    """Base of all deep estimators: parameters, training, inference, persistence.
+
+    A subclass lists the parameters below in its own ``__init__`` (scikit-learn reads them from
+    there), sets ``_module_class``, and defines ``_module_params()`` (what the module is built
+    from, plain values known after the data were checked), ``_inputs(X)`` (some trials to the
+    tensors that ``forward`` takes, by name) and ``_targets(X, y)`` (to the tensor the loss sees,
+    NaN where a sample does not count). ``_prepare(X, y, train)`` may learn scalings from the inner
+    training trials.
+
+    Parameters
+    ----------
+    max_epochs : int
+        Passes over the training trials.
+    batch_size : int
+        Trials a step.
+    lr : float
+        Learning rate: the peak of a schedule.
+    weight_decay : float
+        Of AdamW; at 0 this is Adam.
+    schedule : {"onecycle", "cosine"} or None
+        How the learning rate changes over the whole fit.
+    patience : int or None
+        Stop when the validation loss did not improve for so many epochs; None trains all epochs.
+        (Under a schedule the loss improves most at the end: early stopping would stop too early.)
+        In both cases the weights of the best epoch are restored.
+    clip_norm : float or None
+        Largest norm of the gradient.
+    validation_fraction : float
+        Share of the trials held out for choosing the best epoch; 0 holds none out and keeps the
+        last epoch.
+    validation_split : {"random", "last"}, cross-validation generator
+        "random" holds out random trials, or random groups where ``fit`` was given `groups`; "last"
+        the last trials; of a generator the first split is used.
+    warm_start : bool
+        Go on from the weights of the previous ``fit``.
+    device : str
+        "auto" is a GPU where there is one, else the CPU; or any torch device.
+    dtype : {"float32", "float64"}
+        Of weights and computation.
+    n_threads : int or None
+        CPU threads within one fit; None leaves torch as it is. One thread gives the same result
+        to the last bit, however many jobs run beside it.
+    random_state : int, RandomState instance or None
+        Decides initial weights, splits, shuffling and dropout. The global generators of torch and
+        numpy are neither used nor changed.
+    verbose : int
+        1 shows a progress bar.
+    callbacks : list of skorch callbacks or None
+        Added to ours.
+    net_params : dict or None
+        Further parameters of :class:`skorch.NeuralNet`, for example
+        ``{"optimizer": torch.optim.SGD}``.
+    """
+
+    _module_class = None
+
+    # ------------------------------------------------------------------ what a subclass defines
+
+    def _module_params(self):
+        raise NotImplementedError
+
+    def _inputs(self, X):
+        raise NotImplementedError
+
+    def _targets(self, X, y):
+        raise NotImplementedError
+
+    def _prepare(self, X, y, train):
+        """Learn from the inner training trials what training needs; by default nothing."""
+
+    def _criterion(self):
+        return MaskedMSELoss()
+
+    # ------------------------------------------------------------------ training
+
+    def _train(self, X, y, *, groups=None, fresh=True):
+        """Fit on checked trials: anew when `fresh`, else from the present weights."""
+        self._check_training_params()
+        if fresh:  # a fit that fails leaves no half-new model behind
+            self.__dict__.pop("net_", None)
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        train, valid = self._inner_split(X, y, groups, seed)
+        device = resolve_device(self.device)
+        # A second call must not repeat the order of the first.
+        seed += 0 if fresh else len(self.history_)
+        with isolated(seed, self.n_threads, device):
+            if fresh:
+                self._prepare(X, y, train)
+            module_params = self._module_params()
+            weights = None if fresh else self._weights_to_continue(module_params)
+            callbacks = self._callbacks(-(-len(train) // self.batch_size))
+            net = self._make_net(module_params, device, callbacks)
+            if weights is not None:
+                net.module_.load_state_dict(weights)
+            data = Trials(self, X, y, train)
+            net.set_params(
+                train_split=predefined_split(Trials(self, X, y, valid)) if len(valid) else None
+            )
+            net.partial_fit(data)
+            if "train_loss" not in net.history[-1]:  # skorch swallows Ctrl-C within an epoch
+                raise KeyboardInterrupt
+        self._forget_training(net)
+        history = [_plain(epoch) for epoch in net.history]
+        self.history_ = history if fresh else [*self.history_, *history]
+        self.n_iter_ = len(self.history_)
+        self.device_, self.net_, self._fitted_params = str(device), net, module_params
+        return self
+
+    def _check_training_params(self):
+        check_scalar_param(self, "max_epochs", "int", 1)
+        check_scalar_param(self, "batch_size", "int", 1)
+        check_scalar_param(self, "lr", "float", 0, closed="neither")
+        check_scalar_param(self, "weight_decay", "float", 0)
+        check_scalar_param(self, "patience", "int", 1, allow_none=True)
+        check_scalar_param(self, "clip_norm", "float", 0, closed="neither", allow_none=True)
+        check_scalar_param(self, "validation_fraction", "float", 0, 1, closed="left")
+        check_scalar_param(self, "n_threads", "int", 1, allow_none=True)
+        check_option_param(self, "schedule", ("onecycle", "cosine", None))
+        check_option_param(self, "dtype", tuple(_DTYPES))
+        if isinstance(self.validation_split, str):
+            check_option_param(self, "validation_split", ("random", "last"))
+        resolve_device(self.device)
+
+    def _inner_split(self, X, y, groups, seed):
+        """Indices of the trials to train on and to choose the best epoch on."""
+        n, every = len(X), np.arange(len(X))
+        n_valid = round(self.validation_fraction * n)
+        if self.validation_fraction == 0 or n < 5:
+            return every, every[:0]
+        n_valid = max(1, n_valid)
+        if isinstance(self.validation_split, str) and self.validation_split == "last":
+            return every[:-n_valid], every[-n_valid:]
+        if not isinstance(self.validation_split, str):
+            splitter = check_cv(self.validation_split)
+        elif groups is not None:
+            if len(np.unique(groups)) < 2:
+                raise ValueError(
+                    "validation_split='random' with groups holds whole groups out. Got one group."
+                )
+            splitter = GroupShuffleSplit(1, test_size=self.validation_fraction, random_state=seed)
+        else:
+            splitter = ShuffleSplit(1, test_size=n_valid, random_state=seed)
+        train, valid = next(iter(splitter.split(np.empty((n, 1)), np.empty(n), groups)))
+        return np.sort(train), np.sort(valid)
+
+    def _callbacks(self, n_batches):
+        callbacks = [("finite", StopAtNonFiniteLoss())]
+        if self.clip_norm is not None:
+            callbacks.append(("clip", GradientNormClipping(float(self.clip_norm))))
+        n_steps = self.max_epochs * n_batches
+        if self.schedule == "onecycle":
+            policy = torch.optim.lr_scheduler.OneCycleLR
+            params = {"max_lr": self.lr, "total_steps": n_steps + 1}
+        elif self.schedule == "cosine":
+            policy = torch.optim.lr_scheduler.CosineAnnealingLR
+            params = {"T_max": n_steps}
+        if self.schedule is not None:
+            callbacks.append(("schedule", LRScheduler(policy, step_every="batch", **params)))
+        if self.validation_fraction > 0:
+            patience = self.max_epochs + 1 if self.patience is None else self.patience
+            callbacks.append(("best", BestWeights(patience=patience)))
+        if self.verbose:
+            callbacks.append(("progress", Progress(type(self).__name__)))
+        user = self.callbacks or []
+        return callbacks + [
+            c if isinstance(c, tuple) else (f"user{i}", c) for i, c in enumerate(user)
+        ]
+
+    def _make_net(self, module_params, device, callbacks=()):
+        net = NeuralNet(
+            **{
+                "module": self._module_class,
+                "criterion": self._criterion(),
+                "optimizer": torch.optim.AdamW,
+                "optimizer__weight_decay": self.weight_decay,
+                "lr": self.lr,
+                "max_epochs": self.max_epochs,
+                "batch_size": self.batch_size,
+                "iterator_train": Batches,
+                "iterator_valid": Batches,
+                "iterator_train__shuffle": True,
+                "train_split": None,
+                "callbacks": list(callbacks),
+                "callbacks__print_log": None,
+                "device": device,
+                "verbose": 0,
+                **{f"module__{key}": value for key, value in module_params.items()},
+                **(self.net_params or {}),
+            }
+        )
+        net.initialize()
+        net.module_.to(_DTYPES[self.dtype])
+        net.initialize_optimizer() if self.dtype != "float32" else None
+        return net
+
+    def _weights_to_continue(self, module_params):
+        if module_params != self._fitted_params:
+            changed = [k for k, v in module_params.items() if self._fitted_params.get(k) != v]
+            raise ValueError(
+                "warm_start and partial_fit go on with the network that is there, but these of "
+                f"its sizes have changed since: {', '.join(changed)}. Fit with warm_start=False."
+            )
+        return {key: value.clone() for key, value in self.net_.module_.state_dict().items()}
+
+    @staticmethod
+    def _forget_training(net):
+        """Let go of the data and the optimiser state, which a fitted model does not need."""
+        net.set_params(train_split=None)
+        net.callbacks_ = []
+        net.optimizer_.state.clear()
+        net.optimizer_.zero_grad()
+
+    # ------------------------------------------------------------------ inference
+
+    def _forward(self, X, batch_size=None):
+        """Output of the module for trials X, in batches, as one array."""
+        check_is_fitted(self, "net_")
+        module = self.net_.module_
+        device = next(module.parameters()).device
+        outputs = []
+        with _LOCK, limited_threads(self.n_threads), torch.inference_mode():
+            module.eval()
+            for part in chunks_of(len(X), batch_size or max(self.batch_size, 64)):
+                inputs = self._inputs(np.asarray(X[part]))
+                inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
+                outputs.append(module(**inputs).cpu().numpy())
+                release_pages(X)
+        return np.concatenate(outputs)
+
+    # ------------------------------------------------------------------ persistence
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        net = state.pop("net_", None)
+        if net is not None:
+            # Arrays, no torch objects: what is loaded is data, and a GPU is not needed for it.
+            weights = net.module_.state_dict()
+            state["_weights"] = {key: value.cpu().numpy() for key, value in weights.items()}
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        weights = state.pop("_weights", None)
+        super().__setstate__(state)
+        if weights is not None:
+            self.device_ = str(resolve_device(self.device_, missing="cpu"))
+            with isolated(0, None, torch.device("cpu")):
+                self.net_ = self._make_net(self._fitted_params, self.device_)
+            tensors = {key: torch.from_numpy(np.array(value)) for key, value in weights.items()}
+            self.net_.module_.load_state_dict(tensors)
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "net_")
+
+
+class Trials(torch.utils.data.Dataset):
+    """Some trials of (X, y) as a skorch data set that gives whole batches.
+
+    In memory they are converted to tensors once; memory-mapped ones batch by batch.
+    """
+
+    def __init__(self, estimator, X, y, index):
+        self.estimator, self.X, self.y, self.index = estimator, X, y, index
+        mapped = isinstance(X, np.memmap) or isinstance(y, np.memmap)
+        self.tensors = None if mapped else self._convert(index)
+
+    def __len__(self):
+        return len(self.index)
+
+    def __getitem__(self, i):
+        return self.batch(np.atleast_1d(i))
+
+    def batch(self, where):
+        """Inputs and targets of the trials at the positions `where`."""
+        if self.tensors is None:
+            inputs, targets = self._convert(np.sort(self.index[where]))
+            release_pages(self.X)
+            release_pages(self.y)
+            return inputs, targets
+        inputs, targets = self.tensors
+        return {name: tensor[where] for name, tensor in inputs.items()}, targets[where]
+
+    def _convert(self, index):
+        X, y = np.asarray(self.X[index]), np.asarray(self.y[index])
+        return self.estimator._inputs(X), self.estimator._targets(X, y)
+
+
+class Batches:
+    """Iterate over batches of `Trials`, the way skorch iterates over a DataLoader."""
+
+    def __init__(self, dataset, batch_size, shuffle=False):
+        self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
+
+    def __len__(self):
+        return -(-len(self.dataset) // self.batch_size)
+
+    def __iter__(self):
+        n = len(self.dataset)
+        order = torch.randperm(n) if self.shuffle else torch.arange(n)
+        for part in chunks_of(n, self.batch_size):
+            yield self.dataset.batch(order[part])
+
+
+class MaskedMSELoss(torch.nn.Module):
+    """Mean squared error over the samples whose target is not NaN."""
+
+    def forward(self, y_pred, y_true):
+        """Mean over the counted samples; 0 if none is."""
+        counted = ~torch.isnan(y_true)
+        error = torch.where(counted, y_pred - torch.nan_to_num(y_true), 0.0)
+        return error.square().sum() / counted.sum().clamp(min=1)
+
+
+class StopAtNonFiniteLoss(Callback):
+    """Raise `NonFiniteLossError` as soon as a loss is NaN or infinite."""
+
+    def on_batch_end(self, net, training, loss, **kwargs):  # noqa: D102
+        if torch.isfinite(loss).all():
+            return
+        kind = "training" if training else "validation"
+        raise NonFiniteLossError(
+            f"The {kind} loss became {loss.item()} in epoch {len(net.history)} of "
+            f"{net.max_epochs}. Try a smaller lr (now {net.lr:g}), a smaller clip_norm, or look "
+            "for outliers in X and y (ChannelScaler(clip=16) cuts them off)."
+        )
+
+
+class BestWeights(EarlyStopping):
+    """skorch's early stopping, silent, always going back to the best epoch."""
+
+    def __init__(self, patience):
+        super().__init__(patience=patience, threshold=0.0, load_best=True, sink=_silent)
+
+    def on_epoch_end(self, net, **kwargs):  # noqa: D102
+        if "valid_loss" in net.history[-1]:  # too few trials to hold any out
+            super().on_epoch_end(net, **kwargs)
+
+    def on_train_end(self, net, **kwargs):  # noqa: D102
+        if self.best_model_weights_ is not None:
+            net.module_.load_state_dict(self.best_model_weights_)
+            self.best_model_weights_ = None
+
+
+class Progress(Callback):
+    """One progress bar for the whole fit, with the losses of the last epoch."""
+
+    def __init__(self, label):
+        self.label = label
+
+    def on_train_begin(self, net, **kwargs):  # noqa: D102
+        from tqdm.auto import tqdm
+
+        self.bar_ = tqdm(total=net.max_epochs, desc=self.label, unit="epoch")
+
+    def on_epoch_end(self, net, **kwargs):  # noqa: D102
+        losses = {k: v for k, v in net.history[-1].items() if k in ("train_loss", "valid_loss")}
+        self.bar_.set_postfix({k: f"{v:.4g}" for k, v in losses.items()}, refresh=False)
+        self.bar_.update()
+
+    def on_train_end(self, net, **kwargs):  # noqa: D102
+        self.bar_.close()
+
+
+@contextmanager
+def isolated(seed, n_threads, device):
+    """Run with a seed and a number of threads of our own, leaving no trace of either."""
+    on_gpu = device.type == "cuda"
+    gpus = [torch.cuda.current_device() if device.index is None else device.index] if on_gpu else []
+    with _LOCK, torch.random.fork_rng(devices=gpus), limited_threads(n_threads):
+        torch.default_generator.manual_seed(seed)
+        for gpu in gpus:
+            torch.cuda.default_generators[gpu].manual_seed(seed)
+        yield
+
+
+_controller = None
+
+
+@contextmanager
+def limited_threads(n_threads):
+    """Use `n_threads` CPU threads in torch and BLAS inside; None changes nothing."""
+    global _controller
+    if n_threads is None:
+        yield
+        return
+    if _controller is None:
+        _controller = ThreadpoolController()
+    before = torch.get_num_threads()
+    blas = _controller.limit(limits=n_threads, user_api="blas") if n_threads else nullcontext()
+    with _LOCK, blas:
+        torch.set_num_threads(n_threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+def resolve_device(device, missing="raise"):
+    """The torch device of a ``device`` parameter.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device (with ``missing="cpu"`` the CPU is used instead).
+    """
+    if isinstance(device, str) and device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+        torch.empty(0, device=resolved)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        if missing == "cpu":
+            return torch.device("cpu")
+        raise ValueError(
+            f"The 'device' parameter must be 'auto' or a torch device that this machine has, for "
+            f"example 'cpu'. Got {device!r} instead."
+        ) from error
+    return resolved
+
+
+def chunks_of(n, size):
+    """Slices of `size` that cover range(n)."""
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def _plain(epoch):
+    """An epoch of skorch's history as a dict of plain numbers, without its batches."""
+    keys = ("epoch", "train_loss", "valid_loss", "event_lr", "dur")
+    return {key: epoch[key] for key in keys if key in epoch}
+
+
+def _silent(*args, **kwargs):
+    """Nothing printed (a named function, so that it can be pickled)."""

@@ -1,0 +1,242 @@
+"""Covariances of lagged signals, without building the lag matrix; and ridge solvers on them.
+
+Everything a linear encoder learns is in the sums of products of lagged rows. They are additive
+over trials: those of a cross-validation fold are subtracted, not computed again.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
+
+# Lagged copies exist for a few trials at a time only, of about this size (fits a CPU cache).
+BLOCK_BYTES = 2 * 2**20
+
+
+@dataclass
+class LagSums:
+    """Sums of products over samples of lagged rows ``x[r, t - lag]`` and targets ``y[c, t]``.
+
+    Attributes
+    ----------
+    xx : ndarray of shape (n_rows * n_lags, n_rows * n_lags)
+    xy : ndarray of shape (n_rows * n_lags, n_targets)
+    yy : ndarray of shape (n_targets, n_targets)
+    x, y : ndarray of shape (n_rows * n_lags,) and (n_targets,)
+        Sums, to centre with.
+    n_samples : int
+    """
+
+    xx: np.ndarray
+    xy: np.ndarray
+    yy: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    n_samples: int
+
+    def __sub__(self, other):
+        return LagSums(*(a - b for a, b in zip(vars(self).values(), vars(other).values())))
+
+    def __add__(self, other):
+        return LagSums(*(a + b for a, b in zip(vars(self).values(), vars(other).values())))
+
+    def select(self, keep):
+        """Keep some of the lagged rows."""
+        xx = self.xx[np.ix_(keep, keep)]
+        return LagSums(xx, self.xy[keep], self.yy, self.x[keep], self.y, self.n_samples)
+
+    def centred(self):
+        """Products of deviations from the means; `x` and `y` stay. The last step: not additive."""
+        return LagSums(
+            self.xx - np.outer(self.x, self.x) / self.n_samples,
+            self.xy - np.outer(self.x, self.y) / self.n_samples,
+            self.yy - np.outer(self.y, self.y) / self.n_samples,
+            self.x,
+            self.y,
+            self.n_samples,
+        )
+
+
+def lagged(x, lags, start=0):
+    """Lagged copies of a few trials, zero where a lag reaches outside the trial.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_rows, n_trials, n_times)
+    lags : ndarray of int of shape (n_lags,)
+        Positive lags look into the past.
+    start : int
+        First sample to keep.
+
+    Returns
+    -------
+    wide : ndarray of shape (n_rows, n_lags, n_trials, n_times - start)
+        ``wide[r, i, n, t - start] = x[r, n, t - lags[i]]``.
+    """
+    n_rows, n_trials, n_times = x.shape
+    wide = np.zeros((n_rows, len(lags), n_trials, n_times - start))
+    for i, lag in enumerate(lags):
+        first, last = max(start, lag), min(n_times, n_times + lag)
+        if first < last:
+            wide[:, i, :, first - start : last - start] = x[:, :, first - lag : last - lag]
+    return wide
+
+
+def trials_per_block(n_lagged, n_times):
+    """How many trials to lag at a time."""
+    return max(1, BLOCK_BYTES // (8 * n_lagged * n_times))
+
+
+def lag_sums(blocks, lags, start=0):
+    """Sum products of lagged rows and targets over the samples ``t >= start``.
+
+    Only the products with the first lag are summed over time. The others follow along the
+    diagonals: shifting both lags by one drops the sample that leaves at the end of a trial and
+    adds the one that enters before `start`.
+
+    Parameters
+    ----------
+    blocks : iterable of (x, y)
+        Trials in pieces, ``x (n_rows, n_trials, n_times)``, ``y (n_targets, n_trials, n_times)``.
+    lags : ndarray of int of shape (n_lags,)
+        Consecutive.
+    start : int
+        First sample to predict.
+
+    Returns
+    -------
+    sums : LagSums
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, y = np.arange(4.0).reshape(1, 1, 4), np.ones((1, 1, 4))
+    >>> sums = lag_sums([(x, y)], np.arange(2))
+    >>> sums.xx  # x = 0 1 2 3, lagged 0 0 1 2
+    array([[14.,  8.],
+           [ 8.,  5.]])
+    """
+    sums = None
+    for x, y in blocks:
+        parts = _block_sums(x, y, lags, start)
+        if sums is None:
+            sums = parts
+        else:
+            for total, part in zip(sums, parts):
+                total += part
+    first, steps, xy, yy, x_sum, y_sum, count = sums
+    n_rows, n_lags = len(first), len(lags)
+    xx = _along_diagonals(
+        first.reshape(n_rows, n_rows, n_lags), steps.reshape(n_rows, n_lags, n_rows, n_lags)
+    )
+    return LagSums(xx, xy, yy, x_sum, y_sum, int(count))
+
+
+def _block_sums(x, y, lags, start):
+    n_rows, n_lags = len(x), len(lags)
+    wide = lagged(x, lags, start)
+    base = wide[:, 0].reshape(n_rows, -1)
+    flat = wide.reshape(n_rows * n_lags, -1)
+    target = np.ascontiguousarray(y[:, :, start:]).reshape(len(y), -1)
+    leaving = _at(x, x.shape[2] - 1 - lags)
+    steps = -(leaving @ leaving.T)
+    if start + max(0, -lags[0]) > 0:  # otherwise nothing lies before `start`
+        entering = _at(x, start - 1 - lags)
+        steps += entering @ entering.T
+    return [
+        base @ flat.T,
+        steps,
+        flat @ target.T,
+        target @ target.T,
+        flat.sum(axis=1),
+        target.sum(axis=1),
+        np.array(target.shape[1]),
+    ]
+
+
+def _at(x, times):
+    """Take samples at some times, zero outside the trial: (n_rows * len(times), n_trials)."""
+    inside = (times >= 0) & (times < x.shape[2])
+    window = np.where(inside, x[:, :, np.where(inside, times, 0)], 0.0)
+    return np.ascontiguousarray(window.transpose(0, 2, 1)).reshape(-1, x.shape[1])
+
+
+def _along_diagonals(first, steps):
+    """Fill all pairs of lags from those with the first lag; `steps` is overwritten."""
+    n_rows, n_lags = first.shape[0], first.shape[2]
+    previous, step = first, steps[:, 0].copy()
+    steps[:, 0] = first
+    for i in range(1, n_lags):
+        row = np.empty_like(first)
+        row[:, :, 0] = first[:, :, i].T
+        row[:, :, 1:] = previous[:, :, :-1] + step[:, :, :-1]
+        step = steps[:, i].copy()
+        steps[:, i] = row
+        previous = row
+    xx = steps.reshape(n_rows * n_lags, -1)
+    return (xx + xx.T) / 2
+
+
+def ridge(xx, xy, penalty):
+    """Solve ``(xx + diag(penalty)) w = xy``; the shortest solution where it is singular.
+
+    Parameters
+    ----------
+    xx : ndarray of shape (p, p)
+    xy : ndarray of shape (p, n_targets)
+    penalty : float or ndarray of shape (p,)
+
+    Returns
+    -------
+    w : ndarray of shape (p, n_targets)
+    """
+    matrix = xx.copy()
+    matrix.flat[:: len(xx) + 1] += penalty
+    size = np.sqrt(np.maximum(np.diag(matrix), 0.0))[:, np.newaxis]
+    if len(xx) and size.min() > 0:
+        try:  # unit diagonal: whether it is singular does not depend on the units of a feature
+            factor = cho_factor(matrix / size / size.T, lower=True, check_finite=False)
+            if np.diag(factor[0]).min() > 1e-7:
+                return cho_solve(factor, xy / size, check_finite=False) / size
+        except LinAlgError:
+            pass
+    values, vectors = eigh(matrix, check_finite=False)
+    inverse = invert(values)
+    return vectors @ (inverse[:, np.newaxis] * (vectors.T @ xy))
+
+
+def invert(values):
+    """Reciprocals; zero for what is zero up to rounding."""
+    floor = len(values) * np.finfo(float).eps * max(np.abs(values).max(initial=0.0), 1e-300)
+    return np.where(values > floor, 1 / np.where(values > floor, values, 1.0), 0.0)
+
+
+def ridge_path_errors(train, held, alphas, weights):
+    """Squared errors on held-out samples for many alphas and one eigendecomposition.
+
+    The held-out error needs no prediction: ``yy - 2 w'xy + w' xx w`` of the held-out sums.
+
+    Parameters
+    ----------
+    train, held : LagSums
+    alphas : ndarray of shape (n_alphas,)
+    weights : ndarray of shape (p,)
+        Relative penalty of each coefficient: the penalty is ``alpha * weights``.
+
+    Returns
+    -------
+    errors : ndarray of shape (n_alphas, n_targets)
+        Sums of squared errors.
+    """
+    scale = 1 / np.sqrt(weights)
+    values, vectors = eigh(train.xx * np.outer(scale, scale), check_finite=False)
+    vectors = scale[:, np.newaxis] * vectors
+    values = np.where(values > 0, values, 0.0)
+    train_xy, held_xy = vectors.T @ train.xy, vectors.T @ held.xy
+    held_xx = vectors.T @ held.xx @ vectors
+    held_yy = np.diag(held.yy)
+    errors = np.empty((len(alphas), len(held_yy)))
+    for i, alpha in enumerate(alphas):
+        w = invert(values + alpha)[:, np.newaxis] * train_xy
+        errors[i] = held_yy + np.einsum("pc,pc->c", w, held_xx @ w - 2 * held_xy)
+    return errors

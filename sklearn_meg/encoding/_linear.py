@@ -1,0 +1,296 @@
+"""What the linear encoders share: checks, reading trials in pieces, subjects, the score."""
+
+import threading
+from contextlib import contextmanager
+from functools import cache
+
+import numpy as np
+import scipy.linalg  # noqa: F401  (its BLAS must be loaded before the controller looks)
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import ThreadpoolController
+
+from .._validation import (
+    CHUNK_BYTES,
+    check_option_param,
+    check_scalar_param,
+    check_targets,
+    check_trials,
+    flatten_targets,
+    release_pages,
+)
+from ._lags import trials_per_block
+from ._rows import resolve_rows
+
+DEFAULT_LAGS = 40  # as in the paper of the deep recurrent encoder
+
+
+class LinearEncoder(RegressorMixin, BaseEstimator):
+    """Base of the encoders with one linear model a subject.
+
+    A subclass has ``_check_params(X, y, rows)``, ``_fit_subjects(X, y, rows, subjects)`` and
+    ``_predict_trials(X, rows, models)``.
+    """
+
+    def fit(self, X, y):
+        """Fit one model a subject.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_rows)
+            Stimulus features and the rows named in the constructor; see
+            :func:`~sklearn_meg.pack_rows`.
+        y : array-like of shape (n_trials, n_channels, n_times), or flat, or Epochs
+            Responses.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            For NaN or infinity, shapes that do not go together, a subject index that is not an
+            integer, or lags longer than the trials.
+        """
+        X = check_trials(self, X, reset=True)
+        y, self.y_ndim_ = check_targets(y, X)
+        rows = resolve_rows(self, *X.shape[1:])
+        if hasattr(self, "unknown_subject"):
+            check_option_param(self, "unknown_subject", ("population", "error"))
+        subjects = rows.subject_values(X)
+        self._check_params(X, y, rows)
+        self.subjects_ = np.unique(subjects)
+        self.n_outputs_ = y.shape[1]
+        with one_blas_thread():
+            self._fit_subjects(X, y, rows, subjects)
+        return self
+
+    def predict(self, X):
+        """Predict responses.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_rows)
+
+        Returns
+        -------
+        y : ndarray of shape (n_trials, n_channels, n_times)
+            With as many dimensions as the y of ``fit``.
+
+        Raises
+        ------
+        ValueError
+            If X has another shape than in ``fit``, or a subject that was not seen and
+            ``unknown_subject="error"``.
+        """
+        check_is_fitted(self)
+        X = check_trials(self, X, reset=False)
+        rows = resolve_rows(self, *X.shape[1:])
+        models = self._which_model(rows.subject_values(X))
+        with one_blas_thread():
+            return flatten_targets(self._predict_trials(X, rows, models), self.y_ndim_)
+
+    def score(self, X, y):
+        """R2 over trials, averaged over channels and samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times)
+        y : array-like of shape (n_trials, n_channels, n_times), or flat
+
+        Returns
+        -------
+        score : float
+        """
+        return r2_of_trials(
+            check_targets(y, check_trials(self, X, reset=False))[0], self.predict(X)
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _which_model(self, subjects):
+        """Index into ``subjects_``, -1 (the population) for a subject that was not seen."""
+        at = np.searchsorted(self.subjects_, subjects)
+        at[at == len(self.subjects_)] = 0
+        at[self.subjects_[at] != subjects] = -1
+        if (at < 0).any() and getattr(self, "unknown_subject", "population") == "error":
+            raise ValueError(
+                f"X has trials of subject(s) {_shorten(np.unique(subjects[at < 0]))} that "
+                f"{type(self).__name__} was not fitted with. Seen: {_shorten(self.subjects_)}. "
+                "(unknown_subject='population' predicts the mean over subjects.)"
+            )
+        return at
+
+
+def _shorten(values, n_most=10):
+    text = ", ".join(str(value) for value in values[:n_most])
+    return text + (", ..." if len(values) > n_most else "")
+
+
+def r2_of_trials(y_true, y_pred):
+    """R2 over trials of each channel and sample, averaged.
+
+    As ``sklearn.metrics.r2_score`` of the flattened arrays, but NaN for a single trial without
+    a warning. A channel and sample that is constant counts 1 if predicted exactly, 0 otherwise.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_trials, n_channels, n_times) or (n_trials, ...)
+
+    Returns
+    -------
+    score : float
+
+    Examples
+    --------
+    >>> r2_of_trials([[1.0], [2.0], [3.0]], [[1.0], [2.0], [2.0]])
+    0.5
+    """
+    y_true, y_pred = np.asarray(y_true, float), np.asarray(y_pred, float)
+    if len(y_true) < 2:
+        return np.nan
+    y_true = y_true.reshape(len(y_true), -1)
+    y_pred = y_pred.reshape(len(y_pred), -1)
+    error = ((y_true - y_pred) ** 2).sum(axis=0)
+    total = ((y_true - y_true.mean(axis=0)) ** 2).sum(axis=0)
+    constant = total == 0
+    score = 1 - error / np.where(constant, 1.0, total)
+    return float(np.where(constant, np.where(error == 0, 1.0, 0.0), score).mean())
+
+
+_threads = threading.Lock()
+_limited = {"users": 0, "limit": None}
+
+
+@cache
+def _controller():
+    return ThreadpoolController()
+
+
+@contextmanager
+def one_blas_thread():
+    """One BLAS thread: the same bits whatever the machine's setting; processes are joblib's.
+
+    The limit belongs to the process, so the last of several threads inside lifts it.
+    """
+    with _threads:
+        if not _limited["users"]:
+            _limited["limit"] = _controller().limit(limits=1, user_api="blas")
+            _limited["limit"].__enter__()
+        _limited["users"] += 1
+    try:
+        yield
+    finally:
+        with _threads:
+            _limited["users"] -= 1
+            if not _limited["users"]:
+                _limited["limit"].__exit__(None, None, None)
+                _limited["limit"] = None
+
+
+def read_blocks(arrays, trials, step):
+    """Read some trials of some arrays in pieces, in the layout of the lag covariances.
+
+    Parameters
+    ----------
+    arrays : list of (array, rows or None)
+        Arrays of shape (n_trials, n_rows, n_times), and which rows to read.
+    trials : ndarray of int
+        Which trials.
+    step : int
+        How many trials at a time.
+
+    Yields
+    ------
+    blocks : tuple of ndarray of shape (n_rows, n_trials_here, n_times), float64
+        Copies.
+    """
+    n_read = 0
+    for first in range(0, len(trials), step):
+        part = trials[first : first + step]
+        if part[-1] - part[0] + 1 == len(part):  # neighbours: a view instead of a copy
+            part = slice(part[0], part[-1] + 1)
+        blocks = tuple(_read(array, part, rows) for array, rows in arrays)
+        yield blocks
+        n_read += sum(block.nbytes for block in blocks)
+        if n_read > CHUNK_BYTES:
+            for array, _ in arrays:
+                release_pages(array)
+            n_read = 0
+    for array, _ in arrays:
+        release_pages(array)
+
+
+def _read(array, part, rows):
+    data = array[part] if rows is None else array[part][:, rows]
+    return np.array(data.transpose(1, 0, 2), dtype=np.float64, order="C")
+
+
+def trials_of(n_times, n_rows, n_bytes=CHUNK_BYTES // 4):
+    """How many trials of float64 make `n_bytes`."""
+    return max(1, n_bytes // (8 * max(1, n_rows) * n_times))
+
+
+def mean_of_rows(array, rows, trials):
+    """Mean over trials and samples of each row, read in pieces."""
+    n_rows = array.shape[1] if rows is None else len(rows)
+    total = np.zeros(n_rows)
+    for (block,) in read_blocks([(array, rows)], trials, trials_per_block(n_rows, array.shape[2])):
+        total += block.sum(axis=(1, 2))
+    return total / (len(trials) * array.shape[2])
+
+
+def contiguous_folds(trials, n_folds):
+    """Cut trials into folds of neighbours (deterministic; drifts do not leak)."""
+    return np.array_split(trials, max(1, min(n_folds, len(trials))))
+
+
+def resolve_delays(estimator, n_times):
+    """Lags in samples from ``tmin``, ``tmax`` (None: 40 lags at most) and ``sfreq``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no numbers, in the wrong order, or reach beyond the trial.
+    """
+    tmin = check_scalar_param(estimator, "tmin", "float")
+    tmax = check_scalar_param(estimator, "tmax", "float", allow_none=True)
+    sfreq = check_scalar_param(estimator, "sfreq", "float", 0, closed="neither")
+    first = int(np.round(tmin * sfreq))
+    last = min(first + DEFAULT_LAGS, n_times) - 1 if tmax is None else int(np.round(tmax * sfreq))
+    name = type(estimator).__name__
+    if tmax is not None and last < first:
+        raise ValueError(f"tmin of {name} must not be above tmax. Got {tmin} and {tmax}.")
+    if first <= -n_times or last >= n_times or last < first:
+        raise ValueError(
+            f"The lags of {name} (tmin={tmin}, tmax={tmax}, sfreq={sfreq}: samples {first} to "
+            f"{last}) must be shorter than the trials, which have {n_times} samples."
+        )
+    return np.arange(first, last + 1)
+
+
+def resolve_alphas(estimator):
+    """Return the penalties to try, as a 1-D array; one if ``alphas`` is a float.
+
+    Raises
+    ------
+    ValueError
+        If they are not finite, negative, empty, or not one-dimensional.
+    """
+    try:
+        alphas = np.asarray(estimator.alphas, dtype=float)
+    except (TypeError, ValueError):
+        alphas = np.array([np.nan])
+    one = alphas.ndim == 0
+    alphas = np.atleast_1d(alphas)
+    good = alphas.ndim == 1 and len(alphas) and np.isfinite(alphas).all() and (alphas >= 0).all()
+    if not good or (not one and not (alphas > 0).all()):
+        raise ValueError(
+            f"The 'alphas' parameter of {type(estimator).__name__} must be a float >= 0 or a list "
+            f"of floats > 0. Got {estimator.alphas!r} instead."
+        )
+    return alphas

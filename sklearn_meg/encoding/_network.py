@@ -1,0 +1,126 @@
+"""The network of the deep recurrent encoder, in torch alone."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class RecurrentEncoderNet(nn.Module):
+    """Convolutions, a recurrent network and transposed convolutions over stimulus time courses.
+
+    Chehab et al. 2021, section 2: the stimulus, the MEG of the initial window (zero after it), the
+    mask of that window and an embedding of the subject run through ``n_convs`` convolutions of
+    stride 2, a recurrent network at the reduced rate, and as many transposed convolutions.
+
+    With ``residual=True`` it adds to the prediction of a linear encoder, which it also sees, and
+    starts as exactly that encoder: its last layer is zero.
+
+    Parameters
+    ----------
+    n_features, n_initial_rows, n_channels, n_subjects : int
+        Sizes of stimulus, initial MEG, output and subjects; ``n_subjects=1`` has no embedding.
+    hidden_size, n_layers, cell
+        Recurrent network: units, layers, "lstm" or "gru".
+    n_convs, kernel_size : int
+        Convolutions on either side; 0 works at the full rate.
+    embedding_size : int
+        Of the subject; 0 for none.
+    dropout : float
+    subject_mixing : bool
+        Whether each subject has its own matrix from hidden units to channels.
+    residual : bool
+    """
+
+    def __init__(
+        self,
+        n_features,
+        n_initial_rows,
+        n_channels,
+        n_subjects,
+        hidden_size=64,
+        n_layers=2,
+        cell="lstm",
+        n_convs=2,
+        kernel_size=4,
+        embedding_size=16,
+        dropout=0.0,
+        subject_mixing=False,
+        residual=False,
+    ):
+        super().__init__()
+        self.stride, self.residual = 2**n_convs, residual
+        embedded = embedding_size if n_subjects > 1 else 0
+        self.embedding = nn.Embedding(n_subjects, embedded) if embedded else None
+        n_inputs = n_features + embedded
+        n_inputs += n_initial_rows + 1 if n_initial_rows else 0
+        n_inputs += n_channels if residual else 0
+        widths = [n_inputs] + [hidden_size] * n_convs
+        pad = (kernel_size - 2) // 2
+        self.convs = nn.ModuleList(
+            nn.Conv1d(n_in, n_out, kernel_size, 2, pad)
+            for n_in, n_out in zip(widths[:-1], widths[1:], strict=True)
+        )
+        rnn = {"lstm": nn.LSTM, "gru": nn.GRU}[cell]
+        self.rnn = rnn(
+            widths[-1],
+            hidden_size,
+            n_layers,
+            batch_first=True,
+            dropout=dropout if n_layers > 1 else 0.0,
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.deconvs = nn.ModuleList(
+            nn.ConvTranspose1d(hidden_size, hidden_size, kernel_size, 2, pad)
+            for _ in range(n_convs)
+        )
+        self.readout = nn.Conv1d(hidden_size, n_channels, 1)
+        self.mixing = None
+        if subject_mixing and n_subjects > 1:
+            self.mixing = nn.Parameter(torch.zeros(n_subjects, n_channels, hidden_size))
+        if residual:
+            nn.init.zeros_(self.readout.weight)
+            nn.init.zeros_(self.readout.bias)
+
+    def forward(self, features, subject, initial=None, base=None):
+        """Predict.
+
+        Parameters
+        ----------
+        features : tensor of shape (n_trials, n_features, n_times)
+        subject : tensor of shape (n_trials, n_subjects)
+            Weights over the known subjects: one-hot, or equal for an unknown one.
+        initial : tensor of shape (n_trials, n_initial_rows, n_initial)
+        base : tensor of shape (n_trials, n_channels, n_times)
+
+        Returns
+        -------
+        y : tensor of shape (n_trials, n_channels, n_times)
+        """
+        n_times = features.shape[-1]
+        hidden = self._inputs(features, subject, initial, base)
+        hidden = F.pad(hidden, (0, -n_times % self.stride))
+        for conv in self.convs:
+            hidden = F.relu(conv(hidden))
+        hidden = self.dropout(self.rnn(hidden.mT)[0]).mT
+        for deconv in self.deconvs:
+            hidden = F.relu(deconv(hidden))
+        hidden = hidden[..., :n_times]
+        out = self.readout(hidden)
+        if self.mixing is not None:
+            weights = torch.einsum("ns,sch->nch", subject, self.mixing)
+            out = out + weights @ hidden
+        return out + base if self.residual else out
+
+    def _inputs(self, features, subject, initial, base):
+        n_times = features.shape[-1]
+        parts = [features]
+        if self.embedding is not None:
+            embedded = subject @ self.embedding.weight
+            parts.append(embedded[..., None].expand(-1, -1, n_times))
+        if initial is not None:
+            mask = torch.ones_like(initial[:, :1])
+            after = n_times - initial.shape[-1]
+            parts.append(F.pad(torch.cat([initial, mask], 1), (0, after)))
+        if self.residual:
+            parts.append(base)
+        return torch.cat(parts, 1)

@@ -1,0 +1,362 @@
+"""Recurrent temporal receptive field: the response from its own past and the stimulus."""
+
+import numpy as np
+from scipy.linalg import eigh
+
+from .._validation import check_scalar_param
+from ._lags import lag_sums, ridge, trials_per_block
+from ._linear import (
+    DEFAULT_LAGS,
+    LinearEncoder,
+    contiguous_folds,
+    read_blocks,
+    resolve_alphas,
+    resolve_delays,
+    trials_of,
+)
+from ._recursion import damp, unroll
+from .trf import filter_trials
+
+AUTO_COMPONENTS = 40
+STIMULUS_RATIOS = (0.1, 10.0, 100.0)
+
+
+class RecurrentTRF(LinearEncoder):
+    """Linear encoder with memory: lagged stimulus and the response's own past (ridge ARX).
+
+    ``y[t] = intercept + sum_k past_coef[k - 1] @ components @ y[t - k] + sum_l coef[:, :, l] @
+    x[t - l]``, zero before the trial. ``predict`` starts from the initial MEG found in X and then
+    feeds its own predictions back. The model is fitted one step ahead by ridge regression on lag
+    covariances; its penalty is chosen by what counts, the error of the unrolled prediction.
+
+    Parameters
+    ----------
+    n_past : int, default=40
+        Number of past samples of the response (fewer if the trial is shorter).
+    tmin, tmax : float, default=0.0, None
+        First and last stimulus lag in seconds (samples with ``sfreq=1``); ``tmax=None``: 40 lags,
+        or as many as the trial has.
+    sfreq : float, default=1.0
+        Sampling frequency in Hz.
+    alphas : float or list of float, default=10 values from 0.1 to 1e8
+        Ridge penalties to choose from, on the scale of the sum of squares over all samples of
+        predictors with unit variance (the units of X and y do not matter). After alpha, a
+        penalty of the stimulus 0.1, 10 or 100 times that of the past is tried. A float is
+        taken as it is, for both.
+    n_components : int, "auto" or None, default="auto"
+        The past is projected on so many principal components of y (standardised by channel).
+        None: all channels. "auto": all up to 40 channels, 40 components above.
+    max_radius : float, default=0.999
+        Largest spectral radius of the closed loop; a model beyond it is damped by
+        ``past_coef[k - 1] * g**k``, which multiplies all of its eigenvalues by g.
+    cv : int, default=3
+        Number of folds of neighbouring trials to choose the penalty on (fewer if there are fewer
+        trials). With a single trial, which cannot be split, the middle alpha is taken.
+    subject_row : int or None, default=None
+        Row of X with the subject index: one model a subject.
+    initial_rows : slice, list of int or None, default=None
+        Rows of X with the initial MEG, one for each channel of y, in its order. None: the
+        recursion starts from zero.
+    n_initial : int, default=0
+        Length of the initial window in samples. The initial rows may be in other units than y
+        (one of them was scaled): offset and slope of each channel are fitted.
+    unknown_subject : {"population", "error"}, default="population"
+        A subject that was not seen gets the mean model, or is an error.
+
+    Attributes
+    ----------
+    past_coef_ : ndarray of shape (n_past, n_channels, n_components)
+        Coefficients of the past components; ``past_coef_[k - 1]`` belongs to ``t - k``.
+        ``past_coef_ @ components_`` are the matrices from channels to channels.
+    coef_ : ndarray of shape (n_channels, n_features, n_lags)
+        Coefficients of the stimulus.
+    intercept_ : ndarray of shape (n_channels,)
+        Intercept.
+    initial_slope_, initial_offset_ : ndarray of shape (n_channels,)
+        From the initial rows to the units of y; 1 and 0 if they are equal.
+    components_ : ndarray of shape (n_components, n_channels)
+        From channels to past components; diagonal without projection.
+    subject_past_coef_, subject_coef_, subject_intercept_ : ndarray
+        The same for each subject on a first axis; those above are means over subjects (damped
+        again where needed), used for a subject that was not seen. Likewise
+        ``subject_initial_slope_`` and ``subject_initial_offset_``.
+    delays_ : ndarray of shape (n_lags,)
+        Stimulus lags in samples.
+    n_past_ : int
+        Number of past samples used.
+    alpha_, stimulus_alpha_ : ndarray of shape (n_subjects,), floats without `subject_row`
+        Penalties chosen for past and stimulus.
+    cv_scores_ : ndarray of shape ([n_subjects,] n_candidates)
+        Held-out R2 of the unrolled prediction after the initial window: the alphas first, then
+        the stimulus penalties (NaN where nothing was to be chosen).
+    spectral_radius_ : ndarray of shape (n_subjects,), float without `subject_row`
+        Of the closed loop as it was fitted, before damping.
+    subjects_ : ndarray of shape (n_subjects,)
+        Subject indices seen (0 without `subject_row`).
+    n_features_in_, n_times_in_, n_outputs_ : int
+        Rows and samples of X, channels of y.
+
+    References
+    ----------
+    Chehab, Defossez, Loiseau, Gramfort, King (2021), Deep Recurrent Encoder: an end-to-end
+    network to model magnetoencephalography at scale, arXiv:2103.02339, section 3 (baselines).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg import RecurrentTRF, pack_rows
+    >>> rng = np.random.default_rng(0)
+    >>> stimulus, meg = rng.normal(size=(20, 1, 60)), np.zeros((20, 1, 60))
+    >>> for t in range(1, 60):
+    ...     meg[:, 0, t] = 0.8 * meg[:, 0, t - 1] + stimulus[:, 0, t]
+    >>> X, rows = pack_rows(stimulus, initial=meg, n_initial=5)
+    >>> model = RecurrentTRF(n_past=2, tmax=1, alphas=1e-6, **rows).fit(X, meg)
+    >>> (model.past_coef_ @ model.components_).shape
+    (2, 1, 1)
+    >>> round(model.score(X, meg), 3)
+    1.0
+    """
+
+    def __init__(
+        self,
+        n_past=DEFAULT_LAGS,
+        tmin=0.0,
+        tmax=None,
+        sfreq=1.0,
+        alphas=(0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8),
+        n_components="auto",
+        max_radius=0.999,
+        cv=3,
+        subject_row=None,
+        initial_rows=None,
+        n_initial=0,
+        unknown_subject="population",
+    ):
+        self.n_past = n_past
+        self.tmin = tmin
+        self.tmax = tmax
+        self.sfreq = sfreq
+        self.alphas = alphas
+        self.n_components = n_components
+        self.max_radius = max_radius
+        self.cv = cv
+        self.subject_row = subject_row
+        self.initial_rows = initial_rows
+        self.n_initial = n_initial
+        self.unknown_subject = unknown_subject
+
+    def _check_params(self, X, y, rows):
+        check_scalar_param(self, "cv", "int", 2)
+        check_scalar_param(self, "max_radius", "float", 0, 1, closed="right")
+        check_scalar_param(self, "n_past", "int", 0)
+        if self.n_components != "auto":
+            check_scalar_param(self, "n_components", "int", 1, allow_none=True)
+        resolve_alphas(self)
+        n_initial_rows = len(rows.initial)
+        if n_initial_rows and n_initial_rows != y.shape[1]:
+            raise ValueError(
+                f"initial_rows of {type(self).__name__} must name one row of X for each channel "
+                f"of y, which has {y.shape[1]}. Got {n_initial_rows} rows."
+            )
+        self.delays_ = resolve_delays(self, X.shape[2])
+        self.n_past_ = int(min(self.n_past, X.shape[2] - 1))
+
+    def _fit_subjects(self, X, y, rows, subjects):
+        self.components_ = _components(y, self.n_components)
+        x_scale = _scale_of_rows(X, rows.features)
+        fits = [
+            self._fit_one(X, y, rows, np.flatnonzero(subjects == s), x_scale)
+            for s in self.subjects_
+        ]
+        past, coef, intercept, slope, offset, radius, alphas, scores = map(np.array, zip(*fits))
+        self.subject_past_coef_, self.subject_coef_, self.subject_intercept_ = past, coef, intercept
+        self.subject_initial_slope_, self.subject_initial_offset_ = slope, offset
+        self.past_coef_ = damp(past.mean(axis=0), self.components_, self.max_radius)[0]
+        self.coef_, self.intercept_ = coef.mean(axis=0), intercept.mean(axis=0)
+        self.initial_slope_, self.initial_offset_ = slope.mean(axis=0), offset.mean(axis=0)
+        one = self.subject_row is None
+        self.spectral_radius_ = float(radius[0]) if one else radius
+        self.alpha_ = float(alphas[0, 0]) if one else alphas[:, 0]
+        self.stimulus_alpha_ = float(alphas[0, 1]) if one else alphas[:, 1]
+        self.cv_scores_ = scores[0] if one else scores
+
+    def _fit_one(self, X, y, rows, trials, x_scale):
+        """Fit the model of one subject."""
+        slope, offset = initial_units(X, y, rows, trials)
+        alphas = resolve_alphas(self)
+        search = len(alphas) > 1 and len(trials) > 1
+        folds = contiguous_folds(trials, self.cv if search else 1)
+        sums = [self._sums(X, y, rows, fold) for fold in folds]
+        total = sum(sums[1:], sums[0])
+        penalties = (alphas[(len(alphas) - 1) // 2],) * 2
+        scores = np.full(len(alphas) + len(STIMULUS_RATIOS), np.nan)
+        if search:
+
+            def held_out_r2(candidates):
+                return self._unrolled_r2(
+                    X, y, rows, folds, sums, total, candidates, x_scale, slope, offset
+                )
+
+            penalties, scores = _search(alphas, held_out_r2)
+        past, coef, intercept = self._solve(total.centred(), penalties, x_scale)
+        past, radius = damp(past, self.components_, self.max_radius)
+        return past, coef, intercept, slope, offset, radius, penalties, scores
+
+    def _sums(self, X, y, rows, trials):
+        """Sum products of lagged stimulus (first), past components, and y."""
+        n_features, n_past = len(rows.features), self.n_past_
+        first, last = self.delays_[0], self.delays_[-1]
+        if n_past:
+            first, last = min(first, 1), max(last, n_past)
+        lags = np.arange(first, last + 1)
+        step = trials_per_block((n_features + len(self.components_)) * len(lags), X.shape[2])
+
+        def blocks():
+            for x, target in read_blocks([(X, rows.features), (y, None)], trials, step):
+                past = np.tensordot(self.components_, target, 1)
+                yield np.concatenate([x, past]) if n_past else x, target
+
+        sums = lag_sums(blocks(), lags, rows.n_initial)
+        stimulus = np.isin(lags, self.delays_)
+        memory = (lags >= 1) & (lags <= n_past)
+        keep = [np.tile(stimulus, n_features)]
+        if n_past:
+            keep.append(np.tile(memory, len(self.components_)))
+        return sums.select(np.flatnonzero(np.concatenate(keep)))
+
+    def _solve(self, sums, penalties, x_scale):
+        """One model from centred sums: past_coef, coef, intercept."""
+        n_stimulus, n_channels = len(x_scale) * len(self.delays_), sums.xy.shape[1]
+        penalty = np.full(len(sums.xx), float(penalties[0]))
+        penalty[:n_stimulus] = penalties[1] * np.repeat(x_scale**2, len(self.delays_))
+        w = ridge(sums.xx, sums.xy, penalty)
+        coef = w[:n_stimulus].T.reshape(n_channels, len(x_scale), len(self.delays_))
+        past = w[n_stimulus:].reshape(len(self.components_), self.n_past_, n_channels)
+        past = past.transpose(1, 2, 0)
+        return past, coef, (sums.y - w.T @ sums.x) / sums.n_samples
+
+    def _unrolled_r2(self, X, y, rows, folds, sums, total, candidates, x_scale, slope, offset):
+        """Held-out R2 after the initial window of each candidate, averaged over channels."""
+        start, errors = rows.n_initial, np.zeros((len(candidates), y.shape[1]))
+        variance = np.diag(total.centred().yy)
+        for fold, held in zip(folds, sums):
+            train = (total - held).centred()
+            models = [self._solve(train, penalties, x_scale) for penalties in candidates]
+            for part in _pieces(fold, y):
+                known = _known(X, rows, part, slope, offset)
+                true = np.asarray(y[part], dtype=np.float64)[:, :, start:]
+                for error, model in zip(errors, models):
+                    predicted = self._unroll_trials(X, rows, part, known, *model)[:, :, start:]
+                    with np.errstate(over="ignore", invalid="ignore"):
+                        error += ((true - predicted) ** 2).sum(axis=(0, 2))
+        errors = np.where(np.isfinite(errors), errors, np.finfo(float).max)[:, variance > 0]
+        if not errors.size:
+            return np.zeros(len(candidates))
+        with np.errstate(over="ignore"):
+            return (1 - errors / variance[variance > 0]).mean(axis=1)
+
+    def _unroll_trials(self, X, rows, trials, known, past, coef, intercept):
+        drive = filter_trials(X, rows.features, trials, coef, self.delays_)
+        drive += intercept[:, np.newaxis]
+        return unroll(drive, known, past, self.components_)
+
+    def _predict_trials(self, X, rows, models):
+        def every(per_subject, population):
+            return np.concatenate([per_subject, population[np.newaxis]])
+
+        past = every(self.subject_past_coef_, self.past_coef_)
+        coef = every(self.subject_coef_, self.coef_)
+        intercept = every(self.subject_intercept_, self.intercept_)
+        slope = every(self.subject_initial_slope_, self.initial_slope_)
+        offset = every(self.subject_initial_offset_, self.initial_offset_)
+        out = np.empty((len(X), self.n_outputs_, X.shape[2]))
+        for m in np.unique(models):
+            for part in _pieces(np.flatnonzero(models == m), out):
+                known = _known(X, rows, part, slope[m], offset[m])
+                out[part] = self._unroll_trials(
+                    X, rows, part, known, past[m], coef[m], intercept[m]
+                )
+        return out
+
+
+def initial_units(X, y, rows, trials):
+    """Slope and offset of each channel from the initial rows of X to y, by least squares.
+
+    Returns
+    -------
+    slope, offset : ndarray of shape (n_channels,)
+        1 and 0 where the two are equal, up to float32 rounding.
+    """
+    n_channels, n_initial = y.shape[1], rows.n_initial
+    slope, offset = np.ones(n_channels), np.zeros(n_channels)
+    if not n_initial:
+        return slope, offset
+    sums, difference, n = np.zeros((4, n_channels)), 0.0, len(trials) * n_initial
+    arrays = [(X[:, :, :n_initial], rows.initial), (y[:, :, :n_initial], None)]
+    for a, b in read_blocks(arrays, trials, trials_of(y.shape[2], n_channels)):
+        sums += [v.sum(axis=(1, 2)) for v in (a, b, a * a, a * b)]
+        difference = difference + ((a - b) ** 2).sum(axis=(1, 2))
+    mean_a, mean_b, square, cross = sums / n
+    variance = square - mean_a**2
+    varies = variance > 1e-12 * square
+    slope = np.where(varies, (cross - mean_a * mean_b) / np.where(varies, variance, 1.0), 0.0)
+    offset = mean_b - slope * mean_a
+    equal = difference <= 1e-12 * n * square
+    return np.where(equal, 1.0, slope), np.where(equal, 0.0, offset)
+
+
+def _known(X, rows, trials, slope, offset):
+    if not rows.n_initial:
+        return np.zeros((len(trials), len(slope), 0))
+    initial = np.asarray(X[trials][:, rows.initial, : rows.n_initial], dtype=np.float64)
+    return initial * slope[:, np.newaxis] + offset[:, np.newaxis]
+
+
+def _pieces(trials, y):
+    step = trials_of(y.shape[2], y.shape[1])
+    return [trials[i : i + step] for i in range(0, len(trials), step)]
+
+
+def _search(alphas, held_out_r2):
+    """Choose alpha, then the penalty of the stimulus at that alpha."""
+    scores = held_out_r2([(alpha, alpha) for alpha in alphas])
+    best = alphas[np.argmax(scores)]
+    tried = [(best, best * ratio) for ratio in STIMULUS_RATIOS]
+    more = held_out_r2(tried)
+    penalties = tried[np.argmax(more)] if more.max() > scores.max() else (best, best)
+    return penalties, np.concatenate([scores, more])
+
+
+def _components(y, n_components):
+    """From channels to components of the past: standardised channels, or their first PCs."""
+    n_channels = y.shape[1]
+    if n_components == "auto":
+        n_components = min(n_channels, AUTO_COMPONENTS)
+    elif n_components is not None and n_components > n_channels:
+        raise ValueError(
+            f"n_components must not be above the number of channels of y, {n_channels}. "
+            f"Got {n_components}."
+        )
+    every, total, products = np.arange(len(y)), 0.0, 0.0
+    for (block,) in read_blocks([(y, None)], every, trials_of(y.shape[2], n_channels)):
+        flat = block.reshape(n_channels, -1)
+        total, products = total + flat.sum(axis=1), products + flat @ flat.T
+    n = len(y) * y.shape[2]
+    covariance = products / n - np.outer(total, total) / n**2
+    scale = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    scale = 1 / np.where(scale > 0, scale, 1.0)
+    if n_components is None or n_components == n_channels:
+        return np.diag(scale)
+    _, vectors = eigh(covariance * np.outer(scale, scale))
+    vectors = vectors[:, ::-1][:, :n_components].T
+    return vectors * scale
+
+
+def _scale_of_rows(X, features):
+    """Compute the standard deviation of each stimulus row, 1 where it is constant."""
+    every, total, squares = np.arange(len(X)), 0.0, 0.0
+    for (x,) in read_blocks([(X, features)], every, trials_of(X.shape[2], len(features))):
+        total, squares = total + x.sum(axis=(1, 2)), squares + (x**2).sum(axis=(1, 2))
+    n = len(X) * X.shape[2]
+    variance = squares / n - (total / n) ** 2
+    return np.sqrt(np.where(variance > 1e-12 * squares / n, variance, 1.0))

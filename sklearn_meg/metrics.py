@@ -1,0 +1,407 @@
+"""Scores of predicted brain signals.
+
+All functions take trials on axis 0: ``(n_trials, n_channels, n_times)``. Score inside every
+cross-validation fold and average the scores. Predictions pooled over folds and correlated once
+are biased: a model that predicts the mean of its training trials then scores below zero,
+because a fold with a high mean has a low training mean.
+
+Two cases have no correlation, and they do not mean the same thing:
+
+- **a flat target** (a dead channel): nothing could be explained, so it is left out of the mean;
+- **a constant prediction** of a target that varies: it explains nothing, so it counts as 0.
+  Leaving it out would reward a model for staying silent where it knows nothing.
+
+`pearson_r` says NaN in both cases; the averaged scores and the scorers follow the rule above,
+and are NaN only if no target varies (or there is a single trial).
+"""
+
+import numpy as np
+from sklearn.metrics import make_scorer
+
+from ._validation import unwrap_mne
+
+__all__ = [
+    "by_subject",
+    "make_r_scorer",
+    "noise_ceiling",
+    "pearson_r",
+    "r2",
+    "r_across_trials",
+    "r_map",
+    "r_over_time",
+]
+
+
+def pearson_r(y_true, y_pred, axis=0):
+    """Pearson correlation along one axis; by default across trials.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like or Epochs of shape (n_trials, n_channels, n_times)
+        Any unit: 1e-13 T is as good as 1.
+    axis : int, default=0
+        Axis that is correlated along and disappears.
+
+    Returns
+    -------
+    r : ndarray of shape (n_channels, n_times) for ``axis=0``
+        NaN where either side is constant (up to rounding of its own type) along `axis`.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.metrics import pearson_r
+    >>> y = np.random.default_rng(0).normal(size=(30, 2, 4))
+    >>> pearson_r(y, 3 * y + 1).round(6)
+    array([[1., 1., 1., 1.],
+           [1., 1., 1., 1.]])
+    """
+    return _correlate(*_pair(y_true, y_pred), axis)[0]
+
+
+def r_map(y_true, y_pred, axis=0):
+    """Pearson correlation where a constant prediction counts as 0, ready to be averaged.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like or Epochs of shape (n_trials, n_channels, n_times)
+    axis : int, default=0
+        Axis that is correlated along and disappears.
+
+    Returns
+    -------
+    r : ndarray
+        NaN only where `y_true` is constant along `axis`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.metrics import r_map
+    >>> y = np.random.default_rng(0).normal(size=(30, 2, 1))
+    >>> r_map(y, y * [[1.0], [0.0]]).round(6)
+    array([[1.],
+           [0.]])
+    """
+    r, flat_true, flat_pred = _correlate(*_pair(y_true, y_pred), axis)
+    return np.where(flat_pred & ~flat_true, 0.0, r)
+
+
+def r_across_trials(y_true, y_pred, start=0):
+    """Mean over channels and times of the Pearson R across trials.
+
+    The score of the Deep Recurrent Encoder (Chehab et al. 2021, arXiv 2103.02339): does the
+    model know how one trial differs from another? For several subjects compute it within each
+    (see `by_subject`); across subjects it also counts how they differ on average.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like or Epochs of shape (n_trials, n_channels, n_times)
+    start : int, default=0
+        First sample that counts; the end of the initial window that a model was given.
+
+    Returns
+    -------
+    r : float
+        NaN if no channel varies over trials at any such time.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or `start` leaves no sample.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.metrics import r_across_trials
+    >>> rng = np.random.default_rng(0)
+    >>> y = rng.normal(size=(200, 3, 10))
+    >>> round(r_across_trials(y, y + rng.normal(size=y.shape)), 1)
+    0.7
+    """
+    return _nanmean(r_map(*_from_start(y_true, y_pred, start)))
+
+
+def r_over_time(y_true, y_pred, start=0):
+    """Mean over trials and channels of the Pearson R over the samples of a trial.
+
+    The usual score of temporal receptive fields. A model that predicts the same response in
+    every trial can score high.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like or Epochs of shape (n_trials, n_channels, n_times)
+    start : int, default=0
+        First sample that counts.
+
+    Returns
+    -------
+    r : float
+        NaN if no channel varies in any trial.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or `start` leaves no sample.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.metrics import r_over_time
+    >>> wave = np.sin(np.arange(50) / 5)
+    >>> y = wave * np.ones((8, 2, 1))
+    >>> round(r_over_time(y, -y), 6)
+    -1.0
+    """
+    return _nanmean(r_map(*_from_start(y_true, y_pred, start), axis=2))
+
+
+def r2(y_true, y_pred, start=0):
+    """Coefficient of determination across trials, averaged over channels and times.
+
+    ``1 - SSE / SST`` per channel and time, where SST is taken around the mean of the trials
+    that are scored, as in :func:`sklearn.metrics.r2_score`. Flat targets are left out.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like or Epochs of shape (n_trials, n_channels, n_times)
+    start : int, default=0
+        First sample that counts.
+
+    Returns
+    -------
+    r2 : float
+        At most 1; below 0 if the mean of these trials would have been the better prediction.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or `start` leaves no sample.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.metrics import r2
+    >>> y = np.random.default_rng(0).normal(size=(30, 2, 4))
+    >>> r2(y, y), r2(y, np.broadcast_to(y.mean(axis=0), y.shape))
+    (1.0, 0.0)
+    """
+    y_true, y_pred = _from_start(y_true, y_pred, start)
+    _, scale, flat = _standardise(y_true, 0)
+    # Divided before it is squared: (1e-13 T) ** 2 is harmless, (1e-200) ** 2 is not.
+    error = np.square((y_true - y_pred) / scale).sum(axis=0)
+    total = np.square((y_true - y_true.mean(axis=0)) / scale).sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return _nanmean(np.where(flat, np.nan, 1.0 - error / total))
+
+
+def by_subject(metric, y_true, y_pred, subjects, **kwargs):
+    """Apply a metric within each subject.
+
+    Parameters
+    ----------
+    metric : callable
+        ``metric(y_true, y_pred, **kwargs)``.
+    y_true, y_pred : array-like or Epochs of shape (n_trials, n_channels, n_times)
+    subjects : array-like of shape (n_trials,)
+        Subject of each trial.
+    **kwargs
+        Handed to `metric`.
+
+    Returns
+    -------
+    values : dict
+        What `metric` returned, keyed by subject in sorted order.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or `subjects` does not hold one value a trial.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.metrics import by_subject, r_across_trials
+    >>> y = np.random.default_rng(0).normal(size=(40, 2, 4))
+    >>> subjects = np.repeat([0, 1], 20)
+    >>> sign = np.where(subjects == 0, 1, -1)[:, None, None]
+    >>> by_subject(r_across_trials, y, sign * y, subjects)
+    {0: 1.0, 1: -1.0}
+    """
+    y_true, y_pred = _pair(y_true, y_pred)
+    subjects = np.asarray(subjects)
+    if subjects.shape != (len(y_true),):
+        raise ValueError(
+            f"subjects must hold one value a trial, shape ({len(y_true)},). Got {subjects.shape}."
+        )
+    masks = {subject: subjects == subject for subject in np.unique(subjects).tolist()}
+    return {s: metric(y_true[mask], y_pred[mask], **kwargs) for s, mask in masks.items()}
+
+
+def noise_ceiling(y, repeats):
+    """Highest R across trials that a perfect model of the stimulus response can reach.
+
+    One-way analysis of variance per channel and time: with the mean squares between stimuli
+    (MSB) and within them (MSW), the signal power is ``(MSB - MSW) / n0`` and the noise power is
+    MSW (Sahani and Linden 2003, "How linear are auditory cortical responses?"; n0 is the mean
+    number of repeats, corrected for unequal numbers). The ceiling is
+    ``sqrt(signal / (signal + noise))``. A model that also knows the state of the brain before
+    the stimulus can exceed it.
+
+    Parameters
+    ----------
+    y : array-like or Epochs of shape (n_trials, n_channels, n_times)
+    repeats : array-like of shape (n_trials,)
+        Which stimulus each trial shows. Equal values are repetitions. Trials of one subject.
+
+    Returns
+    -------
+    ceiling : ndarray of shape (n_channels, n_times)
+        Between 0 and 1; an estimated signal power below 0 gives 0. NaN for a flat channel.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two stimuli, or none is repeated.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.metrics import noise_ceiling
+    >>> rng = np.random.default_rng(0)
+    >>> stimulus = np.repeat(np.arange(200), 5)
+    >>> signal = rng.normal(size=(200, 1, 1))[stimulus]
+    >>> y = signal + rng.normal(size=(1000, 1, 1))  # equal power: sqrt(1 / 2)
+    >>> noise_ceiling(y, stimulus).round(1)
+    array([[0.7]])
+    """
+    y = _as_trials(y, "y")
+    repeats = np.asarray(repeats)
+    if repeats.shape != (len(y),):
+        raise ValueError(
+            f"repeats must hold one value a trial, shape ({len(y)},). Got {repeats.shape}."
+        )
+    _, which, counts = np.unique(repeats, return_inverse=True, return_counts=True)
+    if len(counts) < 2 or counts.max() < 2:
+        raise ValueError(
+            "The noise ceiling needs at least two stimuli, one of them repeated. Got "
+            f"{len(counts)} stimuli in {len(y)} trials."
+        )
+    z, _, flat = _standardise(y, 0)
+    means = np.zeros((len(counts), *z.shape[1:]))
+    np.add.at(means, which, z)
+    means /= counts[:, None, None]
+    between = np.einsum("s,sct->ct", counts, means**2) / (len(counts) - 1)
+    within = np.square(z - means[which]).sum(axis=0) / (len(z) - len(counts))
+    n0 = (len(z) - np.square(counts).sum() / len(z)) / (len(counts) - 1)
+    signal = np.maximum(between - within, 0.0) / n0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(flat, np.nan, np.sqrt(signal / (signal + within)))
+
+
+def make_r_scorer(kind="trials", start=0):
+    """Scorer for ``cross_validate`` and ``GridSearchCV`` on 3-D targets.
+
+    Parameters
+    ----------
+    kind : {"trials", "time"}, default="trials"
+        `r_across_trials` or `r_over_time`.
+    start : int, default=0
+        First sample that counts: the end of the initial window.
+
+    Returns
+    -------
+    scorer : callable
+        ``scorer(estimator, X, y)``; higher is better. All test trials count as one subject.
+
+    Raises
+    ------
+    ValueError
+        For another `kind`, or a `start` that is no int from 0 on.
+
+    Examples
+    --------
+    >>> from sklearn_meg.metrics import make_r_scorer
+    >>> scoring = {"r": make_r_scorer(start=10), "r_time": make_r_scorer("time", start=10)}
+    """
+    kinds = {"trials": r_across_trials, "time": r_over_time}
+    if kind not in kinds:
+        raise ValueError(f"kind must be one of {', '.join(map(repr, kinds))}. Got {kind!r}.")
+    return make_scorer(kinds[kind], start=check_start(start))
+
+
+def check_start(start, n_times=None):
+    """Return `start` as an int if it is a sample of a trial.
+
+    Raises
+    ------
+    ValueError
+        If it is no int, negative, or not below `n_times`.
+    """
+    good = isinstance(start, int | np.integer) and not isinstance(start, bool) and start >= 0
+    if not good or (n_times is not None and start >= n_times):
+        among = "an int from 0 on" if n_times is None else f"an int from 0 to {n_times - 1}"
+        raise ValueError(f"start, the first sample that is scored, must be {among}. Got {start!r}.")
+    return int(start)
+
+
+def _as_trials(y, name):
+    y = np.asarray(unwrap_mne(y))
+    y = y if y.dtype.kind == "f" else y.astype(float)
+    if y.ndim < 3:  # (n_trials,) and (n_trials, n_outputs)
+        y = y.reshape(*y.shape, *[1] * (3 - y.ndim))
+    if y.ndim != 3 or 0 in y.shape:
+        raise ValueError(
+            f"{name} must have the shape (n_trials, n_channels, n_times), none of them 0. "
+            f"Got {y.shape}."
+        )
+    return y
+
+
+def _pair(y_true, y_pred):
+    y_true, y_pred = _as_trials(y_true, "y_true"), _as_trials(y_pred, "y_pred")
+    if y_true.shape != y_pred.shape:
+        raise ValueError(
+            f"y_true and y_pred must have the same shape. Got {y_true.shape} and {y_pred.shape}."
+        )
+    return y_true, y_pred
+
+
+def _from_start(y_true, y_pred, start):
+    y_true, y_pred = _pair(y_true, y_pred)
+    start = check_start(start, y_true.shape[2])
+    return y_true[:, :, start:], y_pred[:, :, start:]
+
+
+def _standardise(y, axis):
+    """Centre along `axis` and divide by the largest absolute value.
+
+    Squares of the result neither underflow (1e-13 T) nor overflow. Returns also that largest
+    value, and where `y` is constant up to the rounding of its own type.
+    """
+    eps = 8 * np.finfo(y.dtype).eps
+    y = y.astype(np.float64, copy=False)
+    size = np.abs(y).max(axis=axis, keepdims=True)
+    centred = y - y.mean(axis=axis, keepdims=True)
+    scale = np.abs(centred).max(axis=axis, keepdims=True)
+    flat = scale <= eps * size
+    scale = np.where(flat, 1.0, scale)
+    return centred / scale, scale, np.squeeze(flat, axis=axis)
+
+
+def _correlate(y_true, y_pred, axis):
+    a, _, flat_a = _standardise(y_true, axis)
+    b, _, flat_b = _standardise(y_pred, axis)
+    power = np.square(a).sum(axis=axis) * np.square(b).sum(axis=axis)
+    flat = flat_a | flat_b
+    r = (a * b).sum(axis=axis) / np.sqrt(np.where(flat, 1.0, power))
+    return np.where(flat, np.nan, np.clip(r, -1.0, 1.0)), flat_a, flat_b
+
+
+def _nanmean(values):
+    kept = values[~np.isnan(values)]
+    return float(kept.mean()) if kept.size else float("nan")

@@ -1,0 +1,254 @@
+"""Scaling of channels inside a Pipeline, for trials x rows x times and for the target."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from ._validation import (
+    check_option_param,
+    check_scalar_param,
+    check_trials,
+    chunks,
+    release_pages,
+)
+from .encoding._rows import resolve_rows
+
+__all__ = ["ChannelScaler"]
+
+# Quantiles need all values of a row at once: as many rows at a time as fit into this.
+BLOCK_BYTES = 256 * 2**20
+
+
+class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Centre, scale and clip each channel over trials and times.
+
+    Knows the rows of :func:`~sklearn_meg.pack_rows`: the subject row is left alone, and the rows
+    of the initial MEG are scaled from, and within, their initial window only.
+
+    Parameters
+    ----------
+    method : {"robust", "standard"}, default="robust"
+        Median and range between the quartiles, or mean and standard deviation. Where the
+        quartiles agree (a stimulus that is mostly zero) the standard deviation is the scale. A
+        constant row gets the scale 1.
+    clip : float or None, default=None
+        Largest absolute value after scaling; what is beyond is set to it. The encoding
+        literature rejects beyond 16 robust units.
+    by_subject : bool, default=False
+        Centre and scale every subject on its own. A subject not seen in ``fit`` gets the
+        centre and scale of all trials together.
+    subject_row, initial_rows, n_initial : as made by :func:`~sklearn_meg.pack_rows`
+        Defaults: no such rows.
+    with_centering : bool, default=True
+
+    Attributes
+    ----------
+    center_, scale_ : ndarray of shape (n_rows,)
+        Of all trials.
+    subjects_ : ndarray of shape (n_subjects,)
+        With ``by_subject`` only, as the next two.
+    subject_center_, subject_scale_ : ndarray of shape (n_subjects, n_rows)
+    n_features_in_, n_times_in_ : int
+        Rows and samples of X.
+
+    See Also
+    --------
+    mne.decoding.Scaler : Scales by channel type or over trials; does not know rows.
+
+    References
+    ----------
+    Chehab et al. (2021): Deep Recurrent Encoder, arXiv 2103.02339 (robust scaling, limit of 16).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg import ChannelScaler
+    >>> meg = 1e-13 * np.random.default_rng(0).normal(size=(20, 4, 50))
+    >>> scaler = ChannelScaler(method="standard").fit(meg)
+    >>> scaled = scaler.transform(meg)
+    >>> scaled.std(axis=(0, 2)).round(6)
+    array([1., 1., 1., 1.])
+    >>> bool(np.allclose(scaler.inverse_transform(scaled), meg, atol=0))
+    True
+    """
+
+    def __init__(
+        self,
+        method="robust",
+        *,
+        clip=None,
+        by_subject=False,
+        subject_row=None,
+        initial_rows=None,
+        n_initial=0,
+        with_centering=True,
+    ):
+        self.method = method
+        self.clip = clip
+        self.by_subject = by_subject
+        self.subject_row = subject_row
+        self.initial_rows = initial_rows
+        self.n_initial = n_initial
+        self.with_centering = with_centering
+
+    def fit(self, X, y=None):
+        """Learn centre and scale of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_rows), or MNE object
+        y : ignored
+
+        Returns
+        -------
+        self : ChannelScaler
+
+        Raises
+        ------
+        ValueError, TypeError
+            For NaN or infinity, a wrong number of dimensions, rows that do not exist, or
+            ``by_subject`` without ``subject_row``.
+        """
+        self._check_parameters()
+        X = check_trials(self, X, reset=True)
+        rows = resolve_rows(self, *X.shape[1:])
+        everyone = np.arange(len(X))
+        self.center_, self.scale_ = self._learn(X, rows, everyone)
+        for name in ("subjects_", "subject_center_", "subject_scale_"):
+            self.__dict__.pop(name, None)
+        if self.by_subject:
+            values = rows.subject_values(X)
+            self.subjects_ = np.unique(values)
+            pairs = [self._learn(X, rows, np.flatnonzero(values == s)) for s in self.subjects_]
+            self.subject_center_, self.subject_scale_ = map(np.stack, zip(*pairs))
+        return self
+
+    def transform(self, X):
+        """Centre, scale and clip.
+
+        Parameters
+        ----------
+        X : array-like, the dimensions of ``fit`` but for the number of trials
+
+        Returns
+        -------
+        X_scaled : ndarray of the same shape, float32 for float32, else float64
+
+        Raises
+        ------
+        ValueError
+            For NaN or infinity, or another number of rows or samples than in ``fit``.
+        """
+        return self._apply(X, self._scale)
+
+    def inverse_transform(self, X):
+        """Go back to the original centre and scale; what was clipped stays clipped.
+
+        Parameters
+        ----------
+        X : array-like, as given back by ``transform``
+
+        Returns
+        -------
+        X_original : ndarray of the same shape
+
+        Raises
+        ------
+        ValueError
+            As in ``transform``.
+        """
+        return self._apply(X, self._unscale)
+
+    def _check_parameters(self):
+        check_option_param(self, "method", ("robust", "standard"))
+        check_scalar_param(self, "clip", "float", 0, closed="neither", allow_none=True)
+        for name in ("by_subject", "with_centering"):
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                raise TypeError(
+                    f"The {name!r} parameter of ChannelScaler must be a bool. "
+                    f"Got {getattr(self, name)!r} instead."
+                )
+        if self.by_subject and self.subject_row is None:
+            raise ValueError(
+                "by_subject=True needs subject_row, the row of X that holds the subject index. "
+                "Got subject_row=None."
+            )
+
+    def _learn(self, X, rows, trials):
+        """Centre and scale of every row over some trials; 0 and 1 for the subject row."""
+        center, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
+        parts = [(rows.features, X.shape[2]), (rows.initial, rows.n_initial)]
+        for indices, n_times in parts:
+            for block in _row_blocks(indices, len(trials) * n_times):
+                values = _gather(X, trials, block, n_times)
+                center[block], scale[block] = _location_and_scale(values, self.method)
+        return (center if self.with_centering else np.zeros_like(center)), scale
+
+    def _apply(self, X, change):
+        check_is_fitted(self)
+        flat = np.ndim(X) == 2
+        X = check_trials(self, X, reset=False)
+        rows = resolve_rows(self, *X.shape[1:])
+        out = np.empty(X.shape, dtype=X.dtype)
+        for part in chunks(X):
+            values = np.asarray(X[part])
+            center, scale = self._of_trials(values, rows)
+            out[part] = change(values, center[:, :, np.newaxis], scale[:, :, np.newaxis], rows)
+            if len(rows.initial):  # nothing is known after the window: those zeros stay zeros
+                out[part, rows.initial, rows.n_initial :] = values[
+                    :, rows.initial, rows.n_initial :
+                ]
+            release_pages(X)
+        return out[:, :, 0] if flat else out
+
+    def _scale(self, values, center, scale, rows):
+        values = (values - center) / scale
+        if self.clip is not None:
+            changed = np.concatenate([rows.features, rows.initial])
+            values[:, changed] = values[:, changed].clip(-self.clip, self.clip)
+        return values
+
+    def _unscale(self, values, center, scale, rows):
+        return values * scale + center
+
+    def _of_trials(self, values, rows):
+        """Centre and scale that each trial gets: (n_trials or 1, n_rows)."""
+        if not hasattr(self, "subjects_"):
+            return self.center_[np.newaxis], self.scale_[np.newaxis]
+        subjects = rows.subject_values(values)
+        place = np.searchsorted(self.subjects_, subjects).clip(max=len(self.subjects_) - 1)
+        known = (self.subjects_[place] == subjects)[:, np.newaxis]
+        return (
+            np.where(known, self.subject_center_[place], self.center_),
+            np.where(known, self.subject_scale_[place], self.scale_),
+        )
+
+
+def _row_blocks(indices, n_values):
+    """Cut row indices into blocks whose values (float64) fit into `BLOCK_BYTES`."""
+    step = max(1, BLOCK_BYTES // (8 * max(1, n_values)))
+    return [indices[start : start + step] for start in range(0, len(indices), step)]
+
+
+def _gather(X, trials, block, n_times):
+    """Values of some rows, (n_rows, n_trials * n_times), in double precision."""
+    values = np.empty((len(block), len(trials), n_times))
+    step = max(1, chunks(X)[0].stop)
+    for start in range(0, len(trials), step):
+        some = trials[start : start + step]
+        values[:, start : start + step] = X[np.ix_(some, block)][:, :, :n_times].swapaxes(0, 1)
+        release_pages(X)
+    return values.reshape(len(block), -1)
+
+
+def _location_and_scale(values, method):
+    """Centre and scale of each row of values; the scale of a constant row is 1."""
+    mean, deviation = values.mean(axis=1), values.std(axis=1)
+    size = np.abs(values).max(axis=1)
+    constant = deviation <= 10 * np.finfo(float).eps * size  # rounding of the mean, not signal
+    center, scale = mean, deviation
+    if method == "robust":
+        low, center, high = np.quantile(values, [0.25, 0.5, 0.75], axis=1)
+        narrow = high - low <= 10 * np.finfo(float).eps * size
+        scale = np.where(narrow, deviation, high - low)
+    return center, np.where(constant, 1.0, scale)

@@ -1,0 +1,258 @@
+"""What every public estimator must pass. They are found automatically."""
+
+import inspect
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+import skops.io
+import torch
+from sklearn.base import BaseEstimator, clone
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import sklearn_meg
+from sklearn_meg import ChannelScaler
+from sklearn_meg.metrics import make_r_scorer
+
+# Small enough for a quick test; everything else as it comes.
+SMALL = {
+    "DeepRecurrentEncoder": {"max_epochs": 4, "hidden_size": 8, "random_state": 0},
+}
+
+# scikit-learn checks that are expected to fail: estimator -> {check: reason}.
+EXPECTED_FAILURES = {}
+
+
+def public_estimators():
+    found = (getattr(sklearn_meg, name) for name in sklearn_meg.__all__)
+    return [c for c in found if inspect.isclass(c) and issubclass(c, BaseEstimator)]
+
+
+def instance(cls, **params):
+    return cls(**{**SMALL.get(cls.__name__, {}), **params})
+
+
+ESTIMATORS = public_estimators()
+ENCODERS = [c for c in ESTIMATORS if hasattr(c, "predict")]
+checked = [instance(cls) for cls in ESTIMATORS]
+checked.append(
+    sklearn_meg.DeepRecurrentEncoder(base=None, hidden_size=16, max_epochs=30, random_state=0)
+)
+
+
+@parametrize_with_checks(
+    checked, expected_failed_checks=lambda e: EXPECTED_FAILURES.get(type(e).__name__, {})
+)
+def test_sklearn_checks(estimator, check):
+    check(estimator)
+
+
+def test_the_six_systems_so_far_are_found():
+    names = {cls.__name__ for cls in ESTIMATORS}
+    assert {"DeepRecurrentEncoder", "TemporalReceptiveField", "RecurrentTRF"} <= names
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_docstring_lists_every_parameter(cls):
+    for name in cls().get_params():
+        assert name in cls.__doc__, f"{cls.__name__} does not document {name}"
+
+
+@pytest.mark.parametrize("cls", ENCODERS)
+def test_round_trips_keep_predictions(cls, packed, tmp_path):
+    X, y, rows, _ = packed
+    model = instance(cls, **rows).fit(X, y)
+    expected = model.predict(X)
+    assert expected.shape == y.shape
+
+    joblib.dump(model, tmp_path / "model.joblib")
+    skopsed = skops.io.dumps(model)
+    types = skops.io.get_untrusted_types(data=skopsed)
+    assert types == [f"{cls.__module__}.{cls.__qualname__}"]
+    for again in (
+        pickle.loads(pickle.dumps(model)),
+        joblib.load(tmp_path / "model.joblib"),
+        skops.io.loads(skopsed, trusted=types),
+    ):
+        np.testing.assert_array_equal(again.predict(X), expected)
+        np.testing.assert_array_equal(clone(again).fit(X, y).predict(X), expected)
+
+
+@pytest.mark.parametrize("cls", ENCODERS)
+def test_a_pickle_holds_the_network_that_was_fitted(cls, packed):
+    X, y, rows, _ = packed
+    model = instance(cls, **rows).fit(X, y)
+    expected = model.predict(X)
+    if "hidden_size" in model.get_params():
+        model.set_params(hidden_size=3, n_convs=1)
+    np.testing.assert_array_equal(model.predict(X), expected)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), expected)
+
+
+@pytest.mark.parametrize("cls", ENCODERS)
+def test_same_seed_same_result_and_global_generators_untouched(cls, packed):
+    X, y, rows, _ = packed
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), torch.get_num_threads()  # noqa: NPY002
+    first = instance(cls, **rows).fit(X, y).predict(X)
+    after = torch.get_rng_state(), np.random.get_state()[1], torch.get_num_threads()  # noqa: NPY002
+    assert torch.equal(before[0], after[0])
+    np.testing.assert_array_equal(before[1], after[1])
+    assert before[2] == after[2]
+    torch.manual_seed(2)
+    np.testing.assert_array_equal(instance(cls, **rows).fit(X, y).predict(X), first)
+
+
+@pytest.mark.parametrize("cls", ENCODERS)
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_cross_validate_gives_the_same_bits_with_two_jobs(cls, packed, backend):
+    X, y, rows, subjects = packed
+    model = make_pipeline(ChannelScaler(**rows), instance(cls, **rows))
+    kwargs = {"cv": GroupKFold(3), "groups": subjects, "scoring": make_r_scorer(start=6)}
+    one = cross_validate(model, X, y, n_jobs=1, **kwargs)["test_score"]
+    with joblib.parallel_config(backend):
+        two = cross_validate(model, X, y, n_jobs=2, **kwargs)["test_score"]
+    np.testing.assert_array_equal(one, two)
+    assert np.isfinite(one).all()
+
+
+@pytest.mark.parametrize("cls", ENCODERS)
+def test_grid_search_over_a_pipeline_with_stock_scorers(cls, packed):
+    X, y, rows, _ = packed
+    model = make_pipeline(ChannelScaler(**rows), instance(cls, **rows))
+    search = GridSearchCV(
+        model,
+        {"channelscaler__method": ["robust", "standard"]},
+        cv=2,
+        scoring=["r2", "neg_mean_squared_error"],
+        refit="r2",
+        error_score="raise",
+    )
+    flat = y.reshape(len(y), -1)  # scikit-learn's own scorers take 2-D targets
+    search.fit(X, flat)
+    assert search.predict(X).shape == flat.shape
+    assert np.isfinite(search.cv_results_["mean_test_r2"]).all()
+    parallel = clone(search).set_params(n_jobs=2).fit(X, flat)
+    np.testing.assert_array_equal(
+        parallel.cv_results_["mean_test_r2"], search.cv_results_["mean_test_r2"]
+    )
+
+
+@pytest.mark.parametrize("cls", ENCODERS)
+def test_scaled_target(cls, packed):
+    X, y, rows, _ = packed
+    plain = instance(cls, **rows).fit(X, y).predict(X)
+    model = TransformedTargetRegressor(instance(cls, **rows), transformer=ChannelScaler())
+    tesla = y * 1e-13
+    scaled = model.fit(X, tesla).predict(X)
+    r = np.corrcoef(scaled[:, :, 6:].ravel(), plain[:, :, 6:].ravel())[0, 1]
+    assert r > 0.97  # units, and scaling on one side of a pipeline only, hardly matter
+
+
+@pytest.mark.parametrize("cls", ENCODERS)
+def test_input_is_not_modified_and_its_layout_does_not_matter(cls, packed, tmp_path):
+    X, y, rows, _ = packed
+    X32, y32 = X.astype(np.float32), y.astype(np.float32)
+    reference = instance(cls, **rows).fit(X32, y32).predict(X32)
+    np.save(tmp_path / "X.npy", X32)
+    np.save(tmp_path / "y.npy", y32)
+    mapped = [np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "Xy"]
+    variants = {
+        "fortran": (np.asfortranarray(X32), np.asfortranarray(y32)),
+        "strided": (np.repeat(X32, 2, axis=0)[::2], np.repeat(y32, 2, axis=0)[::2]),
+        "float64": (X32.astype(float), y32.astype(float)),
+        "mapped": mapped,
+    }
+    for name, (X_variant, y_variant) in variants.items():
+        X_before = np.array(X_variant)
+        got = instance(cls, **rows).fit(X_variant, y_variant).predict(X_variant)
+        np.testing.assert_array_equal(X_variant, X_before, err_msg=name)
+        np.testing.assert_allclose(got, reference, rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+BAD_DATA = {
+    "NaN in X": (lambda X, y: (np.where(X == X.max(), np.nan, X), y), "NaN"),
+    "infinity in y": (lambda X, y: (X, np.where(y == y.max(), np.inf, y)), "infinity"),
+    "fewer trials in y": (lambda X, y: (X, y[:-1]), "inconsistent numbers of samples"),
+    "fewer samples in y": (lambda X, y: (X, y[:, :, :-1]), "as many samples a trial"),
+    "no y": (lambda X, y: (X, None), "requires y"),
+    "4-D X": (lambda X, y: (X[..., None], y), "must have the shape"),
+    "4-D y": (lambda X, y: (X, y[..., None]), "must have the shape"),
+    "flat y of another width": (lambda X, y: (X, y.reshape(len(y), -1)[:, 1:]), "flat y"),
+    "complex X": (lambda X, y: (X * 1j, y), "Complex"),
+    "text": (lambda X, y: (X.astype(str).astype(object) + "a", y), "could not convert|convert"),
+    "no trials": (lambda X, y: (X[:0], y[:0]), "0 sample"),
+    "no samples": (lambda X, y: (X[:, :, :0], y[:, :, :0]), "0 sample"),
+    "subject between integers": (lambda X, y: (_set(X, 2, 0.5), y), "integer"),
+    "negative subject": (lambda X, y: (_set(X, 2, -1.0), y), "integer from 0 on"),
+    "subject changes": (lambda X, y: (_set(X, 2, X[:, 0].round() ** 2), y), "constant within"),
+}
+
+
+def _set(X, row, value):
+    X = X.copy()
+    X[:, row] = value
+    return X
+
+
+@pytest.mark.parametrize("what", BAD_DATA)
+@pytest.mark.parametrize("cls", ENCODERS)
+def test_bad_data_is_a_clear_error(cls, packed, what):
+    X, y, rows, _ = packed
+    spoil, message = BAD_DATA[what]
+    model = instance(cls, **rows)
+    with pytest.raises(ValueError, match=message):
+        model.fit(*spoil(X, y))
+
+
+BAD_ROWS = {
+    "initial window too long": ({"n_initial": 40}, "shorter than a trial"),
+    "initial window of nothing": ({"n_initial": 0}, "positive int"),
+    "window without rows": ({"initial_rows": None}, "needs initial_rows"),
+    "no such subject row": ({"subject_row": 99}, "must select among"),
+    "subject row by name": ({"subject_row": "subject"}, "must be an int"),
+    "no such initial rows": ({"initial_rows": [3, 99]}, "must select among"),
+    "empty initial rows": ({"initial_rows": slice(99, 120)}, "selects none"),
+    "overlap": ({"subject_row": 4}, "cannot be both"),
+    "no stimulus left": ({"initial_rows": [0, 1, 3, 4]}, "no stimulus feature"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_ROWS)
+@pytest.mark.parametrize("cls", ENCODERS)
+def test_bad_rows_are_a_clear_error(cls, packed, what):
+    X, y, rows, _ = packed
+    params, message = BAD_ROWS[what]
+    with pytest.raises(ValueError, match=message):
+        instance(cls, **{**rows, **params}).fit(X, y)
+
+
+@pytest.mark.parametrize("cls", ENCODERS)
+def test_another_shape_in_predict_names_both_numbers(cls, packed):
+    X, y, rows, _ = packed
+    model = instance(cls, **rows).fit(X, y)
+    with pytest.raises(ValueError, match="8 features.* 7 features"):
+        model.predict(np.concatenate([X, X[:, :1]], axis=1))
+    with pytest.raises(ValueError, match="39 samples.*40"):
+        model.predict(X[:, :, :-1])
+
+
+@pytest.mark.parametrize("cls", ENCODERS)
+def test_a_new_subject_gets_the_population_or_an_error(cls, packed):
+    X, y, rows, subjects = packed
+    if "unknown_subject" not in cls().get_params():
+        pytest.skip("no such parameter")
+    model = instance(cls, **rows).fit(X[subjects < 2], y[subjects < 2])
+    new = model.predict(X[subjects == 2])
+    assert np.isfinite(new).all()
+    renamed = X[subjects == 2].copy()
+    renamed[:, rows["subject_row"]] = 77
+    np.testing.assert_array_equal(model.predict(renamed), new)
+    strict = instance(cls, **rows, unknown_subject="error").fit(X[subjects < 2], y[subjects < 2])
+    with pytest.raises(ValueError, match=r"\b2\b.*0, 1"):
+        strict.predict(X[subjects == 2])

@@ -1,0 +1,40 @@
+"""The package as a whole."""
+
+import subprocess
+import sys
+
+import pytest
+
+import sklearn_meg
+
+
+def run(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_import_loads_neither_torch_nor_mne():
+    code = "import sys, sklearn_meg; print([m for m in ('torch', 'mne', 'skorch') if m in sys.modules])"
+    assert run(code) == "[]"
+
+
+def test_import_is_light():
+    # What a plain `import sklearn_meg` may load: the standard library and itself.
+    code = (
+        "import sys; before = set(sys.modules); import sklearn_meg;"
+        "new = {m.split('.')[0] for m in set(sys.modules) - before};"
+        "print(sorted(new - set(sys.stdlib_module_names) - {'sklearn_meg'}))"
+    )
+    assert run(code) == "[]"
+
+
+@pytest.mark.parametrize("name", sklearn_meg.__all__)
+def test_every_public_name_is_there(name):
+    assert getattr(sklearn_meg, name) is not None
+    assert name in dir(sklearn_meg)
+
+
+def test_unknown_name():
+    with pytest.raises(AttributeError, match="no attribute 'DeepEncoder'"):
+        _ = sklearn_meg.DeepEncoder
