@@ -13,6 +13,7 @@ _WHERE = {
     "RecurrentTRF": "encoding",
     "SubjectMean": "encoding",
     "TemporalReceptiveField": "encoding",
+    "epochs_to_xy": "encoding",
     "pack_rows": "encoding",
     "Study": "study",
 }

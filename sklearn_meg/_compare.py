@@ -66,10 +66,11 @@ def _paired(difference):
     result = {
         "n_pairs": len(difference),
         "median_difference": float(np.median(difference)) if len(difference) else np.nan,
-        "p": np.nan if not len(difference) else 1.0,
-        "effect_size": np.nan if not len(difference) else 0.0,
+        # One pair is no sample; pairs without a difference are one without an effect.
+        "p": np.nan if len(difference) < 2 else 1.0,
+        "effect_size": np.nan if len(difference) < 2 else 0.0,
     }
-    if len(moved):
+    if len(moved) and len(difference) > 1:
         ranks = pd.Series(np.abs(moved)).rank().to_numpy()
         result["p"] = float(wilcoxon(moved).pvalue)
         result["effect_size"] = float((ranks * np.sign(moved)).sum() / ranks.sum())

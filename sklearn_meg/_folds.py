@@ -180,7 +180,7 @@ def find_subjects(models, X, subjects, groups):
     elif rows:
         subjects = np.asarray(X[:, rows.pop()]).reshape(len(X), -1)[:, 0]
     elif groups is not None:
-        subjects = np.asarray(groups)
+        subjects = _one_a_trial(groups, len(X), "groups")
     else:
         subjects = np.zeros(len(X), dtype=int)
     if subjects.dtype.kind == "f" and (subjects == np.round(subjects)).all():

@@ -78,7 +78,7 @@ def _what_was_run(study):
         "Versions": ", ".join(f"{k} {v}" for k, v in study.versions_.items() if v),
     }
     models = "".join(
-        f'<tr><td>{escape(name)}</td><td class="text"><code>{escape(_short(model))}</code></td></tr>'
+        f'<tr><td>{escape(name)}</td><td class="text"><code>{escape(_short(model))}</code></td>'
         for name, model in study.models.items()
     )
     body = "".join(f'<tr><td>{k}</td><td class="text">{v}</td></tr>' for k, v in rows.items())
@@ -107,6 +107,7 @@ def _comparisons(study):
     table = study.comparisons_
     if not len(table):
         return "<p>There is only one model.</p>"
+    table = table[table["n_pairs"] > 1]
     return (
         '<p class="note">Wilcoxon signed-rank test of a - b; the effect size is the matched-pairs '
         "rank-biserial correlation (1: a is better in every pair). Folds share training trials, "
@@ -144,39 +145,37 @@ def _number(value):
 
 
 def _scores_figure(study):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     metrics = study.metrics_
-    figure = Figure(figsize=(11, 8.2 if len(metrics) > 1 else 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
     if len(metrics) == 1:
+        figure = Figure(figsize=(11, 4.2), layout="constrained")
         return plotting.plot_study(study, metrics[0], figure=figure)
-    top, bottom = figure.subfigures(2, 1)
-    axes = np.atleast_1d(top.subplots(1, len(metrics)))
-    for ax, metric in zip(axes, metrics):
-        plotting.plot_scores(plotting.scored_table(study, metric), metric, ax=ax)
-    start = study.times_[study.start_] if study.start_ else None
-    plotting.plot_r_over_time(study.times_, study.curves_, ax=bottom.subplots(), start=start)
+    with plotting.style():
+        figure = Figure(figsize=(11, 8.2), layout="constrained")
+        top, bottom = figure.subfigures(2, 1)
+        for ax, metric in zip(top.subplots(1, len(metrics)), metrics):
+            plotting.plot_scores(plotting.scored_table(study, metric), metric, ax=ax)
+        start = study.times_[study.start_] if study.start_ else None
+        plotting.plot_r_over_time(study.times_, study.curves_, ax=bottom.subplots(), start=start)
     return figure
 
 
 def _topomaps(study):
-    """Pairs of title and figure: R of every model, and the last model minus every other."""
+    """Pairs of title and figure: R of every model, and the best model minus every other."""
     if study.info_ is None or not len(plotting.topomap_picks(study.info_)):
         return
-    best, others = list(study.maps_)[-1], list(study.maps_)[:-1]
-    scored = slice(study.start_, None)
-    times = study.times_[scored]
-    peak = plotting.default_times(times)
-    for name, r in study.maps_.items():
-        yield f"R across trials: {name}", _topomap(r[:, scored], study.info_, times, peak, False)
-    for name in others:
-        r = study.maps_[best] - study.maps_[name]
-        title = f"Difference of R: {best} - {name}"
-        yield title, _topomap(r[:, scored], study.info_, times, peak, True)
+    times = study.times_[study.start_ :]
+    at = plotting.default_times(times)
+    # The map of a model that predicts no difference between trials is zero: nothing to see.
+    maps = {name: r[:, study.start_ :] for name, r in study.maps_.items() if np.nansum(r**2) > 0}
+    for name, r in maps.items():
+        yield f"R across trials: {name}", _topomap(r, study.info_, times, at, False)
+    best = max(maps, key=lambda name: np.nanmean(maps[name]), default=None)
+    for name in [name for name in maps if name != best]:
+        r = maps[best] - maps[name]
+        yield f"Difference of R: {best} - {name}", _topomap(r, study.info_, times, at, True)
 
 
-def _topomap(r, info, times, at, diverging):
+def _topomap(r, info, times, at, difference):
     figure = Figure(figsize=(2.1 * len(at) + 0.8, 2.7), layout="constrained")
     axes = figure.subplots(1, len(at))
-    return plotting.plot_r_topomap(r, info, times, at=at, axes=axes, diverging=diverging)
+    return plotting.plot_r_topomap(r, info, times, at=at, axes=axes, difference=difference)

@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import types
+import uuid
 import warnings
 import zipfile
 from importlib.metadata import PackageNotFoundError, version
@@ -136,15 +137,15 @@ def save_result(folder, key, arrays, meta):
     text = json.dumps({"format": FORMAT, "key": key, **meta}, allow_nan=True)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, meta=np.array(text), **arrays)
-    handle, name = tempfile.mkstemp(prefix=f".{key}-", suffix=".tmp", dir=folder)
+    name = Path(folder) / f".{key}-{uuid.uuid4().hex}.tmp"
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(name, "xb") as file:
             file.write(buffer.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, _path(folder, key))
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        name.unlink(missing_ok=True)
         raise
 
 
@@ -160,7 +161,7 @@ def load_result(folder, key):
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         meta = json.loads(str(arrays.pop("meta")))
         if meta.pop("format") != FORMAT or meta.pop("key") != key:

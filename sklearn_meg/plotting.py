@@ -28,7 +28,7 @@ LABELS = {
 
 @contextmanager
 def style():
-    """Settings of all figures, as a context: readable sizes, few lines.
+    """Apply the settings of all figures: readable sizes, few lines.
 
     Examples
     --------
@@ -133,7 +133,8 @@ def plot_r_over_time(times, curves, ax=None, start=None):
         (with one subject, the folds take the place of subjects).
     ax : Axes, default=None
     start : float, default=None
-        End of the initial window in seconds; what lies before is shaded.
+        End of the initial window in seconds. It is shaded and no curve is drawn in it: there
+        a recurrent model repeats what it was given.
 
     Returns
     -------
@@ -155,7 +156,7 @@ def plot_r_over_time(times, curves, ax=None, start=None):
         if start is not None and start > times[0]:
             ax.axvspan(times[0], start, color="#F0F0F0", zorder=0, linewidth=0)
             ax.text(
-                (times[0] + start) / 2, 0.99, "not scored", color="#777777", fontsize=9,
+                (times[0] + start) / 2, 0.99, "initial window", color="#777777", fontsize=9,
                 ha="center", va="top", transform=ax.get_xaxis_transform(),
             )  # fmt: skip
         for name, curve in curves.items():
@@ -165,7 +166,8 @@ def plot_r_over_time(times, curves, ax=None, start=None):
                     f"The curves of {name!r} must have {len(times)} samples like times. "
                     f"Got {curve.shape[1]}."
                 )
-            _line_and_band(ax, times, curve, name, colors[name])
+            scored = slice(None) if start is None else times >= start
+            _line_and_band(ax, times[scored], curve[:, scored], name, colors[name])
         ax.axhline(0, color="#999999", linewidth=0.8, zorder=0)
         if times[0] < 0 < times[-1]:
             ax.axvline(0, color="#999999", linewidth=0.8, linestyle="--", zorder=0)
@@ -195,7 +197,7 @@ def _line_and_band(ax, times, curve, name, color):
         ax.fill_between(times, mean - sem, mean + sem, color=color, alpha=0.2, linewidth=0)
 
 
-def plot_r_topomap(r, info, times, at=None, axes=None, diverging=False, title=None):
+def plot_r_topomap(r, info, times, at=None, axes=None, difference=False, title=None):
     """Draw R per channel on the head at some times.
 
     Parameters
@@ -212,8 +214,8 @@ def plot_r_topomap(r, info, times, at=None, axes=None, diverging=False, title=No
         0 s (or the start) on.
     axes : sequence of Axes, default=None
         One per time.
-    diverging : bool, default=False
-        Colours symmetric around 0, for differences.
+    difference : bool, default=False
+        Whether `r` is a difference of scores; for the label of the colour bar.
     title : str, default=None
 
     Returns
@@ -242,22 +244,19 @@ def plot_r_topomap(r, info, times, at=None, axes=None, diverging=False, title=No
     samples = [int(np.argmin(np.abs(times - t))) for t in at]
     shown = np.nan_to_num(r[np.ix_(picks, samples)])
     top = max(float(np.abs(shown).max()), 1e-6)
-    limits, cmap = (
-        ((-top, top), "RdBu_r") if diverging else ((min(0.0, shown.min()), top), "YlGnBu")
-    )
     with style(), matplotlib.rc_context({"axes.grid": False}):
         if axes is None:
             axes = _subplots(len(samples))
         axes = np.atleast_1d(axes)
         for ax, column, sample in zip(axes, shown.T, samples):
             image, _ = plot_topomap(
-                column, pick_info(info, picks), axes=ax, show=False, vlim=limits, cmap=cmap,
-                contours=4, sensors="k.", extrapolate="auto",
+                column, pick_info(info, picks), axes=ax, show=False, vlim=(-top, top),
+                cmap="RdBu_r", contours=4, sensors="k.", extrapolate="auto",
             )  # fmt: skip
             ax.set_title(f"{times[sample]:.2f} s", fontsize=11, fontweight="normal")
         figure = axes[0].figure
         bar = figure.colorbar(image, ax=list(axes), shrink=0.7, fraction=0.04, pad=0.02)
-        bar.set_label("Difference of R" if diverging else "Pearson R")
+        bar.set_label("Difference of R" if difference else "Pearson R")
         if title:
             figure.suptitle(title, fontweight="bold", fontsize=12)
     return figure
@@ -326,7 +325,7 @@ def plot_trf(coef, delays, feature_names=None, target=None, sfreq=None, ax=None)
         ax.axhline(0, color="#999999", linewidth=0.8, zorder=0)
         ax.set_xlabel("Lag (s)")
         unit = "RMS over channels" if target is None else f"channel {target}"
-        ax.set_ylabel(f"Response, {unit} (unit of y / unit of X)")
+        ax.set_ylabel(f"Response, {unit}\n(unit of y / unit of X)")
         ax.legend()
     return ax
 

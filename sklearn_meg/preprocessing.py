@@ -10,6 +10,7 @@ from ._validation import (
     check_trials,
     chunks,
     release_pages,
+    unwrap_mne,
 )
 from .encoding._rows import resolve_rows
 
@@ -179,14 +180,16 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         center, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
         parts = [(rows.features, X.shape[2]), (rows.initial, rows.n_initial)]
         for indices, n_times in parts:
-            for block in _row_blocks(indices, len(trials) * n_times):
+            for block in _row_blocks(indices, len(trials) * n_times * X.itemsize):
                 values = _gather(X, trials, block, n_times)
-                center[block], scale[block] = _location_and_scale(values, self.method)
+                for row, one in zip(block, values):
+                    center[row], scale[row] = _location_and_scale(one, self.method)
         return (center if self.with_centering else np.zeros_like(center)), scale
 
     def _apply(self, X, change):
         check_is_fitted(self)
-        flat = np.ndim(X) == 2
+        X = unwrap_mne(X)
+        flat = (X if hasattr(X, "ndim") else np.asarray(X)).ndim == 2
         X = check_trials(self, X, reset=False)
         rows = resolve_rows(self, *X.shape[1:])
         out = np.empty(X.shape, dtype=X.dtype)
@@ -224,15 +227,15 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         )
 
 
-def _row_blocks(indices, n_values):
-    """Cut row indices into blocks whose values (float64) fit into `BLOCK_BYTES`."""
-    step = max(1, BLOCK_BYTES // (8 * max(1, n_values)))
+def _row_blocks(indices, row_bytes):
+    """Cut row indices into blocks whose values fit into `BLOCK_BYTES`."""
+    step = max(1, BLOCK_BYTES // max(1, row_bytes))
     return [indices[start : start + step] for start in range(0, len(indices), step)]
 
 
 def _gather(X, trials, block, n_times):
-    """Values of some rows, (n_rows, n_trials * n_times), in double precision."""
-    values = np.empty((len(block), len(trials), n_times))
+    """Values of some rows: (n_rows, n_trials * n_times)."""
+    values = np.empty((len(block), len(trials), n_times), dtype=X.dtype)
     step = max(1, chunks(X)[0].stop)
     for start in range(0, len(trials), step):
         some = trials[start : start + step]
@@ -242,13 +245,13 @@ def _gather(X, trials, block, n_times):
 
 
 def _location_and_scale(values, method):
-    """Centre and scale of each row of values; the scale of a constant row is 1."""
-    mean, deviation = values.mean(axis=1), values.std(axis=1)
-    size = np.abs(values).max(axis=1)
-    constant = deviation <= 10 * np.finfo(float).eps * size  # rounding of the mean, not signal
-    center, scale = mean, deviation
-    if method == "robust":
-        low, center, high = np.quantile(values, [0.25, 0.5, 0.75], axis=1)
-        narrow = high - low <= 10 * np.finfo(float).eps * size
-        scale = np.where(narrow, deviation, high - low)
-    return center, np.where(constant, 1.0, scale)
+    """Centre and scale of one row; the scale of a constant row is 1."""
+    values = values.astype(np.float64)
+    rounding = 10 * np.finfo(float).eps * np.abs(values).max()
+    center, deviation = values.mean(), values.std()
+    if deviation <= rounding:  # of the mean: no signal
+        return center, 1.0
+    if method == "standard":
+        return center, deviation
+    low, center, high = np.quantile(values, [0.25, 0.5, 0.75])
+    return center, (high - low if high - low > rounding else deviation)

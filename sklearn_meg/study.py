@@ -290,7 +290,7 @@ class Study:
         comparison : DataFrame with two rows
             ``a, b, metric, over, n_pairs, median_difference`` (a - b), two-sided ``p``, and
             ``effect_size``, the matched-pairs rank-biserial correlation: 1 if `a` is better in
-            every pair, -1 if `b` is.
+            every pair, -1 if `b` is. Both are NaN for fewer than two pairs.
 
         Raises
         ------

@@ -78,18 +78,22 @@ class Head:
                 "positions and orientations must both have the shape (n_dipoles, 3), orientations "
                 f"without zero vectors. Got {positions.shape} and {orientations.shape}."
             )
-        pos = {"rr": positions, "nn": orientations / length}
+        # One more dipole that is surely inside: mne fails obscurely when none is.
+        pos = {
+            "rr": np.vstack([positions, [0.0, -0.02, 0.03]]),
+            "nn": np.vstack([orientations / length, [1.0, 0.0, 0.0]]),
+        }
         space = mne.setup_volume_source_space("fsaverage", pos=pos, verbose="error")
         forward = mne.make_forward_solution(
             self.info, self.trans, space, self.bem, eeg=False, verbose="error"
         )
-        if forward["nsource"] != len(positions):
+        n_outside = len(pos["rr"]) - forward["nsource"]
+        if n_outside:
             raise ValueError(
-                f"{len(positions) - forward['nsource']} of {len(positions)} dipoles are outside "
-                "the inner skull of fsaverage."
+                f"{n_outside} of {len(positions)} dipoles are outside the inner skull of fsaverage."
             )
         fixed = mne.convert_forward_solution(forward, force_fixed=True, verbose="error")
-        return fixed["sol"]["data"]
+        return fixed["sol"]["data"][:, :-1]
 
     def draw_patterns(self, rng, n_subjects, n_channels=None):
         """Draw the topographies of the word sources and alpha for several subjects.

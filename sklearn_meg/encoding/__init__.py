@@ -7,6 +7,7 @@ _WHERE = {
     "RecurrentTRF": ".recurrent_trf",
     "SubjectMean": ".subject_mean",
     "TemporalReceptiveField": ".trf",
+    "epochs_to_xy": "._epochs",
     "pack_rows": "._rows",
 }
 __all__ = list(_WHERE)  # noqa: PLE0604

@@ -11,6 +11,8 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
 
 # Lagged copies exist for a few trials at a time only, of about this size (fits a CPU cache).
 BLOCK_BYTES = 2 * 2**20
+# Trials whose edges are multiplied at a time.
+EDGE_TRIALS = 64
 
 
 @dataclass
@@ -44,6 +46,12 @@ class LagSums:
         """Keep some of the lagged rows."""
         xx = self.xx[np.ix_(keep, keep)]
         return LagSums(xx, self.xy[keep], self.yy, self.x[keep], self.y, self.n_samples)
+
+    def project(self, components):
+        """Replace the targets by linear combinations of them."""
+        yy = components @ self.yy @ components.T
+        xy, y = self.xy @ components.T, components @ self.y
+        return LagSums(self.xx, xy, yy, self.x, y, self.n_samples)
 
     def centred(self):
         """Products of deviations from the means; `x` and `y` stay. The last step: not additive."""
@@ -116,7 +124,7 @@ def lag_sums(blocks, lags, start=0):
     array([[14.,  8.],
            [ 8.,  5.]])
     """
-    sums = None
+    sums, steps, ends, starts = None, 0.0, [], []
     for x, y in blocks:
         parts = _block_sums(x, y, lags, start)
         if sums is None:
@@ -124,7 +132,14 @@ def lag_sums(blocks, lags, start=0):
         else:
             for total, part in zip(sums, parts):
                 total += part
-    first, steps, xy, yy, x_sum, y_sum, count = sums
+        ends.append(_at(x, x.shape[2] - 1 - lags))
+        starts.append(_at(x, start - 1 - lags))
+        if sum(end.shape[1] for end in ends) >= EDGE_TRIALS:
+            steps = steps + _edge_products(ends, starts)
+            ends, starts = [], []
+    if ends:
+        steps = steps + _edge_products(ends, starts)
+    first, xy, yy, x_sum, y_sum, count = sums
     n_rows, n_lags = len(first), len(lags)
     xx = _along_diagonals(
         first.reshape(n_rows, n_rows, n_lags), steps.reshape(n_rows, n_lags, n_rows, n_lags)
@@ -133,25 +148,27 @@ def lag_sums(blocks, lags, start=0):
 
 
 def _block_sums(x, y, lags, start):
-    n_rows, n_lags = len(x), len(lags)
+    """Sum products over the samples of a few trials."""
+    n_rows = len(x)
     wide = lagged(x, lags, start)
     base = wide[:, 0].reshape(n_rows, -1)
-    flat = wide.reshape(n_rows * n_lags, -1)
+    flat = wide.reshape(n_rows * len(lags), -1)
     target = np.ascontiguousarray(y[:, :, start:]).reshape(len(y), -1)
-    leaving = _at(x, x.shape[2] - 1 - lags)
-    steps = -(leaving @ leaving.T)
-    if start + max(0, -lags[0]) > 0:  # otherwise nothing lies before `start`
-        entering = _at(x, start - 1 - lags)
-        steps += entering @ entering.T
     return [
         base @ flat.T,
-        steps,
         flat @ target.T,
         target @ target.T,
         flat.sum(axis=1),
         target.sum(axis=1),
         np.array(target.shape[1]),
     ]
+
+
+def _edge_products(ends, starts):
+    """Sum products of what enters before the first sample, less what leaves after the last."""
+    entering, leaving = np.concatenate(starts, axis=1), np.concatenate(ends, axis=1)
+    steps = -(leaving @ leaving.T)
+    return steps + entering @ entering.T if entering.any() else steps
 
 
 def _at(x, times):

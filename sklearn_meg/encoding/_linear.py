@@ -16,6 +16,7 @@ from .._validation import (
     check_scalar_param,
     check_targets,
     check_trials,
+    chunks,
     flatten_targets,
     release_pages,
 )
@@ -58,7 +59,7 @@ class LinearEncoder(RegressorMixin, BaseEstimator):
         rows = resolve_rows(self, *X.shape[1:])
         if hasattr(self, "unknown_subject"):
             check_option_param(self, "unknown_subject", ("population", "error"))
-        subjects = rows.subject_values(X)
+        subjects = _subject_values(X, rows)
         self._check_params(X, y, rows)
         self.subjects_ = np.unique(subjects)
         self.n_outputs_ = y.shape[1]
@@ -87,7 +88,7 @@ class LinearEncoder(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         X = check_trials(self, X, reset=False)
         rows = resolve_rows(self, *X.shape[1:])
-        models = self._which_model(rows.subject_values(X))
+        models = self._which_model(_subject_values(X, rows))
         with one_blas_thread():
             return flatten_targets(self._predict_trials(X, rows, models), self.y_ndim_)
 
@@ -124,6 +125,15 @@ class LinearEncoder(RegressorMixin, BaseEstimator):
                 "(unknown_subject='population' predicts the mean over subjects.)"
             )
         return at
+
+
+def _subject_values(X, rows):
+    """Subject of each trial, read in pieces."""
+    values = []
+    for part in chunks(X):
+        values.append(rows.subject_values(X[part]))
+        release_pages(X)
+    return np.concatenate(values)
 
 
 def _shorten(values, n_most=10):
@@ -216,7 +226,7 @@ def read_blocks(arrays, trials, step):
             part = slice(part[0], part[-1] + 1)
         blocks = tuple(_read(array, part, rows) for array, rows in arrays)
         yield blocks
-        n_read += sum(block.nbytes for block in blocks)
+        n_read += blocks[0].shape[1] * sum(abs(array.strides[0]) for array, _ in arrays)
         if n_read > CHUNK_BYTES:
             for array, _ in arrays:
                 release_pages(array)
@@ -226,7 +236,10 @@ def read_blocks(arrays, trials, step):
 
 
 def _read(array, part, rows):
-    data = array[part] if rows is None else array[part][:, rows]
+    if rows is None:
+        data = array[part]
+    else:
+        data = array[part][:, rows] if isinstance(part, slice) else array[np.ix_(part, rows)]
     return np.array(data.transpose(1, 0, 2), dtype=np.float64, order="C")
 
 

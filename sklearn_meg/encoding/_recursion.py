@@ -38,6 +38,8 @@ def unroll(drive, known, past, components):
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(n_initial, n_times):
             z[:, n_past + t] += z[:, t : t + n_past].reshape(n_trials, -1) @ loop
+        if np.array_equal(components, np.eye(n_components)):
+            return z[:, n_past:].transpose(0, 2, 1)
         for k, matrix in enumerate(past, start=1):
             y[:, n_initial:] += z[:, n_past + n_initial - k : n_past + n_times - k] @ matrix.T
     return y.transpose(0, 2, 1)

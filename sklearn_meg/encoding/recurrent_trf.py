@@ -87,8 +87,9 @@ class RecurrentTRF(LinearEncoder):
     alpha_, stimulus_alpha_ : ndarray of shape (n_subjects,), floats without `subject_row`
         Penalties chosen for past and stimulus.
     cv_scores_ : ndarray of shape ([n_subjects,] n_candidates)
-        Held-out R2 of the unrolled prediction after the initial window: the alphas first, then
-        the stimulus penalties (NaN where nothing was to be chosen).
+        Held-out R2 of the unrolled prediction after the initial window, over all past components
+        (standardised channels without projection): the alphas first, then the stimulus
+        penalties (NaN where nothing was to be chosen).
     spectral_radius_ : ndarray of shape (n_subjects,), float without `subject_row`
         Of the closed loop as it was fitted, before damping.
     subjects_ : ndarray of shape (n_subjects,)
@@ -236,29 +237,42 @@ class RecurrentTRF(LinearEncoder):
         return past, coef, (sums.y - w.T @ sums.x) / sums.n_samples
 
     def _unrolled_r2(self, X, y, rows, folds, sums, total, candidates, x_scale, slope, offset):
-        """Held-out R2 after the initial window of each candidate, averaged over channels."""
-        start, errors = rows.n_initial, np.zeros((len(candidates), y.shape[1]))
-        variance = np.diag(total.centred().yy)
-        for fold, held in zip(folds, sums):
-            train = (total - held).centred()
-            models = [self._solve(train, penalties, x_scale) for penalties in candidates]
-            for part in _pieces(fold, y):
-                known = _known(X, rows, part, slope, offset)
-                true = np.asarray(y[part], dtype=np.float64)[:, :, start:]
-                for error, model in zip(errors, models):
-                    predicted = self._unroll_trials(X, rows, part, known, *model)[:, :, start:]
-                    with np.errstate(over="ignore", invalid="ignore"):
-                        error += ((true - predicted) ** 2).sum(axis=(0, 2))
-        errors = np.where(np.isfinite(errors), errors, np.finfo(float).max)[:, variance > 0]
-        if not errors.size:
-            return np.zeros(len(candidates))
-        with np.errstate(over="ignore"):
-            return (1 - errors / variance[variance > 0]).mean(axis=1)
+        """Held-out R2, after the initial window, of each candidate.
 
-    def _unroll_trials(self, X, rows, trials, known, past, coef, intercept):
+        Only the past components are predicted, which is all the closed loop needs: with few
+        components of many channels that is much cheaper, and misses only what no past explains.
+        """
+        start, errors = rows.n_initial, np.zeros(len(candidates))
+        identity = np.eye(len(self.components_))
+        for fold, held in zip(folds, sums):
+            train = (total - held).centred().project(self.components_)
+            models = [self._solve(train, penalties, x_scale) for penalties in candidates]
+            for part in _pieces(fold, X.shape[2], len(self.components_)):
+                known = np.tensordot(
+                    _known(X, rows, part, slope, offset), self.components_, (1, 1)
+                ).transpose(0, 2, 1)
+                true = self._project_trials(y, part)[:, :, start:]
+                for i, model in enumerate(models):
+                    predicted = self._unroll_trials(X, rows, part, known, *model, identity)
+                    with np.errstate(over="ignore", invalid="ignore"):
+                        errors[i] += ((true - predicted[:, :, start:]) ** 2).sum()
+        variance = np.trace(total.centred().project(self.components_).yy)
+        errors = np.where(np.isfinite(errors), errors, np.finfo(float).max)
+        with np.errstate(over="ignore"):
+            return 1 - errors / (variance if variance > 0 else 1.0)
+
+    def _project_trials(self, y, trials):
+        """Past components of some trials, (n_trials, n_components, n_times)."""
+        step = trials_per_block(y.shape[1], y.shape[2])
+        parts = [
+            np.tensordot(self.components_, b, 1) for (b,) in read_blocks([(y, None)], trials, step)
+        ]
+        return np.concatenate(parts, axis=1).transpose(1, 0, 2)
+
+    def _unroll_trials(self, X, rows, trials, known, past, coef, intercept, components):
         drive = filter_trials(X, rows.features, trials, coef, self.delays_)
         drive += intercept[:, np.newaxis]
-        return unroll(drive, known, past, self.components_)
+        return unroll(drive, known, past, components)
 
     def _predict_trials(self, X, rows, models):
         def every(per_subject, population):
@@ -271,11 +285,10 @@ class RecurrentTRF(LinearEncoder):
         offset = every(self.subject_initial_offset_, self.initial_offset_)
         out = np.empty((len(X), self.n_outputs_, X.shape[2]))
         for m in np.unique(models):
-            for part in _pieces(np.flatnonzero(models == m), out):
+            model = past[m], coef[m], intercept[m], self.components_
+            for part in _pieces(np.flatnonzero(models == m), *out.shape[:0:-1]):
                 known = _known(X, rows, part, slope[m], offset[m])
-                out[part] = self._unroll_trials(
-                    X, rows, part, known, past[m], coef[m], intercept[m]
-                )
+                out[part] = self._unroll_trials(X, rows, part, known, *model)
         return out
 
 
@@ -308,12 +321,12 @@ def initial_units(X, y, rows, trials):
 def _known(X, rows, trials, slope, offset):
     if not rows.n_initial:
         return np.zeros((len(trials), len(slope), 0))
-    initial = np.asarray(X[trials][:, rows.initial, : rows.n_initial], dtype=np.float64)
+    initial = X[np.ix_(trials, rows.initial, np.arange(rows.n_initial))].astype(np.float64)
     return initial * slope[:, np.newaxis] + offset[:, np.newaxis]
 
 
-def _pieces(trials, y):
-    step = trials_of(y.shape[2], y.shape[1])
+def _pieces(trials, n_times, n_rows):
+    step = trials_of(n_times, n_rows)
     return [trials[i : i + step] for i in range(0, len(trials), step)]
 
 
