@@ -15,11 +15,13 @@ _WHERE = {
     "TemporalReceptiveField": "encoding",
     "epochs_to_xy": "encoding",
     "pack_rows": "encoding",
+    "permutation_importance_over_time": "encoding",
+    "response_to_feature": "encoding",
     "Study": "study",
 }
 _MODULES = ("cli", "datasets", "encoding", "metrics", "plotting", "preprocessing", "study")
 
-__all__ = [*_WHERE, *_MODULES, "__version__"]  # noqa: PLE0604
+__all__ = [*_WHERE, *_MODULES, "__version__"]
 
 
 def __getattr__(name):

@@ -8,6 +8,7 @@ training, inference and persistence are done here, once.
 
 import threading
 from contextlib import contextmanager, nullcontext
+from copy import deepcopy
 
 import numpy as np
 import torch
@@ -132,11 +133,9 @@ class TorchEstimator(BaseEstimator):
             net = self._make_net(module_params, device, callbacks)
             if weights is not None:
                 net.module_.load_state_dict(weights)
-            data = Trials(self, X, y, train)
-            net.set_params(
-                train_split=predefined_split(Trials(self, X, y, valid)) if len(valid) else None
-            )
-            net.partial_fit(data)
+            if len(valid):
+                net.set_params(train_split=predefined_split(Trials(self, X, y, valid)))
+            net.partial_fit(Trials(self, X, y, train))
             if "train_loss" not in net.history[-1]:  # skorch swallows Ctrl-C within an epoch
                 raise KeyboardInterrupt
         self._forget_training(net)
@@ -366,10 +365,26 @@ class StopAtNonFiniteLoss(Callback):
 
 
 class BestWeights(EarlyStopping):
-    """skorch's early stopping, silent, always going back to the best epoch."""
+    """skorch's early stopping, silent, always going back to the best epoch.
+
+    The weights before the first epoch count too: a network that starts as a linear model, or
+    goes on from a fit, must not end worse than that.
+    """
 
     def __init__(self, patience):
         super().__init__(patience=patience, threshold=0.0, load_best=True, sink=_silent)
+
+    def on_train_begin(self, net, **kwargs):  # noqa: D102
+        super().on_train_begin(net, **kwargs)
+        _, valid = net.get_split_datasets(kwargs["X"])
+        if valid is None:
+            return
+        losses, sizes = [], []
+        for inputs, targets in net.get_iterator(valid):
+            losses.append(net.validation_step((inputs, targets))["loss"].item())
+            sizes.append(len(targets))
+        self.dynamic_threshold_ = np.average(losses, weights=sizes)
+        self.best_model_weights_ = deepcopy(net.module_.state_dict())
 
     def on_epoch_end(self, net, **kwargs):  # noqa: D102
         if "valid_loss" in net.history[-1]:  # too few trials to hold any out

@@ -69,6 +69,14 @@ def _parser():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     study.set_defaults(run=run_study)
+    demo = commands.add_parser(
+        "demo",
+        help="the same on simulated recordings, in a few minutes",
+        description="Simulate recordings of words on a real head, and run the study on them.",
+    )
+    demo.add_argument("--out", default="demo", metavar="DIR", help="default: %(default)s")
+    demo.add_argument("--n-jobs", type=int, default=2, metavar="N", help="default: %(default)s")
+    demo.set_defaults(run=run_demo)
     _add_data_options(study.add_argument_group("data"))
     _add_model_options(study.add_argument_group("models and validation"))
     return parser
@@ -174,6 +182,17 @@ def run_study(arguments):
         print(study.summary().round(4).to_string(index=False))
         print(f"Report: {out / 'report.html'}")
     return 0
+
+
+def run_demo(arguments):
+    """Do what ``sklearn-meg demo`` was asked for; return the exit status."""
+    from ._demo import arguments_for, write_recordings
+
+    out = _open_folder(arguments.out)
+    print("Simulating four recordings ...", flush=True)
+    command = arguments_for(write_recordings(out), out, arguments.n_jobs)
+    print("sklearn-meg", " ".join(repr(a) if " " in a else a for a in command), flush=True)
+    return main(command)
 
 
 def read_epochs(path):

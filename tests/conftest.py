@@ -22,7 +22,9 @@ def words():
     kernel = rng.normal(size=(4, 2, 5))
     meg = 0.3 * rng.normal(size=(n, 4, n_times))
     for lag in range(5):
-        meg[:, :, lag:] += np.einsum("cf,nft->nct", kernel[..., lag], features[:, :, : n_times - lag])
+        meg[:, :, lag:] += np.einsum(
+            "cf,nft->nct", kernel[..., lag], features[:, :, : n_times - lag]
+        )
     meg *= 1 + subjects[:, None, None] / 2
     return features, meg, subjects
 

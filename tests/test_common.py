@@ -219,7 +219,7 @@ BAD_ROWS = {
     "no such initial rows": ({"initial_rows": [3, 99]}, "must select among"),
     "empty initial rows": ({"initial_rows": slice(99, 120)}, "selects none"),
     "overlap": ({"subject_row": 4}, "cannot be both"),
-    "no stimulus left": ({"initial_rows": [0, 1, 3, 4]}, "no stimulus feature"),
+    "no stimulus left": ({"initial_rows": [0, 1, 3, 4, 5, 6]}, "no stimulus feature"),
 }
 
 

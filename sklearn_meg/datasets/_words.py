@@ -25,10 +25,10 @@ WARM_UP = 1.0  # s of words and alpha before the trial begins
 INITIAL = 0.33  # s of initial window, as in the paper
 
 # Rebuilt: levels chosen so that an oracle and linear models reach the correlations published with
-# this simulator. Alpha has the same drive in all worlds: the more coherent, the stronger.
+# this simulator (their table is in the docs page of the encoders).
 ONSET = 1.75  # response of every source to a word as such, world L only
-NOISE_POWER = 0.58  # of the sensor noise at snr=1
-ALPHA_SCALE = 2.0
+NOISE_POWER = 0.35  # of the sensor noise at snr=1
+ALPHA_SCALE = 2.4
 
 # Amplitude and coherence (s) of alpha in the MEG, and its extra decay (1/s) while a word is on.
 WORLDS = {
@@ -333,7 +333,7 @@ def _simulate_subject(rng, world, n_trials, times, sfreq, snr, mixing, delays):
     courses = _source_courses(onsets, amplitudes, _latencies(world, frequency), delays, times)
     evoked = mixing[:, :3] @ courses
     meg = evoked + _draw_noise(rng, evoked.shape, sfreq, NOISE_POWER / snr)
-    gain = settings["alpha_gain"] * ALPHA_SCALE * np.sqrt(tau)
+    gain = settings["alpha_gain"] * ALPHA_SCALE
     meg += gain * mixing[:, 3][:, np.newaxis] * alpha.real[:, np.newaxis, n_warm:]
     middle = np.argmin(np.abs(onsets), axis=1)[:, np.newaxis]
     return {

@@ -9,8 +9,10 @@ _WHERE = {
     "TemporalReceptiveField": ".trf",
     "epochs_to_xy": "._epochs",
     "pack_rows": "._rows",
+    "permutation_importance_over_time": "._importance",
+    "response_to_feature": "._readout",
 }
-__all__ = list(_WHERE)  # noqa: PLE0604
+__all__ = list(_WHERE)
 
 
 def __getattr__(name):

@@ -16,7 +16,6 @@ from .._validation import (
     check_scalar_param,
     check_targets,
     check_trials,
-    chunks,
     flatten_targets,
     release_pages,
 )
@@ -29,7 +28,8 @@ DEFAULT_LAGS = 40  # as in the paper of the deep recurrent encoder
 class LinearEncoder(RegressorMixin, BaseEstimator):
     """Base of the encoders with one linear model a subject.
 
-    A subclass has ``_check_params(X, y, rows)``, ``_fit_subjects(X, y, rows, subjects)`` and
+    A subclass has ``_check_params(X, y, rows)``, ``_fit_subjects(X, y, rows,
+    trials_of_subjects)`` and
     ``_predict_trials(X, rows, models)``.
     """
 
@@ -56,15 +56,20 @@ class LinearEncoder(RegressorMixin, BaseEstimator):
         """
         X = check_trials(self, X, reset=True)
         y, self.y_ndim_ = check_targets(y, X)
+        return self._fit_trials(X, y, np.arange(len(X)))
+
+    def _fit_trials(self, X, y, trials):
+        """Fit on some trials of checked X and y, reading no others."""
+        self.n_features_in_, self.n_times_in_ = X.shape[1:]
         rows = resolve_rows(self, *X.shape[1:])
         if hasattr(self, "unknown_subject"):
             check_option_param(self, "unknown_subject", ("population", "error"))
-        subjects = _subject_values(X, rows)
+        subjects = rows.subject_values(X)[trials]
         self._check_params(X, y, rows)
         self.subjects_ = np.unique(subjects)
         self.n_outputs_ = y.shape[1]
         with one_blas_thread():
-            self._fit_subjects(X, y, rows, subjects)
+            self._fit_subjects(X, y, rows, [trials[subjects == s] for s in self.subjects_])
         return self
 
     def predict(self, X):
@@ -87,10 +92,14 @@ class LinearEncoder(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = check_trials(self, X, reset=False)
+        return flatten_targets(self._predict_checked(X), self.y_ndim_)
+
+    def _predict_checked(self, X):
+        """Responses (n_trials, n_channels, n_times) to checked trials."""
         rows = resolve_rows(self, *X.shape[1:])
-        models = self._which_model(_subject_values(X, rows))
+        models = self._which_model(rows.subject_values(X))
         with one_blas_thread():
-            return flatten_targets(self._predict_trials(X, rows, models), self.y_ndim_)
+            return self._predict_trials(X, rows, models)
 
     def score(self, X, y):
         """R2 over trials, averaged over channels and samples.
@@ -125,15 +134,6 @@ class LinearEncoder(RegressorMixin, BaseEstimator):
                 "(unknown_subject='population' predicts the mean over subjects.)"
             )
         return at
-
-
-def _subject_values(X, rows):
-    """Subject of each trial, read in pieces."""
-    values = []
-    for part in chunks(X):
-        values.append(rows.subject_values(X[part]))
-        release_pages(X)
-    return np.concatenate(values)
 
 
 def _shorten(values, n_most=10):
@@ -255,6 +255,32 @@ def mean_of_rows(array, rows, trials):
     for (block,) in read_blocks([(array, rows)], trials, trials_per_block(n_rows, array.shape[2])):
         total += block.sum(axis=(1, 2))
     return total / (len(trials) * array.shape[2])
+
+
+def initial_units(X, y, rows, trials):
+    """Slope and offset of each channel from the initial rows of X to y, by least squares.
+
+    Returns
+    -------
+    slope, offset : ndarray of shape (n_channels,)
+        1 and 0 where the two are equal, up to float32 rounding.
+    """
+    n_channels, n_initial = y.shape[1], rows.n_initial
+    slope, offset = np.ones(n_channels), np.zeros(n_channels)
+    if not n_initial:
+        return slope, offset
+    sums, difference, n = np.zeros((4, n_channels)), 0.0, len(trials) * n_initial
+    arrays = [(X[:, :, :n_initial], rows.initial), (y[:, :, :n_initial], None)]
+    for a, b in read_blocks(arrays, trials, trials_of(y.shape[2], n_channels)):
+        sums += [v.sum(axis=(1, 2)) for v in (a, b, a * a, a * b)]
+        difference = difference + ((a - b) ** 2).sum(axis=(1, 2))
+    mean_a, mean_b, square, cross = sums / n
+    variance = square - mean_a**2
+    varies = variance > 1e-12 * square
+    slope = np.where(varies, (cross - mean_a * mean_b) / np.where(varies, variance, 1.0), 0.0)
+    offset = mean_b - slope * mean_a
+    equal = difference <= 1e-12 * n * square
+    return np.where(equal, 1.0, slope), np.where(equal, 0.0, offset)
 
 
 def contiguous_folds(trials, n_folds):

@@ -1,8 +1,13 @@
 """The network of the deep recurrent encoder, in torch alone."""
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu}
+CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class RecurrentEncoderNet(nn.Module):
@@ -12,23 +17,24 @@ class RecurrentEncoderNet(nn.Module):
     mask of that window and an embedding of the subject run through ``n_convs`` convolutions of
     stride 2, a recurrent network at the reduced rate, and as many transposed convolutions.
 
-    With ``residual=True`` it adds to the prediction of a linear encoder, which it also sees, and
-    starts as exactly that encoder: its last layer is zero.
+    Ours: with ``residual`` it adds to the prediction of a linear encoder, which it also sees, and
+    starts as exactly that encoder, its last layer being zero; ``skip_connections`` lead around
+    the recurrent network and the inner convolutions, without which the zero start can leave it
+    stuck; ``subject_mixing`` gives each subject a matrix from hidden units to channels.
 
     Parameters
     ----------
     n_features, n_initial_rows, n_channels, n_subjects : int
-        Sizes of stimulus, initial MEG, output and subjects; ``n_subjects=1`` has no embedding.
+        Sizes of stimulus, initial MEG, output and subjects; one subject has no embedding.
     hidden_size, n_layers, cell
         Recurrent network: units, layers, "lstm" or "gru".
     n_convs, kernel_size : int
-        Convolutions on either side; 0 works at the full rate.
+        Convolutions on either side, of even size; 0 works at the full rate.
+    activation : {"gelu", "relu"}
     embedding_size : int
         Of the subject; 0 for none.
     dropout : float
-    subject_mixing : bool
-        Whether each subject has its own matrix from hidden units to channels.
-    residual : bool
+    subject_mixing, skip_connections, residual : bool
     """
 
     def __init__(
@@ -37,18 +43,22 @@ class RecurrentEncoderNet(nn.Module):
         n_initial_rows,
         n_channels,
         n_subjects,
-        hidden_size=64,
-        n_layers=2,
-        cell="lstm",
-        n_convs=2,
-        kernel_size=4,
-        embedding_size=16,
-        dropout=0.0,
-        subject_mixing=False,
-        residual=False,
+        *,
+        hidden_size,
+        n_layers,
+        cell,
+        n_convs,
+        kernel_size,
+        activation,
+        embedding_size,
+        dropout,
+        subject_mixing,
+        skip_connections,
+        residual,
     ):
         super().__init__()
-        self.stride, self.residual = 2**n_convs, residual
+        self.stride, self.residual, self.skip = 2**n_convs, residual, skip_connections
+        self.activation = ACTIVATIONS[activation]
         embedded = embedding_size if n_subjects > 1 else 0
         self.embedding = nn.Embedding(n_subjects, embedded) if embedded else None
         n_inputs = n_features + embedded
@@ -57,17 +67,12 @@ class RecurrentEncoderNet(nn.Module):
         widths = [n_inputs] + [hidden_size] * n_convs
         pad = (kernel_size - 2) // 2
         self.convs = nn.ModuleList(
-            nn.Conv1d(n_in, n_out, kernel_size, 2, pad)
-            for n_in, n_out in zip(widths[:-1], widths[1:], strict=True)
+            nn.Conv1d(n_in, n_out, kernel_size, 2, pad) for n_in, n_out in pairwise(widths)
         )
-        rnn = {"lstm": nn.LSTM, "gru": nn.GRU}[cell]
-        self.rnn = rnn(
-            widths[-1],
-            hidden_size,
-            n_layers,
-            batch_first=True,
-            dropout=dropout if n_layers > 1 else 0.0,
-        )
+        around = skip_connections and not n_convs  # inputs have another width than hidden units
+        self.around = nn.Conv1d(n_inputs, hidden_size, 1) if around else nn.Identity()
+        between = dropout if n_layers > 1 else 0.0
+        self.rnn = CELLS[cell](widths[-1], hidden_size, n_layers, batch_first=True, dropout=between)
         self.dropout = nn.Dropout(dropout)
         self.deconvs = nn.ModuleList(
             nn.ConvTranspose1d(hidden_size, hidden_size, kernel_size, 2, pad)
@@ -99,16 +104,20 @@ class RecurrentEncoderNet(nn.Module):
         n_times = features.shape[-1]
         hidden = self._inputs(features, subject, initial, base)
         hidden = F.pad(hidden, (0, -n_times % self.stride))
+        stages = []
         for conv in self.convs:
-            hidden = F.relu(conv(hidden))
-        hidden = self.dropout(self.rnn(hidden.mT)[0]).mT
-        for deconv in self.deconvs:
-            hidden = F.relu(deconv(hidden))
+            hidden = self.activation(conv(hidden))
+            stages.append(hidden)
+        past = self.dropout(self.rnn(hidden.mT)[0]).mT
+        hidden = past + self.around(hidden) if self.skip else past
+        for i, deconv in enumerate(self.deconvs, 1):
+            hidden = self.activation(deconv(hidden))
+            if self.skip and i < len(stages):
+                hidden = hidden + stages[-1 - i]
         hidden = hidden[..., :n_times]
         out = self.readout(hidden)
         if self.mixing is not None:
-            weights = torch.einsum("ns,sch->nch", subject, self.mixing)
-            out = out + weights @ hidden
+            out = out + torch.einsum("ns,sch->nch", subject, self.mixing) @ hidden
         return out + base if self.residual else out
 
     def _inputs(self, features, subject, initial, base):

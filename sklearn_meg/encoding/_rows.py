@@ -10,7 +10,7 @@ from numbers import Integral
 
 import numpy as np
 
-from .._validation import unwrap_mne
+from .._validation import chunks, release_pages, unwrap_mne
 
 
 def pack_rows(features, *, subjects=None, initial=None, n_initial=None):
@@ -110,12 +110,18 @@ class Rows:
         """
         if self.subject is None:
             return np.zeros(len(X), dtype=np.int64)
-        values = np.asarray(X[:, self.subject])
+        values = []
+        for part in chunks(X):  # of a memory-mapped X never all pages at once
+            values.append(self._subject_values(np.asarray(X[part, self.subject]), part.start))
+            release_pages(X)
+        return np.concatenate(values)
+
+    def _subject_values(self, values, start):
         if (values != values[:, :1]).any():
             trial = int(np.flatnonzero((values != values[:, :1]).any(axis=1))[0])
             raise ValueError(
                 f"The subject row (row {self.subject} of X) must be constant within a trial. "
-                f"Trial {trial} has values from {values[trial].min():g} to "
+                f"Trial {start + trial} has values from {values[trial].min():g} to "
                 f"{values[trial].max():g}."
             )
         return check_subject_values(values[:, 0])

@@ -40,7 +40,7 @@ def _some(values, most=10):
     return shown + (", ..." if len(values) > most else "")
 
 
-def moments_by_subject(y, weights, trials, last=None):
+def moments_by_subject(y, weights, trials, *, rows=None, last=None):
     """Mean and standard deviation per subject and channel over trials and samples.
 
     Parameters
@@ -50,6 +50,8 @@ def moments_by_subject(y, weights, trials, last=None):
         One-hot.
     trials : ndarray of int
         Which trials to use.
+    rows : ndarray of int or None
+        Which channels to use.
     last : int or None
         Use samples before this one only.
 
@@ -58,12 +60,14 @@ def moments_by_subject(y, weights, trials, last=None):
     mean, scale : ndarray of shape (n_subjects, n_channels)
         A channel that does not vary has scale 1; a subject without a trial the population's.
     """
-    n_subjects, n_channels = weights.shape[1], y.shape[1]
-    shift = np.asarray(y[trials[0], :, :last], dtype=float).mean(axis=1)
+    rows = np.arange(y.shape[1]) if rows is None else rows
+    n_subjects, n_channels = weights.shape[1], len(rows)
+    # Sums of squares around some value of the data, not around zero: no digits are lost.
+    shift = np.asarray(y[trials[0], rows, :last], dtype=float).mean(axis=1)
     sums = np.zeros((2, n_subjects, n_channels))
     count = np.zeros((n_subjects, 1))
     for part in _parts(y, trials):
-        values = np.asarray(y[part, :, :last], dtype=float) - shift[:, np.newaxis]
+        values = np.asarray(y[part][:, rows, :last], dtype=float) - shift[:, np.newaxis]
         release_pages(y)
         sums[0] += weights[part].T @ values.sum(axis=2)
         sums[1] += weights[part].T @ np.einsum("nct,nct->nc", values, values)

@@ -13,16 +13,167 @@ from .._validation import (
     flatten_targets,
 )
 from ..base import TorchEstimator
-from ._linear import r2_of_trials
-from ._network import RecurrentEncoderNet
+from ._linear import initial_units, r2_of_trials
+from ._network import ACTIVATIONS, CELLS, RecurrentEncoderNet
 from ._rows import Rows, resolve_rows
 from ._scaling import locate_subjects, moments_by_subject, standardise, unstandardise
 from .recurrent_trf import RecurrentTRF
 from .trf import TemporalReceptiveField
 
+LINEAR = {"rtrf": RecurrentTRF, "trf": TemporalReceptiveField}
+
+#: Parameters that make :class:`DeepRecurrentEncoder` the network of the paper, trained as there.
+PAPER_PARAMS = {
+    "base": None,
+    "hidden_size": 512,
+    "n_layers": 2,
+    "cell": "lstm",
+    "n_convs": 2,
+    "activation": "relu",
+    "skip_connections": False,
+    "subject_mixing": False,
+    "dropout": 0.0,
+    "max_epochs": 60,
+    "batch_size": 32,
+    "lr": 1e-4,
+    "weight_decay": 0.0,
+    "schedule": None,
+    "clip_norm": None,
+}
+
+_SIZES = (
+    *("hidden_size", "n_layers", "cell", "n_convs", "kernel_size", "activation"),
+    *("embedding_size", "dropout", "subject_mixing", "skip_connections"),
+)
+
 
 class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
-    """PLACEHOLDER."""
+    """Predict the MEG of many subjects from the stimulus, and from how each trial began.
+
+    A linear encoder plus a recurrent network that starts at zero: after no training it is the
+    linear encoder, after training it adds what that misses (responses that are not linear in the
+    features, that depend on the words before, on ongoing activity). The weights kept are those
+    of the epoch, zero included, that predicts held-out trials best.
+
+    The network is the deep recurrent encoder of Chehab et al.: convolutions, an LSTM and
+    transposed convolutions over stimulus, subject embedding and initial MEG. `base=None` is that
+    network alone; ``DeepRecurrentEncoder(**PAPER_PARAMS)`` also has the paper's sizes and training.
+
+    Parameters
+    ----------
+    subject_row : int or None, default=None
+        Row of X with the subject index; see :func:`~sklearn_meg.pack_rows`.
+    initial_rows : slice, list of int or None, default=None
+        Rows of X with the MEG of the initial window. None predicts from the stimulus alone.
+    n_initial : int, default=0
+        Length of the initial window in samples.
+    base : {"rtrf", "trf"} or None, default="rtrf"
+        The linear encoder to start from: :class:`~sklearn_meg.RecurrentTRF`,
+        :class:`~sklearn_meg.TemporalReceptiveField`, or none.
+    base_params : dict or None, default=None
+        Parameters of the linear encoder, for example ``{"tmax": 0.6, "sfreq": 120.0}``.
+    hidden_size : int, default=64
+        Units of convolutions and recurrent layers.
+    n_layers : int, default=1
+        Recurrent layers.
+    cell : {"lstm", "gru"}, default="lstm"
+        Kind of recurrent layer.
+    n_convs : int, default=1
+        Convolutions of stride 2 before and after the recurrent network, which then runs at
+        ``1 / 2**n_convs`` of the sampling rate.
+    kernel_size : int, default=4
+        Of the convolutions; even.
+    activation : {"gelu", "relu"}, default="gelu"
+        Between convolutions.
+    skip_connections : bool, default=True
+        Connections around the recurrent network and between convolutions of the same rate.
+    embedding_size : int, default=16
+        Of the subject; 0 gives the network no subject.
+    subject_mixing : bool, default=True
+        Give each subject a matrix from hidden units to channels, added to a common one.
+    dropout : float, default=0.1
+        Share of hidden units switched off in training.
+    unknown_subject : {"population", "error"}, default="population"
+        What ``predict`` does with a subject that was not in ``fit``: the average embedding,
+        mixing, scaling and linear encoder, or an error. See also :meth:`partial_fit`.
+    max_epochs : int, default=20
+        Passes over the training trials.
+    batch_size : int, default=32
+        Trials a step.
+    lr : float, default=4e-3
+        Learning rate; the peak of the schedule.
+    weight_decay : float, default=0.1
+        Of AdamW.
+    schedule : {"onecycle", "cosine"} or None, default="onecycle"
+        How the learning rate changes over the whole fit.
+    patience : int or None, default=None
+        Stop after so many epochs without a better validation loss. Leave it off under a
+        schedule, where the loss improves most at the end.
+    clip_norm : float or None, default=1.0
+        Largest norm of the gradient.
+    validation_fraction : float, default=0.1
+        Share of trials held out to choose the best epoch on.
+    validation_split : {"random", "last"} or cross-validation generator, default="random"
+        Which trials are held out: random ones (random groups if ``fit`` gets `groups`), the last
+        ones, or the first split of a generator.
+    warm_start : bool, default=False
+        Go on from the weights of the previous ``fit``.
+    device : str, default="auto"
+        "auto" takes a GPU where there is one.
+    dtype : {"float32", "float64"}, default="float32"
+        Of the network.
+    n_threads : int or None, default=1
+        CPU threads of one fit; None leaves torch as it is. With one thread the result is the
+        same to the last bit however many jobs run.
+    random_state : int, RandomState instance or None, default=None
+        Decides initial weights, inner split, shuffling and dropout.
+    verbose : int, default=0
+        1 shows a progress bar.
+    callbacks : list of skorch callbacks or None, default=None
+        Added to the training loop.
+    net_params : dict or None, default=None
+        Further parameters of :class:`skorch.NeuralNet`.
+
+    Attributes
+    ----------
+    net_ : skorch.NeuralNet
+        The trained network; ``net_.module_`` is the torch module.
+    base_ : RecurrentTRF or TemporalReceptiveField
+        The linear encoder, fitted on the inner training trials.
+    history_ : list of dict
+        Losses of each epoch.
+    n_iter_ : int
+        Number of epochs trained.
+    subjects_ : ndarray of shape (n_subjects,)
+        Subject indices seen.
+    y_mean_, y_scale_ : ndarray of shape (n_subjects, n_channels)
+        Scaling of the targets inside; their units do not matter.
+    feature_mean_, feature_scale_ : ndarray of shape (n_features,)
+        Scaling of the stimulus rows inside.
+    device_ : str
+        Where the network is.
+    n_features_in_, n_times_in_, n_outputs_ : int
+        Rows and samples of X, channels of y.
+
+    See Also
+    --------
+    RecurrentTRF : The linear encoder it starts from.
+    sklearn_meg.Study : Cross-validated comparison of encoders.
+
+    References
+    ----------
+    Chehab, Defossez, Loiseau, Gramfort, King (2021), Deep Recurrent Encoder: an end-to-end
+    network to model magnetoencephalography at scale, arXiv:2103.02339.
+
+    Examples
+    --------
+    >>> from sklearn_meg import DeepRecurrentEncoder
+    >>> from sklearn_meg.datasets import make_words
+    >>> data = make_words("N", n_subjects=2, n_trials=20, n_channels=4)
+    >>> encoder = DeepRecurrentEncoder(**data.rows, max_epochs=2, random_state=0)
+    >>> encoder.fit(data.X, data.y).predict(data.X).shape
+    (40, 4, 101)
+    """
 
     _module_class = RecurrentEncoderNet
 
@@ -35,18 +186,20 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         base="rtrf",
         base_params=None,
         hidden_size=64,
-        n_layers=2,
+        n_layers=1,
         cell="lstm",
-        n_convs=2,
+        n_convs=1,
         kernel_size=4,
+        activation="gelu",
+        skip_connections=True,
         embedding_size=16,
-        subject_mixing=False,
-        dropout=0.0,
+        subject_mixing=True,
+        dropout=0.1,
         unknown_subject="population",
-        max_epochs=40,
+        max_epochs=20,
         batch_size=32,
         lr=4e-3,
-        weight_decay=1e-2,
+        weight_decay=0.1,
         schedule="onecycle",
         patience=None,
         clip_norm=1.0,
@@ -71,6 +224,8 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         self.cell = cell
         self.n_convs = n_convs
         self.kernel_size = kernel_size
+        self.activation = activation
+        self.skip_connections = skip_connections
         self.embedding_size = embedding_size
         self.subject_mixing = subject_mixing
         self.dropout = dropout
@@ -94,12 +249,45 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         self.net_params = net_params
 
     def fit(self, X, y, groups=None):
-        """Fit."""
+        """Fit the linear encoder, then the network on what it leaves.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_rows)
+            Stimulus features, and the rows named in the constructor.
+        y : array-like of shape (n_trials, n_channels, n_times), flat, or Epochs
+            Responses; the initial window counts for nothing.
+        groups : array-like of shape (n_trials,), default=None
+            Trials of one group stay together in the inner validation split.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError, TypeError
+            For NaN or infinity, shapes that do not go together, a subject index that is not an
+            integer, an initial window that is not shorter than the trials, or a parameter out of
+            range; always before training.
+        NonFiniteLossError
+            If the loss becomes NaN or infinite.
+        """
         fresh = not (self.warm_start and hasattr(self, "net_"))
         return self._fit(X, y, groups, fresh=fresh)
 
     def partial_fit(self, X, y, groups=None):
-        """Go on."""
+        """Train the present network for `max_epochs` more.
+
+        Parameters
+        ----------
+        X, y, groups
+            As in :meth:`fit`, of the same shape and subjects. The linear encoder stays.
+
+        Returns
+        -------
+        self : object
+        """
         return self._fit(X, y, groups, fresh=not hasattr(self, "net_"))
 
     def _fit(self, X, y, groups, *, fresh):
@@ -109,9 +297,8 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         rows = resolve_rows(self, X.shape[1], X.shape[2])
         subjects = rows.subject_values(X)
         if fresh:
-            self._rows = vars(rows)
-            self.subjects_ = np.unique(subjects)
-            self.n_outputs_, self._y_ndim = y.shape[1], ndim
+            self._rows, self._y_ndim = vars(rows), ndim
+            self.subjects_, self.n_outputs_ = np.unique(subjects), y.shape[1]
         elif y.shape[1] != self.n_outputs_:
             raise ValueError(
                 f"y has {y.shape[1]} channels, but {type(self).__name__} was fitted with "
@@ -122,31 +309,79 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         return self._train(X, y, groups=groups, fresh=fresh)
 
     def predict(self, X):
-        """Predict."""
+        """Predict responses.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_rows)
+
+        Returns
+        -------
+        y : ndarray of shape (n_trials, n_channels, n_times)
+            With as many dimensions as the y of ``fit``. In the initial window this is the MEG
+            that is known there (if X has a row of it for each channel).
+
+        Raises
+        ------
+        ValueError
+            If X has another shape than in ``fit``, or a subject that was not seen and
+            ``unknown_subject="error"``.
+        """
         check_is_fitted(self)
         X = check_trials(self, X, reset=False)
-        y = unstandardise(self._forward(X), self._subject_weights(X), self.y_mean_, self.y_scale_)
+        weights = self._subject_weights(X)
+        y = unstandardise(self._forward(X), weights, self.y_mean_, self.y_scale_)
+        if self._knows_the_beginning():
+            known = Rows(**self._rows).initial_values(X)
+            slope, offset = weights @ self.initial_slope_, weights @ self.initial_offset_
+            y[:, :, : known.shape[2]] = known * slope[..., None] + offset[..., None]
         return flatten_targets(y, self._y_ndim)
 
     def score(self, X, y, sample_weight=None):
-        """R2."""
-        return r2_of_trials(y, self.predict(X))
+        """R2 over trials, averaged over channels and samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times)
+        y : array-like of shape (n_trials, n_channels, n_times), or flat
+        sample_weight : None
+            Not supported.
+
+        Returns
+        -------
+        score : float
+        """
+        y_true, _ = check_targets(y, check_trials(self, X, reset=False))
+        return r2_of_trials(y_true, self.predict(X))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
 
+    def __getstate__(self):
+        state = super().__getstate__()
+        if "base_" in state:  # as plain data: one type to trust when loading
+            state["base_"] = dict(vars(self.base_))
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        if "base_" in state:
+            base = LINEAR[state["_base"]]()
+            vars(base).update(state["base_"])
+            state["base_"] = base
+        super().__setstate__(state)
+
     # ------------------------------------------------------------------ for TorchEstimator
 
     def _check_params(self):
-        check_option_param(self, "base", ("rtrf", "trf", None))
-        check_option_param(self, "cell", ("lstm", "gru"))
+        check_option_param(self, "base", (*LINEAR, None))
+        check_option_param(self, "cell", tuple(CELLS))
+        check_option_param(self, "activation", tuple(ACTIVATIONS))
         check_option_param(self, "unknown_subject", ("population", "error"))
-        check_scalar_param(self, "hidden_size", "int", 1)
-        check_scalar_param(self, "n_layers", "int", 1)
-        check_scalar_param(self, "n_convs", "int", 0)
-        check_scalar_param(self, "kernel_size", "int", 2)
+        for name, low in {"hidden_size": 1, "n_layers": 1, "n_convs": 0, "kernel_size": 2}.items():
+            check_scalar_param(self, name, "int", low)
         if self.kernel_size % 2:
             raise ValueError(
                 f"The 'kernel_size' parameter of {type(self).__name__} must be even, so that a "
@@ -156,55 +391,58 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         check_scalar_param(self, "dropout", "float", 0, 1, closed="left")
 
     def _prepare(self, X, y, train):
-        rows, n_initial = Rows(**self._rows), self._rows["n_initial"]
+        rows = Rows(**self._rows)
         weights = self._subject_weights(X)
-        everyone = np.ones((len(X), 1))
+        self.__dict__.pop("base_", None)
         self.y_mean_, self.y_scale_ = moments_by_subject(y, weights, train)
-        mean, scale = moments_by_subject(X[:, rows.features], everyone, train)
+        mean, scale = moments_by_subject(X, np.ones((len(X), 1)), train, rows=rows.features)
         self.feature_mean_, self.feature_scale_ = mean[0], scale[0]
-        if n_initial:
+        if rows.n_initial:
             self.initial_mean_, self.initial_scale_ = moments_by_subject(
-                X[:, rows.initial], weights, train, last=n_initial
+                X, weights, train, rows=rows.initial, last=rows.n_initial
             )
+        if self._knows_the_beginning():
+            owned = [train[weights[train, s] > 0] for s in range(len(self.subjects_))]
+            units = [initial_units(X, y, rows, trials) for trials in owned]
+            self.initial_slope_, self.initial_offset_ = map(np.array, zip(*units, strict=True))
+        self._base = self.base
         if self.base is not None:
-            kind = {"rtrf": RecurrentTRF, "trf": TemporalReceptiveField}[self.base]
             where = {k: getattr(self, k) for k in ("subject_row", "initial_rows", "n_initial")}
-            self.base_ = kind(**where, **(self.base_params or {})).fit(X[train], y[train])
+            self.base_ = LINEAR[self.base](**where, **(self.base_params or {}))
+            self.base_._fit_trials(X, y, train)
+
+    def _knows_the_beginning(self):
+        """Whether X holds the initial MEG of just the channels of y."""
+        return self._rows["n_initial"] > 0 and len(self._rows["initial"]) == self.n_outputs_
 
     def _module_params(self):
         rows = Rows(**self._rows)
-        names = ("hidden_size", "n_layers", "cell", "n_convs", "kernel_size", "embedding_size")
         return {
             "n_features": len(rows.features),
             "n_initial_rows": len(rows.initial),
             "n_channels": self.n_outputs_,
             "n_subjects": len(self.subjects_),
-            **{name: getattr(self, name) for name in (*names, "dropout", "subject_mixing")},
+            **{name: getattr(self, name) for name in _SIZES},
             "residual": self.base is not None,
         }
 
     def _inputs(self, X):
         rows, weights = Rows(**self._rows), self._subject_weights(X)
-        everyone = np.ones((len(X), 1))
-        parts = {
-            "features": standardise(
-                X[:, rows.features], everyone, self.feature_mean_[None], self.feature_scale_[None]
-            ),
-            "subject": weights,
-        }
+        features = X[:, rows.features] - self.feature_mean_[:, None]
+        parts = {"features": features / self.feature_scale_[:, None], "subject": weights}
         if rows.n_initial:
-            parts["initial"] = standardise(
-                rows.initial_values(X), weights, self.initial_mean_, self.initial_scale_
-            )
-        if "base_" in vars(self):
-            base = self.base_.predict(X).reshape(len(X), self.n_outputs_, -1)
+            known = rows.initial_values(X)
+            parts["initial"] = standardise(known, weights, self.initial_mean_, self.initial_scale_)
+        if self._base is not None:
+            base = self.base_._predict_checked(X)
             parts["base"] = standardise(base, weights, self.y_mean_, self.y_scale_)
         dtype = getattr(torch, self.dtype)
         return {name: torch.as_tensor(part, dtype=dtype) for name, part in parts.items()}
 
     def _targets(self, X, y):
         target = standardise(y, self._subject_weights(X), self.y_mean_, self.y_scale_)
-        target[:, :, : self._rows["n_initial"]] = np.nan  # known, nothing to learn
+        if self._knows_the_beginning():
+            target[:, :, : self._rows["n_initial"]] = np.nan  # nothing to learn
         return torch.as_tensor(target, dtype=getattr(torch, self.dtype))
 
     def _subject_weights(self, X):

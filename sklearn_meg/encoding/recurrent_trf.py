@@ -9,6 +9,7 @@ from ._linear import (
     DEFAULT_LAGS,
     LinearEncoder,
     contiguous_folds,
+    initial_units,
     read_blocks,
     resolve_alphas,
     resolve_delays,
@@ -162,13 +163,11 @@ class RecurrentTRF(LinearEncoder):
         self.delays_ = resolve_delays(self, X.shape[2])
         self.n_past_ = int(min(self.n_past, X.shape[2] - 1))
 
-    def _fit_subjects(self, X, y, rows, subjects):
-        self.components_ = _components(y, self.n_components)
-        x_scale = _scale_of_rows(X, rows.features)
-        fits = [
-            self._fit_one(X, y, rows, np.flatnonzero(subjects == s), x_scale)
-            for s in self.subjects_
-        ]
+    def _fit_subjects(self, X, y, rows, trials_of_subjects):
+        everyone = np.sort(np.concatenate(trials_of_subjects))
+        self.components_ = _components(y, everyone, self.n_components)
+        x_scale = _scale_of_rows(X, rows.features, everyone)
+        fits = [self._fit_one(X, y, rows, trials, x_scale) for trials in trials_of_subjects]
         past, coef, intercept, slope, offset, radius, alphas, scores = map(np.array, zip(*fits))
         self.subject_past_coef_, self.subject_coef_, self.subject_intercept_ = past, coef, intercept
         self.subject_initial_slope_, self.subject_initial_offset_ = slope, offset
@@ -292,32 +291,6 @@ class RecurrentTRF(LinearEncoder):
         return out
 
 
-def initial_units(X, y, rows, trials):
-    """Slope and offset of each channel from the initial rows of X to y, by least squares.
-
-    Returns
-    -------
-    slope, offset : ndarray of shape (n_channels,)
-        1 and 0 where the two are equal, up to float32 rounding.
-    """
-    n_channels, n_initial = y.shape[1], rows.n_initial
-    slope, offset = np.ones(n_channels), np.zeros(n_channels)
-    if not n_initial:
-        return slope, offset
-    sums, difference, n = np.zeros((4, n_channels)), 0.0, len(trials) * n_initial
-    arrays = [(X[:, :, :n_initial], rows.initial), (y[:, :, :n_initial], None)]
-    for a, b in read_blocks(arrays, trials, trials_of(y.shape[2], n_channels)):
-        sums += [v.sum(axis=(1, 2)) for v in (a, b, a * a, a * b)]
-        difference = difference + ((a - b) ** 2).sum(axis=(1, 2))
-    mean_a, mean_b, square, cross = sums / n
-    variance = square - mean_a**2
-    varies = variance > 1e-12 * square
-    slope = np.where(varies, (cross - mean_a * mean_b) / np.where(varies, variance, 1.0), 0.0)
-    offset = mean_b - slope * mean_a
-    equal = difference <= 1e-12 * n * square
-    return np.where(equal, 1.0, slope), np.where(equal, 0.0, offset)
-
-
 def _known(X, rows, trials, slope, offset):
     if not rows.n_initial:
         return np.zeros((len(trials), len(slope), 0))
@@ -340,7 +313,7 @@ def _search(alphas, held_out_r2):
     return penalties, np.concatenate([scores, more])
 
 
-def _components(y, n_components):
+def _components(y, trials, n_components):
     """From channels to components of the past: standardised channels, or their first PCs."""
     n_channels = y.shape[1]
     if n_components == "auto":
@@ -350,11 +323,11 @@ def _components(y, n_components):
             f"n_components must not be above the number of channels of y, {n_channels}. "
             f"Got {n_components}."
         )
-    every, total, products = np.arange(len(y)), 0.0, 0.0
-    for (block,) in read_blocks([(y, None)], every, trials_of(y.shape[2], n_channels)):
+    total, products = 0.0, 0.0
+    for (block,) in read_blocks([(y, None)], trials, trials_of(y.shape[2], n_channels)):
         flat = block.reshape(n_channels, -1)
         total, products = total + flat.sum(axis=1), products + flat @ flat.T
-    n = len(y) * y.shape[2]
+    n = len(trials) * y.shape[2]
     covariance = products / n - np.outer(total, total) / n**2
     scale = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     scale = 1 / np.where(scale > 0, scale, 1.0)
@@ -365,11 +338,11 @@ def _components(y, n_components):
     return vectors * scale
 
 
-def _scale_of_rows(X, features):
+def _scale_of_rows(X, features, trials):
     """Compute the standard deviation of each stimulus row, 1 where it is constant."""
-    every, total, squares = np.arange(len(X)), 0.0, 0.0
-    for (x,) in read_blocks([(X, features)], every, trials_of(X.shape[2], len(features))):
+    total, squares = 0.0, 0.0
+    for (x,) in read_blocks([(X, features)], trials, trials_of(X.shape[2], len(features))):
         total, squares = total + x.sum(axis=(1, 2)), squares + (x**2).sum(axis=(1, 2))
-    n = len(X) * X.shape[2]
+    n = len(trials) * X.shape[2]
     variance = squares / n - (total / n) ** 2
     return np.sqrt(np.where(variance > 1e-12 * squares / n, variance, 1.0))

@@ -51,10 +51,9 @@ class SubjectMean(LinearEncoder):
     def _check_params(self, X, y, rows):
         pass
 
-    def _fit_subjects(self, X, y, rows, subjects):
+    def _fit_subjects(self, X, y, rows, trials_of_subjects):
         means = []
-        for subject in self.subjects_:
-            trials = np.flatnonzero(subjects == subject)
+        for trials in trials_of_subjects:
             step = trials_of(y.shape[2], y.shape[1])
             total = sum(block.sum(axis=1) for (block,) in read_blocks([(y, None)], trials, step))
             means.append(total / len(trials))

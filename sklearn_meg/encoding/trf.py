@@ -137,8 +137,8 @@ class TemporalReceptiveField(LinearEncoder):
             -1, factors.shape[1]
         )
 
-    def _fit_subjects(self, X, y, rows, subjects):
-        fits = [self._fit_one(X, y, rows, np.flatnonzero(subjects == s)) for s in self.subjects_]
+    def _fit_subjects(self, X, y, rows, trials_of_subjects):
+        fits = [self._fit_one(X, y, rows, trials) for trials in trials_of_subjects]
         coef, intercept, patterns, choice, scores = map(np.array, zip(*fits))
         self.subject_coef_, self.coef_ = coef, coef.mean(axis=0)
         self.subject_intercept_, self.intercept_ = intercept, intercept.mean(axis=0)

@@ -1,0 +1,35 @@
+# Two commands do everything on a fresh machine that has make, git and Python: make demo, make test.
+
+PYTHON ?= python3
+BIN = .venv/bin
+SOURCES = sklearn_meg tests examples docs
+
+.PHONY: demo test docs clean
+
+demo: .venv/installed
+	$(BIN)/sklearn-meg demo --out demo
+
+test: .venv/tested
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m sklearn_meg.benchmarks encoding --quick
+
+docs: .venv/documented
+	$(BIN)/python -m sphinx -b html -W --keep-going docs docs/_build/html
+
+.venv/installed: setup.cfg constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	touch $@
+
+.venv/tested: .venv/installed
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[test]"
+	touch $@
+
+.venv/documented: .venv/installed
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[docs]"
+	touch $@
+
+clean:
+	rm -rf .venv demo build dist *.egg-info docs/_build docs/auto_examples docs/generated

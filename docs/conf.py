@@ -1,0 +1,60 @@
+"""How Sphinx builds these pages: ``make docs``."""
+
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+import make_tables  # noqa: E402
+
+from sklearn_meg import __version__  # noqa: E402
+
+project = "sklearn_meg"
+author = "sklearn_meg developers"
+copyright = "sklearn_meg developers"
+version = release = __version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+if "DOCS_ONLINE" in os.environ:  # links into other projects need the network at build time
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "python": ("https://docs.python.org/3", None),
+        "sklearn": ("https://scikit-learn.org/stable", None),
+        "mne": ("https://mne.tools/stable", None),
+        "skorch": ("https://skorch.readthedocs.io/en/stable", None),
+    }
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "generated/benchmark_*", "auto_examples/**.ipynb"]
+html_theme = "pydata_sphinx_theme"
+html_title = project
+html_show_sourcelink = False
+html_theme_options = {"navigation_with_keys": False, "show_prev_next": False}
+html_sidebars = {name: [] for name in ("index", "encoding", "study", "saving", "changes")}
+
+autosummary_generate = True
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "doc_module": ("sklearn_meg",),
+    "backreferences_dir": "generated/backreferences",
+    "min_reported_time": 1e9,  # no times: they are those of whatever machine built the page
+    "show_memory": False,
+    "write_computation_times": False,
+    "download_all_examples": False,
+    "remove_config_comments": True,
+}
+
+
+def setup(app):
+    """Write the benchmark tables before the pages that include them are read."""
+    make_tables.write_tables(HERE / "benchmarks", HERE / "generated")
