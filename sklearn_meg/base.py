@@ -312,11 +312,13 @@ class Trials(torch.utils.data.Dataset):
     def batch(self, where):
         """Inputs and targets of the trials at the positions `where`."""
         if self.tensors is None:
-            inputs, targets = self._convert(np.sort(self.index[where]))
+            index = self.index[where]
+            inputs, targets = self._convert(np.sort(index))  # the file is read forwards
             release_pages(self.X)
             release_pages(self.y)
-            return inputs, targets
-        inputs, targets = self.tensors
+            where = np.argsort(np.argsort(index))
+        else:
+            inputs, targets = self.tensors
         return {name: tensor[where] for name, tensor in inputs.items()}, targets[where]
 
     def _convert(self, index):

@@ -6,6 +6,8 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
+from ._plot_importance import plot_importance, plot_importance_topomap  # noqa: F401
+
 # Okabe and Ito (2008): told apart by colour-blind readers.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F", "#000000")
 COLORS = {

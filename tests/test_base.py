@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GroupKFold
 from skorch.callbacks import Callback
 
-from sklearn_meg import DeepRecurrentEncoder, base
+from sklearn_meg import DeepRecurrentEncoder, RecurrentTRF, base
 
 
 @pytest.fixture
@@ -71,13 +71,26 @@ def test_history_has_the_losses_of_every_epoch(data):
 
 def test_best_epoch_is_restored(data):
     X, y, rows = data
-    model = encoder(rows, base=None, lr=0.5, schedule=None, max_epochs=8).fit(X, y)
+    y = np.random.default_rng(0).normal(size=y.shape)  # all that can be learnt is by heart
+    net = {"base": None, "hidden_size": 64, "dropout": 0.0, "weight_decay": 0.0}
+    model = encoder(rows, **net, lr=0.02, schedule=None, max_epochs=30).fit(X, y)
     losses = [epoch["valid_loss"] for epoch in model.history_]
     assert np.argmin(losses) < len(losses) - 1  # otherwise this test says nothing
     _, valid = model._inner_split(X, y, None, np.random.RandomState(0).randint(2**31 - 1))
     out = torch.from_numpy(model._forward(X[valid]))
     loss = base.MaskedMSELoss()(out, model._targets(X[valid], y[valid]))
     assert float(loss) == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_a_start_that_is_best_is_kept(data):
+    X, y, rows = data
+    linear = RecurrentTRF(**rows)
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=y.shape)  # nothing to learn
+    model = encoder(rows, lr=0.1, schedule=None, random_state=1).fit(X, noise)
+    train, _ = model._inner_split(X, y, None, np.random.RandomState(1).randint(2**31 - 1))
+    linear.fit(X[train], noise[train])
+    np.testing.assert_allclose(model.predict(X), linear.predict(X), rtol=1e-4, atol=1e-5)
 
 
 def test_patience_stops(data):
@@ -113,7 +126,7 @@ def test_verbose_shows_one_progress_bar(data, capsys):
 
 def test_warm_start_goes_on_and_refit_forgets(data):
     X, y, rows = data
-    model = encoder(rows, warm_start=True).fit(X, y)
+    model = encoder(rows, warm_start=True, validation_fraction=0.0).fit(X, y)
     once = model.predict(X)
     model.fit(X, y)
     assert model.n_iter_ == 6
@@ -125,7 +138,7 @@ def test_warm_start_goes_on_and_refit_forgets(data):
 
 def test_partial_fit_goes_on_after_a_round_trip_as_without(data):
     X, y, rows = data
-    model = encoder(rows).fit(X, y)
+    model = encoder(rows, validation_fraction=0.0).fit(X, y)
     copy = pickle.loads(pickle.dumps(model)).partial_fit(X, y)
     np.testing.assert_array_equal(copy.predict(X), model.partial_fit(X, y).predict(X))
 

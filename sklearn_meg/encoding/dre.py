@@ -403,7 +403,8 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
             )
         if self._knows_the_beginning():
             owned = [train[weights[train, s] > 0] for s in range(len(self.subjects_))]
-            units = [initial_units(X, y, rows, trials) for trials in owned]
+            # A subject that the inner split holds out whole gets the units of everyone.
+            units = [initial_units(X, y, rows, t if len(t) else train) for t in owned]
             self.initial_slope_, self.initial_offset_ = map(np.array, zip(*units, strict=True))
         self._base = self.base
         if self.base is not None:

@@ -80,7 +80,7 @@ def test_importance_finds_what_the_model_uses(linear, result):
     assert result.names == ["length", "frequency", "noise", "subject", "initial"]
     assert result.importances.shape == (5, 3, 3, 5, 101)
     mean = result.summary(start=20).groupby("feature")["importance"].mean()
-    assert mean[["length", "frequency", "subject"]].min() > 0.05
+    assert mean[["length", "frequency", "subject"]].min() > 0.02
     assert abs(mean["noise"]) < 0.01
     assert mean["initial"] == 0  # a TRF does not look at it
     before = result.importances_mean[1][..., data.times < 0]  # of other words only
@@ -233,13 +233,13 @@ def test_rows_are_found_inside_other_estimators(linear, wrap):
         "search": GridSearchCV(make_pipeline(ChannelScaler(**rows), trf), {}, cv=2),
     }[wrap].fit(X[train], data.y[train])
     found = permutation_importance_over_time(
-        model, X[test], data.y[test], features=["subject", "initial", 1], n_repeats=1,
+        model, X[test], data.y[test], features=["subject", "initial", 2], n_repeats=1,
         random_state=0,
     )  # fmt: skip
     mean = found.summary(start=20).groupby("feature")["importance"].mean()
     assert found.baseline.shape == (3, 5, 101)
     assert mean["subject"] > 0.05
-    assert mean["row 1"] > 0.05
+    assert mean["row 2"] > 0.05
     assert mean["initial"] == 0
     assert response_to_feature(model, X[test], 1, onset=20, onset_row=0).shape == (3, 5, 101)
 
