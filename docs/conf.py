@@ -33,6 +33,7 @@ if "DOCS_ONLINE" in os.environ:  # links into other projects need the network at
     }
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "generated/benchmark_*", "auto_examples/**.ipynb"]
+default_role = "literal"
 html_theme = "pydata_sphinx_theme"
 html_title = project
 html_show_sourcelink = False

@@ -6,13 +6,21 @@
 """
 
 import json
+import re
+from math import isfinite
 from pathlib import Path
 from statistics import mean, stdev
 
 NAMES = ("encoding",)  # pages that include a table, measured or not
 CAPTIONS = {
-    "r": "Pearson R across trials (higher is better)",
-    "r_time": "Pearson R over time (higher is better)",
+    "r": "Pearson R across trials",
+    "r_time": "Pearson R over time",
+    "importance_noise": "Drop of R when a feature of pure noise is permuted",
+    "importance_length": "Drop of R when word length is permuted",
+    "importance_frequency": "Drop of R when word frequency is permuted",
+    "importance_subject": "Drop of R when the subject is permuted",
+    "readout_length": "Correlation of the response to word length with the true one",
+    "readout_frequency": "Correlation of the response to word frequency with the true one",
     "fit_s": "Seconds to fit",
     "predict_s": "Seconds to predict",
     "peak_mb": "Peak memory in MB",
@@ -46,31 +54,50 @@ def benchmark_page(result):
 
 
 def metric_table(rows, metric):
-    """Cases as rows, models as columns: mean, standard deviation over seeds."""
+    """Cases as rows, models as columns: mean and standard deviation over seeds.
+
+    >>> row = {"case": "N", "model": "trf", "metric": "r"}
+    >>> rows = [{**row, "seed": 0, "value": 0.25}, {**row, "seed": 1, "value": 0.75}]
+    >>> print(metric_table(rows, "r"))
+    .. list-table:: Pearson R across trials, mean ± standard deviation over up to 2 seeds
+       :header-rows: 1
+    <BLANKLINE>
+       * - case
+         - ``trf``
+       * - ``N``
+         - 0.500 ± 0.354
+    <BLANKLINE>
+    """
     rows = [row for row in rows if row["metric"] == metric]
     cases = list(dict.fromkeys(row["case"] for row in rows))
     models = list(dict.fromkeys(row["model"] for row in rows))
     body = [[f"``{case}``", *(cell(rows, case, model) for model in models)] for case in cases]
     n_seeds = len({row["seed"] for row in rows})
-    spread = f"mean ± standard deviation, {n_seeds} seeds" if n_seeds > 1 else "one seed"
-    title = f"{CAPTIONS.get(metric, metric)}; {spread}"
+    spread = f"mean ± standard deviation over up to {n_seeds} seeds" if n_seeds > 1 else "one seed"
+    title = f"{CAPTIONS.get(metric, escape(metric))}, {spread}"
     return list_table(title, ["case", *(f"``{model}``" for model in models)], body)
 
 
 def cell(rows, case, model):
     """Mean and standard deviation of the values of one model in one case."""
     found = [r["value"] for r in rows if (r["case"], r["model"]) == (case, model)]
-    found = [value for value in found if value is not None and value == value]
+    found = [value for value in found if value is not None and isfinite(value)]
     if not found:
         return "–"
-    text = _number(mean(found))
-    return f"{text} ± {_number(stdev(found))}" if len(found) > 1 else text
+    digits = 3 if abs(mean(found)) < 10 else 1
+    text = f"{mean(found):.{digits}f}"
+    return f"{text} ± {stdev(found):.{digits}f}" if len(found) > 1 else text
 
 
 def checks_table(checks):
     """What the benchmark was meant to show, and whether it did."""
     body = [
-        [check["name"], _number(check["value"]), check["bound"], "yes" if check["passed"] else "NO"]
+        [
+            escape(check["name"]),
+            "–" if check["value"] is None else f"{check['value']:.4g}",
+            escape(check["bound"]),
+            "yes" if check["passed"] else "**no**",
+        ]
         for check in checks
     ]
     return list_table("Checks", ["what", "value", "bound", "holds"], body)
@@ -81,21 +108,21 @@ def environment_line(result):
     known = {"sklearn_meg": result.get("version"), **result.get("environment", {})}
     text = ", ".join(f"{key} {value}" for key, value in known.items() if value is not None)
     settings = ", ".join(f"{key}={value}" for key, value in result.get("settings", {}).items())
-    return f"Measured with {text}." + (f" Settings: ``{settings}``." if settings else "") + "\n"
+    line = f"Measured with {text}." + (f" Settings: {settings}." if settings else "")
+    return escape(line) + "\n"
+
+
+def escape(text):
+    """Text that rst takes literally."""
+    return re.sub(r"([\\*`|_])", r"\\\1", str(text))
 
 
 def list_table(title, header, body):
     """Rows of text as an rst list-table."""
-    lines = [f".. list-table:: {title}", "   :header-rows: 1", "   :class: table-sm", ""]
+    lines = [f".. list-table:: {title}", "   :header-rows: 1", ""]
     for row in [header, *body]:
         lines += [f"   {'* -' if i == 0 else '  -'} {text}" for i, text in enumerate(row)]
     return "\n".join(lines) + "\n"
-
-
-def _number(value):
-    if not isinstance(value, int | float):
-        return str(value)
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
 
 
 def _write_if_changed(path, text):

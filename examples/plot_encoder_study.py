@@ -10,9 +10,8 @@ explain. All of them are fitted and scored on the same folds by
 
 The data are simulated on a real head: the sensors and the skull are surfaces that MNE carries.
 The amplitude of a response is a nonlinear function of the two features, so a linear model knows
-only a part of it. The sensors are few, their noise is low and the network trains briefly, so that
-this page is built in a minute: it shows how to compare, not how large the difference is on a
-recording.
+only a part of it. Sensors and trials are few and the noise is low, so that this page is built in a
+minute: it shows how to compare, not how large the difference is on a recording.
 """
 
 # %%
@@ -33,7 +32,7 @@ from sklearn_meg.datasets import make_head, make_words
 from sklearn_meg.plotting import plot_r_topomap
 
 head = make_head(n_channels=30)
-data = make_words("N", n_subjects=3, n_trials=300, tmax=1.2, snr=4, head=head, random_state=0)
+data = make_words("N", n_subjects=3, n_trials=200, tmax=1.2, snr=2, head=head, random_state=0)
 print("X", data.X.shape, "y", data.y.shape, data.rows)
 
 # %%
@@ -46,7 +45,7 @@ lags = {"sfreq": data.sfreq, "tmax": 0.8}
 models = {
     "trf": TemporalReceptiveField(**lags, **data.rows),
     "rtrf": RecurrentTRF(n_past=20, **lags, **data.rows),
-    "dre": DeepRecurrentEncoder(max_epochs=18, random_state=0, **data.rows),
+    "dre": DeepRecurrentEncoder(random_state=0, **data.rows),
     "mean": SubjectMean(**data.rows),
 }
 study = Study(models, cv=2).run(data.X, data.y, times=data.times, info=data.info)

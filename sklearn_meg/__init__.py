@@ -13,10 +13,14 @@ _WHERE = {
     "RecurrentTRF": "encoding",
     "SubjectMean": "encoding",
     "TemporalReceptiveField": "encoding",
+    "cut_windows": "encoding",
     "epochs_to_xy": "encoding",
     "pack_rows": "encoding",
+    "pad_trials": "encoding",
     "permutation_importance_over_time": "encoding",
+    "predict_continuous": "encoding",
     "response_to_feature": "encoding",
+    "stitch_windows": "encoding",
     "Study": "study",
 }
 _MODULES = ("cli", "datasets", "encoding", "metrics", "plotting", "preprocessing", "study")

@@ -9,12 +9,12 @@ from sklearn.base import clone
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, check_cv
 
 from ._validation import chunks, release_pages
-from .metrics import r2, r_across_trials, r_map, r_over_time
+from .metrics import mask_of, r2, r_across_trials, r_map, r_over_time
 
 SCORES = {"r": r_across_trials, "r_time": r_over_time, "r2": r2}
 
 
-def run_fold(model, X, y, split, subjects, scoring, start):
+def run_fold(model, X, y, split, subjects, scoring, start, mask_row=None):
     """Fit a clone of `model` on the training trials and score it on the test trials.
 
     Parameters
@@ -26,6 +26,8 @@ def run_fold(model, X, y, split, subjects, scoring, start):
     scoring : dict of name -> name in `SCORES` or scorer
     start : int
         First sample that is scored.
+    mask_row : int or None
+        Row of X that is 1 where a sample is scored.
 
     Returns
     -------
@@ -44,19 +46,29 @@ def run_fold(model, X, y, split, subjects, scoring, start):
     y_pred = _check_prediction(fitted, np.asarray(fitted.predict(X_test)), y_test)
     meta = {"fit_s": between - began, "predict_s": time.perf_counter() - between}
 
-    def scores(mask):
-        return [_score(s, fitted, X_test, y_test, y_pred, mask, start) for s in scoring.values()]
+    counted = None if mask_row is None else mask_of(X_test, mask_row)
+
+    def scores(trials):
+        return [
+            _score(scorer, fitted, X_test, y_test, y_pred, trials, start, counted)
+            for scorer in scoring.values()
+        ]
+
+    def map_of(trials):
+        where = None if counted is None else counted[trials]
+        return r_map(y_test[trials], y_pred[trials], mask=where)
 
     names, counts = np.unique(subjects[test], return_counts=True)
     masks = [subjects[test] == name for name in names]
-    maps = [r_map(y_test[mask], y_pred[mask]) for mask in masks]
-    pooled = r_map(y_test, y_pred)
+    maps = [map_of(mask) for mask in masks]
+    everyone = np.ones(len(test), dtype=bool)
+    pooled = map_of(everyone)
     scored = any(np.isfinite(r).any() for r in maps)
     arrays = {
         "subjects": names,
         "n_test": counts,
         "scores": np.array([scores(mask) for mask in masks], dtype=float),
-        "pooled": np.array(scores(np.ones(len(test), dtype=bool)), dtype=float),
+        "pooled": np.array(scores(everyone), dtype=float),
         "curves": np.array([nanmean(r, axis=0) for r in maps]),
         "pooled_curve": nanmean(pooled, axis=0),
         # One test trial a subject has no correlation within subjects, only over them.
@@ -80,10 +92,11 @@ def nanmean(values, axis):
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _score(scorer, fitted, X, y_true, y_pred, mask, start):
+def _score(scorer, fitted, X, y_true, y_pred, trials, start, counted):
     if isinstance(scorer, str):
-        return SCORES[scorer](y_true[mask], y_pred[mask], start=start)
-    return scorer(fitted, X[mask], y_true[mask])
+        where = None if counted is None else counted[trials]
+        return SCORES[scorer](y_true[trials], y_pred[trials], start=start, mask=where)
+    return scorer(fitted, X[trials], y_true[trials])
 
 
 def _check_prediction(model, y_pred, y_true):
@@ -162,6 +175,22 @@ def find_param(models, name):
         for key, value in model.get_params(deep=True).items()
         if key.split("__")[-1] == name and value is not None
     ]
+
+
+def find_mask_row(models, X):
+    """The row of X that the models name as mask, or None.
+
+    Raises
+    ------
+    ValueError
+        If the models disagree, or it is no row of X with 0 and 1.
+    """
+    rows = {int(row) % X.shape[1] for row in find_param(models, "mask_row") if X.ndim > 1}
+    if len(rows) > 1:
+        raise ValueError(f"The models name different mask rows of X: {sorted(rows)}.")
+    for row in rows:
+        mask_of(X, row)
+    return rows.pop() if rows else None
 
 
 def find_subjects(models, X, subjects, groups):

@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_array, check_consistent_length, validate_data
 
 __all__ = [
+    "as_mask",
     "check_random_state",
     "check_scalar_param",
     "check_targets",
@@ -240,6 +241,32 @@ def check_option_param(estimator, name, options):
             f"{', '.join(map(repr, options))}. Got {value!r} instead."
         )
     return value
+
+
+def as_mask(values, name):
+    """Return a mask as bool.
+
+    Parameters
+    ----------
+    values : array-like
+        1 or True where a sample counts, 0 or False where not.
+    name : str
+        What the values are, for the message.
+
+    Raises
+    ------
+    ValueError
+        For any other value.
+    """
+    values = np.asarray(values)
+    real = values.dtype.kind in "biuf"
+    bad = (values != 0) & (values != 1) if real else np.ones(values.shape, dtype=bool)
+    if bad.any():  # NaN, too
+        raise ValueError(
+            f"{name} must be 1 where a sample counts and 0 where not. Got {values[bad][0]!r}. "
+            "(Was X scaled without leaving out the mask row?)"
+        )
+    return values.astype(bool)
 
 
 def chunks(X, n_bytes=CHUNK_BYTES):

@@ -13,12 +13,17 @@ Two cases have no correlation, and they do not mean the same thing:
 
 `pearson_r` says NaN in both cases; the averaged scores and the scorers follow the rule above,
 and are NaN only if no target varies (or there is a single trial).
+
+With a mask only the samples that count are compared, and each part of a mean weighs by how many
+of them it has: where few trials are left, their correlation is mostly chance.
 """
+
+from functools import partial
 
 import numpy as np
 from sklearn.metrics import make_scorer
 
-from ._validation import unwrap_mne
+from ._validation import as_mask, unwrap_mne
 
 __all__ = [
     "by_subject",
@@ -32,7 +37,7 @@ __all__ = [
 ]
 
 
-def pearson_r(y_true, y_pred, axis=0):
+def pearson_r(y_true, y_pred, axis=0, mask=None):
     """Pearson correlation along one axis; by default across trials.
 
     Parameters
@@ -41,6 +46,9 @@ def pearson_r(y_true, y_pred, axis=0):
         Any unit: 1e-13 T is as good as 1.
     axis : int, default=0
         Axis that is correlated along and disappears.
+    mask : array-like of bool of shape (n_trials, n_times), default=None
+        True where a sample counts (see :func:`~sklearn_meg.pack_rows`). What the others
+        hold does not matter, NaN included.
 
     Returns
     -------
@@ -50,7 +58,7 @@ def pearson_r(y_true, y_pred, axis=0):
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If the shapes differ, or the mask is not 0 or 1.
 
     Examples
     --------
@@ -61,10 +69,10 @@ def pearson_r(y_true, y_pred, axis=0):
     array([[1., 1., 1., 1.],
            [1., 1., 1., 1.]])
     """
-    return _correlate(*_pair(y_true, y_pred), axis)[0]
+    return _correlate(*_masked_pair(y_true, y_pred, mask), axis)[0]
 
 
-def r_map(y_true, y_pred, axis=0):
+def r_map(y_true, y_pred, axis=0, mask=None):
     """Pearson correlation where a constant prediction counts as 0, ready to be averaged.
 
     Parameters
@@ -72,6 +80,8 @@ def r_map(y_true, y_pred, axis=0):
     y_true, y_pred : array-like or Epochs of shape (n_trials, n_channels, n_times)
     axis : int, default=0
         Axis that is correlated along and disappears.
+    mask : array-like of bool of shape (n_trials, n_times), default=None
+        True where a sample counts (see :func:`~sklearn_meg.pack_rows`).
 
     Returns
     -------
@@ -87,11 +97,11 @@ def r_map(y_true, y_pred, axis=0):
     array([[1.],
            [0.]])
     """
-    r, flat_true, flat_pred = _correlate(*_pair(y_true, y_pred), axis)
+    r, flat_true, flat_pred = _correlate(*_masked_pair(y_true, y_pred, mask), axis)
     return np.where(flat_pred & ~flat_true, 0.0, r)
 
 
-def r_across_trials(y_true, y_pred, start=0):
+def r_across_trials(y_true, y_pred, start=0, mask=None):
     """Mean over channels and times of the Pearson R across trials.
 
     The score of the Deep Recurrent Encoder (Chehab et al. 2021, arXiv 2103.02339): does the
@@ -103,6 +113,9 @@ def r_across_trials(y_true, y_pred, start=0):
     y_true, y_pred : array-like or Epochs of shape (n_trials, n_channels, n_times)
     start : int, default=0
         First sample that counts; the end of the initial window that a model was given.
+    mask : array-like of bool of shape (n_trials, n_times), default=None
+        True where a sample counts (see :func:`~sklearn_meg.pack_rows`). Channels and times
+        weigh by the number of trials in which they count.
 
     Returns
     -------
@@ -123,10 +136,11 @@ def r_across_trials(y_true, y_pred, start=0):
     >>> round(r_across_trials(y, y + rng.normal(size=y.shape)), 1)
     0.7
     """
-    return _nanmean(r_map(*_from_start(y_true, y_pred, start)))
+    y_true, y_pred, mask = _from_start(y_true, y_pred, start, mask)
+    return _nanmean(r_map(y_true, y_pred, mask=mask), mask)
 
 
-def r_over_time(y_true, y_pred, start=0):
+def r_over_time(y_true, y_pred, start=0, mask=None):
     """Mean over trials and channels of the Pearson R over the samples of a trial.
 
     The usual score of temporal receptive fields. A model that predicts the same response in
@@ -137,6 +151,9 @@ def r_over_time(y_true, y_pred, start=0):
     y_true, y_pred : array-like or Epochs of shape (n_trials, n_channels, n_times)
     start : int, default=0
         First sample that counts.
+    mask : array-like of bool of shape (n_trials, n_times), default=None
+        True where a sample counts (see :func:`~sklearn_meg.pack_rows`). Trials weigh by
+        the number of their samples that count.
 
     Returns
     -------
@@ -157,10 +174,11 @@ def r_over_time(y_true, y_pred, start=0):
     >>> round(r_over_time(y, -y), 6)
     -1.0
     """
-    return _nanmean(r_map(*_from_start(y_true, y_pred, start), axis=2))
+    y_true, y_pred, mask = _from_start(y_true, y_pred, start, mask)
+    return _nanmean(r_map(y_true, y_pred, axis=2, mask=mask), mask, axis=2)
 
 
-def r2(y_true, y_pred, start=0):
+def r2(y_true, y_pred, start=0, mask=None):
     """Coefficient of determination across trials, averaged over channels and times.
 
     ``1 - SSE / SST`` per channel and time, where SST is taken around the mean of the trials
@@ -171,6 +189,9 @@ def r2(y_true, y_pred, start=0):
     y_true, y_pred : array-like or Epochs of shape (n_trials, n_channels, n_times)
     start : int, default=0
         First sample that counts.
+    mask : array-like of bool of shape (n_trials, n_times), default=None
+        True where a sample counts (see :func:`~sklearn_meg.pack_rows`). Channels and times
+        weigh by the number of trials in which they count.
 
     Returns
     -------
@@ -190,13 +211,13 @@ def r2(y_true, y_pred, start=0):
     >>> r2(y, y), r2(y, np.broadcast_to(y.mean(axis=0), y.shape))
     (1.0, 0.0)
     """
-    y_true, y_pred = _from_start(y_true, y_pred, start)
-    _, scale, flat = _standardise(y_true, 0)
+    y_true, y_pred, mask = _from_start(y_true, y_pred, start, mask)
+    y_true, y_pred, there = _masked_pair(y_true, y_pred, mask)
+    z, scale, flat = _standardise(y_true, 0, there)
     # Divided before it is squared: (1e-13 T) ** 2 is harmless, (1e-200) ** 2 is not.
-    error = np.square((y_true - y_pred) / scale).sum(axis=0)
-    total = np.square((y_true - y_true.mean(axis=0)) / scale).sum(axis=0)
+    error, total = np.square((y_true - y_pred) / scale).sum(axis=0), np.square(z).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return _nanmean(np.where(flat, np.nan, 1.0 - error / total))
+        return _nanmean(np.where(flat, np.nan, 1.0 - error / total), mask)
 
 
 def by_subject(metric, y_true, y_pred, subjects, **kwargs):
@@ -303,7 +324,7 @@ def noise_ceiling(y, repeats):
         return np.where(flat, np.nan, np.sqrt(signal / (signal + within)))
 
 
-def make_r_scorer(kind="trials", start=0):
+def make_r_scorer(kind="trials", start=0, mask_row=None):
     """Scorer for ``cross_validate`` and ``GridSearchCV`` on 3-D targets.
 
     Parameters
@@ -312,6 +333,8 @@ def make_r_scorer(kind="trials", start=0):
         `r_across_trials` or `r_over_time`.
     start : int, default=0
         First sample that counts: the end of the initial window.
+    mask_row : int, default=None
+        Row of X that is 1 where a sample counts, as :func:`~sklearn_meg.pack_rows` names it.
 
     Returns
     -------
@@ -321,7 +344,8 @@ def make_r_scorer(kind="trials", start=0):
     Raises
     ------
     ValueError
-        For another `kind`, or a `start` that is no int from 0 on.
+        For another `kind`, or a `start` that is no int from 0 on; when scoring, for a row of X
+        that does not exist or is no mask.
 
     Examples
     --------
@@ -331,7 +355,31 @@ def make_r_scorer(kind="trials", start=0):
     kinds = {"trials": r_across_trials, "time": r_over_time}
     if kind not in kinds:
         raise ValueError(f"kind must be one of {', '.join(map(repr, kinds))}. Got {kind!r}.")
-    return make_scorer(kinds[kind], start=check_start(start))
+    start = check_start(start)
+    if mask_row is None:
+        return make_scorer(kinds[kind], start=start)
+    return partial(_score_counted, metric=kinds[kind], start=start, mask_row=mask_row)
+
+
+def _score_counted(estimator, X, y, metric, start, mask_row):
+    """Score the samples that a row of X says count; y and the prediction may be flat."""
+    mask = mask_of(X, mask_row)
+    y_true, y_pred = (np.asarray(unwrap_mne(a)) for a in (y, estimator.predict(X)))
+    shape = (len(mask), -1, mask.shape[1])
+    return metric(y_true.reshape(shape), y_pred.reshape(shape), start=start, mask=mask)
+
+
+def mask_of(X, mask_row):
+    """The mask that is a row of X: bool (n_trials, n_times).
+
+    Raises
+    ------
+    ValueError
+        If there is no such row, or it is not 0 or 1.
+    """
+    if np.ndim(X) not in (2, 3) or not -X.shape[1] <= mask_row < X.shape[1]:
+        raise ValueError(f"mask_row must be a row of X, of shape {np.shape(X)}. Got {mask_row!r}.")
+    return as_mask(np.asarray(X[:, mask_row]).reshape(len(X), -1), f"Row {mask_row} of X")
 
 
 def check_start(start, n_times=None):
@@ -371,37 +419,62 @@ def _pair(y_true, y_pred):
     return y_true, y_pred
 
 
-def _from_start(y_true, y_pred, start):
+def _masked_pair(y_true, y_pred, mask):
+    """Both as arrays, 0 where they do not count; and where they do, (n_trials, 1, n_times)."""
     y_true, y_pred = _pair(y_true, y_pred)
+    if mask is None:
+        return y_true, y_pred, None
+    mask = as_mask(mask, "mask")
+    if mask.shape != (len(y_true), y_true.shape[2]):
+        raise ValueError(
+            f"mask must have the shape ({len(y_true)}, {y_true.shape[2]}), trials and times of y. "
+            f"Got {mask.shape}."
+        )
+    there = mask[:, np.newaxis]
+    return np.where(there, y_true, 0), np.where(there, y_pred, 0), there
+
+
+def _from_start(y_true, y_pred, start, mask):
+    y_true, y_pred, there = _masked_pair(y_true, y_pred, mask)
     start = check_start(start, y_true.shape[2])
-    return y_true[:, :, start:], y_pred[:, :, start:]
+    mask = None if mask is None else there[:, 0, start:]
+    return y_true[:, :, start:], y_pred[:, :, start:], mask
 
 
-def _standardise(y, axis):
+def _standardise(y, axis, there=None):
     """Centre along `axis` and divide by the largest absolute value.
 
     Squares of the result neither underflow (1e-13 T) nor overflow. Returns also that largest
-    value, and where `y` is constant up to the rounding of its own type.
+    value, and where `y` is constant up to the rounding of its own type. What is not `there` (and
+    0 in `y`) counts for nothing and stays 0.
     """
     eps = 8 * np.finfo(y.dtype).eps
     y = y.astype(np.float64, copy=False)
     size = np.abs(y).max(axis=axis, keepdims=True)
-    centred = y - y.mean(axis=axis, keepdims=True)
+    if there is None:
+        centred = y - y.mean(axis=axis, keepdims=True)
+    else:
+        count = np.maximum(there.sum(axis=axis, keepdims=True), 1)
+        centred = np.where(there, y - y.sum(axis=axis, keepdims=True) / count, 0.0)
     scale = np.abs(centred).max(axis=axis, keepdims=True)
     flat = scale <= eps * size
     scale = np.where(flat, 1.0, scale)
     return centred / scale, scale, np.squeeze(flat, axis=axis)
 
 
-def _correlate(y_true, y_pred, axis):
-    a, _, flat_a = _standardise(y_true, axis)
-    b, _, flat_b = _standardise(y_pred, axis)
+def _correlate(y_true, y_pred, there, axis):
+    a, _, flat_a = _standardise(y_true, axis, there)
+    b, _, flat_b = _standardise(y_pred, axis, there)
     power = np.square(a).sum(axis=axis) * np.square(b).sum(axis=axis)
     flat = flat_a | flat_b
     r = (a * b).sum(axis=axis) / np.sqrt(np.where(flat, 1.0, power))
     return np.where(flat, np.nan, np.clip(r, -1.0, 1.0)), flat_a, flat_b
 
 
-def _nanmean(values):
-    kept = values[~np.isnan(values)]
-    return float(kept.mean()) if kept.size else float("nan")
+def _nanmean(values, mask=None, axis=0):
+    """Mean of what is not NaN, weighted by the samples along `axis` of the trials that count."""
+    kept = ~np.isnan(values)
+    if mask is None or not kept.any():
+        return float(values[kept].mean()) if kept.any() else float("nan")
+    count = mask.sum(axis=0)[np.newaxis] if axis == 0 else mask.sum(axis=1)[:, np.newaxis]
+    return float(np.average(values[kept], weights=np.broadcast_to(count, values.shape)[kept]))

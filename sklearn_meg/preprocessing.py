@@ -23,8 +23,9 @@ BLOCK_BYTES = 256 * 2**20
 class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Centre, scale and clip each channel over trials and times.
 
-    Knows the rows of :func:`~sklearn_meg.pack_rows`: the subject row is left alone, and the rows
-    of the initial MEG are scaled from, and within, their initial window only.
+    Knows the rows of :func:`~sklearn_meg.pack_rows`: the subject row and the mask row are left
+    alone, the rows of the initial MEG are scaled from, and within, their initial window only, and
+    samples that the mask leaves out are scaled but not learnt from.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     by_subject : bool, default=False
         Centre and scale every subject on its own. A subject not seen in ``fit`` gets the
         centre and scale of all trials together.
-    subject_row, initial_rows, n_initial : as made by :func:`~sklearn_meg.pack_rows`
+    subject_row, initial_rows, n_initial, mask_row : as made by :func:`~sklearn_meg.pack_rows`
         Defaults: no such rows.
     with_centering : bool, default=True
 
@@ -83,6 +84,7 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         initial_rows=None,
         n_initial=0,
         with_centering=True,
+        mask_row=None,
     ):
         self.method = method
         self.clip = clip
@@ -91,6 +93,7 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.initial_rows = initial_rows
         self.n_initial = n_initial
         self.with_centering = with_centering
+        self.mask_row = mask_row
 
     def fit(self, X, y=None):
         """Learn centre and scale of each row.
@@ -113,14 +116,16 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self._check_parameters()
         X = check_trials(self, X, reset=True)
         rows = resolve_rows(self, *X.shape[1:])
-        everyone = np.arange(len(X))
-        self.center_, self.scale_ = self._learn(X, rows, everyone)
+        everyone, counted = np.arange(len(X)), rows.counted(X, check=True)
+        self.center_, self.scale_ = self._learn(X, rows, everyone, counted)
         for name in ("subjects_", "subject_center_", "subject_scale_"):
             self.__dict__.pop(name, None)
         if self.by_subject:
             values = rows.subject_values(X)
             self.subjects_ = np.unique(values)
-            pairs = [self._learn(X, rows, np.flatnonzero(values == s)) for s in self.subjects_]
+            pairs = [
+                self._learn(X, rows, np.flatnonzero(values == s), counted) for s in self.subjects_
+            ]
             self.subject_center_, self.subject_scale_ = map(np.stack, zip(*pairs))
         return self
 
@@ -175,13 +180,17 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 "Got subject_row=None."
             )
 
-    def _learn(self, X, rows, trials):
-        """Centre and scale of every row over some trials; 0 and 1 for the subject row."""
+    def _learn(self, X, rows, trials, counted):
+        """Centre and scale of every row over some trials; 0 and 1 for subject and mask row."""
         center, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
         parts = [(rows.features, X.shape[2]), (rows.initial, rows.n_initial)]
         for indices, n_times in parts:
             for block in _row_blocks(indices, len(trials) * n_times * X.itemsize):
                 values = _gather(X, trials, block, n_times)
+                if counted is not None:
+                    there = counted[trials, :n_times].ravel()
+                    # In an initial window none may count: then all are learnt from.
+                    values = values[:, there] if there.any() else values
                 for row, one in zip(block, values):
                     center[row], scale[row] = _location_and_scale(one, self.method)
         return (center if self.with_centering else np.zeros_like(center)), scale

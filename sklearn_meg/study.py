@@ -42,6 +42,7 @@ class Study:
     start : int, default=None
         First sample that counts. None means the end of the longest initial window
         (``n_initial``) that a model names: nobody is scored on samples that were given away.
+        Likewise, if a model names a ``mask_row`` of X, all are scored on the samples that count.
     store : path-like, default=None
         Folder for finished results.
     n_jobs : int, default=None
@@ -148,10 +149,11 @@ class Study:
         X, y, times, info = _check_data(X, y, times, info)
         start = _check_start(self.start, models, y.shape[2])
         subjects = _folds.find_subjects(models, X, subjects, groups)
+        mask_row = _folds.find_mask_row(models, X)
         splits = _folds.make_splits(self.cv, subjects, groups)
         _check_error_score(self.error_score)
         jobs = {(name, fold): None for name in models for fold in range(len(splits))}
-        keys = self._keys(jobs, models, scoring, (X, y, subjects, start), splits)
+        keys = self._keys(jobs, models, scoring, (X, y, subjects, (start, mask_row)), splits)
         jobs.update({job: _store.load_result(*key) for job, key in keys.items()})
         todo = [job for job, result in jobs.items() if result is None]
         calls = (
@@ -163,7 +165,7 @@ class Study:
                 splits[job[1]],
                 subjects,
                 scoring,
-                start,
+                (start, mask_row),
                 self.error_score,
             )
             for job in todo
@@ -189,7 +191,7 @@ class Study:
 
     def _keys(self, jobs, models, scoring, data, splits):
         """Where each result is kept: job -> (folder, content key); empty without a store."""
-        X, y, subjects, start = data
+        X, y, subjects, scored = data
         if self.store is None:
             _folds.check_finite(X, "X")
             _folds.check_finite(y, "y")
@@ -201,7 +203,7 @@ class Study:
                 "in the store can be found again.",
                 UserWarning,
             )
-        common = [scoring, start, _store.versions()]
+        common = [scoring, scored, _store.versions()]
         for name, array in {"X": X, "y": y}.items():
             _folds.check_finite(array, name)
             common.append(_store.fingerprint(array))
@@ -357,10 +359,10 @@ class Study:
         return name
 
 
-def _run_job(job, model, X, y, split, subjects, scoring, start, error_score):
+def _run_job(job, model, X, y, split, subjects, scoring, scored, error_score):
     """One (model, fold) with its failure handled: (job, (arrays, meta))."""
     try:
-        return job, _folds.run_fold(model, X, y, split, subjects, scoring, start)
+        return job, _folds.run_fold(model, X, y, split, subjects, scoring, *scored)
     except Exception as error:
         if error_score == "raise":
             if hasattr(error, "add_note"):  # Python 3.11 on

@@ -64,7 +64,8 @@ def test_features_are_scaled_boxcars_at_onset():
     epochs = make_epochs()
     data = epochs_to_xy(epochs, features=["length"], duration=0.2)
     assert data.feature_names == ["onset", "length"]
-    assert data.rows == {"subject_row": None, "initial_rows": slice(2, 6), "n_initial": 10}
+    assert data.rows == {"subject_row": None, "initial_rows": slice(2, 6), "n_initial": 10,
+                         "mask_row": None}  # fmt: skip
     on = (epochs.times > -1e-9) & (epochs.times < 0.2 - 1e-9)
     np.testing.assert_array_equal(data.X[:, 0], np.broadcast_to(on, (24, 50)))
     values = data.X[:, 1, 10]

@@ -94,7 +94,7 @@ def make_words(
         y, meg : ndarray of shape (n_subjects * n_trials, n_channels, n_times)
             The measured MEG (the same array). With a head in units of ``unit`` tesla.
         rows : dict
-            ``subject_row``, ``initial_rows`` and ``n_initial`` for any encoder.
+            ``subject_row``, ``initial_rows``, ``n_initial`` and ``mask_row`` for any encoder.
         features : ndarray of shape (n_subjects * n_trials, 3, n_times)
             Boxcars of 0.25 s: word onset, length, frequency.
         feature_names : list of str
@@ -137,7 +137,7 @@ def make_words(
     >>> data.X.shape, data.y.shape
     ((10, 16, 101), (10, 12, 101))
     >>> data.rows
-    {'subject_row': 3, 'initial_rows': slice(4, 16, None), 'n_initial': 13}
+    {'subject_row': 3, 'initial_rows': slice(4, 16, None), 'n_initial': 13, 'mask_row': None}
     """
     _check_arguments(world, n_subjects, n_trials, n_channels, sfreq, tmin, tmax, snr, dtype)
     times = np.arange(round(tmin * sfreq), round(tmax * sfreq) + 1) / sfreq

@@ -7,10 +7,14 @@ _WHERE = {
     "RecurrentTRF": ".recurrent_trf",
     "SubjectMean": ".subject_mean",
     "TemporalReceptiveField": ".trf",
+    "cut_windows": "._windows",
     "epochs_to_xy": "._epochs",
     "pack_rows": "._rows",
+    "pad_trials": "._padding",
     "permutation_importance_over_time": "._importance",
+    "predict_continuous": "._windows",
     "response_to_feature": "._readout",
+    "stitch_windows": "._windows",
 }
 __all__ = list(_WHERE)
 

@@ -19,7 +19,7 @@ class EncodingData:
     y : ndarray of shape (n_trials, n_channels, n_times)
         The recording in SI units.
     rows : dict
-        ``subject_row``, ``initial_rows`` and ``n_initial`` for the encoders.
+        ``subject_row``, ``initial_rows``, ``n_initial`` and ``mask_row`` for the encoders.
     subjects : ndarray of shape (n_trials,)
         Index into `subject_names`.
     subject_names : list of str

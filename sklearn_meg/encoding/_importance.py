@@ -160,11 +160,12 @@ def permutation_importance_over_time(
     R of a constant prediction is 0 (see :mod:`sklearn_meg.metrics`): a model that knows nothing
     but this feature loses all of its R. Permuting the subject row asks how much worse a trial is
     predicted as if it were another subject's; a permutation within one subject's trials could
-    not tell. X is read in pieces, and only one piece is held as a copy.
+    not tell. With a mask row, each sample is scored over the trials in which it counts; the mask
+    itself stays where it is. X is read in pieces, and only one piece is held as a copy.
 
     References
     ----------
-    Chehab et al. (2021), Deep Recurrent Encoder, arXiv 2103.02339, section 2.6.
+    Chehab et al. (2021), Deep Recurrent Encoder, arXiv 2103.02339.
 
     Examples
     --------
@@ -192,21 +193,20 @@ def permutation_importance_over_time(
     _check_exchange(features, rows, subjects, within_subject)
     rng = np.random.RandomState() if random_state is None else check_random_state(random_state)
     seeds = rng.randint(2**31 - 1, size=(len(features), n_repeats))
+    counted = rows.counted(X)
     jobs = [(None, None)] + [(r, seed) for r, s in zip(features.values(), seeds) for seed in s]
-    baseline, *maps = Parallel(n_jobs=n_jobs)(
-        delayed(_score_permuted)(estimator, X, y, subjects, permuted, seed, within_subject)
+    maps = Parallel(n_jobs=n_jobs, return_as="generator")(  # one map at a time: they are large
+        delayed(_score_permuted)(estimator, X, y, subjects, counted, permuted, seed, within_subject)
         for permuted, seed in jobs
     )
-    importances = np.empty((len(features) * n_repeats, *baseline.shape), dtype=np.float32)
+    baseline = next(maps)
+    importances = np.empty((len(features), n_repeats, *baseline.shape), dtype=np.float32)
     for i, r in enumerate(maps):
-        importances[i] = baseline - r
-    shape = (len(features), n_repeats, *baseline.shape)
-    return PermutationImportance(
-        list(features), np.unique(subjects), baseline, importances.reshape(shape)
-    )
+        importances[divmod(i, n_repeats)] = baseline - r
+    return PermutationImportance(list(features), np.unique(subjects), baseline, importances)
 
 
-def _score_permuted(estimator, X, y, subjects, permuted, seed, within_subject):
+def _score_permuted(estimator, X, y, subjects, counted, permuted, seed, within_subject):
     """R of each subject with some rows taken from other trials: (n_subjects, channels, times)."""
     source = None if permuted is None else _exchange(subjects, seed, within_subject)
 
@@ -224,8 +224,22 @@ def _score_permuted(estimator, X, y, subjects, permuted, seed, within_subject):
                 f"y must have the shape that {type(estimator).__name__} predicts. Got "
                 f"{y_true.shape} and {y_pred.shape} for subject {subject}."
             )
-        scores.append(r_map(y_true, y_pred.reshape(y_true.shape)))
+        mask = None if counted is None else counted[trials]
+        scores.append(_r_of_counted(y_true, y_pred.reshape(y_true.shape), mask))
     return np.array(scores)
+
+
+def _r_of_counted(y_true, y_pred, counted):
+    """R across the trials in which each sample counts: (n_channels, n_times)."""
+    if counted is None:
+        return r_map(y_true, y_pred)
+    r = np.full(y_true.shape[1:], np.nan)
+    patterns, which = np.unique(counted, axis=1, return_inverse=True)
+    for i, trials in enumerate(patterns.T):  # samples that count in the same trials
+        if trials.any():
+            part = np.ix_(trials, np.arange(y_true.shape[1]), which.ravel() == i)
+            r[:, part[2].ravel()] = r_map(y_true[part], y_pred[part])
+    return r
 
 
 def _exchange(subjects, seed, within_subject):

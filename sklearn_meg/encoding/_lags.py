@@ -100,12 +100,14 @@ def lag_sums(blocks, lags, start=0):
 
     Only the products with the first lag are summed over time. The others follow along the
     diagonals: shifting both lags by one drops the sample that leaves at the end of a trial and
-    adds the one that enters before `start`.
+    adds the one that enters before `start`. With a mask the same holds for each run of samples
+    that count.
 
     Parameters
     ----------
-    blocks : iterable of (x, y)
-        Trials in pieces, ``x (n_rows, n_trials, n_times)``, ``y (n_targets, n_trials, n_times)``.
+    blocks : iterable of (x, y) or (x, y, counted)
+        Trials in pieces, ``x (n_rows, n_trials, n_times)``, ``y (n_targets, n_trials, n_times)``;
+        ``counted (n_trials, n_times)`` is True where a sample is to be summed over.
     lags : ndarray of int of shape (n_lags,)
         Consecutive.
     start : int
@@ -125,15 +127,17 @@ def lag_sums(blocks, lags, start=0):
            [ 8.,  5.]])
     """
     sums, steps, ends, starts = None, 0.0, [], []
-    for x, y in blocks:
-        parts = _block_sums(x, y, lags, start)
+    for x, y, *counted in blocks:
+        counted = counted[0][:, start:] if counted else None
+        parts = _block_sums(x, y, lags, start, counted)
         if sums is None:
             sums = parts
         else:
             for total, part in zip(sums, parts):
                 total += part
-        ends.append(_at(x, x.shape[2] - 1 - lags))
-        starts.append(_at(x, start - 1 - lags))
+        trials, first, last = _runs(counted, start, *x.shape[1:])
+        ends.append(_at(x, trials, last[:, np.newaxis] - lags))
+        starts.append(_at(x, trials, first[:, np.newaxis] - 1 - lags))
         if sum(end.shape[1] for end in ends) >= EDGE_TRIALS:
             steps = steps + _edge_products(ends, starts)
             ends, starts = [], []
@@ -147,21 +151,37 @@ def lag_sums(blocks, lags, start=0):
     return LagSums(xx, xy, yy, x_sum, y_sum, int(count))
 
 
-def _block_sums(x, y, lags, start):
+def _block_sums(x, y, lags, start, counted):
     """Sum products over the samples of a few trials."""
     n_rows = len(x)
     wide = lagged(x, lags, start)
     base = wide[:, 0].reshape(n_rows, -1)
     flat = wide.reshape(n_rows * len(lags), -1)
     target = np.ascontiguousarray(y[:, :, start:]).reshape(len(y), -1)
+    if counted is None:
+        x_sum, count = flat.sum(axis=1), target.shape[1]
+    else:
+        counted = counted.reshape(-1)
+        base, target = base * counted, np.where(counted, target, 0.0)
+        x_sum, count = flat @ counted, counted.sum()
     return [
         base @ flat.T,
         flat @ target.T,
         target @ target.T,
-        flat.sum(axis=1),
+        x_sum,
         target.sum(axis=1),
-        np.array(target.shape[1]),
+        np.array(count),
     ]
+
+
+def _runs(counted, start, n_trials, n_times):
+    """Trial, first and last sample of each run of samples that count."""
+    if counted is None:
+        every = np.arange(n_trials)
+        return every, np.full(n_trials, start), np.full(n_trials, n_times - 1)
+    edges = np.diff(np.pad(counted.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    trials, first = np.nonzero(edges == 1)
+    return trials, start + first, start + np.nonzero(edges == -1)[1] - 1
 
 
 def _edge_products(ends, starts):
@@ -171,11 +191,11 @@ def _edge_products(ends, starts):
     return steps + entering @ entering.T if entering.any() else steps
 
 
-def _at(x, times):
-    """Take samples at some times, zero outside the trial: (n_rows * len(times), n_trials)."""
+def _at(x, trials, times):
+    """Take samples ``times (n, n_lags)`` of trials, zero outside them: (n_rows * n_lags, n)."""
     inside = (times >= 0) & (times < x.shape[2])
-    window = np.where(inside, x[:, :, np.where(inside, times, 0)], 0.0)
-    return np.ascontiguousarray(window.transpose(0, 2, 1)).reshape(-1, x.shape[1])
+    window = np.where(inside, x[:, trials[:, np.newaxis], np.where(inside, times, 0)], 0.0)
+    return np.ascontiguousarray(window.transpose(0, 2, 1)).reshape(-1, len(trials))
 
 
 def _along_diagonals(first, steps):

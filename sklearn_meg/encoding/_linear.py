@@ -52,7 +52,7 @@ class LinearEncoder(RegressorMixin, BaseEstimator):
         ------
         ValueError
             For NaN or infinity, shapes that do not go together, a subject index that is not an
-            integer, or lags longer than the trials.
+            integer, a mask that is not 0 or 1, or lags longer than the trials.
         """
         X = check_trials(self, X, reset=True)
         y, self.y_ndim_ = check_targets(y, X)
@@ -65,6 +65,7 @@ class LinearEncoder(RegressorMixin, BaseEstimator):
         if hasattr(self, "unknown_subject"):
             check_option_param(self, "unknown_subject", ("population", "error"))
         subjects = rows.subject_values(X)[trials]
+        rows.counted(X, check=True)
         self._check_params(X, y, rows)
         self.subjects_ = np.unique(subjects)
         self.n_outputs_ = y.shape[1]
@@ -108,14 +109,15 @@ class LinearEncoder(RegressorMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_trials, n_rows, n_times)
         y : array-like of shape (n_trials, n_channels, n_times), or flat
+            Samples that the mask row leaves out do not count.
 
         Returns
         -------
         score : float
         """
-        return r2_of_trials(
-            check_targets(y, check_trials(self, X, reset=False))[0], self.predict(X)
-        )
+        y_pred, X = self.predict(X), check_trials(self, X, reset=False)
+        counted = resolve_rows(self, *X.shape[1:]).counted(X)
+        return r2_of_trials(check_targets(y, X)[0], y_pred, counted)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -141,7 +143,7 @@ def _shorten(values, n_most=10):
     return text + (", ..." if len(values) > n_most else "")
 
 
-def r2_of_trials(y_true, y_pred):
+def r2_of_trials(y_true, y_pred, counted=None):
     """R2 over trials of each channel and sample, averaged.
 
     As ``sklearn.metrics.r2_score`` of the flattened arrays, but NaN for a single trial without
@@ -150,6 +152,9 @@ def r2_of_trials(y_true, y_pred):
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_trials, n_channels, n_times) or (n_trials, ...)
+    counted : ndarray of bool of shape (n_trials, n_times) or None
+        Which samples count. Each channel and sample weighs by the number of trials in which it
+        counts, and nothing if that is one.
 
     Returns
     -------
@@ -161,15 +166,20 @@ def r2_of_trials(y_true, y_pred):
     0.5
     """
     y_true, y_pred = np.asarray(y_true, float), np.asarray(y_pred, float)
-    if len(y_true) < 2:
+    shape = y_true.shape if counted is None else (len(y_true), -1, counted.shape[1])
+    y_true, y_pred = y_true.reshape(shape), y_pred.reshape(shape)
+    there = np.ones((1,) * y_true.ndim) if counted is None else counted[:, np.newaxis]
+    there = np.broadcast_to(there, y_true.shape).astype(bool)
+    n = there.sum(axis=0)
+    if not (n > 1).any():
         return np.nan
-    y_true = y_true.reshape(len(y_true), -1)
-    y_pred = y_pred.reshape(len(y_pred), -1)
-    error = ((y_true - y_pred) ** 2).sum(axis=0)
-    total = ((y_true - y_true.mean(axis=0)) ** 2).sum(axis=0)
-    constant = total == 0
+    mean = np.where(there, y_true, 0.0).sum(axis=0) / np.maximum(n, 1)
+    error = np.where(there, y_true - y_pred, 0.0) ** 2
+    total = (np.where(there, y_true - mean, 0.0) ** 2).sum(axis=0)
+    error, constant = error.sum(axis=0), total == 0
     score = 1 - error / np.where(constant, 1.0, total)
-    return float(np.where(constant, np.where(error == 0, 1.0, 0.0), score).mean())
+    score = np.where(constant, np.where(error == 0, 1.0, 0.0), score)
+    return float(np.average(score, weights=np.where(n > 1, n, 0)))
 
 
 _threads = threading.Lock()
@@ -248,17 +258,34 @@ def trials_of(n_times, n_rows, n_bytes=CHUNK_BYTES // 4):
     return max(1, n_bytes // (8 * max(1, n_rows) * n_times))
 
 
-def mean_of_rows(array, rows, trials):
-    """Mean over trials and samples of each row, read in pieces."""
+def mean_of_rows(array, rows, trials, mask=()):
+    """Mean over trials and samples of each row, read in pieces.
+
+    `mask` is ``rows.mask_source(X)`` of :class:`~._rows.Rows`: samples left out by it do not count.
+    """
     n_rows = array.shape[1] if rows is None else len(rows)
-    total = np.zeros(n_rows)
-    for (block,) in read_blocks([(array, rows)], trials, trials_per_block(n_rows, array.shape[2])):
-        total += block.sum(axis=(1, 2))
-    return total / (len(trials) * array.shape[2])
+    total, count = np.zeros(n_rows), 0
+    step = trials_per_block(n_rows, array.shape[2])
+    for block, *counted in read_blocks([(array, rows), *mask], trials, step):
+        total += zero_uncounted(block, counted).sum(axis=(1, 2))
+        count += n_counted(block, counted)
+    return total / count
+
+
+def zero_uncounted(block, counted):
+    """A block of trials, zero where the block of the mask row (if there is one) is."""
+    return np.where(counted[0] > 0, block, 0.0) if counted else block
+
+
+def n_counted(block, counted):
+    """Number of samples of a block that count."""
+    return int(counted[0].sum()) if counted else block[0].size
 
 
 def initial_units(X, y, rows, trials):
     """Slope and offset of each channel from the initial rows of X to y, by least squares.
+
+    Over the samples that count; without any, the two are taken to be equal.
 
     Returns
     -------
@@ -269,11 +296,16 @@ def initial_units(X, y, rows, trials):
     slope, offset = np.ones(n_channels), np.zeros(n_channels)
     if not n_initial:
         return slope, offset
-    sums, difference, n = np.zeros((4, n_channels)), 0.0, len(trials) * n_initial
-    arrays = [(X[:, :, :n_initial], rows.initial), (y[:, :, :n_initial], None)]
-    for a, b in read_blocks(arrays, trials, trials_of(y.shape[2], n_channels)):
+    sums, difference, n = np.zeros((4, n_channels)), 0.0, 0
+    known = X[:, :, :n_initial]
+    arrays = [(known, rows.initial), (y[:, :, :n_initial], None), *rows.mask_source(known)]
+    for a, b, *counted in read_blocks(arrays, trials, trials_of(y.shape[2], n_channels)):
+        n += n_counted(a, counted)
+        a, b = zero_uncounted(a, counted), zero_uncounted(b, counted)
         sums += [v.sum(axis=(1, 2)) for v in (a, b, a * a, a * b)]
         difference = difference + ((a - b) ** 2).sum(axis=(1, 2))
+    if not n:
+        return slope, offset
     mean_a, mean_b, square, cross = sums / n
     variance = square - mean_a**2
     varies = variance > 1e-12 * square

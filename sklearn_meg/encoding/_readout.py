@@ -44,7 +44,8 @@ def response_to_feature(
     -------
     response : ndarray of shape (n_subjects, n_channels, n_times)
         In units of y per unit of the feature, subjects sorted. Zero before the word for a causal
-        model.
+        model. With a mask row, the mean over the trials in which a sample counts, and NaN where
+        there is none.
 
     Raises
     ------
@@ -64,8 +65,8 @@ def response_to_feature(
     >>> from sklearn_meg.datasets import make_words
     >>> data = make_words("L", n_subjects=2, n_trials=150)
     >>> trf = TemporalReceptiveField(tmax=30, **data.rows).fit(data.X, data.y)
-    >>> response = response_to_feature(trf, data.X, 1, onset=20, onset_row=0)
-    >>> true = data.responses[:, 1]  # of one unit of length
+    >>> response = response_to_feature(trf, data.X, 2, onset=20, onset_row=0)
+    >>> true = data.responses[:, 2]  # of one unit of frequency
     >>> bool(np.corrcoef(response.ravel(), true.ravel())[0, 1] > 0.9)
     True
     """
@@ -94,16 +95,17 @@ def response_to_feature(
             f"Row {marker} of X is 0 at sample onset={onset} in every trial of subject(s) {empty}: "
             "there is no word to change."
         )
-    swap = rows.subject if contexts == "all" else None
+    counted, swap = rows.counted(X), rows.subject if contexts == "all" else None
     return np.array(
         [
-            _mean_change(estimator, X, trials, feature, word * float(delta), swap, name) / delta
+            _mean_change(estimator, X, trials, feature, word * float(delta), counted, swap, name)
+            / delta
             for name, trials in zip(names, kept)
         ]
     )
 
 
-def _mean_change(estimator, X, trials, feature, change, subject_row, subject):
+def _mean_change(estimator, X, trials, feature, change, counted, subject_row, subject):
     """Mean over trials of how the prediction changes: (n_channels, n_times)."""
 
     def as_subject(block, part):
@@ -114,11 +116,16 @@ def _mean_change(estimator, X, trials, feature, change, subject_row, subject):
         as_subject(block, part)
         block[:, feature] += change[part]
 
-    total = 0.0
+    total, number = 0.0, len(trials)
     both = (predict_pieces(estimator, X, trials, edit) for edit in (changed, as_subject))
-    for (_, after), (_, before) in zip(*both):
-        total = total + (after - before).sum(axis=0, dtype=np.float64)
-    return total / len(trials)
+    for (part, after), (_, before) in zip(*both):
+        difference = after - before
+        if counted is not None:
+            difference = difference * counted[part, np.newaxis]
+        total = total + difference.sum(axis=0, dtype=np.float64)
+    if counted is not None:
+        number = counted[trials].sum(axis=0)
+    return np.where(number > 0, total / np.maximum(number, 1), np.nan)
 
 
 def _word_samples(X, feature, marker, onset):

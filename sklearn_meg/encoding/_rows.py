@@ -10,37 +10,46 @@ from numbers import Integral
 
 import numpy as np
 
-from .._validation import chunks, release_pages, unwrap_mne
+from .._validation import as_mask, chunks, release_pages, unwrap_mne
+from ._padding import check_something_counts, is_ragged, join_masks, pad_trials
 
 
-def pack_rows(features, *, subjects=None, initial=None, n_initial=None):
-    """Put stimulus features, subject index and initial MEG into one X.
+def pack_rows(features, *, subjects=None, initial=None, n_initial=None, mask=None):
+    """Put stimulus features, subject index, initial MEG and mask into one X.
 
     Parameters
     ----------
     features : array-like of shape (n_trials, n_features, n_times)
-        Stimulus time courses. ``(n_trials, n_times)`` is one feature.
+        Stimulus time courses. ``(n_trials, n_times)`` is one feature. A list of arrays
+        ``(n_features, n_times_i)`` of unequal length is filled up with zeros at the end, and a
+        mask is made (see :func:`~sklearn_meg.pad_trials`, also for the MEG).
     subjects : array-like of int of shape (n_trials,), default=None
         Subject of each trial, from 0 on.
     initial : array-like of shape (n_trials, n_channels, n_times) or Epochs, default=None
         The measured MEG. Only its first `n_initial` samples are put into X, the rest is zero:
-        an encoder may know how a trial begins, never what it has to predict.
+        an encoder may know how a trial begins, never what it has to predict. A list of arrays
+        if the features are one.
     n_initial : int, default=None
         Length of the initial window in samples, needed with `initial`.
+    mask : array-like of bool of shape (n_trials, n_times), default=None
+        True where the sample counts, in training and in scores: the MEG at the others may be any
+        finite number. Stimulus and initial MEG are used as given wherever they are.
 
     Returns
     -------
-    X : ndarray of shape (n_trials, n_features [+ 1] [+ n_channels], n_times)
-        Features first, then the subject, then the initial MEG.
+    X : ndarray of shape (n_trials, n_features [+ 1] [+ n_channels] [+ 1], n_times)
+        Features first, then the subject, the initial MEG, and the mask.
     rows : dict
-        Constructor parameters ``subject_row``, ``initial_rows`` and ``n_initial`` that tell any
-        encoder of this package, and :class:`~sklearn_meg.ChannelScaler`, where things are.
+        Constructor parameters ``subject_row``, ``initial_rows``, ``n_initial`` and ``mask_row``
+        that tell any encoder of this package, and :class:`~sklearn_meg.ChannelScaler`, where
+        things are.
 
     Raises
     ------
     ValueError
-        If the parts do not have the same trials or samples, or `n_initial` is missing, not
-        positive, or not shorter than the trials.
+        If the parts do not have the same trials or samples; if `n_initial` is missing, not
+        positive, or not shorter than the trials; or if the mask is not 0 or 1, or leaves a trial
+        no sample after its initial window.
 
     Examples
     --------
@@ -52,10 +61,18 @@ def pack_rows(features, *, subjects=None, initial=None, n_initial=None):
     >>> X.shape
     (20, 7, 50)
     >>> rows
-    {'subject_row': 2, 'initial_rows': slice(3, 7, None), 'n_initial': 10}
+    {'subject_row': 2, 'initial_rows': slice(3, 7, None), 'n_initial': 10, 'mask_row': None}
     >>> encoder = RecurrentTRF(**rows).fit(X, meg)
+
+    Trials of unequal length:
+
+    >>> sounds = [rng.normal(size=(1, n)) for n in (40, 50, 60)]
+    >>> X, rows = pack_rows(sounds)
+    >>> X.shape, rows["mask_row"]
+    ((3, 2, 60), 1)
     """
-    features = np.asarray(features)
+    lengths = [np.shape(trial)[-1] for trial in features] if is_ragged(features) else None
+    features, padding = (np.asarray(features), None) if not lengths else pad_trials(features)
     features = features[:, np.newaxis] if features.ndim == 2 else features
     if features.ndim != 3:
         raise ValueError(
@@ -64,7 +81,8 @@ def pack_rows(features, *, subjects=None, initial=None, n_initial=None):
         )
     n_trials, n_features, n_times = features.shape
     parts = [features]
-    rows = {"subject_row": None, "initial_rows": None, "n_initial": 0}
+    rows = {"subject_row": None, "initial_rows": None, "n_initial": 0, "mask_row": None}
+    mask = join_masks(mask, padding, n_trials, n_times)
     if subjects is not None:
         subjects = np.asarray(subjects)
         if subjects.shape != (n_trials,):
@@ -75,7 +93,7 @@ def pack_rows(features, *, subjects=None, initial=None, n_initial=None):
         parts.append(np.broadcast_to(subjects[:, None, None], (n_trials, 1, n_times)))
         rows["subject_row"] = n_features
     if initial is not None:
-        initial = np.asarray(unwrap_mne(initial))
+        initial = _initial_array(initial, lengths)
         if initial.ndim != 3 or (len(initial), initial.shape[2]) != (n_trials, n_times):
             raise ValueError(
                 f"initial must have the shape ({n_trials}, n_channels, {n_times}) to go with the "
@@ -87,8 +105,25 @@ def pack_rows(features, *, subjects=None, initial=None, n_initial=None):
         rows.update(initial_rows=slice(start, start + initial.shape[1]), n_initial=n_initial)
     elif n_initial:
         raise ValueError(f"n_initial={n_initial} needs the MEG as initial.")
+    if mask is not None:
+        check_something_counts(mask, rows["n_initial"])
+        rows["mask_row"] = sum(part.shape[1] for part in parts)
+        parts.append(mask[:, np.newaxis])
     dtype = np.result_type(np.float32, *(p.dtype for p in parts if p.dtype.kind == "f"))
     return np.concatenate(parts, axis=1, dtype=dtype), rows
+
+
+def _initial_array(initial, lengths):
+    """Measured MEG as an array, filled up with zeros where the features were."""
+    if lengths is None:
+        return np.asarray(unwrap_mne(initial))
+    got = [np.shape(trial)[-1] for trial in initial]
+    if got != lengths:
+        raise ValueError(
+            f"initial must be a list of {len(lengths)} arrays as long as the features. Got "
+            f"{len(got)} arrays, of {got[:5]} samples where the features have {lengths[:5]}."
+        )
+    return pad_trials(initial)[0]
 
 
 @dataclass(frozen=True)
@@ -99,6 +134,7 @@ class Rows:
     subject: int | None
     initial: np.ndarray
     n_initial: int
+    mask: int | None = None
 
     def subject_values(self, X):
         """Subject index of each trial, as integers.
@@ -126,6 +162,31 @@ class Rows:
             )
         return check_subject_values(values[:, 0])
 
+    def counted(self, X, *, check=False):
+        """Which samples count: bool (n_trials, n_times), or None if all do.
+
+        With `check` each trial must have one that counts after its initial window.
+
+        Raises
+        ------
+        ValueError
+            If the mask is not 0 or 1, or by `check`.
+        """
+        if self.mask is None:
+            return None
+        values, name = [], f"The mask row (row {self.mask} of X)"
+        for part in chunks(X):
+            values.append(as_mask(X[part, self.mask], name))
+            release_pages(X)
+        values = np.concatenate(values)
+        if check:
+            check_something_counts(values, self.n_initial)
+        return values
+
+    def mask_source(self, X):
+        """What to read beside other rows of X to know which samples count."""
+        return [] if self.mask is None else [(X, [self.mask])]
+
     def initial_values(self, X):
         """MEG of the initial window, (n_trials, n_initial_rows, n_initial)."""
         return X[:, self.initial, : self.n_initial]
@@ -136,7 +197,7 @@ def resolve_rows(estimator, n_rows, n_times):
 
     Parameters
     ----------
-    estimator : object with ``subject_row``, ``initial_rows`` and ``n_initial``
+    estimator : object with ``subject_row``, ``initial_rows``, ``n_initial`` and ``mask_row``
     n_rows, n_times : int
         Shape of X.
 
@@ -152,14 +213,8 @@ def resolve_rows(estimator, n_rows, n_times):
     """
     name = type(estimator).__name__
     every = np.arange(n_rows)
-    subject = None
-    if estimator.subject_row is not None:
-        if not isinstance(estimator.subject_row, Integral):
-            raise ValueError(
-                f"The 'subject_row' parameter of {name} must be an int or None. "
-                f"Got {estimator.subject_row!r} instead."
-            )
-        subject = int(_take(every, estimator.subject_row, "subject_row", name))
+    subject = _one_row(estimator, "subject_row", every)
+    mask = _one_row(estimator, "mask_row", every)
     if estimator.initial_rows is None:
         initial, n_initial = every[:0], 0
         if estimator.n_initial:
@@ -175,15 +230,21 @@ def resolve_rows(estimator, n_rows, n_times):
                 f"initial_rows={estimator.initial_rows!r} of {name} selects none of the "
                 f"{n_rows} rows of X."
             )
-    features = np.setdiff1d(every, np.append(initial, [] if subject is None else subject))
-    if subject is not None and subject in initial:
-        raise ValueError(f"Row {subject} of X cannot be both subject_row and one of initial_rows.")
+    single = {"subject_row": subject, "mask_row": mask}
+    single = {key: row for key, row in single.items() if row is not None}
+    for key, row in single.items():
+        others = [k for k, r in single.items() if r == row and k != key]
+        others += ["one of initial_rows"] * (row in initial)
+        if others:
+            raise ValueError(f"Row {row} of X cannot be both {key} and {others[0]}.")
+    features = np.setdiff1d(every, [*initial, *single.values()])
     if not len(features):
+        named = " or ".join([*single, "initial_rows"])
         raise ValueError(
-            f"X has {n_rows} row(s), all of them named as subject_row or initial_rows of {name}: "
-            "no stimulus feature is left."
+            f"X has {n_rows} row(s), all of them named as {named} of {name}: no stimulus feature "
+            "is left."
         )
-    return Rows(features, subject, initial, n_initial)
+    return Rows(features, subject, initial, n_initial, mask)
 
 
 def check_subject_values(values):
@@ -200,6 +261,18 @@ def check_subject_values(values):
     if (values < 0).any():
         raise ValueError(f"The subject index must be an integer from 0 on. Got {values.min():g}.")
     return values.astype(np.int64)
+
+
+def _one_row(estimator, parameter, every):
+    row = getattr(estimator, parameter, None)
+    if row is None:
+        return None
+    name = type(estimator).__name__
+    if not isinstance(row, Integral):
+        raise ValueError(
+            f"The {parameter!r} parameter of {name} must be an int or None. Got {row!r} instead."
+        )
+    return int(_take(every, row, parameter, name))
 
 
 def _take(every, rows, parameter, name):

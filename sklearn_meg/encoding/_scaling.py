@@ -40,7 +40,7 @@ def _some(values, most=10):
     return shown + (", ..." if len(values) > most else "")
 
 
-def moments_by_subject(y, weights, trials, *, rows=None, last=None):
+def moments_by_subject(y, weights, trials, *, rows=None, last=None, counted=None):
     """Mean and standard deviation per subject and channel over trials and samples.
 
     Parameters
@@ -54,6 +54,8 @@ def moments_by_subject(y, weights, trials, *, rows=None, last=None):
         Which channels to use.
     last : int or None
         Use samples before this one only.
+    counted : ndarray of bool of shape (n_trials, n_times) or None
+        Which samples count. If none of these does, all of them do.
 
     Returns
     -------
@@ -63,15 +65,20 @@ def moments_by_subject(y, weights, trials, *, rows=None, last=None):
     rows = np.arange(y.shape[1]) if rows is None else rows
     n_subjects, n_channels = weights.shape[1], len(rows)
     # Sums of squares around some value of the data, not around zero: no digits are lost.
-    shift = np.asarray(y[trials[0], rows, :last], dtype=float).mean(axis=1)
+    if counted is None or not counted[trials, :last].any():
+        counted = np.broadcast_to(True, (len(y), y.shape[2]))
+    first = trials[counted[trials, :last].any(axis=1)][0]
+    shift = np.asarray(y[first, rows, :last], dtype=float)[:, counted[first, :last]].mean(axis=1)
     sums = np.zeros((2, n_subjects, n_channels))
     count = np.zeros((n_subjects, 1))
     for part in _parts(y, trials):
+        there = counted[part, :last]
         values = np.asarray(y[part][:, rows, :last], dtype=float) - shift[:, np.newaxis]
+        values = values if there.all() else np.where(there[:, np.newaxis], values, 0.0)
         release_pages(y)
         sums[0] += weights[part].T @ values.sum(axis=2)
         sums[1] += weights[part].T @ np.einsum("nct,nct->nc", values, values)
-        count += weights[part].sum(axis=0)[:, np.newaxis] * values.shape[2]
+        count += (weights[part].T @ there.sum(axis=1))[:, np.newaxis]
     seen = count[:, 0] > 0
     mean, square = sums / np.maximum(count, 1)
     variance = square - mean**2

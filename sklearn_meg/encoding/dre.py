@@ -67,6 +67,9 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         Rows of X with the MEG of the initial window. None predicts from the stimulus alone.
     n_initial : int, default=0
         Length of the initial window in samples.
+    mask_row : int or None, default=None
+        Row of X that is 1 where a sample counts and 0 where not: in the loss, in scalings and in
+        scores. Stimulus and initial MEG are used as given wherever they are.
     base : {"rtrf", "trf"} or None, default="rtrf"
         The linear encoder to start from: :class:`~sklearn_meg.RecurrentTRF`,
         :class:`~sklearn_meg.TemporalReceptiveField`, or none.
@@ -183,6 +186,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         subject_row=None,
         initial_rows=None,
         n_initial=0,
+        mask_row=None,
         base="rtrf",
         base_params=None,
         hidden_size=64,
@@ -217,6 +221,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         self.subject_row = subject_row
         self.initial_rows = initial_rows
         self.n_initial = n_initial
+        self.mask_row = mask_row
         self.base = base
         self.base_params = base_params
         self.hidden_size = hidden_size
@@ -296,6 +301,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         y, ndim = check_targets(y, X)
         rows = resolve_rows(self, X.shape[1], X.shape[2])
         subjects = rows.subject_values(X)
+        rows.counted(X, check=True)
         if fresh:
             self._rows, self._y_ndim = vars(rows), ndim
             self.subjects_, self.n_outputs_ = np.unique(subjects), y.shape[1]
@@ -351,8 +357,9 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         -------
         score : float
         """
-        y_true, _ = check_targets(y, check_trials(self, X, reset=False))
-        return r2_of_trials(y_true, self.predict(X))
+        X = check_trials(self, X, reset=False)
+        counted = Rows(**self._rows).counted(X)
+        return r2_of_trials(check_targets(y, X)[0], self.predict(X), counted)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -394,12 +401,15 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         rows = Rows(**self._rows)
         weights = self._subject_weights(X)
         self.__dict__.pop("base_", None)
-        self.y_mean_, self.y_scale_ = moments_by_subject(y, weights, train)
-        mean, scale = moments_by_subject(X, np.ones((len(X), 1)), train, rows=rows.features)
+        counted = rows.counted(X)
+        self.y_mean_, self.y_scale_ = moments_by_subject(y, weights, train, counted=counted)
+        mean, scale = moments_by_subject(
+            X, np.ones((len(X), 1)), train, rows=rows.features, counted=counted
+        )
         self.feature_mean_, self.feature_scale_ = mean[0], scale[0]
         if rows.n_initial:
             self.initial_mean_, self.initial_scale_ = moments_by_subject(
-                X, weights, train, rows=rows.initial, last=rows.n_initial
+                X, weights, train, rows=rows.initial, last=rows.n_initial, counted=counted
             )
         if self._knows_the_beginning():
             owned = [train[weights[train, s] > 0] for s in range(len(self.subjects_))]
@@ -408,7 +418,8 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
             self.initial_slope_, self.initial_offset_ = map(np.array, zip(*units, strict=True))
         self._base = self.base
         if self.base is not None:
-            where = {k: getattr(self, k) for k in ("subject_row", "initial_rows", "n_initial")}
+            names = ("subject_row", "initial_rows", "n_initial", "mask_row")
+            where = {name: getattr(self, name) for name in names}
             self.base_ = LINEAR[self.base](**where, **(self.base_params or {}))
             self.base_._fit_trials(X, y, train)
 
@@ -444,6 +455,9 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         target = standardise(y, self._subject_weights(X), self.y_mean_, self.y_scale_)
         if self._knows_the_beginning():
             target[:, :, : self._rows["n_initial"]] = np.nan  # nothing to learn
+        counted = Rows(**self._rows).counted(X)
+        if counted is not None:
+            target = np.where(counted[:, np.newaxis], target, np.nan)
         return torch.as_tensor(target, dtype=getattr(torch, self.dtype))
 
     def _subject_weights(self, X):

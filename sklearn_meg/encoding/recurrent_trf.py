@@ -10,10 +10,12 @@ from ._linear import (
     LinearEncoder,
     contiguous_folds,
     initial_units,
+    n_counted,
     read_blocks,
     resolve_alphas,
     resolve_delays,
     trials_of,
+    zero_uncounted,
 )
 from ._recursion import damp, unroll
 from .trf import filter_trials
@@ -61,6 +63,11 @@ class RecurrentTRF(LinearEncoder):
     n_initial : int, default=0
         Length of the initial window in samples. The initial rows may be in other units than y
         (one of them was scaled): offset and slope of each channel are fitted.
+    mask_row : int or None, default=None
+        Row of X that is 1 where a sample counts and 0 where not; see
+        :func:`~sklearn_meg.pack_rows`. A response is fitted if it counts and all of its
+        past after the initial window does too (before the end of a padded trial that is so);
+        the search compares predictions where they count.
     unknown_subject : {"population", "error"}, default="population"
         A subject that was not seen gets the mean model, or is an error.
 
@@ -133,6 +140,7 @@ class RecurrentTRF(LinearEncoder):
         initial_rows=None,
         n_initial=0,
         unknown_subject="population",
+        mask_row=None,
     ):
         self.n_past = n_past
         self.tmin = tmin
@@ -146,6 +154,7 @@ class RecurrentTRF(LinearEncoder):
         self.initial_rows = initial_rows
         self.n_initial = n_initial
         self.unknown_subject = unknown_subject
+        self.mask_row = mask_row
 
     def _check_params(self, X, y, rows):
         check_scalar_param(self, "cv", "int", 2)
@@ -165,8 +174,8 @@ class RecurrentTRF(LinearEncoder):
 
     def _fit_subjects(self, X, y, rows, trials_of_subjects):
         everyone = np.sort(np.concatenate(trials_of_subjects))
-        self.components_ = _components(y, everyone, self.n_components)
-        x_scale = _scale_of_rows(X, rows.features, everyone)
+        self.components_ = _components(y, everyone, self.n_components, rows.mask_source(X))
+        x_scale = _scale_of_rows(X, rows, everyone)
         fits = [self._fit_one(X, y, rows, trials, x_scale) for trials in trials_of_subjects]
         past, coef, intercept, slope, offset, radius, alphas, scores = map(np.array, zip(*fits))
         self.subject_past_coef_, self.subject_coef_, self.subject_intercept_ = past, coef, intercept
@@ -188,6 +197,7 @@ class RecurrentTRF(LinearEncoder):
         folds = contiguous_folds(trials, self.cv if search else 1)
         sums = [self._sums(X, y, rows, fold) for fold in folds]
         total = sum(sums[1:], sums[0])
+        self._check_something_fitted(sums, total)
         penalties = (alphas[(len(alphas) - 1) // 2],) * 2
         scores = np.full(len(alphas) + len(STIMULUS_RATIOS), np.nan)
         if search:
@@ -202,6 +212,17 @@ class RecurrentTRF(LinearEncoder):
         past, radius = damp(past, self.components_, self.max_radius)
         return past, coef, intercept, slope, offset, radius, penalties, scores
 
+    def _check_something_fitted(self, sums, total):
+        fewest = min(
+            [(total - held).n_samples for held in sums if len(sums) > 1] + [total.n_samples]
+        )
+        if not fewest:
+            raise ValueError(
+                f"The mask row of {type(self).__name__} leaves no sample to fit in the trials of a "
+                f"subject (or of the training part of its folds): a sample is fitted if it and "
+                f"the n_past={self.n_past_} samples before it count. Lower n_past."
+            )
+
     def _sums(self, X, y, rows, trials):
         """Sum products of lagged stimulus (first), past components, and y."""
         n_features, n_past = len(rows.features), self.n_past_
@@ -212,9 +233,11 @@ class RecurrentTRF(LinearEncoder):
         step = trials_per_block((n_features + len(self.components_)) * len(lags), X.shape[2])
 
         def blocks():
-            for x, target in read_blocks([(X, rows.features), (y, None)], trials, step):
+            sources = [(X, rows.features), (y, None), *rows.mask_source(X)]
+            for x, target, *mask in read_blocks(sources, trials, step):
                 past = np.tensordot(self.components_, target, 1)
-                yield np.concatenate([x, past]) if n_past else x, target
+                usable = [_with_past(m[0] > 0, n_past, rows.n_initial) for m in mask]
+                yield np.concatenate([x, past]) if n_past else x, target, *usable
 
         sums = lag_sums(blocks(), lags, rows.n_initial)
         stimulus = np.isin(lags, self.delays_)
@@ -241,7 +264,7 @@ class RecurrentTRF(LinearEncoder):
         Only the past components are predicted, which is all the closed loop needs: with few
         components of many channels that is much cheaper, and misses only what no past explains.
         """
-        start, errors = rows.n_initial, np.zeros(len(candidates))
+        start, errors, n_scored = rows.n_initial, np.zeros(len(candidates)), 0
         identity = np.eye(len(self.components_))
         for fold, held in zip(folds, sums):
             train = (total - held).centred().project(self.components_)
@@ -251,11 +274,15 @@ class RecurrentTRF(LinearEncoder):
                     _known(X, rows, part, slope, offset), self.components_, (1, 1)
                 ).transpose(0, 2, 1)
                 true = self._project_trials(y, part)[:, :, start:]
+                counted = _counted(X, rows, part)[:, np.newaxis, start:]
+                n_scored += counted.sum()
                 for i, model in enumerate(models):
                     predicted = self._unroll_trials(X, rows, part, known, *model, identity)
                     with np.errstate(over="ignore", invalid="ignore"):
-                        errors[i] += ((true - predicted[:, :, start:]) ** 2).sum()
+                        error = np.where(counted, true - predicted[:, :, start:], 0.0)
+                        errors[i] += (error**2).sum()
         variance = np.trace(total.centred().project(self.components_).yy)
+        variance *= n_scored / total.n_samples  # 1 without a mask
         errors = np.where(np.isfinite(errors), errors, np.finfo(float).max)
         with np.errstate(over="ignore"):
             return 1 - errors / (variance if variance > 0 else 1.0)
@@ -298,6 +325,20 @@ def _known(X, rows, trials, slope, offset):
     return initial * slope[:, np.newaxis] + offset[:, np.newaxis]
 
 
+def _counted(X, rows, trials):
+    """Which samples count: bool (n_trials, n_times)."""
+    if rows.mask is None:
+        return np.broadcast_to(True, (len(trials), X.shape[2]))
+    return X[trials, rows.mask] > 0
+
+
+def _with_past(counted, n_past, n_initial):
+    """Which samples count together with their past, of which the initial window is given."""
+    missing = np.cumsum(~counted & (np.arange(counted.shape[1]) >= n_initial), axis=1)
+    before = np.pad(missing, ((0, 0), (n_past + 1, 0)))[:, : counted.shape[1]]
+    return counted & (missing == before)
+
+
 def _pieces(trials, n_times, n_rows):
     step = trials_of(n_times, n_rows)
     return [trials[i : i + step] for i in range(0, len(trials), step)]
@@ -313,7 +354,7 @@ def _search(alphas, held_out_r2):
     return penalties, np.concatenate([scores, more])
 
 
-def _components(y, trials, n_components):
+def _components(y, trials, n_components, mask):
     """From channels to components of the past: standardised channels, or their first PCs."""
     n_channels = y.shape[1]
     if n_components == "auto":
@@ -323,11 +364,12 @@ def _components(y, trials, n_components):
             f"n_components must not be above the number of channels of y, {n_channels}. "
             f"Got {n_components}."
         )
-    total, products = 0.0, 0.0
-    for (block,) in read_blocks([(y, None)], trials, trials_of(y.shape[2], n_channels)):
-        flat = block.reshape(n_channels, -1)
+    total, products, n = 0.0, 0.0, 0
+    step = trials_of(y.shape[2], n_channels)
+    for block, *counted in read_blocks([(y, None), *mask], trials, step):
+        flat = zero_uncounted(block, counted).reshape(n_channels, -1)
         total, products = total + flat.sum(axis=1), products + flat @ flat.T
-    n = len(trials) * y.shape[2]
+        n += n_counted(block, counted)
     covariance = products / n - np.outer(total, total) / n**2
     scale = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     scale = 1 / np.where(scale > 0, scale, 1.0)
@@ -338,11 +380,13 @@ def _components(y, trials, n_components):
     return vectors * scale
 
 
-def _scale_of_rows(X, features, trials):
+def _scale_of_rows(X, rows, trials):
     """Compute the standard deviation of each stimulus row, 1 where it is constant."""
-    total, squares = 0.0, 0.0
-    for (x,) in read_blocks([(X, features)], trials, trials_of(X.shape[2], len(features))):
+    total, squares, n = 0.0, 0.0, 0
+    step = trials_of(X.shape[2], len(rows.features))
+    for x, *counted in read_blocks([(X, rows.features), *rows.mask_source(X)], trials, step):
+        n += n_counted(x, counted)
+        x = zero_uncounted(x, counted)
         total, squares = total + x.sum(axis=(1, 2)), squares + (x**2).sum(axis=(1, 2))
-    n = len(trials) * X.shape[2]
     variance = squares / n - (total / n) ** 2
     return np.sqrt(np.where(variance > 1e-12 * squares / n, variance, 1.0))

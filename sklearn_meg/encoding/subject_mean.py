@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._linear import LinearEncoder, read_blocks, trials_of
+from ._linear import LinearEncoder, read_blocks, trials_of, zero_uncounted
 
 
 class SubjectMean(LinearEncoder):
@@ -16,6 +16,11 @@ class SubjectMean(LinearEncoder):
         Rows of X with the initial MEG; not used for the prediction.
     n_initial : int, default=0
         Length of the initial window in samples, not used either.
+    mask_row : int or None, default=None
+        Row of X that is 1 where a sample counts and 0 where not; see
+        :func:`~sklearn_meg.pack_rows`. Samples that do not count enter no mean. Where
+        none of a subject counts its prediction is that of the others, and where none of anyone
+        does, the mean of the channel.
 
     Attributes
     ----------
@@ -38,10 +43,11 @@ class SubjectMean(LinearEncoder):
             [12., 13., 14.]]])
     """
 
-    def __init__(self, subject_row=None, initial_rows=None, n_initial=0):
+    def __init__(self, subject_row=None, initial_rows=None, n_initial=0, mask_row=None):
         self.subject_row = subject_row
         self.initial_rows = initial_rows
         self.n_initial = n_initial
+        self.mask_row = mask_row
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -52,13 +58,23 @@ class SubjectMean(LinearEncoder):
         pass
 
     def _fit_subjects(self, X, y, rows, trials_of_subjects):
-        means = []
+        sums, counts = [], []
         for trials in trials_of_subjects:
             step = trials_of(y.shape[2], y.shape[1])
-            total = sum(block.sum(axis=1) for (block,) in read_blocks([(y, None)], trials, step))
-            means.append(total / len(trials))
-        self.subject_mean_ = np.array(means)
-        self.mean_ = self.subject_mean_.mean(axis=0)
+            blocks = read_blocks([(y, None), *rows.mask_source(X)], trials, step)
+            parts = [
+                (zero_uncounted(b, c).sum(axis=1), c[0][0].sum(axis=0) if c else b.shape[1])
+                for b, *c in blocks
+            ]
+            sums.append(sum(total for total, _ in parts))
+            counts.append(np.broadcast_to(sum(count for _, count in parts), y.shape[2]))
+        sums, counts = np.array(sums), np.array(counts)[:, np.newaxis]
+        channel = sums.sum(axis=(0, 2)) / counts.sum()
+        means = sums / np.maximum(counts, 1)
+        n_subjects = (counts > 0).sum(axis=0)
+        self.mean_ = means.sum(axis=0) / np.maximum(n_subjects, 1)
+        self.mean_ = np.where(n_subjects > 0, self.mean_, channel[:, np.newaxis])
+        self.subject_mean_ = np.where(counts > 0, means, self.mean_)
 
     def _predict_trials(self, X, rows, models):
         return np.concatenate([self.subject_mean_, self.mean_[np.newaxis]])[models]

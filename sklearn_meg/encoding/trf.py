@@ -55,6 +55,10 @@ class TemporalReceptiveField(LinearEncoder):
         Rows of X with the initial MEG. They are not a stimulus, so this model ignores them.
     n_initial : int, default=0
         Length of the initial window in samples, ignored.
+    mask_row : int or None, default=None
+        Row of X that is 1 where a sample counts and 0 where not; see
+        :func:`~sklearn_meg.pack_rows`. Responses that do not count enter neither the
+        means nor the covariances. The stimulus is used as given wherever a lag meets it.
     unknown_subject : {"population", "error"}, default="population"
         A subject that was not seen gets the mean model, or is an error.
 
@@ -113,6 +117,7 @@ class TemporalReceptiveField(LinearEncoder):
         initial_rows=None,
         n_initial=0,
         unknown_subject="population",
+        mask_row=None,
     ):
         self.tmin = tmin
         self.tmax = tmax
@@ -126,6 +131,7 @@ class TemporalReceptiveField(LinearEncoder):
         self.initial_rows = initial_rows
         self.n_initial = n_initial
         self.unknown_subject = unknown_subject
+        self.mask_row = mask_row
 
     def _check_params(self, X, y, rows):
         check_scalar_param(self, "cv", "int", 2)
@@ -153,7 +159,9 @@ class TemporalReceptiveField(LinearEncoder):
         n_lags = len(self.delays_)
         x_mean, y_mean = np.zeros(len(rows.features)), np.zeros(y.shape[1])
         if self.fit_intercept:
-            x_mean, y_mean = mean_of_rows(X, rows.features, trials), mean_of_rows(y, None, trials)
+            mask = rows.mask_source(X)
+            x_mean = mean_of_rows(X, rows.features, trials, mask)
+            y_mean = mean_of_rows(y, None, trials, mask)
         search = len(self.candidates_) > 1 and len(trials) > 1
         folds = contiguous_folds(trials, self.cv if search else 1)
         sums = [
@@ -195,10 +203,11 @@ class TemporalReceptiveField(LinearEncoder):
 
     def _blocks(self, X, y, rows, trials, x_mean, y_mean):
         step = trials_per_block(len(rows.features) * len(self.delays_), X.shape[2])
-        for x, target in read_blocks([(X, rows.features), (y, None)], trials, step):
+        sources = [(X, rows.features), (y, None), *rows.mask_source(X)]
+        for x, target, *mask in read_blocks(sources, trials, step):
             x -= x_mean[:, np.newaxis, np.newaxis]
             target -= y_mean[:, np.newaxis, np.newaxis]
-            yield x, target
+            yield x, target, *(m[0] > 0 for m in mask)
 
     def _predict_trials(self, X, rows, models):
         coef = np.concatenate([self.subject_coef_, self.coef_[np.newaxis]])

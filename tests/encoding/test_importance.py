@@ -1,3 +1,4 @@
+import mne
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -16,8 +17,14 @@ from sklearn_meg import (
     permutation_importance_over_time,
     response_to_feature,
 )
+from sklearn_meg.benchmarks._encoding_importance import (
+    importance_rows,
+    noise_feature,
+    true_response_to_feature,
+)
 from sklearn_meg.datasets import make_words
 from sklearn_meg.metrics import r_map
+from sklearn_meg.plotting import plot_importance, plot_importance_topomap
 
 LAGS = 30
 
@@ -25,10 +32,11 @@ LAGS = 30
 class Interaction(RegressorMixin, BaseEstimator):
     """Predicts row 1 squared in one channel and row 0 times row 1 in the other."""
 
-    def __init__(self, subject_row=None, initial_rows=None, n_initial=0):
+    def __init__(self, subject_row=None, initial_rows=None, n_initial=0, mask_row=None):
         self.subject_row = subject_row
         self.initial_rows = initial_rows
         self.n_initial = n_initial
+        self.mask_row = mask_row
 
     def fit(self, X, y=None):
         return self
@@ -141,6 +149,29 @@ def test_flat_channel_is_nan_and_left_out_of_the_summary(linear, trf):
     assert np.isfinite(found.summary()["importance"]).all()
 
 
+def test_samples_that_do_not_count():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(80, 2, 6))
+    counted = np.ones((80, 6), dtype=bool)
+    counted[:30, 4] = False
+    counted[:, 5] = False
+    X, rows = pack_rows(features, mask=counted)
+    model = Interaction(**rows)
+    y = model.predict(X) + rng.normal(size=(80, 2, 6))
+    kwargs = {"features": {"a": 0}, "n_repeats": 1, "random_state": 0}
+    plain = permutation_importance_over_time(Interaction(), X, y, **kwargs)
+    expected = plain.baseline.copy()
+    expected[0, :, 4] = r_map(y[30:], model.predict(X)[30:])[:, 4]
+    expected[0, :, 5] = np.nan
+    y[~counted[:, None].repeat(2, axis=1)] = 1e6
+    found = permutation_importance_over_time(model, X, y, **kwargs)
+    assert_allclose(found.baseline, expected, atol=1e-12)
+    assert_array_equal(found.importances[..., :4], plain.importances[..., :4])
+    response = response_to_feature(model, X, 1, onset=4)
+    assert_allclose(response[0, 1, 4], features[30:, 0, 4].mean())
+    assert np.isnan(response[..., 5]).all()
+
+
 def test_within_subject_keeps_rows_in_the_subject():
     subjects = np.repeat([0, 5], 30)
     X, rows = pack_rows(np.zeros((60, 2, 4)), subjects=subjects)
@@ -165,9 +196,7 @@ def test_subject_cannot_be_permuted_within_a_subject(linear, trf):
     data, X, *_ = linear
     for features in (["subject"], {"who": 4}, {"all": slice(0, 5)}):
         with pytest.raises(ValueError, match="cannot be permuted with within_subject=True"):
-            permutation_importance_over_time(
-                trf, X, data.y, features=features, within_subject=True
-            )
+            permutation_importance_over_time(trf, X, data.y, features=features, within_subject=True)
     with pytest.raises(ValueError, match="all trials are of one subject"):
         permutation_importance_over_time(trf, X[:20], data.y[:20], features=["subject"])
 
@@ -181,14 +210,13 @@ def test_seed_decides_whatever_n_jobs(linear, trf):
             n_jobs=n_jobs,
         ).importances  # fmt: skip
 
-    np.random.seed(3)
-    state = np.random.get_state()[1].copy()
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
     first = run(0)
     assert_array_equal(first, run(0, n_jobs=2))
     assert_array_equal(first, run(np.random.RandomState(0)))
     assert (first != run(1)).any()
     assert (run(None) != run(None)).any()
-    assert_array_equal(np.random.get_state()[1], state)
+    assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
 
 
 def test_input_is_never_modified(linear, trf):
@@ -423,3 +451,108 @@ def test_bad_input_of_readout(linear, trf, change, match):
 def test_all_contexts_need_a_subject_row():
     with pytest.raises(ValueError, match="needs a subject row, but Plain has none"):
         response_to_feature(Plain(), np.ones((4, 2, 5)), 0, onset=1, contexts="all")
+
+
+# ------------------------------------------------------------------------------------- figures
+
+
+@pytest.fixture
+def shown():
+    import matplotlib.pyplot as plt
+
+    yield plt
+    plt.close("all")
+
+
+@pytest.fixture
+def info():
+    montage = mne.channels.make_standard_montage("biosemi16")
+    return mne.create_info(montage.ch_names[:5], 40.0, "eeg").set_montage(montage)
+
+
+def test_curve_is_the_mean_over_channels_and_subjects(linear, result, shown):
+    times = linear[0].times
+    ax = plot_importance(result, times)
+    lines = {line.get_label(): line.get_ydata() for line in ax.get_lines()}
+    for i, name in enumerate(result.names):
+        assert_allclose(lines[name], result.importances_mean[i].mean(axis=(0, 1)), atol=1e-12)
+
+
+def test_relative_curve_and_initial_window(linear, result, shown):
+    times = linear[0].times
+    ax = shown.figure().add_subplot()
+    assert plot_importance(result, times, ax, relative=True, start=-0.2) is ax
+    line = next(line for line in ax.get_lines() if line.get_label() == "frequency")
+    drop = result.importances_mean[1].mean(axis=(0, 1))
+    baseline = result.baseline.mean(axis=(0, 1))
+    kept = (times >= -0.2) & (baseline > 0.05)
+    assert_allclose(line.get_ydata()[kept], (100 * drop / baseline)[kept], atol=1e-9)
+    assert np.isnan(line.get_ydata()[~kept]).all()
+    assert "%" in ax.get_ylabel()
+
+
+def test_topographies_of_features_and_times(linear, result, info, shown):
+    times = linear[0].times
+    figure = plot_importance_topomap(
+        result, info, times, at=[0.2, 0.4, 0.6], features=["frequency", "noise"]
+    )
+    maps = [ax for ax in figure.axes if ax.images]
+    assert len(maps) >= 6
+    assert [ax.get_title() for ax in figure.axes[:3]] == ["0.20 s", "0.40 s", "0.60 s"]
+    assert figure.axes[0].get_ylabel() == "frequency"
+    limits = {ax.images[0].get_clim() for ax in maps[:6]}
+    assert len(limits) == 1  # one scale
+    figure = plot_importance_topomap(result, info, times, figure=shown.figure())
+    assert len([ax for ax in figure.axes if ax.images]) >= 25
+
+
+def test_bad_input_of_figures(linear, result, info, shown):
+    times = linear[0].times
+    with pytest.raises(ValueError, match="times must have the 101 samples"):
+        plot_importance(result, times[1:])
+    with pytest.raises(ValueError, match="times must have the 101 samples"):
+        plot_importance_topomap(result, info, times[1:])
+    with pytest.raises(ValueError, match="features must be among"):
+        plot_importance_topomap(result, info, times, features=["x"])
+    with pytest.raises(ValueError, match="info must have the 5 channels"):
+        plot_importance_topomap(result, mne.create_info(3, 40.0, "eeg"), times)
+    with pytest.raises(ValueError, match="No MEG or EEG channel of info has a position"):
+        plot_importance_topomap(result, mne.create_info(5, 40.0, "eeg"), times)
+    assert not shown.get_fignums()
+
+
+# ----------------------------------------------------------------------------------- benchmark
+
+
+def test_truth_in_a_linear_world_does_not_depend_on_the_words():
+    data = make_words("L", n_subjects=2, n_trials=6, random_state=0)
+    for i, name in enumerate(("length", "frequency"), 1):
+        for delta in (1.0, -0.3):
+            true = true_response_to_feature(data, name, np.arange(12) % 2 == 0, delta)
+            assert_allclose(true, data.responses[:, i], atol=1e-10)
+
+
+def test_noise_feature_has_one_value_a_word():
+    data = make_words("N", n_subjects=1, n_trials=20, random_state=0)
+    noise = noise_feature(data.features[:, 0], seed=0)[:, 0]
+    length = data.features[:, 1]
+    assert_array_equal(noise != 0, length != 0)
+    assert_array_equal(np.diff(noise) != 0, np.diff(length) != 0)
+    assert abs(np.corrcoef(noise[noise != 0], length[noise != 0])[0, 1]) < 0.1
+
+
+def test_rows_of_the_benchmark():
+    rows = importance_rows(seed=0, quick=True)
+    assert {row["case"] for row in rows} == {"N"}
+    assert {row["model"] for row in rows} == {"default"}
+    assert [row["metric"] for row in rows] == [
+        "importance_length",
+        "importance_frequency",
+        "importance_noise",
+        "importance_subject",
+        "readout_length",
+        "readout_length_subject",
+        "readout_frequency",
+        "readout_frequency_subject",
+    ]
+    assert all(np.isfinite(row["value"]) for row in rows)
