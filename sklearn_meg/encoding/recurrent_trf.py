@@ -20,7 +20,7 @@ from ._linear import (
 from ._recursion import damp, unroll
 from .trf import filter_trials
 
-AUTO_COMPONENTS = 40
+AUTO_COMPONENTS = 30
 STIMULUS_RATIOS = (0.1, 10.0, 100.0)
 
 
@@ -34,8 +34,9 @@ class RecurrentTRF(LinearEncoder):
 
     Parameters
     ----------
-    n_past : int, default=40
-        Number of past samples of the response (fewer if the trial is shorter).
+    n_past : int, default=20
+        Number of past samples of the response (fewer if the trial is shorter). The paper has 40,
+        which measured no better and costs four times as much.
     tmin, tmax : float, default=0.0, None
         First and last stimulus lag in seconds (samples with ``sfreq=1``); ``tmax=None``: 40 lags,
         or as many as the trial has.
@@ -48,10 +49,14 @@ class RecurrentTRF(LinearEncoder):
         taken as it is, for both.
     n_components : int, "auto" or None, default="auto"
         The past is projected on so many principal components of y (standardised by channel).
-        None: all channels. "auto": all up to 40 channels, 40 components above.
+        None: all channels. "auto": all up to 30 channels, 30 components above.
     max_radius : float, default=0.999
         Largest spectral radius of the closed loop; a model beyond it is damped by
         ``past_coef[k - 1] * g**k``, which multiplies all of its eigenvalues by g.
+    partial_pooling : bool, default=True
+        With several subjects, shrink the model of each towards that of all others instead of
+        towards zero, and give the model of all to a subject that was not seen. False: every
+        subject alone, as in the paper.
     cv : int, default=3
         Number of folds of neighbouring trials to choose the penalty on (fewer if there are fewer
         trials). With a single trial, which cannot be split, the middle alpha is taken.
@@ -65,9 +70,9 @@ class RecurrentTRF(LinearEncoder):
         (one of them was scaled): offset and slope of each channel are fitted.
     mask_row : int or None, default=None
         Row of X that is 1 where a sample counts and 0 where not; see
-        :func:`~sklearn_meg.pack_rows`. A response is fitted if it counts and all of its
-        past after the initial window does too (before the end of a padded trial that is so);
-        the search compares predictions where they count.
+        :func:`~sklearn_meg.pack_rows`. A response is fitted if it counts and the `n_past`
+        samples before it do too (or are before the trial); the search compares predictions where
+        they count.
     unknown_subject : {"population", "error"}, default="population"
         A subject that was not seen gets the mean model, or is an error.
 
@@ -128,13 +133,14 @@ class RecurrentTRF(LinearEncoder):
 
     def __init__(
         self,
-        n_past=DEFAULT_LAGS,
+        n_past=20,
         tmin=0.0,
         tmax=None,
         sfreq=1.0,
         alphas=(0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8),
         n_components="auto",
         max_radius=0.999,
+        partial_pooling=True,
         cv=3,
         subject_row=None,
         initial_rows=None,
@@ -149,6 +155,7 @@ class RecurrentTRF(LinearEncoder):
         self.alphas = alphas
         self.n_components = n_components
         self.max_radius = max_radius
+        self.partial_pooling = partial_pooling
         self.cv = cv
         self.subject_row = subject_row
         self.initial_rows = initial_rows
@@ -173,15 +180,29 @@ class RecurrentTRF(LinearEncoder):
         self.n_past_ = int(min(self.n_past, X.shape[2] - 1))
 
     def _fit_subjects(self, X, y, rows, trials_of_subjects):
+        self._check_something_fitted(X, rows, trials_of_subjects)
         everyone = np.sort(np.concatenate(trials_of_subjects))
         self.components_ = _components(y, everyone, self.n_components, rows.mask_source(X))
         x_scale = _scale_of_rows(X, rows, everyone)
-        fits = [self._fit_one(X, y, rows, trials, x_scale) for trials in trials_of_subjects]
+        pooled = self.partial_pooling and len(trials_of_subjects) > 1
+        if pooled:
+            together = self._fit_one(X, y, rows, everyone, x_scale)
+            total = self._sums(X, y, rows, everyone)
+        fits = []
+        for trials in trials_of_subjects:
+            prior = None
+            if pooled:  # of the others, so that a subject's own trials are not counted twice
+                others = (total - self._sums(X, y, rows, trials)).centred()
+                prior = self._weights(others, together[6], x_scale)
+            fits.append(self._fit_one(X, y, rows, trials, x_scale, prior))
         past, coef, intercept, slope, offset, radius, alphas, scores = map(np.array, zip(*fits))
         self.subject_past_coef_, self.subject_coef_, self.subject_intercept_ = past, coef, intercept
         self.subject_initial_slope_, self.subject_initial_offset_ = slope, offset
-        self.past_coef_ = damp(past.mean(axis=0), self.components_, self.max_radius)[0]
-        self.coef_, self.intercept_ = coef.mean(axis=0), intercept.mean(axis=0)
+        if pooled:
+            self.past_coef_, self.coef_, self.intercept_ = together[:3]
+        else:
+            self.past_coef_ = damp(past.mean(axis=0), self.components_, self.max_radius)[0]
+            self.coef_, self.intercept_ = coef.mean(axis=0), intercept.mean(axis=0)
         self.initial_slope_, self.initial_offset_ = slope.mean(axis=0), offset.mean(axis=0)
         one = self.subject_row is None
         self.spectral_radius_ = float(radius[0]) if one else radius
@@ -189,39 +210,42 @@ class RecurrentTRF(LinearEncoder):
         self.stimulus_alpha_ = float(alphas[0, 1]) if one else alphas[:, 1]
         self.cv_scores_ = scores[0] if one else scores
 
-    def _fit_one(self, X, y, rows, trials, x_scale):
-        """Fit the model of one subject."""
+    def _fit_one(self, X, y, rows, trials, x_scale, prior=None):
+        """Fit the model of one subject, shrunk towards zero or the weights `prior`."""
         slope, offset = initial_units(X, y, rows, trials)
         alphas = resolve_alphas(self)
         search = len(alphas) > 1 and len(trials) > 1
         folds = contiguous_folds(trials, self.cv if search else 1)
         sums = [self._sums(X, y, rows, fold) for fold in folds]
         total = sum(sums[1:], sums[0])
-        self._check_something_fitted(sums, total)
         penalties = (alphas[(len(alphas) - 1) // 2],) * 2
         scores = np.full(len(alphas) + len(STIMULUS_RATIOS), np.nan)
         if search:
 
             def held_out_r2(candidates):
                 return self._unrolled_r2(
-                    X, y, rows, folds, sums, total, candidates, x_scale, slope, offset
+                    X, y, rows, folds, sums, total, candidates, x_scale, slope, offset, prior
                 )
 
             penalties, scores = _search(alphas, held_out_r2)
-        past, coef, intercept = self._solve(total.centred(), penalties, x_scale)
+        past, coef, intercept = self._solve(total.centred(), penalties, x_scale, prior)
         past, radius = damp(past, self.components_, self.max_radius)
         return past, coef, intercept, slope, offset, radius, penalties, scores
 
-    def _check_something_fitted(self, sums, total):
-        fewest = min(
-            [(total - held).n_samples for held in sums if len(sums) > 1] + [total.n_samples]
-        )
-        if not fewest:
-            raise ValueError(
-                f"The mask row of {type(self).__name__} leaves no sample to fit in the trials of a "
-                f"subject (or of the training part of its folds): a sample is fitted if it and "
-                f"the n_past={self.n_past_} samples before it count. Lower n_past."
-            )
+    def _check_something_fitted(self, X, rows, trials_of_subjects):
+        counted = rows.counted(X)
+        if counted is None:
+            return
+        usable = _with_past(counted, self.n_past_)[:, rows.n_initial :].sum(axis=1)
+        n_folds = self.cv if len(resolve_alphas(self)) > 1 else 1
+        for trials in trials_of_subjects:
+            folds = [usable[fold].sum() for fold in contiguous_folds(trials, n_folds)]
+            if sum(folds) - (max(folds) if len(folds) > 1 else 0) == 0:
+                raise ValueError(
+                    f"The mask row of {type(self).__name__} leaves nothing to fit in some trials "
+                    f"of a subject: a sample is fitted if it and the n_past={self.n_past_} samples "
+                    "before it count. Lower n_past."
+                )
 
     def _sums(self, X, y, rows, trials):
         """Sum products of lagged stimulus (first), past components, and y."""
@@ -236,7 +260,7 @@ class RecurrentTRF(LinearEncoder):
             sources = [(X, rows.features), (y, None), *rows.mask_source(X)]
             for x, target, *mask in read_blocks(sources, trials, step):
                 past = np.tensordot(self.components_, target, 1)
-                usable = [_with_past(m[0] > 0, n_past, rows.n_initial) for m in mask]
+                usable = [_with_past(m[0] > 0, n_past) for m in mask]
                 yield np.concatenate([x, past]) if n_past else x, target, *usable
 
         sums = lag_sums(blocks(), lags, rows.n_initial)
@@ -247,18 +271,27 @@ class RecurrentTRF(LinearEncoder):
             keep.append(np.tile(memory, len(self.components_)))
         return sums.select(np.flatnonzero(np.concatenate(keep)))
 
-    def _solve(self, sums, penalties, x_scale):
-        """One model from centred sums: past_coef, coef, intercept."""
-        n_stimulus, n_channels = len(x_scale) * len(self.delays_), sums.xy.shape[1]
+    def _weights(self, sums, penalties, x_scale, prior=None):
+        """Ridge weights of stimulus and past (p, n_channels) from centred sums."""
+        n_stimulus = len(x_scale) * len(self.delays_)
         penalty = np.full(len(sums.xx), float(penalties[0]))
         penalty[:n_stimulus] = penalties[1] * np.repeat(x_scale**2, len(self.delays_))
-        w = ridge(sums.xx, sums.xy, penalty)
+        if prior is None:
+            return ridge(sums.xx, sums.xy, penalty)
+        return prior + ridge(sums.xx, sums.xy - sums.xx @ prior, penalty)
+
+    def _solve(self, sums, penalties, x_scale, prior=None):
+        """One model from centred sums: past_coef, coef, intercept."""
+        n_stimulus, n_channels = len(x_scale) * len(self.delays_), sums.xy.shape[1]
+        w = self._weights(sums, penalties, x_scale, prior)
         coef = w[:n_stimulus].T.reshape(n_channels, len(x_scale), len(self.delays_))
         past = w[n_stimulus:].reshape(len(self.components_), self.n_past_, n_channels)
         past = past.transpose(1, 2, 0)
         return past, coef, (sums.y - w.T @ sums.x) / sums.n_samples
 
-    def _unrolled_r2(self, X, y, rows, folds, sums, total, candidates, x_scale, slope, offset):
+    def _unrolled_r2(
+        self, X, y, rows, folds, sums, total, candidates, x_scale, slope, offset, prior=None
+    ):
         """Held-out R2, after the initial window, of each candidate.
 
         Only the past components are predicted, which is all the closed loop needs: with few
@@ -266,9 +299,10 @@ class RecurrentTRF(LinearEncoder):
         """
         start, errors, n_scored = rows.n_initial, np.zeros(len(candidates)), 0
         identity = np.eye(len(self.components_))
+        prior = None if prior is None else prior @ self.components_.T
         for fold, held in zip(folds, sums):
             train = (total - held).centred().project(self.components_)
-            models = [self._solve(train, penalties, x_scale) for penalties in candidates]
+            models = [self._solve(train, penalties, x_scale, prior) for penalties in candidates]
             for part in _pieces(fold, X.shape[2], len(self.components_)):
                 known = np.tensordot(
                     _known(X, rows, part, slope, offset), self.components_, (1, 1)
@@ -332,9 +366,9 @@ def _counted(X, rows, trials):
     return X[trials, rows.mask] > 0
 
 
-def _with_past(counted, n_past, n_initial):
-    """Which samples count together with their past, of which the initial window is given."""
-    missing = np.cumsum(~counted & (np.arange(counted.shape[1]) >= n_initial), axis=1)
+def _with_past(counted, n_past):
+    """Which samples count together with their past."""
+    missing = np.cumsum(~counted, axis=1)
     before = np.pad(missing, ((0, 0), (n_past + 1, 0)))[:, : counted.shape[1]]
     return counted & (missing == before)
 

@@ -159,7 +159,8 @@ def test_subjects():
         initial_rows=rows["initial_rows"], n_initial=N_INITIAL
     )
     assert error(model, X, y) < 0.5 * error(pooled.fit(X, y), X, y)
-    assert_allclose(model.coef_, model.subject_coef_.mean(axis=0))
+    alone = RecurrentTRF(n_past=2, tmax=3, partial_pooling=False, **rows).fit(X, y)
+    assert_allclose(alone.coef_, alone.subject_coef_.mean(axis=0))
     X[:, rows["subject_row"]] = 8
     assert spectral_radius(model.past_coef_, model.components_) < 1
     assert np.isfinite(model.predict(X)).all()
@@ -195,3 +196,19 @@ def test_bad_parameters(params, message):
     X, rows = pack_rows(x, initial=y, n_initial=N_INITIAL)
     with pytest.raises(ValueError, match=message):
         RecurrentTRF(**{**rows, **params}).fit(X, y)
+
+
+def test_partial_pooling_helps_subjects_with_few_trials():
+    train, test = [], []
+    for seed in range(8):
+        x, y, _, _ = make_world(seed=seed, n_trials=13)  # the same system, other noise
+        train.append((x[:3], y[:3], np.full(3, seed)))
+        test.append((x[3:], y[3:], np.full(10, seed)))
+    (x, y, s), (x_test, y_test, s_test) = (
+        [np.concatenate(p) for p in zip(*d)] for d in (train, test)
+    )
+    X, rows = pack_rows(x, subjects=s, initial=y, n_initial=N_INITIAL)
+    X_test, _ = pack_rows(x_test, subjects=s_test, initial=y_test, n_initial=N_INITIAL)
+    pooled = RecurrentTRF(n_past=4, tmax=6, **rows).fit(X, y)
+    alone = RecurrentTRF(n_past=4, tmax=6, partial_pooling=False, **rows).fit(X, y)
+    assert error(pooled, X_test, y_test) < error(alone, X_test, y_test)
