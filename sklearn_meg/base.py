@@ -7,7 +7,7 @@ training, inference and persistence are done here, once.
 """
 
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from copy import deepcopy
 
 import numpy as np
@@ -18,8 +18,8 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping, LRScheduler
 from skorch.helper import predefined_split
-from threadpoolctl import ThreadpoolController
 
+from ._threads import one_blas_thread
 from ._validation import (
     check_option_param,
     check_random_state,
@@ -114,9 +114,10 @@ class TorchEstimator(BaseEstimator):
 
     # ------------------------------------------------------------------ training
 
-    def _train(self, X, y, *, groups=None, fresh=True):
-        """Fit on checked trials: anew when `fresh`, else from the present weights."""
+    def _train(self, X, y, *, groups=None, weights=None, callbacks=(), **net_params):
+        """Fit on checked trials: anew, or from the `weights` of a network that was fitted."""
         self._check_training_params()
+        fresh = weights is None
         if fresh:  # a fit that fails leaves no half-new model behind
             self.__dict__.pop("net_", None)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
@@ -128,10 +129,11 @@ class TorchEstimator(BaseEstimator):
             if fresh:
                 self._prepare(X, y, train)
             module_params = self._module_params()
-            weights = None if fresh else self._weights_to_continue(module_params)
-            callbacks = self._callbacks(-(-len(train) // self.batch_size))
-            net = self._make_net(module_params, device, callbacks)
-            if weights is not None:
+            if not fresh:
+                self._check_same_network(module_params)
+            callbacks = [*self._callbacks(-(-len(train) // self.batch_size)), *callbacks]
+            net = self._make_net(module_params, device, callbacks, **net_params)
+            if not fresh:
                 net.module_.load_state_dict(weights)
             if len(valid):
                 net.set_params(train_split=predefined_split(Trials(self, X, y, valid)))
@@ -205,7 +207,7 @@ class TorchEstimator(BaseEstimator):
             c if isinstance(c, tuple) else (f"user{i}", c) for i, c in enumerate(user)
         ]
 
-    def _make_net(self, module_params, device, callbacks=()):
+    def _make_net(self, module_params, device, callbacks=(), **net_params):
         net = NeuralNet(
             **{
                 "module": self._module_class,
@@ -225,6 +227,7 @@ class TorchEstimator(BaseEstimator):
                 "verbose": 0,
                 **{f"module__{key}": value for key, value in module_params.items()},
                 **(self.net_params or {}),
+                **net_params,
             }
         )
         net.initialize()
@@ -232,14 +235,13 @@ class TorchEstimator(BaseEstimator):
         net.initialize_optimizer() if self.dtype != "float32" else None
         return net
 
-    def _weights_to_continue(self, module_params):
-        if module_params != self._fitted_params:
-            changed = [k for k, v in module_params.items() if self._fitted_params.get(k) != v]
+    def _check_same_network(self, module_params):
+        changed = [k for k, v in module_params.items() if self._fitted_params.get(k) != v]
+        if changed:
             raise ValueError(
                 "warm_start and partial_fit go on with the network that is there, but these of "
                 f"its sizes have changed since: {', '.join(changed)}. Fit with warm_start=False."
             )
-        return {key: value.clone() for key, value in self.net_.module_.state_dict().items()}
 
     @staticmethod
     def _forget_training(net):
@@ -430,21 +432,14 @@ def isolated(seed, n_threads, device):
         yield
 
 
-_controller = None
-
-
 @contextmanager
 def limited_threads(n_threads):
-    """Use `n_threads` CPU threads in torch and BLAS inside; None changes nothing."""
-    global _controller
+    """Use `n_threads` CPU threads of torch inside (and one of BLAS); None changes nothing."""
     if n_threads is None:
         yield
         return
-    if _controller is None:
-        _controller = ThreadpoolController()
-    before = torch.get_num_threads()
-    blas = _controller.limit(limits=n_threads, user_api="blas") if n_threads else nullcontext()
-    with _LOCK, blas:
+    with _LOCK, one_blas_thread():
+        before = torch.get_num_threads()
         torch.set_num_threads(n_threads)
         try:
             yield

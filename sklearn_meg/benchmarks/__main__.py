@@ -13,7 +13,7 @@ def main(argv=None):
     """Run the benchmark named on the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m sklearn_meg.benchmarks", description=__doc__)
     parser.add_argument("name", choices=NAMES)
-    parser.add_argument("--quick", action="store_true", help="tiny data, for CI: shows that it runs")
+    parser.add_argument("--quick", action="store_true", help="tiny data: shows that it runs")
     parser.add_argument("--seeds", type=int, default=None, metavar="N", help="number of seeds")
     parser.add_argument("--cases", default=None, metavar="A,B", help="only these cases")
     parser.add_argument("--json", default=None, metavar="FILE", help="write all rows and checks")

@@ -32,11 +32,7 @@ def check(name, value, bound):
 def values(rows, case, model, metric):
     """Values of one model, one a seed."""
     return np.array(
-        [
-            r["value"]
-            for r in rows
-            if (r["case"], r["model"], r["metric"]) == (case, model, metric)
-        ]
+        [r["value"] for r in rows if (r["case"], r["model"], r["metric"]) == (case, model, metric)]
     )
 
 
@@ -45,7 +41,9 @@ def print_table(rows):
     frame = pd.DataFrame([r for r in rows if "subject" not in r])
     for case, part in frame.groupby("case", sort=False):
         grouped = part.groupby(["model", "metric"], sort=False)["value"]
-        text = grouped.agg(lambda v: f"{v.mean():.4g}" + (f" ± {v.std():.2g}" if len(v) > 1 else ""))
+        text = grouped.agg(
+            lambda v: f"{v.mean():.4g}" + (f" ± {v.std():.2g}" if len(v) > 1 else "")
+        )
         print(f"\n{case} ({part['seed'].nunique()} seed(s); mean ± SD over seeds)")
         print(text.unstack("metric", sort=False).fillna("").to_string())
 

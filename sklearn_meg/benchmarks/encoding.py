@@ -5,10 +5,11 @@ Each world is 6 subjects x 300 trials, 12 channels, 40 Hz; 80 % of the trials of
 from word onset, or the end of the initial window, on.
 """
 
+from time import perf_counter
+
 import numpy as np
 from scipy.stats import wilcoxon
 from threadpoolctl import threadpool_limits
-from time import perf_counter
 from tqdm import tqdm
 
 from ..datasets import make_words
@@ -100,9 +101,13 @@ def world_rows(world, seed, quick):
         "quadratic_trf": (TemporalReceptiveField(**quadratic_rows), quadratic),
         "subject_mean": (SubjectMean(**data.rows), data.X),
     }
-    rows = scores(world, "oracle", seed, data.y[test], data.evoked[test], data.subjects[test], start)
+    rows = scores(
+        world, "oracle", seed, data.y[test], data.evoked[test], data.subjects[test], start
+    )
     for name, (model, X) in models.items():
-        rows += fit_and_score(world, name, seed, model, X, data.y, train, test, data.subjects, start)
+        rows += fit_and_score(
+            world, name, seed, model, X, data.y, train, test, data.subjects, start
+        )
     return rows
 
 
@@ -227,7 +232,9 @@ def make_checks(rows):
     def ratio(case, other, bound, metric="r"):
         if case in there:
             means = [values(rows, case, m, metric).mean() for m in ("default", other)]
-            checks.append(check(f"{case}: default / {other} ({metric})", means[0] / means[1], bound))
+            checks.append(
+                check(f"{case}: default / {other} ({metric})", means[0] / means[1], bound)
+            )
 
     ratio("N", "trf", ">= 3.8")
     ratio("N", "rtrf", ">= 1.9")

@@ -3,6 +3,7 @@
 from importlib import import_module
 
 _WHERE = {
+    "PAPER_PARAMS": ".dre",
     "DeepRecurrentEncoder": ".dre",
     "RecurrentTRF": ".recurrent_trf",
     "SubjectMean": ".subject_mean",

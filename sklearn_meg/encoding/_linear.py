@@ -1,15 +1,10 @@
 """What the linear encoders share: checks, reading trials in pieces, subjects, the score."""
 
-import threading
-from contextlib import contextmanager
-from functools import cache
-
 import numpy as np
-import scipy.linalg  # noqa: F401  (its BLAS must be loaded before the controller looks)
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import ThreadpoolController
 
+from .._threads import one_blas_thread
 from .._validation import (
     CHUNK_BYTES,
     check_option_param,
@@ -180,36 +175,6 @@ def r2_of_trials(y_true, y_pred, counted=None):
     score = 1 - error / np.where(constant, 1.0, total)
     score = np.where(constant, np.where(error == 0, 1.0, 0.0), score)
     return float(np.average(score, weights=np.where(n > 1, n, 0)))
-
-
-_threads = threading.Lock()
-_limited = {"users": 0, "limit": None}
-
-
-@cache
-def _controller():
-    return ThreadpoolController()
-
-
-@contextmanager
-def one_blas_thread():
-    """One BLAS thread: the same bits whatever the machine's setting; processes are joblib's.
-
-    The limit belongs to the process, so the last of several threads inside lifts it.
-    """
-    with _threads:
-        if not _limited["users"]:
-            _limited["limit"] = _controller().limit(limits=1, user_api="blas")
-            _limited["limit"].__enter__()
-        _limited["users"] += 1
-    try:
-        yield
-    finally:
-        with _threads:
-            _limited["users"] -= 1
-            if not _limited["users"]:
-                _limited["limit"].__exit__(None, None, None)
-                _limited["limit"] = None
 
 
 def read_blocks(arrays, trials, step):

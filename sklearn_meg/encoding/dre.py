@@ -13,6 +13,7 @@ from .._validation import (
     flatten_targets,
 )
 from ..base import TorchEstimator
+from ._calibration import TrainNewSubjectsOnly, with_new_subjects
 from ._linear import initial_units, r2_of_trials
 from ._network import ACTIVATIONS, CELLS, RecurrentEncoderNet
 from ._rows import Rows, resolve_rows
@@ -148,7 +149,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
     n_iter_ : int
         Number of epochs trained.
     subjects_ : ndarray of shape (n_subjects,)
-        Subject indices seen.
+        Subject indices seen, those added by calibration last.
     y_mean_, y_scale_ : ndarray of shape (n_subjects, n_channels)
         Scaling of the targets inside; their units do not matter.
     feature_mean_, feature_scale_ : ndarray of shape (n_features,)
@@ -282,20 +283,30 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         return self._fit(X, y, groups, fresh=fresh)
 
     def partial_fit(self, X, y, groups=None):
-        """Train the present network for `max_epochs` more.
+        """Train the present network for `max_epochs` more, or calibrate it to new subjects.
+
+        Trials of known subjects train all weights. Trials of subjects that were not in ``fit``
+        train only what belongs to these subjects (embedding, mixing), from the mean of the
+        others; what the other subjects get stays as it is, to the last bit.
 
         Parameters
         ----------
         X, y, groups
-            As in :meth:`fit`, of the same shape and subjects. The linear encoder stays.
+            As in :meth:`fit`, of the same shape; either all of known or all of new subjects. The
+            linear encoder stays, and a new subject gets that of the population.
 
         Returns
         -------
         self : object
-        """
-        return self._fit(X, y, groups, fresh=not hasattr(self, "net_"))
 
-    def _fit(self, X, y, groups, *, fresh):
+        Raises
+        ------
+        ValueError
+            If known and new subjects are mixed, or the shape is another.
+        """
+        return self._fit(X, y, groups, fresh=not hasattr(self, "net_"), calibrate=True)
+
+    def _fit(self, X, y, groups, *, fresh, calibrate=False):
         self._check_params()
         X = check_trials(self, X, reset=fresh)
         y, ndim = check_targets(y, X)
@@ -305,14 +316,57 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         if fresh:
             self._rows, self._y_ndim = vars(rows), ndim
             self.subjects_, self.n_outputs_ = np.unique(subjects), y.shape[1]
-        elif y.shape[1] != self.n_outputs_:
+            self._train(X, y, groups=groups)
+            if self._base is not None:
+                # The network and its best epoch needed trials that the linear encoder had not
+                # seen; from here on it may as well use all.
+                self.base_._fit_trials(X, y, np.arange(len(X)))
+            return self
+        if y.shape[1] != self.n_outputs_:
             raise ValueError(
                 f"y has {y.shape[1]} channels, but {type(self).__name__} was fitted with "
                 f"{self.n_outputs_}."
             )
-        else:
-            locate_subjects(subjects, self.subjects_, "error")
-        return self._train(X, y, groups=groups, fresh=fresh)
+        new = np.setdiff1d(subjects, self.subjects_)
+        if calibrate and len(new):
+            return self._calibrate(X, y, groups, subjects, new)
+        locate_subjects(subjects, self.subjects_, "error")
+        weights = self.net_.module_.state_dict()
+        return self._train(X, y, groups=groups, weights=weights)
+
+    def _calibrate(self, X, y, groups, subjects, new):
+        """Add subjects: their scaling from their trials, their weights by training."""
+        known = np.intersect1d(subjects, self.subjects_)
+        if len(known):
+            raise ValueError(
+                f"partial_fit takes trials of known or of new subjects, not of both at once. Got "
+                f"the known subjects {known.tolist()} and the new ones {new.tolist()}."
+            )
+        before = dict(vars(self))
+        try:
+            self._append_subjects(X, y, new)
+            weights = with_new_subjects(self.net_.module_.state_dict(), len(new))
+            frozen = ("calibrate", TrainNewSubjectsOnly(len(new)))
+            return self._train(
+                X,
+                y,
+                groups=groups,
+                weights=weights,
+                callbacks=[frozen],
+                optimizer__weight_decay=0.0,
+            )
+        except BaseException:  # also Ctrl-C: the model that was there survives
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def _append_subjects(self, X, y, new):
+        self.subjects_ = np.append(self.subjects_, new)
+        found = self._scalings(X, y, np.arange(len(X)))
+        for name, values in found.items():
+            setattr(self, name, np.concatenate([getattr(self, name), values[-len(new) :]]))
+        n_subjects = self._fitted_params["n_subjects"] + len(new)
+        self._fitted_params = {**self._fitted_params, "n_subjects": n_subjects}
 
     def predict(self, X):
         """Predict responses.
@@ -399,29 +453,37 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
 
     def _prepare(self, X, y, train):
         rows = Rows(**self._rows)
-        weights = self._subject_weights(X)
         self.__dict__.pop("base_", None)
+        everyone = np.ones((len(X), 1))
         counted = rows.counted(X)
-        self.y_mean_, self.y_scale_ = moments_by_subject(y, weights, train, counted=counted)
-        mean, scale = moments_by_subject(
-            X, np.ones((len(X), 1)), train, rows=rows.features, counted=counted
-        )
+        mean, scale = moments_by_subject(X, everyone, train, rows=rows.features, counted=counted)
         self.feature_mean_, self.feature_scale_ = mean[0], scale[0]
-        if rows.n_initial:
-            self.initial_mean_, self.initial_scale_ = moments_by_subject(
-                X, weights, train, rows=rows.initial, last=rows.n_initial, counted=counted
-            )
-        if self._knows_the_beginning():
-            owned = [train[weights[train, s] > 0] for s in range(len(self.subjects_))]
-            # A subject that the inner split holds out whole gets the units of everyone.
-            units = [initial_units(X, y, rows, t if len(t) else train) for t in owned]
-            self.initial_slope_, self.initial_offset_ = map(np.array, zip(*units, strict=True))
+        for name, values in self._scalings(X, y, train).items():
+            setattr(self, name, values)
         self._base = self.base
         if self.base is not None:
             names = ("subject_row", "initial_rows", "n_initial", "mask_row")
             where = {name: getattr(self, name) for name in names}
             self.base_ = LINEAR[self.base](**where, **(self.base_params or {}))
             self.base_._fit_trials(X, y, train)
+
+    def _scalings(self, X, y, trials):
+        """Scaling of targets and initial MEG, (n_subjects, n_channels) each, by attribute."""
+        rows, weights = Rows(**self._rows), self._subject_weights(X)
+        counted, found = rows.counted(X), {}
+        found["y_mean_"], found["y_scale_"] = moments_by_subject(
+            y, weights, trials, counted=counted
+        )
+        if rows.n_initial:
+            found["initial_mean_"], found["initial_scale_"] = moments_by_subject(
+                X, weights, trials, rows=rows.initial, last=rows.n_initial, counted=counted
+            )
+        if self._knows_the_beginning():
+            owned = [trials[weights[trials, s] > 0] for s in range(len(self.subjects_))]
+            # A subject that the inner split holds out whole gets the units of everyone.
+            units = [initial_units(X, y, rows, t if len(t) else trials) for t in owned]
+            found["initial_slope_"], found["initial_offset_"] = map(np.array, zip(*units))
+        return found
 
     def _knows_the_beginning(self):
         """Whether X holds the initial MEG of just the channels of y."""

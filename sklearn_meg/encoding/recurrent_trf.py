@@ -6,7 +6,6 @@ from scipy.linalg import eigh
 from .._validation import check_scalar_param
 from ._lags import lag_sums, ridge, trials_per_block
 from ._linear import (
-    DEFAULT_LAGS,
     LinearEncoder,
     contiguous_folds,
     initial_units,

@@ -1,0 +1,148 @@
+"""What only the deep recurrent encoder does."""
+
+import numpy as np
+import pytest
+
+from sklearn_meg import DeepRecurrentEncoder, RecurrentTRF, TemporalReceptiveField, pack_rows
+from sklearn_meg.encoding import PAPER_PARAMS
+from sklearn_meg.metrics import r_across_trials
+
+
+def encoder(rows, **params):
+    small = {"max_epochs": 4, "hidden_size": 8, "random_state": 0}
+    return DeepRecurrentEncoder(**{**rows, **small, **params})
+
+
+@pytest.fixture(scope="module")
+def products():
+    """Responses to the product of two features: nothing linear, 3 subjects, 4 channels."""
+    rng = np.random.default_rng(0)
+    n, n_times = 300, 32
+    subjects = np.arange(n) % 3
+    features = rng.normal(size=(n, 2, 1)) * (np.arange(n_times) == 4)
+    response = np.exp(-((np.arange(n_times) - 12.0) ** 2) / 8)
+    mixing = rng.normal(size=(3, 4))[subjects]
+    amplitude = features[:, 0, 4] * features[:, 1, 4]
+    meg = amplitude[:, None, None] * mixing[:, :, None] * response
+    meg = meg + 0.3 * rng.normal(size=meg.shape)
+    X, rows = pack_rows(features, subjects=subjects)
+    return X, meg, rows, subjects
+
+
+def test_finds_what_no_linear_encoder_can(products):
+    X, y, rows, _ = products
+    train, test = slice(0, 240), slice(240, None)
+    linear = TemporalReceptiveField(**rows).fit(X[train], y[train]).predict(X[test])
+    deep = encoder(rows, base="trf", hidden_size=32, max_epochs=20).fit(X[train], y[train])
+    assert r_across_trials(y[test], linear, start=8) < 0.15
+    assert r_across_trials(y[test], deep.predict(X[test]), start=8) > 0.3
+
+
+@pytest.mark.parametrize(("base", "cls"), [("rtrf", RecurrentTRF), ("trf", TemporalReceptiveField)])
+def test_starts_as_its_linear_encoder(packed, base, cls):
+    X, y, rows, _ = packed
+    params = {"tmax": 3}
+    deep = encoder(rows, base=base, base_params=params, lr=1e-12).fit(X, y).predict(X)
+    linear = cls(**params, **rows).fit(X, y).predict(X)
+    start = rows["n_initial"]
+    np.testing.assert_allclose(deep[:, :, start:], linear[:, :, start:], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("base", ["rtrf", "trf", None])
+def test_the_known_beginning_is_predicted_exactly(packed, base):
+    X, y, rows, _ = packed
+    predicted = encoder(rows, base=base).fit(X, y).predict(X)
+    np.testing.assert_allclose(predicted[:, :, :6], y[:, :, :6], rtol=1e-12)
+    # ... and nothing that comes after it leaks in.
+    spoilt = X.copy()
+    spoilt[:, rows["initial_rows"], 6:] = 1e3
+    again = encoder(rows, base=base).fit(spoilt, y).predict(X)
+    np.testing.assert_array_equal(again, predicted)
+
+
+@pytest.mark.parametrize("n_times", [1, 2, 3, 5, 33])
+@pytest.mark.parametrize("n_convs", [0, 1, 3])
+def test_any_length(n_times, n_convs):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(10, 2, n_times)), rng.normal(size=(10, 3, n_times))
+    for skip in (True, False):
+        model = encoder({}, n_convs=n_convs, skip_connections=skip).fit(X, y)
+        assert model.predict(X).shape == y.shape
+
+
+@pytest.mark.parametrize("params", [{"cell": "gru"}, {"n_layers": 2}, {"activation": "relu"}])
+@pytest.mark.parametrize("subjects", [{}, {"embedding_size": 0}, {"subject_mixing": False}])
+def test_every_part_can_be_changed(packed, params, subjects):
+    X, y, rows, _ = packed
+    assert np.isfinite(encoder(rows, **params, **subjects).fit(X, y).predict(X)).all()
+
+
+def test_paper_parameters(packed):
+    X, y, rows, _ = packed
+    model = DeepRecurrentEncoder(**{**PAPER_PARAMS, "max_epochs": 1}, **rows, random_state=0)
+    model.fit(X, y)
+    module = model.net_.module_
+    assert module.mixing is None and not module.residual
+    assert module.rnn.hidden_size == 512 and module.rnn.num_layers == 2
+    assert not hasattr(model, "base_")
+
+
+def test_no_subject_means_no_subject(packed):
+    X, y, rows, subjects = packed
+    model = encoder(rows, base=None, embedding_size=0, subject_mixing=False).fit(X, y)
+    forward = model._forward(X)
+    other = X.copy()
+    other[:, rows["subject_row"]] = (subjects[:, None] + 1) % 3
+    scaled = model._inputs(other)
+    assert np.isfinite(forward).all()
+    assert set(scaled) == {"features", "subject", "initial"}
+
+
+def test_units_do_not_matter(packed):
+    X, y, rows, _ = packed
+    plain = encoder(rows).fit(X, y).predict(X)
+    X_tesla = X.copy()
+    X_tesla[:, rows["initial_rows"]] *= 1e-13
+    tesla = encoder(rows).fit(X_tesla, y * 1e-13).predict(X_tesla)
+    np.testing.assert_allclose(tesla * 1e13, plain, rtol=0.05, atol=0.05)
+
+
+def test_calibration_helps_a_new_subject_and_leaves_the_others_alone(products):
+    X, y, rows, subjects = products
+    known, new = subjects < 2, np.flatnonzero(subjects == 2)
+    model = encoder(rows, base="trf", hidden_size=32, max_epochs=20).fit(X[known], y[known])
+    before = model.predict(X[known])
+    population = r_across_trials(y[new[50:]], model.predict(X[new[50:]]), start=8)
+    model.set_params(max_epochs=30, lr=0.02).partial_fit(X[new[:50]], y[new[:50]])
+    calibrated = r_across_trials(y[new[50:]], model.predict(X[new[50:]]), start=8)
+    assert calibrated > population + 0.1
+    np.testing.assert_array_equal(model.predict(X[known]), before)
+    assert model.subjects_.tolist() == [0, 1, 2]
+    # Calibrated, it is a subject like the others.
+    model.partial_fit(X, y)
+    assert np.isfinite(model.predict(X)).all()
+
+
+def test_calibration_with_few_trials_or_wrong_ones(packed):
+    X, y, rows, subjects = packed
+    model = encoder(rows).fit(X[subjects < 2], y[subjects < 2])
+    expected = model.predict(X)
+    with pytest.raises(ValueError, match=r"known subjects \[0, 1\] and the new ones \[2\]"):
+        model.partial_fit(X, y)
+    bad = np.where(y == y.max(), np.nan, y)
+    with pytest.raises(ValueError, match="NaN"):
+        model.partial_fit(X[subjects == 2], bad[subjects == 2])
+    np.testing.assert_array_equal(model.predict(X), expected)
+    two = np.flatnonzero(subjects == 2)[:2]
+    model.partial_fit(X[two], y[two])
+    assert np.isfinite(model.predict(X)).all()
+
+
+def test_a_calibration_that_fails_leaves_the_model_as_it_was(packed):
+    X, y, rows, subjects = packed
+    model = encoder(rows).fit(X[subjects < 2], y[subjects < 2])
+    expected = model.predict(X)
+    with pytest.raises(ValueError, match="'lr'"):
+        model.set_params(lr=-1).partial_fit(X[subjects == 2], y[subjects == 2])
+    np.testing.assert_array_equal(model.predict(X), expected)
+    assert model.subjects_.tolist() == [0, 1]
