@@ -9,6 +9,7 @@ from .. import (
     response_to_feature,
 )
 from ..datasets import make_words, word_response
+from ._report import check, values
 
 FEATURES = {"length": 1, "frequency": 2, "noise": 3, "subject": None}
 DELTAS = (-1.0, 1.0)  # a response that is not linear differs between up and down: ask for both
@@ -50,14 +51,14 @@ def importance_rows(seed=0, quick=False):
         encoder, X[test], data.y[test], features=FEATURES, random_state=seed
     )
     importance = result.summary(start).groupby("feature", sort=False)["importance"].mean()
-    values = {f"importance_{name}": importance[name] for name in FEATURES}
+    measured = {f"importance_{name}": importance[name] for name in FEATURES}
     for name in ("length", "frequency"):
         found, true = readout_and_truth(encoder, X[test], data, test, name)
-        values[f"readout_{name}"] = _correlate(found.mean(axis=0), true.mean(axis=0))
-        values[f"readout_{name}_subject"] = np.mean(list(map(_correlate, found, true)))
+        measured[f"readout_{name}"] = _correlate(found.mean(axis=0), true.mean(axis=0))
+        measured[f"readout_{name}_subject"] = np.mean(list(map(_correlate, found, true)))
     return [
         {"case": "N", "model": "default", "metric": metric, "seed": seed, "value": float(value)}
-        for metric, value in values.items()
+        for metric, value in measured.items()
     ]
 
 
@@ -144,3 +145,19 @@ def readout_and_truth(encoder, X, data, trials, name, deltas=DELTAS):
 
 def _correlate(a, b):
     return np.corrcoef(a.ravel(), b.ravel())[0, 1]
+
+
+def checks(rows):
+    """Compare importances and readouts with what they must be, where they were measured."""
+    bounds = {
+        "importance_noise": "< 0.005",
+        **{f"importance_{name}": "> 0.05" for name in ("length", "frequency", "subject")},
+        **{f"readout_{name}": "> 0.9" for name in ("length", "frequency")},
+    }
+    result = []
+    for metric, bound in bounds.items():
+        found = values(rows, "N", "default", metric)
+        if len(found):  # the worst seed counts
+            worst = np.abs(found).max() if bound.startswith("<") else found.min()
+            result.append(check(f"N: {metric}", worst, bound))
+    return result

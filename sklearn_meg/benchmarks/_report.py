@@ -41,11 +41,13 @@ def print_table(rows):
     frame = pd.DataFrame([r for r in rows if "subject" not in r])
     for case, part in frame.groupby("case", sort=False):
         grouped = part.groupby(["model", "metric"], sort=False)["value"]
-        text = grouped.agg(
-            lambda v: f"{v.mean():.4g}" + (f" ± {v.std():.2g}" if len(v) > 1 else "")
-        )
+        text = grouped.agg(_mean_and_sd)
         print(f"\n{case} ({part['seed'].nunique()} seed(s); mean ± SD over seeds)")
         print(text.unstack("metric", sort=False).fillna("").to_string())
+
+
+def _mean_and_sd(v):
+    return f"{v.mean():.4g}" + (f" ± {v.std():.2g}" if len(v) > 1 else "")
 
 
 def print_checks(checks):

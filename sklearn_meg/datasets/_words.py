@@ -24,8 +24,8 @@ MEAN_ALPHA = 1.25  # mean modulus of a complex Gaussian with unit parts
 WARM_UP = 1.0  # s of words and alpha before the trial begins
 INITIAL = 0.33  # s of initial window, as in the paper
 
-# Rebuilt: levels chosen so that an oracle and linear models reach the correlations published with
-# this simulator (their table is in the docs page of the encoders).
+# Rebuilt: levels chosen so that an oracle and linear models reach the correlations they had in
+# a first version of this simulator.
 ONSET = 1.75  # response of every source to a word as such, world L only
 NOISE_POWER = 0.35  # of the sensor noise at snr=1
 ALPHA_SCALE = 2.4
@@ -98,7 +98,9 @@ def make_words(
         features : ndarray of shape (n_subjects * n_trials, 3, n_times)
             Boxcars of 0.25 s: word onset, length, frequency.
         feature_names : list of str
+            Of the rows of `features`.
         subjects : ndarray of int of shape (n_subjects * n_trials,)
+            From 0 on.
         evoked : ndarray, same shape as meg
             The responses to the words without noise and alpha: what an oracle would predict.
         responses : ndarray of shape (n_subjects, 3, n_channels, n_times)
@@ -107,12 +109,15 @@ def make_words(
         length, frequency : ndarray of shape (n_subjects * n_trials,)
             Of the word at t = 0.
         times : ndarray of shape (n_times,)
+            In s, of every sample of a trial.
         sfreq : float
+            In Hz.
         info : mne.Info or None
             With a head only.
         unit : float
             Tesla per unit of meg with a head, else 1.
-        world, mixing, delays : what :func:`word_response` needs
+        world, mixing, delays : str, ndarray, ndarray
+            What :func:`word_response` needs.
 
     Raises
     ------

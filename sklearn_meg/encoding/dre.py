@@ -71,9 +71,10 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
     mask_row : int or None, default=None
         Row of X that is 1 where a sample counts and 0 where not: in the loss, in scalings and in
         scores. Stimulus and initial MEG are used as given wherever they are.
-    base : {"rtrf", "trf"} or None, default="rtrf"
+    base : {"auto", "rtrf", "trf"} or None, default="auto"
         The linear encoder to start from: :class:`~sklearn_meg.RecurrentTRF`,
-        :class:`~sklearn_meg.TemporalReceptiveField`, or none.
+        :class:`~sklearn_meg.TemporalReceptiveField`, or none. "auto" is "rtrf" where X has the
+        initial MEG of every channel of y, else "trf".
     base_params : dict or None, default=None
         Parameters of the linear encoder, for example ``{"tmax": 0.6, "sfreq": 120.0}``.
     hidden_size : int, default=64
@@ -188,7 +189,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         initial_rows=None,
         n_initial=0,
         mask_row=None,
-        base="rtrf",
+        base="auto",
         base_params=None,
         hidden_size=64,
         n_layers=1,
@@ -437,7 +438,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
     # ------------------------------------------------------------------ for TorchEstimator
 
     def _check_params(self):
-        check_option_param(self, "base", (*LINEAR, None))
+        check_option_param(self, "base", ("auto", *LINEAR, None))
         check_option_param(self, "cell", tuple(CELLS))
         check_option_param(self, "activation", tuple(ACTIVATIONS))
         check_option_param(self, "unknown_subject", ("population", "error"))
@@ -460,12 +461,17 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         self.feature_mean_, self.feature_scale_ = mean[0], scale[0]
         for name, values in self._scalings(X, y, train).items():
             setattr(self, name, values)
-        self._base = self.base
-        if self.base is not None:
+        self._base = self._resolved_base()
+        if self._base is not None:
             names = ("subject_row", "initial_rows", "n_initial", "mask_row")
             where = {name: getattr(self, name) for name in names}
-            self.base_ = LINEAR[self.base](**where, **(self.base_params or {}))
+            self.base_ = LINEAR[self._base](**where, **(self.base_params or {}))
             self.base_._fit_trials(X, y, train)
+
+    def _resolved_base(self):
+        if self.base != "auto":
+            return self.base
+        return "rtrf" if self._knows_the_beginning() else "trf"
 
     def _scalings(self, X, y, trials):
         """Scaling of targets and initial MEG, (n_subjects, n_channels) each, by attribute."""
@@ -497,7 +503,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
             "n_channels": self.n_outputs_,
             "n_subjects": len(self.subjects_),
             **{name: getattr(self, name) for name in _SIZES},
-            "residual": self.base is not None,
+            "residual": self._resolved_base() is not None,
         }
 
     def _inputs(self, X):

@@ -13,6 +13,10 @@ def encoder(rows, **params):
     return DeepRecurrentEncoder(**{**rows, **small, **params})
 
 
+# Long enough to learn a product from 240 trials.
+TRAINED = {"hidden_size": 32, "max_epochs": 40, "batch_size": 16}
+
+
 @pytest.fixture(scope="module")
 def products():
     """Responses to the product of two features: nothing linear, 3 subjects, 4 channels."""
@@ -33,7 +37,7 @@ def test_finds_what_no_linear_encoder_can(products):
     X, y, rows, _ = products
     train, test = slice(0, 240), slice(240, None)
     linear = TemporalReceptiveField(**rows).fit(X[train], y[train]).predict(X[test])
-    deep = encoder(rows, base="trf", hidden_size=32, max_epochs=20).fit(X[train], y[train])
+    deep = encoder(rows, base="trf", **TRAINED).fit(X[train], y[train])
     assert r_across_trials(y[test], linear, start=8) < 0.15
     assert r_across_trials(y[test], deep.predict(X[test]), start=8) > 0.3
 
@@ -110,7 +114,7 @@ def test_units_do_not_matter(packed):
 def test_calibration_helps_a_new_subject_and_leaves_the_others_alone(products):
     X, y, rows, subjects = products
     known, new = subjects < 2, np.flatnonzero(subjects == 2)
-    model = encoder(rows, base="trf", hidden_size=32, max_epochs=20).fit(X[known], y[known])
+    model = encoder(rows, base="trf", **TRAINED).fit(X[known], y[known])
     before = model.predict(X[known])
     population = r_across_trials(y[new[50:]], model.predict(X[new[50:]]), start=8)
     model.set_params(max_epochs=30, lr=0.02).partial_fit(X[new[:50]], y[new[:50]])

@@ -4,6 +4,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_meg import RecurrentTRF, SubjectMean, TemporalReceptiveField, pack_rows
 from sklearn_meg.encoding._recursion import damp, spectral_radius, unroll
+from sklearn_meg.encoding.recurrent_trf import AUTO_COMPONENTS
 
 N_INITIAL = 12
 
@@ -113,7 +114,8 @@ def test_few_components_of_many_channels():
     many += 0.01 * np.random.default_rng(6).normal(size=many.shape)
     X, rows = pack_rows(x, initial=many, n_initial=N_INITIAL)
     auto = RecurrentTRF(n_past=2, tmax=3, **rows).fit(X, many)
-    assert auto.components_.shape == (40, 60) and auto.past_coef_.shape == (2, 60, 40)
+    assert auto.components_.shape == (AUTO_COMPONENTS, 60)
+    assert auto.past_coef_.shape == (2, 60, AUTO_COMPONENTS)
     few = RecurrentTRF(n_past=2, tmax=3, n_components=3, **rows).fit(X, many)
     every = RecurrentTRF(n_past=2, tmax=3, n_components=None, **rows).fit(X, many)
     assert error(few, X, many) < 1.1 * error(every, X, many)
