@@ -274,6 +274,7 @@ BAD_PARAMS = [
     ({"kernel_size": 3}, ValueError, "'kernel_size'.*even"),
     ({"cell": "rnn"}, ValueError, "'cell'.*'gru'"),
     ({"base": "ridge"}, ValueError, "'base'.*'rtrf'"),
+    ({"base_params": {"n_passed": 3}}, ValueError, "'base_params'.*n_past.*Got n_passed"),
     ({"dropout": 1.0}, ValueError, "'dropout'"),
     ({"embedding_size": -1}, ValueError, "'embedding_size'"),
     ({"unknown_subject": "ignore"}, ValueError, "'unknown_subject'"),

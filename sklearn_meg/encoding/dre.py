@@ -463,6 +463,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
             setattr(self, name, values)
         self._base = self._resolved_base()
         if self._base is not None:
+            self._check_base_params(LINEAR[self._base])
             names = ("subject_row", "initial_rows", "n_initial", "mask_row")
             where = {name: getattr(self, name) for name in names}
             self.base_ = LINEAR[self._base](**where, **(self.base_params or {}))
@@ -490,6 +491,15 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
             units = [initial_units(X, y, rows, t if len(t) else trials) for t in owned]
             found["initial_slope_"], found["initial_offset_"] = map(np.array, zip(*units))
         return found
+
+    def _check_base_params(self, cls):
+        own = ("subject_row", "initial_rows", "n_initial", "mask_row", "unknown_subject")
+        allowed = [name for name in cls().get_params() if name not in own]
+        if unknown := sorted(set(self.base_params or {}) - set(allowed)):
+            raise ValueError(
+                f"The 'base_params' parameter of {type(self).__name__} must hold parameters of "
+                f"{cls.__name__}: {', '.join(allowed)}. Got {', '.join(unknown)}."
+            )
 
     def _knows_the_beginning(self):
         """Whether X holds the initial MEG of just the channels of y."""

@@ -38,8 +38,9 @@ def test_finds_what_no_linear_encoder_can(products):
     train, test = slice(0, 240), slice(240, None)
     linear = TemporalReceptiveField(**rows).fit(X[train], y[train]).predict(X[test])
     deep = encoder(rows, base="trf", **TRAINED).fit(X[train], y[train])
-    assert r_across_trials(y[test], linear, start=8) < 0.15
-    assert r_across_trials(y[test], deep.predict(X[test]), start=8) > 0.3
+    r_linear = r_across_trials(y[test], linear, start=8)
+    assert r_linear < 0.15
+    assert r_across_trials(y[test], deep.predict(X[test]), start=8) > r_linear + 0.1
 
 
 @pytest.mark.parametrize(("base", "cls"), [("rtrf", RecurrentTRF), ("trf", TemporalReceptiveField)])
