@@ -1,40 +1,42 @@
 """The demonstration: simulated recordings of words, studied as one would study one's own."""
 
-from pathlib import Path
+import numpy as np
 
 # A world where responses are not linear in the features, so that there is something to find.
-WORLD = {"world": "N", "n_subjects": 4, "n_trials": 120, "snr": 2.0, "random_state": 0}
+WORLD = {"world": "N", "n_subjects": 4, "n_trials": 150, "snr": 2.0, "random_state": 0}
 N_CHANNELS = 60
-FEATURES = "length,frequency"
+TITLE = "Demonstration: linear and deep encoders of simulated words"
 
 
-def write_recordings(folder):
-    """Simulate the MEG of four subjects on a real head and write one epochs file a subject.
+def demo_study(n_jobs, store):
+    """Run the study on four simulated subjects with a real head.
 
     Parameters
     ----------
-    folder : path-like
-        Existing folder.
+    n_jobs : int
+    store : path-like
+        Where finished folds are kept.
 
     Returns
     -------
-    paths : list of Path
+    study : Study
     """
-    from .datasets import make_head, make_words, words_to_epochs
+    from sklearn.model_selection import StratifiedKFold
 
-    data = make_words(head=make_head(n_channels=N_CHANNELS), **WORLD)
-    paths = []
-    for subject in range(WORLD["n_subjects"]):
-        paths.append(Path(folder) / f"sub-{subject + 1:02d}-epo.fif")
-        epochs = words_to_epochs(data, subject=subject)
-        epochs.save(paths[-1], overwrite=True, verbose="error")
-    return paths
+    from .datasets import make_head, make_words
+    from .encoding import DeepRecurrentEncoder, RecurrentTRF, SubjectMean, TemporalReceptiveField
+    from .study import Study
 
-
-def arguments_for(paths, out, n_jobs):
-    """Arguments of the study on these files, as one would type them."""
-    return [
-        *("study", "--epochs", *map(str, paths), "--features", FEATURES),
-        *("--models", "trf,rtrf,dre,mean", "--cv", "5", "--n-jobs", str(n_jobs)),
-        *("--out", str(out), "--title", "Demonstration: deep and linear encoders of words"),
-    ]
+    data = make_words(head=make_head(n_channels=N_CHANNELS), dtype=np.float32, **WORLD)
+    models = {
+        "trf": TemporalReceptiveField(sfreq=data.sfreq, tmax=0.8, **data.rows),
+        "rtrf": RecurrentTRF(sfreq=data.sfreq, tmax=0.8, **data.rows),
+        "dre": DeepRecurrentEncoder(
+            base_params={"sfreq": data.sfreq, "tmax": 0.8}, random_state=0, **data.rows
+        ),
+        "mean": SubjectMean(**data.rows),
+    }
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    study = Study(models, cv=folds, store=store, n_jobs=n_jobs, verbose=1)
+    subjects = [f"sub-{s + 1:02d}" for s in data.subjects]
+    return study.run(data.X, data.y, subjects=subjects, times=data.times, info=data.info)

@@ -72,7 +72,7 @@ def _parser():
     demo = commands.add_parser(
         "demo",
         help="the same on simulated recordings, in a few minutes",
-        description="Simulate recordings of words on a real head, and run the study on them.",
+        description="Simulate recordings of words on a real head, and study them.",
     )
     demo.add_argument("--out", default="demo", metavar="DIR", help="default: %(default)s")
     demo.add_argument("--n-jobs", type=int, default=2, metavar="N", help="default: %(default)s")
@@ -177,22 +177,19 @@ def run_study(arguments):
     )
     groups = data.subjects if arguments.cv_by == "subject" else None
     study.run(data.X, data.y, groups, subjects, times=data.times, info=data.info)
-    _write(study, out, arguments.title or f"Encoding study: {', '.join(data.feature_names)}")
-    if not arguments.quiet:
-        print(study.summary().round(4).to_string(index=False))
-        print(f"Report: {out / 'report.html'}")
+    title = arguments.title or f"Encoding study: {', '.join(data.feature_names)}"
+    _write(study, out, title, quiet=arguments.quiet)
     return 0
 
 
 def run_demo(arguments):
     """Do what ``sklearn-meg demo`` was asked for; return the exit status."""
-    from ._demo import arguments_for, write_recordings
+    from ._demo import TITLE, demo_study
 
     out = _open_folder(arguments.out)
-    print("Simulating four recordings ...", flush=True)
-    command = arguments_for(write_recordings(out), out, arguments.n_jobs)
-    print("sklearn-meg", " ".join(repr(a) if " " in a else a for a in command), flush=True)
-    return main(command)
+    print("Four simulated subjects hear words; four encoders predict their MEG.", flush=True)
+    _write(demo_study(arguments.n_jobs, out / "store"), out, TITLE)
+    return 0
 
 
 def read_epochs(path):
@@ -273,11 +270,14 @@ def _splitter(arguments, subjects):
     return kind(folds, shuffle=True, random_state=arguments.seed)
 
 
-def _write(study, out, title):
+def _write(study, out, title, quiet=False):
     study.table_.to_csv(out / "table.csv", index=False)
     study.summary().to_csv(out / "summary.csv", index=False)
     study.comparisons_.to_csv(out / "comparisons.csv", index=False)
     study.report(out / "report.html", title=title)
+    if not quiet:
+        print(study.summary().round(4).to_string(index=False))
+        print(f"Report: {out / 'report.html'}")
 
 
 def _open_folder(path):
