@@ -66,9 +66,10 @@ class TorchEstimator(BaseEstimator):
         In both cases the weights of the best epoch are restored.
     clip_norm : float or None
         Largest norm of the gradient.
-    validation_fraction : float
-        Share of the trials held out for choosing the best epoch; 0 holds none out and keeps the
-        last epoch.
+    validation_fraction : float or "auto"
+        Share of the trials held out for choosing the best epoch; "auto" is a tenth, or up to a
+        quarter where a tenth would be fewer than 50 trials; 0 holds none out and keeps the last
+        epoch.
     validation_split : {"random", "last"}, cross-validation generator
         "random" holds out random trials, or random groups where ``fit`` was given `groups`; "last"
         the last trials; of a generator the first split is used.
@@ -109,6 +110,10 @@ class TorchEstimator(BaseEstimator):
     def _prepare(self, X, y, train):
         """Learn from the inner training trials what training needs; by default nothing."""
 
+    def _starts_as_a_model(self):
+        """Whether the network is of use before any training; by default not."""
+        return False
+
     def _criterion(self):
         return MaskedMSELoss()
 
@@ -131,7 +136,9 @@ class TorchEstimator(BaseEstimator):
             module_params = self._module_params()
             if not fresh:
                 self._check_same_network(module_params)
-            callbacks = [*self._callbacks(-(-len(train) // self.batch_size)), *callbacks]
+            n_batches = -(-len(train) // self.batch_size)
+            start_is_model = not fresh or self._starts_as_a_model()
+            callbacks = [*self._callbacks(n_batches, start_is_model), *callbacks]
             net = self._make_net(module_params, device, callbacks, **net_params)
             if not fresh:
                 net.module_.load_state_dict(weights)
@@ -154,7 +161,8 @@ class TorchEstimator(BaseEstimator):
         check_scalar_param(self, "weight_decay", "float", 0)
         check_scalar_param(self, "patience", "int", 1, allow_none=True)
         check_scalar_param(self, "clip_norm", "float", 0, closed="neither", allow_none=True)
-        check_scalar_param(self, "validation_fraction", "float", 0, 1, closed="left")
+        if self.validation_fraction != "auto":
+            check_scalar_param(self, "validation_fraction", "float", 0, 1, closed="left")
         check_scalar_param(self, "n_threads", "int", 1, allow_none=True)
         check_option_param(self, "schedule", ("onecycle", "cosine", None))
         check_option_param(self, "dtype", tuple(_DTYPES))
@@ -165,10 +173,9 @@ class TorchEstimator(BaseEstimator):
     def _inner_split(self, X, y, groups, seed):
         """Indices of the trials to train on and to choose the best epoch on."""
         n, every = len(X), np.arange(len(X))
-        n_valid = round(self.validation_fraction * n)
-        if self.validation_fraction == 0 or n < 5:
+        n_valid = self._n_valid(n)
+        if n_valid == 0:
             return every, every[:0]
-        n_valid = max(1, n_valid)
         if isinstance(self.validation_split, str) and self.validation_split == "last":
             return every[:-n_valid], every[-n_valid:]
         if not isinstance(self.validation_split, str):
@@ -178,13 +185,21 @@ class TorchEstimator(BaseEstimator):
                 raise ValueError(
                     "validation_split='random' with groups holds whole groups out. Got one group."
                 )
-            splitter = GroupShuffleSplit(1, test_size=self.validation_fraction, random_state=seed)
+            splitter = GroupShuffleSplit(1, test_size=n_valid / n, random_state=seed)
         else:
             splitter = ShuffleSplit(1, test_size=n_valid, random_state=seed)
         train, valid = next(iter(splitter.split(np.empty((n, 1)), np.empty(n), groups)))
         return np.sort(train), np.sort(valid)
 
-    def _callbacks(self, n_batches):
+    def _n_valid(self, n):
+        """How many of n trials are held out."""
+        if self.validation_fraction == 0 or n < 5:
+            return 0
+        if self.validation_fraction != "auto":
+            return max(1, round(self.validation_fraction * n))
+        return round(max(0.1 * n, min(50, 0.25 * n)))
+
+    def _callbacks(self, n_batches, start_is_model):
         callbacks = [("finite", StopAtNonFiniteLoss())]
         if self.clip_norm is not None:
             callbacks.append(("clip", GradientNormClipping(float(self.clip_norm))))
@@ -197,9 +212,9 @@ class TorchEstimator(BaseEstimator):
             params = {"T_max": n_steps}
         if self.schedule is not None:
             callbacks.append(("schedule", LRScheduler(policy, step_every="batch", **params)))
-        if self.validation_fraction > 0:
+        if self.validation_fraction != 0:
             patience = self.max_epochs + 1 if self.patience is None else self.patience
-            callbacks.append(("best", BestWeights(patience=patience)))
+            callbacks.append(("best", BestWeights(patience, start_is_model)))
         if self.verbose:
             callbacks.append(("progress", Progress(type(self).__name__)))
         user = self.callbacks or []
@@ -371,24 +386,25 @@ class StopAtNonFiniteLoss(Callback):
 class BestWeights(EarlyStopping):
     """skorch's early stopping, silent, always going back to the best epoch.
 
-    The weights before the first epoch count too: a network that starts as a linear model, or
-    goes on from a fit, must not end worse than that.
+    Weights that are a model before the first epoch (a network that starts as a linear encoder, or
+    goes on from a fit) are left only for an epoch that is better by more than chance, one
+    standard error over the held-out trials; what a network adds to a linear encoder is shrunk by
+    ``1 - (error / gain)**2``.
     """
 
-    def __init__(self, patience):
+    def __init__(self, patience, start_is_model=False):
         super().__init__(patience=patience, threshold=0.0, load_best=True, sink=_silent)
+        self.start_is_model = start_is_model
 
-    def on_train_begin(self, net, **kwargs):  # noqa: D102
+    def on_train_begin(self, net, X, **kwargs):  # noqa: D102
         super().on_train_begin(net, **kwargs)
-        _, valid = net.get_split_datasets(kwargs["X"])
-        if valid is None:
+        _, self.valid_ = net.get_split_datasets(X)
+        if self.valid_ is None or not self.start_is_model:
             return
-        losses, sizes = [], []
-        for inputs, targets in net.get_iterator(valid):
-            losses.append(net.validation_step((inputs, targets))["loss"].item())
-            sizes.append(len(targets))
-        self.dynamic_threshold_ = np.average(losses, weights=sizes)
-        self.best_model_weights_ = deepcopy(net.module_.state_dict())
+        self.start_losses_ = _loss_of_trials(net, self.valid_)
+        self.dynamic_threshold_ = self.start_losses_.mean()
+        self.start_weights_ = deepcopy(net.module_.state_dict())
+        self.best_model_weights_ = self.start_weights_
 
     def on_epoch_end(self, net, **kwargs):  # noqa: D102
         if "valid_loss" in net.history[-1]:  # too few trials to hold any out
@@ -397,7 +413,28 @@ class BestWeights(EarlyStopping):
     def on_train_end(self, net, **kwargs):  # noqa: D102
         if self.best_model_weights_ is not None:
             net.module_.load_state_dict(self.best_model_weights_)
-            self.best_model_weights_ = None
+            if self.start_is_model:
+                self._doubt(net)
+        self.best_model_weights_ = self.start_weights_ = self.valid_ = None
+
+    def _doubt(self, net):
+        """Go back to the start if what was learnt may be chance, or part of the way if it can."""
+        gain = self.start_losses_ - _loss_of_trials(net, self.valid_)
+        error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
+        if not gain.mean() > error:
+            net.module_.load_state_dict(self.start_weights_)
+        elif hasattr(net.module_, "shrink_residual"):
+            net.module_.shrink_residual(1 - (error / gain.mean()) ** 2)
+
+
+def _loss_of_trials(net, dataset):
+    """Loss of each trial alone."""
+    losses = []
+    for inputs, targets in net.get_iterator(dataset):
+        predicted = net.evaluation_step((inputs, targets))
+        trials = zip(predicted.split(1), targets.to(predicted.device).split(1), strict=True)
+        losses += [net.criterion_(p, t).item() for p, t in trials]
+    return np.array(losses)
 
 
 class Progress(Callback):

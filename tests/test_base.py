@@ -189,7 +189,7 @@ def test_inner_split_respects_groups_order_and_splitters(packed):
     model = encoder(rows, validation_fraction=0.3)
     train, valid = model._inner_split(X, y, subjects, 0)
     assert not set(subjects[train]) & set(subjects[valid])
-    train, valid = encoder(rows, validation_split="last")._inner_split(X, y, None, 0)
+    train, valid = encoder(rows, validation_split="last", validation_fraction=0.1)._inner_split(X, y, None, 0)
     assert train.max() < valid.min() and len(valid) == 6
     cv = GroupKFold(3)
     train, valid = encoder(rows, validation_split=cv)._inner_split(X, y, subjects, 0)

@@ -120,6 +120,13 @@ class RecurrentEncoderNet(nn.Module):
             out = out + torch.einsum("ns,sch->nch", subject, self.mixing) @ hidden
         return out + base if self.residual else out
 
+    @torch.no_grad()
+    def shrink_residual(self, factor):
+        """Multiply by `factor` all that is added to the linear encoder."""
+        for weight in (self.readout.weight, self.readout.bias, self.mixing):
+            if self.residual and weight is not None:
+                weight.mul_(factor)
+
     def _inputs(self, features, subject, initial, base):
         n_times = features.shape[-1]
         parts = [features]

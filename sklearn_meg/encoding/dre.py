@@ -54,7 +54,10 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
     A linear encoder plus a recurrent network that starts at zero: after no training it is the
     linear encoder, after training it adds what that misses (responses that are not linear in the
     features, that depend on the words before, on ongoing activity). The weights kept are those
-    of the epoch, zero included, that predicts held-out trials best.
+    of the epoch, zero included, that predicts held-out trials best. What the network adds there
+    is weighed against its standard error over these trials: with gain g and error e it is
+    multiplied by ``max(0, 1 - (e / g)**2)``, so that with few trials, or nothing to find, the
+    result is the linear encoder.
 
     The network is the deep recurrent encoder of Chehab et al.: convolutions, an LSTM and
     transposed convolutions over stimulus, subject embedding and initial MEG. `base=None` is that
@@ -116,8 +119,10 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         schedule, where the loss improves most at the end.
     clip_norm : float or None, default=1.0
         Largest norm of the gradient.
-    validation_fraction : float, default=0.1
-        Share of trials held out to choose the best epoch on.
+    validation_fraction : float or "auto", default="auto"
+        Share of trials held out to choose the best epoch on, and to judge whether it is better
+        than the linear encoder by more than chance. "auto" is a tenth, or up to a quarter where a
+        tenth would be fewer than 50 trials. With 0 the last epoch is kept as it is.
     validation_split : {"random", "last"} or cross-validation generator, default="random"
         Which trials are held out: random ones (random groups if ``fit`` gets `groups`), the last
         ones, or the first split of a generator.
@@ -209,7 +214,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         schedule="onecycle",
         patience=None,
         clip_norm=1.0,
-        validation_fraction=0.1,
+        validation_fraction="auto",
         validation_split="random",
         warm_start=False,
         device="auto",
@@ -504,6 +509,9 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
     def _knows_the_beginning(self):
         """Whether X holds the initial MEG of just the channels of y."""
         return self._rows["n_initial"] > 0 and len(self._rows["initial"]) == self.n_outputs_
+
+    def _starts_as_a_model(self):
+        return self._base is not None
 
     def _module_params(self):
         rows = Rows(**self._rows)

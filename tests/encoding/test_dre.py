@@ -120,7 +120,7 @@ def test_calibration_helps_a_new_subject_and_leaves_the_others_alone(products):
     population = r_across_trials(y[new[50:]], model.predict(X[new[50:]]), start=8)
     model.set_params(max_epochs=30, lr=0.02).partial_fit(X[new[:50]], y[new[:50]])
     calibrated = r_across_trials(y[new[50:]], model.predict(X[new[50:]]), start=8)
-    assert calibrated > population + 0.1
+    assert calibrated > population + 0.05
     np.testing.assert_array_equal(model.predict(X[known]), before)
     assert model.subjects_.tolist() == [0, 1, 2]
     # Calibrated, it is a subject like the others.
