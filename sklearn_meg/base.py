@@ -111,7 +111,7 @@ class TorchEstimator(BaseEstimator):
         """Learn from the inner training trials what training needs; by default nothing."""
 
     def _starts_as_a_model(self):
-        """Whether the network is of use before any training; by default not."""
+        """Whether a new network is a model and has a ``shrink_residual``; by default not."""
         return False
 
     def _criterion(self):
@@ -137,8 +137,9 @@ class TorchEstimator(BaseEstimator):
             if not fresh:
                 self._check_same_network(module_params)
             n_batches = -(-len(train) // self.batch_size)
-            start_is_model = not fresh or self._starts_as_a_model()
-            callbacks = [*self._callbacks(n_batches, start_is_model), *callbacks]
+            residual = fresh and self._starts_as_a_model()
+            start = {"start_is_model": residual or not fresh, "shrink": residual}
+            callbacks = [*self._callbacks(n_batches, start), *callbacks]
             net = self._make_net(module_params, device, callbacks, **net_params)
             if not fresh:
                 net.module_.load_state_dict(weights)
@@ -199,7 +200,7 @@ class TorchEstimator(BaseEstimator):
             return max(1, round(self.validation_fraction * n))
         return round(max(0.1 * n, min(50, 0.25 * n)))
 
-    def _callbacks(self, n_batches, start_is_model):
+    def _callbacks(self, n_batches, start):
         callbacks = [("finite", StopAtNonFiniteLoss())]
         if self.clip_norm is not None:
             callbacks.append(("clip", GradientNormClipping(float(self.clip_norm))))
@@ -214,7 +215,7 @@ class TorchEstimator(BaseEstimator):
             callbacks.append(("schedule", LRScheduler(policy, step_every="batch", **params)))
         if self.validation_fraction != 0:
             patience = self.max_epochs + 1 if self.patience is None else self.patience
-            callbacks.append(("best", BestWeights(patience, start_is_model)))
+            callbacks.append(("best", BestWeights(patience, **start)))
         if self.verbose:
             callbacks.append(("progress", Progress(type(self).__name__)))
         user = self.callbacks or []
@@ -392,9 +393,9 @@ class BestWeights(EarlyStopping):
     ``1 - (error / gain)**2``.
     """
 
-    def __init__(self, patience, start_is_model=False):
+    def __init__(self, patience, start_is_model=False, shrink=False):
         super().__init__(patience=patience, threshold=0.0, load_best=True, sink=_silent)
-        self.start_is_model = start_is_model
+        self.start_is_model, self.shrink = start_is_model, shrink
 
     def on_train_begin(self, net, X, **kwargs):  # noqa: D102
         super().on_train_begin(net, **kwargs)
@@ -423,7 +424,7 @@ class BestWeights(EarlyStopping):
         error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
         if not gain.mean() > error:
             net.module_.load_state_dict(self.start_weights_)
-        elif hasattr(net.module_, "shrink_residual"):
+        elif self.shrink:
             net.module_.shrink_residual(1 - (error / gain.mean()) ** 2)
 
 
