@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 SOURCES = sklearn_meg tests examples docs
+PAGES = --doctest-glob=*.rst docs/index.rst docs/encoding.rst docs/study.rst docs/saving.rst docs/make_tables.py
 
 .PHONY: demo test docs clean
 
@@ -13,6 +14,7 @@ test: .venv/tested
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q $(PAGES)
 	$(BIN)/python -m sklearn_meg.benchmarks encoding --quick
 
 docs: .venv/documented

@@ -21,7 +21,11 @@ CAPTIONS = {
     "importance_subject": "Drop of R when the subject is permuted",
     "readout_length": "Correlation of the response to word length with the true one",
     "readout_frequency": "Correlation of the response to word frequency with the true one",
+    "readout_length_subject": "The same for word length, mean of the subjects' own correlations",
+    "readout_frequency_subject": "The same for word frequency",
     "fit_s": "Seconds to fit",
+    "fit_4x_s": "Seconds to fit four times the trials",
+    "epoch_s": "Seconds an epoch",
     "predict_s": "Seconds to predict",
     "peak_mb": "Peak memory in MB",
 }
@@ -45,8 +49,9 @@ def write_tables(source, target):
 
 def benchmark_page(result):
     """The rst text of one benchmark: a table a metric, the checks, the environment."""
-    metrics = list(dict.fromkeys(row["metric"] for row in result["rows"]))
-    parts = [metric_table(result["rows"], metric) for metric in metrics]
+    rows = [row for row in result["rows"] if "subject" not in row]  # means over subjects
+    metrics = list(dict.fromkeys(row["metric"] for row in rows))
+    parts = [metric_table(rows, metric) for metric in metrics]
     if result.get("checks"):
         parts.append(checks_table(result["checks"]))
     parts.append(environment_line(result))

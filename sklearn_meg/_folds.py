@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, check_cv
 
 from ._validation import chunks, release_pages
+from .encoding._rows import check_subject_values
 from .metrics import mask_of, r2, r_across_trials, r_map, r_over_time
 
 SCORES = {"r": r_across_trials, "r_time": r_over_time, "r2": r2}
@@ -142,6 +143,8 @@ def check_scoring(scoring):
     """
     if isinstance(scoring, str):
         scoring = (scoring,)
+    if not np.iterable(scoring):
+        raise ValueError(f"scoring must be a name, names or a dict of scorers. Got {scoring!r}.")
     if not isinstance(scoring, dict):
         scoring = {name: name for name in scoring}
     taken = {"model", "fold", "subject", "n_test", "fit_s", "predict_s"}
@@ -185,7 +188,7 @@ def find_mask_row(models, X):
     ValueError
         If the models disagree, or it is no row of X with 0 and 1.
     """
-    rows = {int(row) % X.shape[1] for row in find_param(models, "mask_row") if X.ndim > 1}
+    rows = _named_rows(models, X, "mask_row")
     if len(rows) > 1:
         raise ValueError(f"The models name different mask rows of X: {sorted(rows)}.")
     for row in rows:
@@ -199,15 +202,16 @@ def find_subjects(models, X, subjects, groups):
     Raises
     ------
     ValueError
-        If there is not one value a trial, or the models disagree on the row of X.
+        If there is not one value a trial, or the models disagree on the row of X, or it does
+        not exist or holds no subject index.
     """
-    rows = {int(row) % X.shape[1] for row in find_param(models, "subject_row") if X.ndim > 1}
-    if subjects is None and len(rows) > 1:
+    rows = _named_rows(models, X, "subject_row") if subjects is None else set()
+    if len(rows) > 1:
         raise ValueError(f"The models name different subject rows of X: {sorted(rows)}.")
     if subjects is not None:
         subjects = _one_a_trial(subjects, len(X), "subjects")
     elif rows:
-        subjects = np.asarray(X[:, rows.pop()]).reshape(len(X), -1)[:, 0]
+        subjects = check_subject_values(np.asarray(X[:, rows.pop()]).reshape(len(X), -1)[:, 0])
     elif groups is not None:
         subjects = _one_a_trial(groups, len(X), "groups")
     else:
@@ -217,12 +221,30 @@ def find_subjects(models, X, subjects, groups):
     return subjects.astype(str) if subjects.dtype.kind not in "iufbU" else subjects
 
 
+def _named_rows(models, X, parameter):
+    """Rows of X that the models name by a parameter, counted from the start."""
+    rows = find_param(models, parameter)
+    for row in rows:
+        good = isinstance(row, Integral) and not isinstance(row, bool)
+        if not good or not -X.shape[1] <= row < X.shape[1]:
+            raise ValueError(
+                f"The {parameter!r} of a model must be one of the {X.shape[1]} rows of X. "
+                f"Got {row!r}."
+            )
+    return {int(row) % X.shape[1] for row in rows}
+
+
 def _one_a_trial(values, n_trials, name):
     values = np.asarray(values)
     if values.shape != (n_trials,):
         raise ValueError(
             f"{name} must hold one value a trial, shape ({n_trials},). Got {values.shape}."
         )
+    missing = values != values  # NaN, None, NaT
+    if values.dtype == object:
+        missing = missing | np.array([value is None for value in values])
+    if np.any(missing):
+        raise ValueError(f"{name} is missing (NaN or None) in {np.sum(missing)} trials.")
     return values
 
 

@@ -193,6 +193,8 @@ def open_store(store):
     ValueError
         If it is a file, or cannot be made or written to.
     """
+    if not isinstance(store, str | os.PathLike):
+        raise ValueError(f"store must be the path of a folder. Got {store!r}.")
     folder = Path(store).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)

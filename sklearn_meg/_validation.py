@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_array, check_consistent_length, valid
 
 __all__ = [
     "as_mask",
+    "check_bool_param",
     "check_random_state",
     "check_scalar_param",
     "check_targets",
@@ -26,6 +27,7 @@ __all__ = [
 # Trials are checked and converted in pieces of about this many bytes, so that a memory-mapped
 # recording is never read into memory as a whole.
 CHUNK_BYTES = 64 * 2**20
+LARGEST_VALUE = 1e100
 
 
 def unwrap_mne(data):
@@ -39,6 +41,11 @@ def unwrap_mne(data):
     Returns
     -------
     data : ndarray of shape (n_trials, n_channels, n_times) or the object itself
+
+    Raises
+    ------
+    ValueError
+        For a Raw, for Evokeds that differ, or for a masked array with masked values.
     """
     if isinstance(data, list | tuple) and data and _is_mne(data[0], "comment"):
         shapes = {(tuple(evoked.ch_names), len(evoked.times)) for evoked in data}
@@ -52,6 +59,16 @@ def unwrap_mne(data):
         return data.get_data(picks=_good_data_channels(data.info), verbose="error")
     if _is_mne(data, "comment"):  # Evoked
         return data.data[_good_data_channels(data.info)][np.newaxis]
+    if _is_mne(data, "first_samp"):
+        raise ValueError(
+            f"Epochs or arrays of trials are expected. Got {type(data).__name__}, a continuous "
+            "recording: cut raw.get_data() with sklearn_meg.cut_windows, or make mne.Epochs."
+        )
+    if np.ma.is_masked(data):
+        raise ValueError(
+            f"Masked arrays are not supported: {np.ma.count_masked(data)} masked values would be "
+            "used as if they were good. See the mask of sklearn_meg.pack_rows."
+        )
     return data
 
 
@@ -101,6 +118,8 @@ def check_trials(estimator, X, *, reset, min_trials=1):
             validate_data(estimator, np.zeros((1, X.shape[1])), reset=False)  # the usual error
         _check_mapped(X, "X", min_trials)
     else:
+        if not reset:
+            _check_not_one_trial(estimator, X)
         X = validate_data(
             estimator,
             X,
@@ -109,6 +128,7 @@ def check_trials(estimator, X, *, reset, min_trials=1):
             ensure_min_samples=min_trials,
             dtype=[np.float64, np.float32],
         )
+        _check_not_huge(X, "X")
     if X.ndim == 2:
         X = X[:, :, np.newaxis]
     if X.ndim != 3:
@@ -157,6 +177,7 @@ def check_targets(y, X):
         y = check_array(
             y, ensure_2d=False, allow_nd=True, dtype=[np.float64, np.float32], input_name="y"
         )
+        _check_not_huge(y, "y")
     ndim, n_times = y.ndim, X.shape[2]
     check_consistent_length(X, y)
     if ndim <= 2:
@@ -225,11 +246,22 @@ def check_scalar_param(
 
 
 def _in_range(value, low, high, closed):
-    if value != value:
+    if value != value or value in (float("inf"), -float("inf")):
         return False
     above = low is None or value > low or (value == low and closed in ("both", "left"))
     below = high is None or value < high or (value == high and closed in ("both", "right"))
     return above and below
+
+
+def check_bool_param(estimator, name):
+    """Check that a constructor parameter is True or False, and return it ("no" would be true)."""
+    value = getattr(estimator, name)
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(
+            f"The {name!r} parameter of {type(estimator).__name__} must be a bool. "
+            f"Got {value!r} instead."
+        )
+    return value
 
 
 def check_option_param(estimator, name, options):
@@ -303,7 +335,31 @@ def _check_mapped(X, name, min_trials):
     for part in chunks(X):
         if not np.isfinite(X[part].sum(dtype=np.float64)) and not np.isfinite(X[part]).all():
             raise ValueError(f"Input {name} contains NaN or infinity.")
+        _check_not_huge(X[part], name)
         release_pages(X)
+
+
+def _check_not_one_trial(estimator, X):
+    """Say so if X is a single trial where trials were fitted; scikit-learn would count rows."""
+    n_times = getattr(estimator, "n_times_in_", 1)
+    if n_times > 1 and np.ndim(X) == 2:
+        raise ValueError(
+            f"X must have the shape (n_trials, {estimator.n_features_in_}, {n_times}) that "
+            f"{type(estimator).__name__} was fitted with. Got {np.shape(X)}. (A single trial is "
+            "X[np.newaxis].)"
+        )
+
+
+def _check_not_huge(X, name):
+    """Complain about values whose sums of squares are no numbers any more."""
+    if X.dtype != np.float64 or not X.size:
+        return
+    largest = max(X.max(), -X.min())
+    if largest > LARGEST_VALUE:
+        raise ValueError(
+            f"{name} holds values up to {largest:.3g}, beyond {LARGEST_VALUE:g}: they cannot be "
+            "squared and summed. Is it in the right units, and was all of it written?"
+        )
 
 
 def _check_not_empty(X, name):

@@ -85,12 +85,13 @@ def _parser():
 def _add_data_options(group):
     add = group.add_argument
     add(
-        "--epochs", nargs="+", required=True, metavar="FILE", help="epochs: .fif, or EEGLAB's .set;"
-        " several files are one subject each",
+        "--epochs", nargs="+", action="extend", required=True, metavar="FILE",
+        help="epochs: .fif, or EEGLAB's .set; several files are one subject each",
     )  # fmt: skip
     add(
-        "--features", metavar="COL[,COL...]", help="numeric metadata columns (default: event types)"
-    )
+        "--features", nargs="+", default=[], metavar="COL",
+        help="numeric metadata columns, with commas or spaces between (default: event types)",
+    )  # fmt: skip
     add("--subject-column", metavar="COL", help="metadata column that names the subject")
     add(
         "--feature-shape", choices=("boxcar", "impulse"), default="boxcar",
@@ -110,8 +111,8 @@ def _add_data_options(group):
 def _add_model_options(group):
     add = group.add_argument
     add(
-        "--models", default="trf,rtrf,dre,mean", metavar="NAME[,NAME...]",
-        help="default: %(default)s; the first is the reference of ratios",
+        "--models", nargs="+", default=["trf,rtrf,dre,mean"], metavar="NAME",
+        help="default: trf,rtrf,dre,mean; the first is the reference of ratios",
     )  # fmt: skip
     add("--cv", type=int, default=5, metavar="N", help="number of folds (default: %(default)s)")
     add(
@@ -124,7 +125,7 @@ def _add_model_options(group):
     )  # fmt: skip
     add(
         "--trf-lags", type=_positive, metavar="SECONDS",
-        help="longest lag of the trf and rtrf (default: the model's own)",
+        help="longest lag of the trf and rtrf (default: 40 samples, at any sampling rate)",
     )  # fmt: skip
     add("--max-epochs", type=int, metavar="N", help="passes over the data in training dre")
     add("--n-jobs", type=int, default=None, metavar="N", help="parallel jobs over models and folds")
@@ -204,7 +205,7 @@ def read_epochs(path):
 
     path = Path(path)
     if not path.is_file():
-        raise CommandError(f"{path}: no such file")
+        raise CommandError(f"{path}: " + ("a folder, no file" if path.is_dir() else "no such file"))
     reader = mne.read_epochs_eeglab if path.suffix == ".set" else mne.read_epochs
     try:
         with warnings.catch_warnings():
@@ -289,11 +290,15 @@ def _open_folder(path):
     return folder
 
 
-def _split(text):
-    return list(dict.fromkeys(part.strip() for part in (text or "").split(",") if part.strip()))
+def _split(texts):
+    parts = [part.strip() for text in texts for part in text.split(",")]
+    return list(dict.fromkeys(part for part in parts if part))
 
 
 def _short_names(paths):
+    twice = {str(path) for path in paths if list(map(str, paths)).count(str(path)) > 1}
+    if twice:
+        raise CommandError(f"--epochs names a file twice: {', '.join(sorted(twice))}")
     names = [Path(path).name for path in paths]
     return names if len(set(names)) == len(names) else [str(path) for path in paths]
 

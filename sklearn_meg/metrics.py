@@ -423,7 +423,7 @@ def _masked_pair(y_true, y_pred, mask):
     """Both as arrays, 0 where they do not count; and where they do, (n_trials, 1, n_times)."""
     y_true, y_pred = _pair(y_true, y_pred)
     if mask is None:
-        return y_true, y_pred, None
+        return *_check_finite(y_true, y_pred), None
     mask = as_mask(mask, "mask")
     if mask.shape != (len(y_true), y_true.shape[2]):
         raise ValueError(
@@ -431,7 +431,19 @@ def _masked_pair(y_true, y_pred, mask):
             f"Got {mask.shape}."
         )
     there = mask[:, np.newaxis]
-    return np.where(there, y_true, 0), np.where(there, y_pred, 0), there
+    return *_check_finite(np.where(there, y_true, 0), np.where(there, y_pred, 0)), there
+
+
+def _check_finite(y_true, y_pred):
+    """Both as they are; NaN is an error, for a mean that left it out would reward it."""
+    for name, y in {"y_true": y_true, "y_pred": y_pred}.items():
+        bad = np.count_nonzero(~np.isfinite(y))
+        if bad:
+            raise ValueError(
+                f"{name} contains NaN or infinity in {bad} of {y.size} values. (A mask leaves "
+                "samples out.)"
+            )
+    return y_true, y_pred
 
 
 def _from_start(y_true, y_pred, start, mask):

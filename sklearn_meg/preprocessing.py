@@ -2,9 +2,11 @@
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ._validation import (
+    check_bool_param,
     check_option_param,
     check_scalar_param,
     check_trials,
@@ -18,6 +20,11 @@ __all__ = ["ChannelScaler"]
 
 # Quantiles need all values of a row at once: as many rows at a time as fit into this.
 BLOCK_BYTES = 256 * 2**20
+
+
+def _is_flat(scaler):
+    """Whether the output can be a table: scikit-learn asks before it makes a DataFrame of it."""
+    return getattr(scaler, "n_times_in_", 1) == 1
 
 
 class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -165,15 +172,26 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         return self._apply(X, self._unscale)
 
+    @available_if(_is_flat)
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns of 2-D data, for ``set_output``; 3-D data have no table.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            None: those of ``fit``, or ``x0``, ``x1``, ...
+
+        Returns
+        -------
+        names : ndarray of str
+        """
+        return super().get_feature_names_out(input_features)
+
     def _check_parameters(self):
         check_option_param(self, "method", ("robust", "standard"))
         check_scalar_param(self, "clip", "float", 0, closed="neither", allow_none=True)
         for name in ("by_subject", "with_centering"):
-            if not isinstance(getattr(self, name), bool | np.bool_):
-                raise TypeError(
-                    f"The {name!r} parameter of ChannelScaler must be a bool. "
-                    f"Got {getattr(self, name)!r} instead."
-                )
+            check_bool_param(self, name)
         if self.by_subject and self.subject_row is None:
             raise ValueError(
                 "by_subject=True needs subject_row, the row of X that holds the subject index. "

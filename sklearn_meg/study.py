@@ -2,6 +2,7 @@
 
 import traceback
 import warnings
+from numbers import Real
 from pathlib import Path
 
 import joblib
@@ -115,7 +116,8 @@ class Study:
         self.error_score = error_score
 
     def __repr__(self):
-        return f"Study(models={list(self.models)}, cv={self.cv!r}, scoring={self.scoring!r})"
+        names = list(self.models) if isinstance(self.models, dict) else self.models
+        return f"Study(models={names}, cv={self.cv!r}, scoring={self.scoring!r})"
 
     def run(self, X, y, groups=None, subjects=None, times=None, info=None):
         """Fit and score every model in every fold, or fetch what was computed before.
@@ -301,9 +303,7 @@ class Study:
         """
         self._check_run()
         a, b = self._check_name(a, "a"), self._check_name(b, "b")
-        metric = metric or self.metrics_[0]
-        if metric not in self.metrics_:
-            raise ValueError(f"metric must be among {self.metrics_}. Got {metric!r}.")
+        metric = self._check_metric(metric)
         if a == b:
             raise ValueError(f"a and b must be two different models. Got {a!r} twice.")
         return _compare.compare_pairs(self.table_, self.pooled_, a, b, metric)
@@ -329,7 +329,7 @@ class Study:
         from .plotting import plot_study
 
         self._check_run()
-        return plot_study(self, metric or self.metrics_[0])
+        return plot_study(self, self._check_metric(metric))
 
     def report(self, path, title="Cross-validated study"):
         """Write one self-contained HTML page: what was run, tables, figures, topographies.
@@ -352,6 +352,12 @@ class Study:
     def _check_run(self):
         if not hasattr(self, "table_"):
             raise ValueError("This Study has no results yet: call run(X, y) first.")
+
+    def _check_metric(self, metric):
+        metric = metric or self.metrics_[0]
+        if metric not in self.metrics_:
+            raise ValueError(f"metric must be among {self.metrics_}. Got {metric!r}.")
+        return metric
 
     def _check_name(self, name, parameter):
         if name not in self.models:
@@ -380,13 +386,14 @@ def _warn_failed(name, fold, trace, score):
 
 
 def _check_error_score(error_score):
-    if error_score != "raise" and not isinstance(error_score, int | float):
+    if error_score != "raise" and not isinstance(error_score, Real):
         raise ValueError(f"error_score must be 'raise' or a number. Got {error_score!r}.")
 
 
 def _check_start(start, models, n_times):
     if start is None:
-        start = max([0, *_folds.find_param(models, "n_initial")])
+        windows = _folds.find_param(models, "n_initial")
+        start = max([0, *(n for n in windows if isinstance(n, Real))])
     return check_start(start, n_times)
 
 

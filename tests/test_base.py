@@ -189,7 +189,9 @@ def test_inner_split_respects_groups_order_and_splitters(packed):
     model = encoder(rows, validation_fraction=0.3)
     train, valid = model._inner_split(X, y, subjects, 0)
     assert not set(subjects[train]) & set(subjects[valid])
-    train, valid = encoder(rows, validation_split="last", validation_fraction=0.1)._inner_split(X, y, None, 0)
+    train, valid = encoder(rows, validation_split="last", validation_fraction=0.1)._inner_split(
+        X, y, None, 0
+    )
     assert train.max() < valid.min() and len(valid) == 6
     cv = GroupKFold(3)
     train, valid = encoder(rows, validation_split=cv)._inner_split(X, y, subjects, 0)
@@ -226,6 +228,18 @@ def test_float64(data):
     assert {v.dtype for v in weights(model).values()} == {torch.float64}
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(again.predict(X), model.predict(X))
+
+
+def test_mixed_precision_is_close_to_full(data):
+    X, y, rows = data
+    full = encoder(rows, base=None, max_epochs=10).fit(X, y)
+    mixed = encoder(rows, base=None, max_epochs=10, dtype="bfloat16").fit(X, y)
+    assert {v.dtype for v in weights(mixed).values()} == {torch.float32}
+    predicted = mixed.predict(X)
+    np.testing.assert_allclose(predicted, full.predict(X), atol=0.3)
+    assert not np.array_equal(predicted, full.predict(X))
+    again = pickle.loads(pickle.dumps(mixed))
+    np.testing.assert_array_equal(again.predict(X), predicted)
 
 
 def test_state_holds_no_torch_object(data):

@@ -88,7 +88,7 @@ def test_a_pickle_holds_the_network_that_was_fitted(cls, packed):
     model = instance(cls, **rows).fit(X, y)
     expected = model.predict(X)
     if "hidden_size" in model.get_params():
-        model.set_params(hidden_size=3, n_convs=1)
+        model.set_params(hidden_size=3, n_convs=3, base=None, dtype="float64", cell="gru")
     np.testing.assert_array_equal(model.predict(X), expected)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), expected)
 

@@ -25,7 +25,10 @@ from ..metrics import r_across_trials, r_over_time
 from . import _encoding_cost, _encoding_importance, _encoding_speed, _real_encoding
 from ._report import check, row, values
 
-CASES = ("L", "N", "S", "L_stimulus_only", "null", "importance", "eeg_visual", "eeglab", "speed")
+CASES = (
+    *("L", "N", "S", "L_stimulus_only", "null", "few_L", "few_N", "few_S", "importance"),
+    *("eeg_visual", "eeglab", "speed"),
+)
 WORLDS = ("L", "N", "S")
 QUICK_DATA = {"n_subjects": 2, "n_trials": 40, "n_channels": 4}
 QUICK_DEEP = {"max_epochs": 3, "hidden_size": 16}
@@ -68,6 +71,8 @@ def _run_case(case, seed, quick):
         return world_rows(case, seed, quick)
     if case == "L_stimulus_only":
         return stimulus_only_rows(seed, quick)
+    if case.startswith("few_"):
+        return few_rows(case, seed, quick)
     if case == "null":
         return null_rows(seed, quick)
     if case == "importance":
@@ -138,6 +143,27 @@ def null_rows(seed, quick):
         "null", "default", seed, model, X_null, data.y, train, test, data.subjects,
         first_scored(data),
     )  # fmt: skip
+
+
+def few_rows(case, seed, quick):
+    """Two subjects with 60 trials each that differ strongly: amplitudes spread by e**0.8."""
+    size = QUICK_DATA if quick else {"n_subjects": 2, "n_trials": 60}
+    data = make_words(case[-1], random_state=seed, **size)
+    gains = np.exp(0.8 * np.random.default_rng(seed).normal(size=(len(data.y), 1, 1)))
+    y, n_initial = data.y * gains, data.rows["n_initial"]
+    X, rows = pack_rows(data.features, subjects=data.subjects, initial=y, n_initial=n_initial)
+    train, test = split(data.subjects, seed, share=0.7)
+    models = {
+        "default": DeepRecurrentEncoder(**rows, random_state=seed, **(QUICK_DEEP if quick else {})),
+        "rtrf": RecurrentTRF(**rows),
+        "trf": TemporalReceptiveField(**rows),
+    }
+    result = []
+    for name, model in models.items():
+        result += fit_and_score(
+            case, name, seed, model, X, y, train, test, data.subjects, first_scored(data)
+        )
+    return result
 
 
 def real_rows(case, seed, quick):
@@ -253,6 +279,10 @@ def make_checks(rows):
     if "null" in there:
         worst = np.abs(values(rows, "null", "default", "r")).max()
         checks.append(check("null: largest |R|", worst, "< 0.02"))
+    for case in ("few_L", "few_N", "few_S"):
+        for metric in ("r", "r_time"):
+            ratio(case, "rtrf", ">= 0.995", metric)
+            ratio(case, "trf", ">= 0.995", metric)
     for other in ("rtrf", "subject_mean", "trf"):
         ratio("eeg_visual", other, "> 1")
     ratio("eeg_visual", "rtrf", "> 1", "r_time")

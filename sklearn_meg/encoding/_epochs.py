@@ -1,6 +1,7 @@
 """From MNE epochs to the X and y of an encoder."""
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def epochs_to_xy(
         Whether X holds the subject index (with several subjects). Leave it out to predict
         subjects that were not trained on.
     resample : float, default=None
-        New sampling rate in Hz.
+        New sampling rate in Hz; recordings of different rates become alike.
     names : list of str, default=None
         What to call each of `epochs` in errors, and its subject. None numbers them.
 
@@ -90,8 +91,8 @@ def epochs_to_xy(
     ------
     ValueError
         If there are no epochs; channels, times or rates differ; time 0 is outside; a column
-        does not exist, is not numeric, holds NaN or never changes; or the initial window is
-        not shorter than the epoch.
+        does not exist, is named twice, is not numeric, holds NaN or never changes; two epochs
+        have one name; a number is none; or the initial window is not shorter than the epoch.
 
     Examples
     --------
@@ -110,14 +111,15 @@ def epochs_to_xy(
     ((20, 5, 60), ['onset', 'length'], 20)
     """
     epochs = list(epochs) if isinstance(epochs, list | tuple) else [epochs]
-    names = [f"epochs[{i}]" for i in range(len(epochs))] if names is None else list(names)
-    features = [features] if isinstance(features, str) else features
+    names = _check_names(names, len(epochs))
+    features = _check_features(features)
+    duration = _check_number(duration, "duration", "seconds")
+    initial = None if initial is None else _check_number(initial, "initial", "seconds", zero=True)
     _check_epochs(epochs, names)
-    _check_same(epochs, names)
     if resample is not None:
-        if not resample > 0:
-            raise ValueError(f"resample must be a positive rate in Hz. Got {resample!r}.")
+        resample = _check_number(resample, "resample", "Hz")
         epochs = [e.copy().load_data().resample(resample, verbose="error") for e in epochs]
+    _check_same(epochs, names)
     times, sfreq = epochs[0].times, epochs[0].info["sfreq"]
     values, feature_names = _feature_values(epochs, features, names)
     course = _time_course(times, sfreq, shape, duration)
@@ -132,6 +134,38 @@ def epochs_to_xy(
     )
     info = _good_info(epochs[0])
     return EncodingData(X, y, rows, subjects, subject_names, times, info, feature_names)
+
+
+def _check_names(names, n_epochs):
+    if names is None:
+        return [f"epochs[{i}]" for i in range(n_epochs)]
+    names = [names] if isinstance(names, str) else [str(name) for name in names]
+    if len(names) != n_epochs or len(set(names)) < n_epochs:
+        raise ValueError(
+            f"names must give each of the {n_epochs} epochs a name of its own. "
+            f"Got {', '.join(names)}."
+        )
+    return names
+
+
+def _check_features(features):
+    if features is None or isinstance(features, str):
+        return [features] if features else []
+    if not np.iterable(features):
+        raise ValueError(f"features must be names of metadata columns. Got {features!r}.")
+    features = list(features)
+    twice = sorted({str(f) for f in features if features.count(f) > 1})
+    if twice:
+        raise ValueError(f"features must name each column once. Got twice: {', '.join(twice)}.")
+    return features
+
+
+def _check_number(value, name, unit, zero=False):
+    good = isinstance(value, Real) and not isinstance(value, bool) and np.isfinite(value)
+    if not good or value < 0 or (value == 0 and not zero):
+        kind = "number of at least 0" if zero else "positive number"
+        raise ValueError(f"{name} must be a {kind}, in {unit}. Got {value!r}.")
+    return float(value)
 
 
 def _check_epochs(epochs, names):
@@ -157,7 +191,7 @@ def _check_same(epochs, names):
         if rates[0] != rates[1]:
             raise ValueError(
                 f"All recordings must have one sampling rate. {names[0]} has {rates[0]:g} Hz, "
-                f"{name} has {rates[1]:g} Hz."
+                f"{name} has {rates[1]:g} Hz. (Resampling gives them the same.)"
             )
         if len(first.times) != len(one.times) or not np.allclose(first.times, one.times):
             raise ValueError(
@@ -225,7 +259,9 @@ def _numeric(epochs, column, name):
     values = _column(epochs, column, name)
     if not is_numeric_dtype(values):
         raise ValueError(
-            f"The metadata column {column!r} of {name} must be numeric. Got {values.iloc[0]!r}."
+            f"The metadata column {column!r} of {name} must be numeric. Got the type "
+            f"{values.dtype}, for example {values.iloc[0]!r}. (pandas.to_numeric converts numbers "
+            "that were read as text or objects.)"
         )
     values = values.to_numpy(dtype=float, na_value=np.nan)
     bad = np.flatnonzero(~np.isfinite(values))
@@ -240,10 +276,8 @@ def _numeric(epochs, column, name):
 def _time_course(times, sfreq, shape, duration):
     if shape not in ("boxcar", "impulse"):
         raise ValueError(f"shape must be 'boxcar' or 'impulse'. Got {shape!r}.")
-    if not duration > 0:
-        raise ValueError(f"duration must be a positive number of seconds. Got {duration!r}.")
     onset = int(np.argmin(np.abs(times)))
-    length = 1 if shape == "impulse" else max(1, round(duration * sfreq))
+    length = 1 if shape == "impulse" else max(1, round(min(duration * sfreq, len(times))))
     course = np.zeros(len(times))
     course[onset : onset + length] = 1.0
     return course
@@ -253,9 +287,9 @@ def _initial_samples(times, sfreq, initial):
     if initial is None:
         return int(np.sum(times < -0.5 / sfreq))
     n_initial = round(initial * sfreq)
-    if initial < 0 or n_initial >= len(times):
+    if n_initial >= len(times):
         raise ValueError(
-            f"The initial window must be at least 0 s and shorter than the epoch, which has "
+            f"The initial window must be shorter than the epoch, which has "
             f"{len(times) / sfreq:g} s. Got {initial:g} s."
         )
     return n_initial

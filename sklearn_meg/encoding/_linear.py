@@ -155,12 +155,21 @@ def r2_of_trials(y_true, y_pred, counted=None):
     -------
     score : float
 
+    Raises
+    ------
+    ValueError
+        If the two have different sizes.
+
     Examples
     --------
     >>> r2_of_trials([[1.0], [2.0], [3.0]], [[1.0], [2.0], [2.0]])
     0.5
     """
     y_true, y_pred = np.asarray(y_true, float), np.asarray(y_pred, float)
+    if y_true.size != y_pred.size:
+        raise ValueError(
+            f"y must have the shape of the prediction, {y_pred.shape}. Got {y_true.shape}."
+        )
     shape = y_true.shape if counted is None else (len(y_true), -1, counted.shape[1])
     y_true, y_pred = y_true.reshape(shape), y_pred.reshape(shape)
     there = np.ones((1,) * y_true.ndim) if counted is None else counted[:, np.newaxis]
@@ -291,7 +300,8 @@ def resolve_delays(estimator, n_times):
     Raises
     ------
     TypeError, ValueError
-        If they are no numbers, in the wrong order, or reach beyond the trial.
+        If they are no numbers, in the wrong order, fractions of a sample with ``sfreq=1``
+        (where seconds were meant), or reach beyond the trial.
     """
     tmin = check_scalar_param(estimator, "tmin", "float")
     tmax = check_scalar_param(estimator, "tmax", "float", allow_none=True)
@@ -299,6 +309,11 @@ def resolve_delays(estimator, n_times):
     first = int(np.round(tmin * sfreq))
     last = min(first + DEFAULT_LAGS, n_times) - 1 if tmax is None else int(np.round(tmax * sfreq))
     name = type(estimator).__name__
+    if sfreq == 1 and any(t is not None and t != np.round(t) for t in (tmin, tmax)):
+        raise ValueError(
+            f"With sfreq=1 the tmin and tmax of {name} are whole numbers of samples. Got tmin="
+            f"{tmin} and tmax={tmax}. If they are seconds, set sfreq to the sampling rate in Hz."
+        )
     if tmax is not None and last < first:
         raise ValueError(f"tmin of {name} must not be above tmax. Got {tmin} and {tmax}.")
     if first <= -n_times or last >= n_times or last < first:
@@ -318,7 +333,9 @@ def resolve_alphas(estimator):
         If they are not finite, negative, empty, or not one-dimensional.
     """
     try:
-        alphas = np.asarray(estimator.alphas, dtype=float)
+        alphas = np.asarray(estimator.alphas)
+        text = alphas.dtype.kind not in "iufO"
+        alphas = np.array([np.nan]) if text else alphas.astype(float)
     except (TypeError, ValueError):
         alphas = np.array([np.nan])
     one = alphas.ndim == 0

@@ -56,19 +56,23 @@ def pad_trials(trials):
 
 
 def is_ragged(trials):
-    """Whether this is a list of arrays whose last dimensions differ."""
-    if not isinstance(trials, list | tuple) or not trials:
+    """Whether this is a list of arrays whose last dimensions differ.
+
+    So is an array of arrays, as which ``scipy.io`` reads a cell array of MATLAB.
+    """
+    cells = isinstance(trials, np.ndarray) and trials.dtype == object and trials.ndim == 1
+    if not (cells or isinstance(trials, list | tuple)) or not len(trials):
         return False
-    return len({len(_last_axis(trial)) for trial in trials}) > 1
+    return len({_n_times(trial) for trial in trials}) > 1
 
 
-def _last_axis(trial):
-    """A trial along its samples; for anything but an array or nested list, nothing."""
-    if isinstance(trial, np.ndarray):
-        return range(trial.shape[-1] if trial.ndim else 0)
+def _n_times(trial):
+    """Length of the last axis; 0 for anything but an array (or the like) or nested list."""
+    if hasattr(trial, "shape"):
+        return trial.shape[-1] if len(trial.shape) else 0
     while isinstance(trial, list | tuple) and trial and isinstance(trial[0], list | tuple):
         trial = trial[0]
-    return trial if isinstance(trial, list | tuple) else ()
+    return len(trial) if isinstance(trial, list | tuple) else 0
 
 
 def join_masks(mask, padding, n_trials, n_times):

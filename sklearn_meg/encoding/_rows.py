@@ -47,7 +47,7 @@ def pack_rows(features, *, subjects=None, initial=None, n_initial=None, mask=Non
     Raises
     ------
     ValueError
-        If the parts do not have the same trials or samples; if `n_initial` is missing, not
+        If the parts do not have the same trials or samples, or are no real numbers; if `n_initial` is missing, not
         positive, or not shorter than the trials; or if the mask is not 0 or 1, or leaves a trial
         no sample after its initial window.
 
@@ -71,8 +71,9 @@ def pack_rows(features, *, subjects=None, initial=None, n_initial=None, mask=Non
     >>> X.shape, rows["mask_row"]
     ((3, 2, 60), 1)
     """
-    lengths = [np.shape(trial)[-1] for trial in features] if is_ragged(features) else None
-    features, padding = (np.asarray(features), None) if not lengths else pad_trials(features)
+    features, padding = pad_trials(features) if is_ragged(features) else (features, None)
+    lengths = None if padding is None else padding.sum(axis=1).tolist()
+    features = _real_numbers(features, "features")
     features = features[:, np.newaxis] if features.ndim == 2 else features
     if features.ndim != 3:
         raise ValueError(
@@ -90,6 +91,8 @@ def pack_rows(features, *, subjects=None, initial=None, n_initial=None, mask=Non
                 f"subjects must hold one index a trial, shape ({n_trials},). Got {subjects.shape}."
             )
         check_subject_values(subjects)
+        if subjects.max(initial=0) > 2**24:  # float32 would merge neighbours
+            subjects = subjects.astype(np.float64)
         parts.append(np.broadcast_to(subjects[:, None, None], (n_trials, 1, n_times)))
         rows["subject_row"] = n_features
     if initial is not None:
@@ -116,14 +119,26 @@ def pack_rows(features, *, subjects=None, initial=None, n_initial=None, mask=Non
 def _initial_array(initial, lengths):
     """Measured MEG as an array, filled up with zeros where the features were."""
     if lengths is None:
-        return np.asarray(unwrap_mne(initial))
+        return _real_numbers(unwrap_mne(initial), "initial")
     got = [np.shape(trial)[-1] for trial in initial]
     if got != lengths:
         raise ValueError(
             f"initial must be a list of {len(lengths)} arrays as long as the features. Got "
             f"{len(got)} arrays, of {got[:5]} samples where the features have {lengths[:5]}."
         )
-    return pad_trials(initial)[0]
+    return _real_numbers(pad_trials(initial)[0], "initial")
+
+
+def _real_numbers(values, name):
+    """Return `values` as an array of real numbers; an object array if it holds nothing else."""
+    values = np.asarray(values)
+    try:
+        values = values.astype(float) if values.dtype.kind == "O" else values
+    except (TypeError, ValueError):
+        pass
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must hold real numbers. Got the type {values.dtype}.")
+    return values
 
 
 @dataclass(frozen=True)
@@ -208,7 +223,7 @@ def resolve_rows(estimator, n_rows, n_times):
     Raises
     ------
     ValueError
-        If a row does not exist, two parts share a row, no stimulus row is left, or the initial
+        If a row does not exist or is named twice, two parts share a row, no stimulus row is left, or the initial
         window is not shorter than the trials.
     """
     name = type(estimator).__name__
@@ -224,6 +239,11 @@ def resolve_rows(estimator, n_rows, n_times):
             )
     else:
         initial = np.atleast_1d(_take(every, estimator.initial_rows, "initial_rows", name))
+        if len(np.unique(initial)) < len(initial):
+            raise ValueError(
+                f"initial_rows of {name} must name each row of X once. "
+                f"Got {estimator.initial_rows!r}."
+            )
         n_initial = _check_n_initial(estimator.n_initial, n_times)
         if not len(initial):
             raise ValueError(
@@ -250,6 +270,11 @@ def resolve_rows(estimator, n_rows, n_times):
 def check_subject_values(values):
     """Return subject indices as integers; complain if they are none."""
     values = np.asarray(values)
+    if values.dtype.kind in "OUS":
+        raise ValueError(
+            "Subjects must be integers from 0 on, indices into a list of names. "
+            f"Got {values.flat[0]!r}. (np.unique(names, return_inverse=True) gives both.)"
+        )
     bad = values[~np.isfinite(values)] if values.dtype.kind == "f" else values[:0]
     if values.dtype.kind not in "iuf" or len(bad) or (values != np.round(values)).any():
         example = values[values != np.round(values)][:1] if values.dtype.kind == "f" else values[:1]
@@ -258,8 +283,9 @@ def check_subject_values(values):
             f"{(bad if len(bad) else example)[0]!r}. (Was X scaled without leaving out the "
             "subject row?)"
         )
-    if (values < 0).any():
-        raise ValueError(f"The subject index must be an integer from 0 on. Got {values.min():g}.")
+    if (values < 0).any() or (values > 2**53).any():
+        wrong = values.min() if (values < 0).any() else values.max()
+        raise ValueError(f"The subject index must be an integer from 0 to 2**53. Got {wrong:g}.")
     return values.astype(np.int64)
 
 
@@ -268,7 +294,7 @@ def _one_row(estimator, parameter, every):
     if row is None:
         return None
     name = type(estimator).__name__
-    if not isinstance(row, Integral):
+    if not isinstance(row, Integral) or isinstance(row, bool):
         raise ValueError(
             f"The {parameter!r} parameter of {name} must be an int or None. Got {row!r} instead."
         )
@@ -286,7 +312,7 @@ def _take(every, rows, parameter, name):
 
 
 def _check_n_initial(n_initial, n_times):
-    if n_initial is None or not isinstance(n_initial, Integral) or n_initial < 1:
+    if not isinstance(n_initial, Integral) or isinstance(n_initial, bool) or n_initial < 1:
         raise ValueError(
             "n_initial, the length of the initial window in samples, must be a positive int. "
             f"Got {n_initial!r}."

@@ -304,6 +304,8 @@ def _check_parts(estimator, features, length, subject, initial):
             with_or_without = "with" if needed else "without"
             raise ValueError(f"{name} {verb} {part}: it was fitted {with_or_without} {parameter}.")
     if subject is not None:
+        if np.ndim(subject):
+            raise ValueError(f"subject must be one index, whose recording it is. Got {subject!r}.")
         check_subject_values(np.atleast_1d(subject))
     return rows, n_rows
 
@@ -347,6 +349,8 @@ def _positive(value, name):
 
 
 def _as_recording(data, name):
+    if hasattr(data, "first_samp"):  # an MNE Raw
+        raise ValueError(f"{name} must be an array: of a Raw, take raw.get_data().")
     data = data if isinstance(data, np.ndarray) else np.asarray(data)
     data = data[np.newaxis] if data.ndim == 1 else data
     if data.ndim != 2 or data.dtype.kind not in "biuf" or 0 in data.shape:

@@ -130,8 +130,8 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         Go on from the weights of the previous ``fit``.
     device : str, default="auto"
         "auto" takes a GPU where there is one.
-    dtype : {"float32", "float64"}, default="float32"
-        Of the network.
+    dtype : {"float32", "float64", "bfloat16"}, default="float32"
+        Of the network. "bfloat16" is mixed precision: float32 weights, layers in bfloat16.
     n_threads : int or None, default=1
         CPU threads of one fit; None leaves torch as it is. With one thread the result is the
         same to the last bit however many jobs run.
@@ -534,7 +534,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         if self._base is not None:
             base = self.base_._predict_checked(X)
             parts["base"] = standardise(base, weights, self.y_mean_, self.y_scale_)
-        dtype = getattr(torch, self.dtype)
+        dtype = self._tensor_dtype
         return {name: torch.as_tensor(part, dtype=dtype) for name, part in parts.items()}
 
     def _targets(self, X, y):
@@ -544,7 +544,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         counted = Rows(**self._rows).counted(X)
         if counted is not None:
             target = np.where(counted[:, np.newaxis], target, np.nan)
-        return torch.as_tensor(target, dtype=getattr(torch, self.dtype))
+        return torch.as_tensor(target, dtype=self._tensor_dtype)
 
     def _subject_weights(self, X):
         values = Rows(**self._rows).subject_values(X)

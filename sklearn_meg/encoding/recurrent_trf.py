@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.linalg import eigh
 
-from .._validation import check_scalar_param
+from .._validation import check_bool_param, check_scalar_param
 from ._lags import lag_sums, ridge, trials_per_block
 from ._linear import (
     LinearEncoder,
@@ -164,6 +164,7 @@ class RecurrentTRF(LinearEncoder):
 
     def _check_params(self, X, y, rows):
         check_scalar_param(self, "cv", "int", 2)
+        check_bool_param(self, "partial_pooling")
         check_scalar_param(self, "max_radius", "float", 0, 1, closed="right")
         check_scalar_param(self, "n_past", "int", 0)
         if self.n_components != "auto":

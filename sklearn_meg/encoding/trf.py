@@ -1,11 +1,12 @@
 """Temporal receptive field: ridge regression of the response on the lagged stimulus."""
 
 from itertools import product
+from numbers import Integral
 
 import numpy as np
 from scipy.linalg import pinvh
 
-from .._validation import check_scalar_param
+from .._validation import check_bool_param, check_scalar_param
 from ._lags import lag_sums, lagged, ridge, ridge_path_errors, trials_per_block
 from ._linear import (
     LinearEncoder,
@@ -135,6 +136,8 @@ class TemporalReceptiveField(LinearEncoder):
 
     def _check_params(self, X, y, rows):
         check_scalar_param(self, "cv", "int", 2)
+        check_bool_param(self, "alpha_per_target")
+        check_bool_param(self, "fit_intercept")
         alphas = resolve_alphas(self)
         groups = _resolve_groups(self, rows.features)
         self.delays_ = resolve_delays(self, X.shape[2])
@@ -267,9 +270,12 @@ def _resolve_groups(estimator, features):
     groups = estimator.feature_groups
     if groups is None:
         return np.zeros(len(features), dtype=int)
-    members = list(groups.values()) if isinstance(groups, dict) else list(groups)
+    members = groups.values() if isinstance(groups, dict) else groups
+    members = members if np.iterable(members) else [members]
     members = [list(np.atleast_1d(group)) for group in members]
-    if sorted(row for group in members for row in group) != sorted(features):
+    named = [row for group in members for row in group]
+    ints = all(isinstance(row, Integral) for row in named)
+    if not ints or sorted(named) != sorted(features):
         raise ValueError(
             f"The 'feature_groups' parameter of {type(estimator).__name__} must name each "
             f"stimulus row of X, {list(map(int, features))}, exactly once. Got {groups!r} instead."

@@ -31,7 +31,8 @@ def small(cls, **params):
             "max_epochs": 3,
             "hidden_size": 8,
             "random_state": 0,
-            "base": "rtrf", "base_params": {"n_past": 3},
+            "base": "rtrf",
+            "base_params": {"n_past": 3},
         },
         "RecurrentTRF": {"n_past": 3},
     }

@@ -1,0 +1,38 @@
+"""Public docstrings are complete: every parameter is listed, and what is returned."""
+
+import inspect
+
+import pytest
+from numpydoc.validate import validate
+
+import sklearn_meg
+from sklearn_meg import datasets, encoding, metrics, plotting, preprocessing
+
+# What must not be missing: docstring, summary, every parameter and no other, what is returned.
+CHECKED = ("GL08", "SS01", "PR01", "PR02", "RT01")
+# Shared by the figures, not meant to be called.
+HELPERS = ("default_times", "model_colors", "scored_table", "topomap_picks")
+# Set by scikit-learn, documented there.
+INHERITED = ("get_params", "set_params", "get_metadata_routing", "set_output", "fit_transform")
+
+
+def public_names():
+    for module in (sklearn_meg, datasets, encoding, metrics, plotting, preprocessing):
+        for name in getattr(module, "__all__", None) or dir(module):
+            thing = getattr(module, name)
+            ours = getattr(thing, "__module__", "").startswith("sklearn_meg")
+            if name.startswith("_") or not ours or not callable(thing):
+                continue
+            path = f"{thing.__module__}.{thing.__qualname__}"
+            yield path
+            for method, value in vars(thing).items() if inspect.isclass(thing) else ():
+                if inspect.isfunction(value) and not method.startswith(("_", "set_")):
+                    yield f"{path}.{method}"
+
+
+@pytest.mark.parametrize("path", sorted(set(public_names())))
+def test_numpydoc(path):
+    if path.rsplit(".", 1)[1] in (*INHERITED, *HELPERS):
+        pytest.skip("inherited, or a helper")
+    errors = [f"{code}: {text}" for code, text in validate(path)["errors"] if code in CHECKED]
+    assert not errors, f"{path}: {errors}"
