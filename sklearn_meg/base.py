@@ -146,7 +146,7 @@ class TorchEstimator(BaseEstimator):
             residual = fresh and self._starts_as_a_model()
             start = {"start_is_model": residual or not fresh, "shrink": residual}
             callbacks = [*self._callbacks(n_batches, start), *callbacks]
-            net = self._make_net(module_params, device, callbacks, **net_params)
+            net = self._make_net(module_params, device, self.dtype, callbacks, **net_params)
             if not fresh:
                 net.module_.load_state_dict(weights)
             if len(valid):
@@ -158,7 +158,8 @@ class TorchEstimator(BaseEstimator):
         history = [_plain(epoch) for epoch in net.history]
         self.history_ = history if fresh else [*self.history_, *history]
         self.n_iter_ = len(self.history_)
-        self.device_, self.net_, self._fitted_params = str(device), net, module_params
+        self.device_, self.net_ = str(device), net
+        self._fitted_params, self._fitted_dtype = module_params, self.dtype
         return self
 
     def _check_training_params(self):
@@ -229,7 +230,7 @@ class TorchEstimator(BaseEstimator):
             c if isinstance(c, tuple) else (f"user{i}", c) for i, c in enumerate(user)
         ]
 
-    def _make_net(self, module_params, device, callbacks=(), **net_params):
+    def _make_net(self, module_params, device, dtype, callbacks=(), **net_params):
         net = NeuralNet(
             **{
                 "module": self._module_class,
@@ -253,11 +254,12 @@ class TorchEstimator(BaseEstimator):
             }
         )
         net.initialize()
-        net.module_.to(self._tensor_dtype)
-        if self.dtype == "bfloat16":
+        net.module_.to(_DTYPES[dtype])
+        if dtype == "bfloat16":
             autocast = torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
             net.module_.forward = autocast(net.module_.forward)
-        net.initialize_optimizer() if self.dtype != "float32" else None
+        if dtype == "float64":  # other parameters than the optimiser knows
+            net.initialize_optimizer()
         return net
 
     def _check_same_network(self, module_params):
@@ -311,7 +313,7 @@ class TorchEstimator(BaseEstimator):
         if weights is not None:
             self.device_ = str(resolve_device(self.device_, missing="cpu"))
             with isolated(0, None, torch.device("cpu")):
-                self.net_ = self._make_net(self._fitted_params, self.device_)
+                self.net_ = self._make_net(self._fitted_params, self.device_, self._fitted_dtype)
             tensors = {key: torch.from_numpy(np.array(value)) for key, value in weights.items()}
             self.net_.module_.load_state_dict(tensors)
 

@@ -114,7 +114,7 @@ def _add_model_options(group):
         "--models", nargs="+", default=["trf,rtrf,dre,mean"], metavar="NAME",
         help="default: trf,rtrf,dre,mean; the first is the reference of ratios",
     )  # fmt: skip
-    add("--cv", type=int, default=5, metavar="N", help="number of folds (default: %(default)s)")
+    add("--cv", type=int, default=5, metavar="N", help="number of shuffled folds (default: 5)")
     add(
         "--cv-by", choices=("trial", "subject"), default="trial",
         help="leave out trials of every subject, or whole subjects (default: %(default)s)",

@@ -259,9 +259,9 @@ def _numeric(epochs, column, name):
     values = _column(epochs, column, name)
     if not is_numeric_dtype(values):
         raise ValueError(
-            f"The metadata column {column!r} of {name} must be numeric. Got the type "
-            f"{values.dtype}, for example {values.iloc[0]!r}. (pandas.to_numeric converts numbers "
-            "that were read as text or objects.)"
+            f"The metadata column {column!r} of {name} must be numeric. Got {values.iloc[0]!r}, in "
+            f"a column of type {values.dtype}. (pandas.to_numeric converts numbers that were read "
+            "as text or objects.)"
         )
     values = values.to_numpy(dtype=float, na_value=np.nan)
     bad = np.flatnonzero(~np.isfinite(values))

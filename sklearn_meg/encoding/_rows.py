@@ -5,6 +5,7 @@ travel inside X beside the stimulus features, and every splitter, Pipeline and s
 unchanged.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral
 
@@ -24,7 +25,8 @@ def pack_rows(features, *, subjects=None, initial=None, n_initial=None, mask=Non
         ``(n_features, n_times_i)`` of unequal length is filled up with zeros at the end, and a
         mask is made (see :func:`~sklearn_meg.pad_trials`, also for the MEG).
     subjects : array-like of int of shape (n_trials,), default=None
-        Subject of each trial, from 0 on.
+        Subject of each trial, from 0 on; of names, the index that
+        ``np.unique(names, return_inverse=True)`` gives.
     initial : array-like of shape (n_trials, n_channels, n_times) or Epochs, default=None
         The measured MEG. Only its first `n_initial` samples are put into X, the rest is zero:
         an encoder may know how a trial begins, never what it has to predict. A list of arrays
@@ -47,9 +49,9 @@ def pack_rows(features, *, subjects=None, initial=None, n_initial=None, mask=Non
     Raises
     ------
     ValueError
-        If the parts do not have the same trials or samples, or are no real numbers; if `n_initial` is missing, not
-        positive, or not shorter than the trials; or if the mask is not 0 or 1, or leaves a trial
-        no sample after its initial window.
+        If the parts do not have the same trials or samples, or are no real numbers; if
+        `n_initial` is missing, not positive, or not shorter than the trials; or if the mask is
+        not 0 or 1, or leaves a trial no sample after its initial window.
 
     Examples
     --------
@@ -132,10 +134,9 @@ def _initial_array(initial, lengths):
 def _real_numbers(values, name):
     """Return `values` as an array of real numbers; an object array if it holds nothing else."""
     values = np.asarray(values)
-    try:
-        values = values.astype(float) if values.dtype.kind == "O" else values
-    except (TypeError, ValueError):
-        pass
+    if values.dtype.kind == "O":
+        with suppress(TypeError, ValueError):
+            values = values.astype(float)
     if values.dtype.kind not in "biuf":
         raise ValueError(f"{name} must hold real numbers. Got the type {values.dtype}.")
     return values
@@ -223,8 +224,8 @@ def resolve_rows(estimator, n_rows, n_times):
     Raises
     ------
     ValueError
-        If a row does not exist or is named twice, two parts share a row, no stimulus row is left, or the initial
-        window is not shorter than the trials.
+        If a row does not exist or is named twice, two parts share a row, no stimulus row is
+        left, or the initial window is not shorter than the trials.
     """
     name = type(estimator).__name__
     every = np.arange(n_rows)
