@@ -160,10 +160,15 @@ def check_scoring(scoring):
     return scoring
 
 
-def check_finite(X, name):
-    """Raise ValueError for NaN or infinity, reading a piece at a time."""
+def check_real(X, name):
+    """Raise ValueError for an array of anything but real numbers."""
     if X.dtype.kind not in "fiub":
         raise ValueError(f"{name} must hold real numbers. Got the type {X.dtype}.")
+
+
+def check_finite(X, name):
+    """Raise ValueError for NaN or infinity, reading a piece at a time."""
+    check_real(X, name)
     for part in chunks(X):
         if not np.isfinite(X[part]).all():
             raise ValueError(f"{name} contains NaN or infinity.")
@@ -244,7 +249,9 @@ def _one_a_trial(values, n_trials, name):
     if values.dtype == object:
         missing = missing | np.array([value is None for value in values])
     if np.any(missing):
-        raise ValueError(f"{name} is missing (NaN or None) in {np.sum(missing)} trials.")
+        raise ValueError(
+            f"{name} must hold one value a trial. Got NaN or None in {np.sum(missing)} trials."
+        )
     return values
 
 

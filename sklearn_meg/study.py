@@ -412,6 +412,8 @@ def _check_data(X, y, times, info):
             f"X must have as many trials as y (shape {y.shape}) and at least two dimensions. "
             f"Got the shape {X.shape}."
         )
+    _folds.check_real(X, "X")
+    _folds.check_real(y, "y")
     times = np.arange(y.shape[2]) if times is None else np.asarray(times, dtype=float)
     if times.shape != (y.shape[2],):
         raise ValueError(f"times must have the shape ({y.shape[2]},) of y. Got {times.shape}.")

@@ -189,7 +189,7 @@ BAD_DATA = {
     "no trials": (lambda X, y: (X[:0], y[:0]), "0 sample"),
     "no samples": (lambda X, y: (X[:, :, :0], y[:, :, :0]), "0 sample"),
     "subject between integers": (lambda X, y: (_set(X, 2, 0.5), y), "integer"),
-    "negative subject": (lambda X, y: (_set(X, 2, -1.0), y), "integer from 0 on"),
+    "negative subject": (lambda X, y: (_set(X, 2, -1.0), y), "integer from 0"),
     "subject changes": (lambda X, y: (_set(X, 2, X[:, 0].round() ** 2), y), "constant within"),
 }
 

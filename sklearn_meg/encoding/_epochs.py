@@ -153,7 +153,7 @@ def _check_features(features):
         return [features] if features else []
     if not np.iterable(features):
         raise ValueError(f"features must be names of metadata columns. Got {features!r}.")
-    features = list(features)
+    features = [str(f) if isinstance(f, str) else f for f in features]  # no numpy strings
     twice = sorted({str(f) for f in features if features.count(f) > 1})
     if twice:
         raise ValueError(f"features must name each column once. Got twice: {', '.join(twice)}.")

@@ -1,0 +1,45 @@
+"""Training from a file that is larger than the memory it may take."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("resource")  # not on Windows
+
+CODE = """
+import resource, sys
+import numpy as np
+from sklearn_meg import DeepRecurrentEncoder
+
+def peak():  # in MiB; the unit of the system differs
+    unit = 1024 if sys.platform == "linux" else 1024**2
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+X, y = (np.load(f"{sys.argv[1]}/{name}.npy", mmap_mode="r") for name in "Xy")
+model = DeepRecurrentEncoder(
+    base="trf", base_params={"tmax": 2, "alphas": 1.0}, max_epochs=1, hidden_size=4, batch_size=64
+)
+model.fit(np.array(X[:200]), np.array(y[:200]))
+before = peak()
+model.fit(X, y)
+print(peak() - before)
+"""
+
+
+def test_a_mapped_recording_is_never_read_as_a_whole(tmp_path):
+    n_trials, n_channels, n_times = 6000, 64, 256
+    y = np.lib.format.open_memmap(
+        tmp_path / "y.npy", "w+", np.float32, (n_trials, n_channels, n_times)
+    )
+    rng = np.random.default_rng(0)
+    block = rng.normal(size=(500, n_channels, n_times)).astype(np.float32)
+    for start in range(0, n_trials, 500):
+        y[start : start + 500] = block
+    y.flush()
+    np.save(tmp_path / "X.npy", rng.normal(size=(n_trials, 1, n_times)).astype(np.float32))
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, tmp_path], capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) < 0.75 * y.nbytes / 2**20  # a copy would be more than all of it
