@@ -1,4 +1,4 @@
-"""The one place where scikit-learn meets skorch.
+"""The one place where scikit-learn meets skorch (with ``_callbacks.py``, its callbacks).
 
 An estimator of this package is a :class:`TorchEstimator`: flat constructor parameters, a torch
 module that knows nothing of scikit-learn, and a skorch net that trains it, kept as ``net_``.
@@ -8,7 +8,6 @@ training, inference and persistence are done here, once.
 
 import threading
 from contextlib import contextmanager
-from copy import deepcopy
 
 import numpy as np
 import torch
@@ -16,9 +15,10 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, check_cv
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping, LRScheduler
+from skorch.callbacks import GradientNormClipping, LRScheduler
 from skorch.helper import predefined_split
 
+from ._callbacks import BestWeights, NonFiniteLossError, Progress, StopAtNonFiniteLoss
 from ._threads import one_blas_thread
 from ._validation import (
     check_option_param,
@@ -27,16 +27,14 @@ from ._validation import (
     release_pages,
 )
 
+__all__ = ["NonFiniteLossError", "TorchEstimator"]
+
 # Seeding and the number of torch threads belong to the process, fits to the threads of joblib's
 # threading backend: one at a time, so that each sees only its own.
 _LOCK = threading.RLock()
 
 # What weights and data are kept in; with "bfloat16" only the computation is.
 _DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
-
-
-class NonFiniteLossError(FloatingPointError):
-    """The loss of a fit became NaN or infinite."""
 
 
 class TorchEstimator(BaseEstimator):
@@ -381,94 +379,6 @@ class MaskedMSELoss(torch.nn.Module):
         return error.square().sum() / counted.sum().clamp(min=1)
 
 
-class StopAtNonFiniteLoss(Callback):
-    """Raise `NonFiniteLossError` as soon as a loss is NaN or infinite."""
-
-    def on_batch_end(self, net, training, loss, **kwargs):  # noqa: D102
-        if torch.isfinite(loss).all():
-            return
-        kind = "training" if training else "validation"
-        raise NonFiniteLossError(
-            f"The {kind} loss became {loss.item()} in epoch {len(net.history)} of "
-            f"{net.max_epochs}. Try a smaller lr (now {net.lr:g}), a smaller clip_norm, or look "
-            "for outliers in X and y (ChannelScaler(clip=16) cuts them off)."
-        )
-
-
-class BestWeights(EarlyStopping):
-    """skorch's early stopping, silent, always going back to the best epoch.
-
-    Weights that are a model before the first epoch (a network that starts as a linear encoder, or
-    goes on from a fit) are left only for an epoch that is better by more than chance, one
-    standard error over the held-out trials; what a network adds to a linear encoder is shrunk by
-    ``1 - (error / gain)**2``.
-    """
-
-    def __init__(self, patience, start_is_model=False, shrink=False):
-        super().__init__(patience=patience, threshold=0.0, load_best=True, sink=_silent)
-        self.start_is_model, self.shrink = start_is_model, shrink
-
-    def on_train_begin(self, net, X, **kwargs):  # noqa: D102
-        super().on_train_begin(net, **kwargs)
-        _, self.valid_ = net.get_split_datasets(X)
-        if self.valid_ is None or not self.start_is_model:
-            return
-        self.start_losses_ = _loss_of_trials(net, self.valid_)
-        self.dynamic_threshold_ = self.start_losses_.mean()
-        self.start_weights_ = deepcopy(net.module_.state_dict())
-        self.best_model_weights_ = self.start_weights_
-
-    def on_epoch_end(self, net, **kwargs):  # noqa: D102
-        if "valid_loss" in net.history[-1]:  # too few trials to hold any out
-            super().on_epoch_end(net, **kwargs)
-
-    def on_train_end(self, net, **kwargs):  # noqa: D102
-        if self.best_model_weights_ is not None:
-            net.module_.load_state_dict(self.best_model_weights_)
-            if self.start_is_model:
-                self._doubt(net)
-        self.best_model_weights_ = self.start_weights_ = self.valid_ = None
-
-    def _doubt(self, net):
-        """Go back to the start if what was learnt may be chance, or part of the way if it can."""
-        gain = self.start_losses_ - _loss_of_trials(net, self.valid_)
-        error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
-        if not gain.mean() > error:
-            net.module_.load_state_dict(self.start_weights_)
-        elif self.shrink:
-            net.module_.shrink_residual(1 - (error / gain.mean()) ** 2)
-
-
-def _loss_of_trials(net, dataset):
-    """Loss of each trial alone."""
-    losses = []
-    for inputs, targets in net.get_iterator(dataset):
-        predicted = net.evaluation_step((inputs, targets))
-        trials = zip(predicted.split(1), targets.to(predicted.device).split(1), strict=True)
-        losses += [net.criterion_(p, t).item() for p, t in trials]
-    return np.array(losses)
-
-
-class Progress(Callback):
-    """One progress bar for the whole fit, with the losses of the last epoch."""
-
-    def __init__(self, label):
-        self.label = label
-
-    def on_train_begin(self, net, **kwargs):  # noqa: D102
-        from tqdm.auto import tqdm
-
-        self.bar_ = tqdm(total=net.max_epochs, desc=self.label, unit="epoch")
-
-    def on_epoch_end(self, net, **kwargs):  # noqa: D102
-        losses = {k: v for k, v in net.history[-1].items() if k in ("train_loss", "valid_loss")}
-        self.bar_.set_postfix({k: f"{v:.4g}" for k, v in losses.items()}, refresh=False)
-        self.bar_.update()
-
-    def on_train_end(self, net, **kwargs):  # noqa: D102
-        self.bar_.close()
-
-
 @contextmanager
 def isolated(seed, n_threads, device):
     """Run with a seed and a number of threads of our own, leaving no trace of either."""
@@ -528,7 +438,3 @@ def _plain(epoch):
     """An epoch of skorch's history as a dict of plain numbers, without its batches."""
     keys = ("epoch", "train_loss", "valid_loss", "event_lr", "dur")
     return {key: epoch[key] for key in keys if key in epoch}
-
-
-def _silent(*args, **kwargs):
-    """Nothing printed (a named function, so that it can be pickled)."""

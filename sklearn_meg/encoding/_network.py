@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu}
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
+SUBJECT_WEIGHTS = ("embedding.weight", "mixing")  # one row a subject
 
 
 class RecurrentEncoderNet(nn.Module):
@@ -140,3 +141,13 @@ class RecurrentEncoderNet(nn.Module):
         if self.residual:
             parts.append(base)
         return torch.cat(parts, 1)
+
+
+def with_new_subjects(weights, n_new):
+    """State of a network with `n_new` subjects more, each starting as the mean of the others."""
+    grown = dict(weights)
+    for name in SUBJECT_WEIGHTS:
+        if name in grown:
+            new = grown[name].mean(dim=0, keepdim=True).expand(n_new, *grown[name].shape[1:])
+            grown[name] = torch.cat([grown[name], new])
+    return grown

@@ -5,6 +5,7 @@ import torch
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .._callbacks import TrainLastRows
 from .._validation import (
     check_option_param,
     check_scalar_param,
@@ -13,9 +14,14 @@ from .._validation import (
     flatten_targets,
 )
 from ..base import TorchEstimator
-from ._calibration import TrainNewSubjectsOnly, with_new_subjects
 from ._linear import initial_units, r2_of_trials
-from ._network import ACTIVATIONS, CELLS, RecurrentEncoderNet
+from ._network import (
+    ACTIVATIONS,
+    CELLS,
+    SUBJECT_WEIGHTS,
+    RecurrentEncoderNet,
+    with_new_subjects,
+)
 from ._rows import Rows, resolve_rows
 from ._scaling import locate_subjects, moments_by_subject, standardise, unstandardise
 from .recurrent_trf import RecurrentTRF
@@ -352,7 +358,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         try:
             self._append_subjects(X, y, new)
             weights = with_new_subjects(self.net_.module_.state_dict(), len(new))
-            frozen = ("calibrate", TrainNewSubjectsOnly(len(new)))
+            frozen = ("calibrate", TrainLastRows(SUBJECT_WEIGHTS, len(new)))
             return self._train(
                 X,
                 y,

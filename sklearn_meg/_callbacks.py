@@ -1,0 +1,133 @@
+"""What happens during a fit of ``base.py``, as skorch callbacks."""
+
+from copy import deepcopy
+
+import numpy as np
+import torch
+from skorch.callbacks import Callback, EarlyStopping
+
+
+class NonFiniteLossError(FloatingPointError):
+    """The loss of a fit became NaN or infinite."""
+
+
+class StopAtNonFiniteLoss(Callback):
+    """Raise `NonFiniteLossError` as soon as a loss is NaN or infinite."""
+
+    def on_batch_end(self, net, training, loss, **kwargs):
+        if torch.isfinite(loss).all():
+            return
+        kind = "training" if training else "validation"
+        raise NonFiniteLossError(
+            f"The {kind} loss became {loss.item()} in epoch {len(net.history)} of "
+            f"{net.max_epochs}. Try a smaller lr (now {net.lr:g}), a smaller clip_norm, or look "
+            "for outliers in X and y (ChannelScaler(clip=16) cuts them off)."
+        )
+
+
+class BestWeights(EarlyStopping):
+    """skorch's early stopping, silent, always going back to the best epoch.
+
+    Weights that are a model before the first epoch (a network that starts as a linear encoder, or
+    goes on from a fit) are left only for an epoch that is better by more than chance, one
+    standard error over the held-out trials; what a network adds to a linear encoder is shrunk by
+    ``1 - (error / gain)**2``.
+    """
+
+    def __init__(self, patience, start_is_model=False, shrink=False):
+        super().__init__(patience=patience, threshold=0.0, load_best=True, sink=_silent)
+        self.start_is_model, self.shrink = start_is_model, shrink
+
+    def on_train_begin(self, net, X, **kwargs):
+        super().on_train_begin(net, **kwargs)
+        _, self.valid_ = net.get_split_datasets(X)
+        if self.valid_ is None or not self.start_is_model:
+            return
+        self.start_losses_ = _loss_of_trials(net, self.valid_)
+        self.dynamic_threshold_ = self.start_losses_.mean()
+        self.start_weights_ = deepcopy(net.module_.state_dict())
+        self.best_model_weights_ = self.start_weights_
+
+    def on_epoch_end(self, net, **kwargs):
+        if "valid_loss" in net.history[-1]:  # too few trials to hold any out
+            super().on_epoch_end(net, **kwargs)
+
+    def on_train_end(self, net, **kwargs):
+        if self.best_model_weights_ is not None:
+            net.module_.load_state_dict(self.best_model_weights_)
+            if self.start_is_model:
+                self._doubt(net)
+        self.best_model_weights_ = self.start_weights_ = self.valid_ = None
+
+    def _doubt(self, net):
+        """Go back to the start if what was learnt may be chance, or part of the way if it can."""
+        gain = self.start_losses_ - _loss_of_trials(net, self.valid_)
+        error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
+        if not gain.mean() > error:
+            net.module_.load_state_dict(self.start_weights_)
+        elif self.shrink:
+            net.module_.shrink_residual(1 - (error / gain.mean()) ** 2)
+
+
+def _loss_of_trials(net, dataset):
+    """Loss of each trial alone."""
+    losses = []
+    for inputs, targets in net.get_iterator(dataset):
+        predicted = net.evaluation_step((inputs, targets))
+        trials = zip(predicted.split(1), targets.to(predicted.device).split(1), strict=True)
+        losses += [net.criterion_(p, t).item() for p, t in trials]
+    return np.array(losses)
+
+
+class Progress(Callback):
+    """One progress bar for the whole fit, with the losses of the last epoch."""
+
+    def __init__(self, label):
+        self.label = label
+
+    def on_train_begin(self, net, **kwargs):
+        from tqdm.auto import tqdm
+
+        self.bar_ = tqdm(total=net.max_epochs, desc=self.label, unit="epoch")
+
+    def on_epoch_end(self, net, **kwargs):
+        losses = {k: v for k, v in net.history[-1].items() if k in ("train_loss", "valid_loss")}
+        self.bar_.set_postfix({k: f"{v:.4g}" for k, v in losses.items()}, refresh=False)
+        self.bar_.update()
+
+    def on_train_end(self, net, **kwargs):
+        self.bar_.close()
+
+
+class TrainLastRows(Callback):
+    """Freeze everything but the last rows of some weights.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Of the weights in the module; those it does not have are ignored.
+    n_rows : int
+    """
+
+    def __init__(self, names, n_rows):
+        self.names, self.n_rows = names, n_rows
+
+    def on_train_begin(self, net, **kwargs):
+        for name, weight in net.module_.named_parameters():
+            if name in self.names:
+                weight.register_hook(self._last_rows_of)
+            else:
+                weight.requires_grad_(False)
+
+    def on_train_end(self, net, **kwargs):
+        for weight in net.module_.parameters():
+            weight._backward_hooks = None
+            weight.requires_grad_(True)
+
+    def _last_rows_of(self, gradient):
+        frozen = torch.zeros_like(gradient[: -self.n_rows])
+        return torch.cat([frozen, gradient[-self.n_rows :]])
+
+
+def _silent(*args, **kwargs):
+    """Nothing printed (a named function, so that it can be pickled)."""
