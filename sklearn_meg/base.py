@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, check_cv
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 from skorch import NeuralNet
 from skorch.callbacks import GradientNormClipping, LRScheduler
 from skorch.helper import predefined_split
@@ -175,11 +175,23 @@ class TorchEstimator(BaseEstimator):
         if isinstance(self.validation_split, str):
             check_option_param(self, "validation_split", ("random", "last"))
         resolve_device(self.device)
+        if not isinstance(self.callbacks, list | tuple | None):
+            raise TypeError(
+                f"callbacks must be a list of skorch callbacks. Got {self.callbacks!r}."
+            )
+        if not isinstance(self.net_params, dict | None):
+            raise TypeError(
+                f"net_params must be a dict of parameters of skorch.NeuralNet. "
+                f"Got {self.net_params!r}."
+            )
 
     def _inner_split(self, X, y, groups, seed):
         """Indices of the trials to train on and to choose the best epoch on."""
         n, every = len(X), np.arange(len(X))
         n_valid = self._n_valid(n)
+        if groups is not None:
+            groups = column_or_1d(groups)
+            check_consistent_length(X, groups)
         if n_valid == 0:
             return every, every[:0]
         if isinstance(self.validation_split, str) and self.validation_split == "last":
@@ -202,7 +214,7 @@ class TorchEstimator(BaseEstimator):
         if self.validation_fraction == 0 or n < 5:
             return 0
         if self.validation_fraction != "auto":
-            return max(1, round(self.validation_fraction * n))
+            return min(n - 1, max(1, round(self.validation_fraction * n)))
         return round(max(0.1 * n, min(50, 0.25 * n)))
 
     def _callbacks(self, n_batches, start):

@@ -124,8 +124,9 @@ def _add_model_options(group):
         help="main score: R across trials, R over time, or R2 (default: %(default)s)",
     )  # fmt: skip
     add(
-        "--trf-lags", type=_positive, metavar="SECONDS",
-        help="longest lag of the trf and rtrf (default: 40 samples, at any sampling rate)",
+        "--trf-lags", type=_positive, default=0.6, metavar="SECONDS",
+        help="longest lag of the linear encoders, also inside dre (default: %(default)s, or as "
+        "long as the epochs)",
     )  # fmt: skip
     add("--max-epochs", type=int, metavar="N", help="passes over the data in training dre")
     add("--n-jobs", type=int, default=None, metavar="N", help="parallel jobs over models and folds")
@@ -231,9 +232,9 @@ def build_models(names, data, arguments):
     lags = {"sfreq": float(data.info["sfreq"])}
     if arguments.resample:
         lags["sfreq"] = arguments.resample
-    if arguments.trf_lags:
-        lags["tmax"] = arguments.trf_lags
-    deep = {"random_state": arguments.seed}
+    longest = (len(data.times) - 1) / lags["sfreq"]
+    lags["tmax"] = min(arguments.trf_lags, longest)
+    deep = {"random_state": arguments.seed, "base_params": lags}
     if arguments.max_epochs is not None:
         deep["max_epochs"] = arguments.max_epochs
     classes = {

@@ -207,6 +207,20 @@ def test_groups_of_one_group_cannot_be_split(packed):
         encoder(rows).fit(X, y, groups=np.zeros(len(X)))
 
 
+@pytest.mark.parametrize("groups", [[1], np.zeros((60, 2)), [[1]] * 3])
+@pytest.mark.parametrize("split", ["random", "last"])
+def test_groups_that_do_not_belong_to_the_trials(packed, groups, split):
+    X, y, rows, _ = packed
+    with pytest.raises(ValueError, match=r"inconsistent numbers of samples|1d array"):
+        encoder(rows, validation_split=split).fit(X, y, groups=groups)
+
+
+def test_score_before_fit(packed):
+    X, y, rows, _ = packed
+    with pytest.raises(NotFittedError):
+        encoder(rows).score(X, y)
+
+
 def test_threads_see_only_their_own_seed(data):
     X, y, rows = data
     expected = encoder(rows, dropout=0.3).fit(X, y).predict(X)
@@ -289,6 +303,11 @@ BAD_PARAMS = [
     ({"cell": "rnn"}, ValueError, "'cell'.*'gru'"),
     ({"base": "ridge"}, ValueError, "'base'.*'rtrf'"),
     ({"base_params": {"n_passed": 3}}, ValueError, "'base_params'.*n_past.*Got n_passed"),
+    ({"base_params": [1]}, ValueError, "'base_params'.*a dict"),
+    ({"callbacks": "EarlyStopping"}, TypeError, "callbacks must be a list"),
+    ({"net_params": [1]}, TypeError, "net_params must be a dict"),
+    ({"skip_connections": "no"}, TypeError, "'skip_connections'.*a bool"),
+    ({"warm_start": "no"}, TypeError, "'warm_start'.*a bool"),
     ({"dropout": 1.0}, ValueError, "'dropout'"),
     ({"embedding_size": -1}, ValueError, "'embedding_size'"),
     ({"unknown_subject": "ignore"}, ValueError, "'unknown_subject'"),

@@ -89,6 +89,7 @@ def test_a_pickle_holds_the_network_that_was_fitted(cls, packed):
     expected = model.predict(X)
     if "hidden_size" in model.get_params():
         model.set_params(hidden_size=3, n_convs=3, base=None, dtype="float64", cell="gru")
+    model.set_params(subject_row=None, initial_rows=None, n_initial=0)
     np.testing.assert_array_equal(model.predict(X), expected)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), expected)
 

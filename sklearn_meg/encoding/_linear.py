@@ -15,7 +15,7 @@ from .._validation import (
     release_pages,
 )
 from ._lags import trials_per_block
-from ._rows import resolve_rows
+from ._rows import Rows, resolve_rows
 
 DEFAULT_LAGS = 40  # as in the paper of the deep recurrent encoder
 
@@ -57,6 +57,7 @@ class LinearEncoder(RegressorMixin, BaseEstimator):
         """Fit on some trials of checked X and y, reading no others."""
         self.n_features_in_, self.n_times_in_ = X.shape[1:]
         rows = resolve_rows(self, *X.shape[1:])
+        self._rows = vars(rows)
         if hasattr(self, "unknown_subject"):
             check_option_param(self, "unknown_subject", ("population", "error"))
         subjects = rows.subject_values(X)[trials]
@@ -92,7 +93,7 @@ class LinearEncoder(RegressorMixin, BaseEstimator):
 
     def _predict_checked(self, X):
         """Responses (n_trials, n_channels, n_times) to checked trials."""
-        rows = resolve_rows(self, *X.shape[1:])
+        rows = Rows(**self._rows)
         models = self._which_model(rows.subject_values(X))
         with one_blas_thread():
             return self._predict_trials(X, rows, models)
@@ -111,7 +112,7 @@ class LinearEncoder(RegressorMixin, BaseEstimator):
         score : float
         """
         y_pred, X = self.predict(X), check_trials(self, X, reset=False)
-        counted = resolve_rows(self, *X.shape[1:]).counted(X)
+        counted = Rows(**self._rows).counted(X)
         return r2_of_trials(check_targets(y, X)[0], y_pred, counted)
 
     def __sklearn_tags__(self):

@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._callbacks import TrainLastRows
 from .._validation import (
+    check_bool_param,
     check_option_param,
     check_scalar_param,
     check_targets,
@@ -409,20 +410,19 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
             y[:, :, : known.shape[2]] = known * slope[..., None] + offset[..., None]
         return flatten_targets(y, self._y_ndim)
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X, y):
         """R2 over trials, averaged over channels and samples.
 
         Parameters
         ----------
         X : array-like of shape (n_trials, n_rows, n_times)
         y : array-like of shape (n_trials, n_channels, n_times), or flat
-        sample_weight : None
-            Not supported.
 
         Returns
         -------
         score : float
         """
+        check_is_fitted(self)
         X = check_trials(self, X, reset=False)
         counted = Rows(**self._rows).counted(X)
         return r2_of_trials(check_targets(y, X)[0], self.predict(X), counted)
@@ -449,6 +449,8 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
     # ------------------------------------------------------------------ for TorchEstimator
 
     def _check_params(self):
+        for name in ("subject_mixing", "skip_connections", "warm_start"):
+            check_bool_param(self, name)
         check_option_param(self, "base", ("auto", *LINEAR, None))
         check_option_param(self, "cell", tuple(CELLS))
         check_option_param(self, "activation", tuple(ACTIVATIONS))
@@ -506,10 +508,12 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
     def _check_base_params(self, cls):
         own = ("subject_row", "initial_rows", "n_initial", "mask_row", "unknown_subject")
         allowed = [name for name in cls().get_params() if name not in own]
-        if unknown := sorted(set(self.base_params or {}) - set(allowed)):
+        params = {} if self.base_params is None else self.base_params
+        unknown = sorted(set(params) - set(allowed)) if isinstance(params, dict) else [repr(params)]
+        if unknown:
             raise ValueError(
-                f"The 'base_params' parameter of {type(self).__name__} must hold parameters of "
-                f"{cls.__name__}: {', '.join(allowed)}. Got {', '.join(unknown)}."
+                f"The 'base_params' parameter of {type(self).__name__} must be a dict of "
+                f"parameters of {cls.__name__}: {', '.join(allowed)}. Got {', '.join(unknown)}."
             )
 
     def _knows_the_beginning(self):
