@@ -11,6 +11,8 @@ import sys
 import time
 import tracemalloc
 
+from ._report import check, values
+
 N_TRIALS, N_TIMES, N_FEATURES, N_LAGS = 300, 101, 5, 40
 ALPHAS = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -141,3 +143,17 @@ def _measure(model, n_channels, n_alphas, seed):
 
 if __name__ == "__main__":
     print(json.dumps(_measure(sys.argv[1], *map(int, sys.argv[2:]))))
+
+
+def checks(rows):
+    """Compare the TRF with mne's: time of a fit and peak memory."""
+    result = []
+    for case in dict.fromkeys(r["case"] for r in rows if r["model"] == "mne"):
+        (ours_s, theirs_s), (ours_mb, theirs_mb) = (
+            [values(rows, case, model, metric).mean() for model in ("trf", "mne")]
+            for metric in ("fit_s", "peak_mb")
+        )
+        bound = ">= 10" if case.endswith("10alphas") else ">= 3"
+        result.append(check(f"{case}: times faster than mne", theirs_s / ours_s, bound))
+        result.append(check(f"{case}: peak memory / mne", ours_mb / theirs_mb, "<= 1"))
+    return result

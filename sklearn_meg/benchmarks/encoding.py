@@ -289,4 +289,6 @@ def make_checks(rows):
     ratio("eeglab", "trf", ">= 1", "r_time")
     ratio("eeglab", "rtrf", ">= 1", "r_time")
     ratio("eeglab", "rtrf", ">= 1")
-    return checks + _encoding_importance.checks(rows) + _encoding_cost.checks(rows)
+    for module in (_encoding_importance, _encoding_speed, _encoding_cost):
+        checks += module.checks(rows)
+    return checks
