@@ -15,7 +15,7 @@ test: .venv/tested
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/python -m pytest -q -n 2
 	$(BIN)/python -m pytest -q $(PAGES)
-	$(BIN)/python -m sklearn_meg.benchmarks encoding --quick
+	$(BIN)/python -m sklearn_meg.benchmarks encoding --quick --json .venv/quick.json
 
 docs: .venv/documented
 	$(BIN)/python -m sphinx -b html -W --keep-going docs docs/_build/html
