@@ -1,0 +1,24 @@
+"""The encoders on real EEG, where it is there."""
+
+import numpy as np
+import pytest
+
+from sklearn_meg import SubjectMean, TemporalReceptiveField
+from sklearn_meg.benchmarks import _real_encoding
+from sklearn_meg.metrics import r_over_time
+
+
+@pytest.mark.parametrize("name", ["eeg_visual", "eeglab"])
+def test_an_encoder_predicts_trials_it_has_not_met(real_data, name):
+    if name == "eeglab":
+        pytest.importorskip("pymatreader")
+    file = {"eeg_visual": _real_encoding.VISUAL, "eeglab": _real_encoding.EEGLAB}[name]
+    load = getattr(_real_encoding, name)
+    X, y, rows, subjects, folds, sfreq = load(real_data / "encoding" / file)
+    tested = np.concatenate([test for _, test in folds])
+    assert sorted(tested) == list(range(len(X)))
+    train, test = folds[0]
+    assert set(subjects[test]) == set(subjects)
+    for model in (SubjectMean(**rows), TemporalReceptiveField(tmax=0.6, sfreq=sfreq, **rows)):
+        predicted = model.fit(X[train], y[train]).predict(X[test])
+        assert r_over_time(y[test], predicted, start=rows["n_initial"]) > 0.1
