@@ -50,11 +50,12 @@ class LinearEncoder(RegressorMixin, BaseEstimator):
             integer, a mask that is not 0 or 1, or lags longer than the trials.
         """
         X = check_trials(self, X, reset=True)
-        y, self.y_ndim_ = check_targets(y, X)
-        return self._fit_trials(X, y, np.arange(len(X)))
+        y, ndim = check_targets(y, X)
+        return self._fit_trials(X, y, np.arange(len(X)), ndim)
 
-    def _fit_trials(self, X, y, trials):
+    def _fit_trials(self, X, y, trials, y_ndim=3):
         """Fit on some trials of checked X and y, reading no others."""
+        self.y_ndim_ = y_ndim
         self.n_features_in_, self.n_times_in_ = X.shape[1:]
         rows = resolve_rows(self, *X.shape[1:])
         self._rows = vars(rows)

@@ -330,7 +330,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
             self._rows, self._y_ndim = vars(rows), ndim
             self.subjects_, self.n_outputs_ = np.unique(subjects), y.shape[1]
             self._train(X, y, groups=groups)
-            if self._base is not None:
+            if self._base is not None and self._n_valid(len(X)):
                 # The network and its best epoch needed trials that the linear encoder had not
                 # seen; from here on it may as well use all.
                 self.base_._fit_trials(X, y, np.arange(len(X)))

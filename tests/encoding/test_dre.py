@@ -1,5 +1,7 @@
 """What only the deep recurrent encoder does."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -92,15 +94,22 @@ def test_paper_parameters(packed):
     assert not hasattr(model, "base_")
 
 
-def test_no_subject_means_no_subject(packed):
-    X, y, rows, subjects = packed
-    model = encoder(rows, base=None, embedding_size=0, subject_mixing=False).fit(X, y)
-    forward = model._forward(X)
+def test_without_embedding_and_mixing_the_network_has_no_subject(products):
+    X, y, rows, subjects = products
     other = X.copy()
     other[:, rows["subject_row"]] = (subjects[:, None] + 1) % 3
-    scaled = model._inputs(other)
-    assert np.isfinite(forward).all()
-    assert set(scaled) == {"features", "subject", "initial"}
+    for size, mixing, knows in ((0, False, False), (16, False, True), (0, True, True)):
+        model = encoder(rows, base=None, embedding_size=size, subject_mixing=mixing).fit(X, y)
+        same = np.array_equal(model._forward(other), model._forward(X))
+        assert same is not knows
+
+
+def test_the_linear_encoder_inside_can_be_used(packed):
+    X, y, rows, _ = packed
+    model = encoder(rows).fit(X, y)
+    expected = RecurrentTRF(**rows).fit(X, y).predict(X)
+    for again in (model, pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(again.base_.predict(X), expected)
 
 
 def test_units_do_not_matter(packed):
