@@ -8,11 +8,23 @@ from importlib import import_module
 from ._version import __version__
 
 _WHERE = {
+    "BoostedThreshold": "tms",
     "ChannelScaler": "preprocessing",
+    "CosineThreshold": "tms",
     "DeepRecurrentEncoder": "encoding",
+    "EFieldSampler": "tms",
+    "GammaMap": "source",
+    "LCMV": "source",
+    "MinimumNorm": "source",
+    "MixedNorm": "source",
+    "RNNSourceSolver": "source",
+    "RapMusic": "source",
     "RecurrentTRF": "encoding",
+    "RidgeThreshold": "tms",
     "SubjectMean": "encoding",
     "TemporalReceptiveField": "encoding",
+    "ThresholdCNN": "tms",
+    "UniformFieldThreshold": "tms",
     "cut_windows": "encoding",
     "epochs_to_xy": "encoding",
     "pack_rows": "encoding",
@@ -23,7 +35,17 @@ _WHERE = {
     "stitch_windows": "encoding",
     "Study": "study",
 }
-_MODULES = ("cli", "datasets", "encoding", "metrics", "plotting", "preprocessing", "study")
+_MODULES = (
+    "cli",
+    "datasets",
+    "encoding",
+    "metrics",
+    "plotting",
+    "preprocessing",
+    "source",
+    "study",
+    "tms",
+)
 
 __all__ = [*_WHERE, *_MODULES, "__version__"]
 

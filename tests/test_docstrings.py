@@ -1,27 +1,45 @@
 """Public docstrings are complete: every parameter is listed, and what is returned."""
 
 import inspect
+from enum import EnumMeta
 
 import pytest
 from numpydoc.validate import validate
 
 import sklearn_meg
-from sklearn_meg import datasets, encoding, metrics, plotting, preprocessing
+from sklearn_meg import datasets, encoding, metrics, plotting, preprocessing, source, tms
+from sklearn_meg.source import metrics as source_metrics
 
 # What must not be missing: docstring, summary, every parameter and no other, what is returned.
 CHECKED = ("GL08", "SS01", "PR01", "PR02", "RT01")
 # Shared by the figures, not meant to be called.
 HELPERS = ("default_times", "model_colors", "scored_table", "topomap_picks")
+MODULES = (
+    sklearn_meg,
+    datasets,
+    encoding,
+    metrics,
+    plotting,
+    preprocessing,
+    source,
+    source_metrics,
+    tms,
+)
 # Set by scikit-learn, documented there.
 INHERITED = ("get_params", "set_params", "get_metadata_routing", "set_output", "fit_transform")
 
 
 def public_names():
-    for module in (sklearn_meg, datasets, encoding, metrics, plotting, preprocessing):
+    for module in MODULES:
         for name in getattr(module, "__all__", None) or dir(module):
             thing = getattr(module, name)
             ours = getattr(thing, "__module__", "").startswith("sklearn_meg")
-            if name.startswith("_") or not ours or not callable(thing):
+            if (
+                name.startswith("_")
+                or not ours
+                or not callable(thing)
+                or isinstance(thing, EnumMeta)
+            ):
                 continue
             path = f"{thing.__module__}.{thing.__qualname__}"
             yield path

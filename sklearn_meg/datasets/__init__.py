@@ -3,10 +3,14 @@
 from importlib import import_module
 
 _WHERE = {
+    "EvokedData": "._evoked",
     "load_mne_sample_epochs": "._real",
     "load_multimodal_epochs": "._real",
+    "make_evoked": "._evoked",
     "make_head": "._head",
     "make_words": "._words",
+    "simulated_forward": "._forward",
+    "simulated_info": "._forward",
     "word_response": "._words",
     "words_to_epochs": "._words",
 }

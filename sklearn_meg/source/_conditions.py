@@ -1,0 +1,319 @@
+"""From trials, averages and MNE objects to the events and fields of each condition."""
+
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from .._validation import _good_data_channels, _is_mne, check_targets, unwrap_mne
+
+MISSING_Y = "This estimator requires y to be passed, but the target y is None."
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Fields as they came, row by row.
+
+    Attributes
+    ----------
+    fields : ndarray of shape (n_rows, n_channels, n_times) or flat
+        In the order of `ch_names`.
+    nave : ndarray of shape (n_rows,)
+        Trials in each row.
+    names : list of str
+        Condition of each row.
+    times : ndarray of shape (n_times,) or None
+        In s, from MNE objects.
+    info : mne.Info or None
+        Of the channels of `fields`.
+    """
+
+    fields: Any
+    nave: np.ndarray
+    names: list
+    times: Any = None
+    info: Any = None
+
+
+def make_events(n_conditions, n_times, onset):
+    """Event time courses for fields alone: one step pulse a condition, up from the onset.
+
+    Condition *i* has its own event: row *i* of its events is 0 before the onset and 1 from there
+    on, the other rows are 0.
+
+    Parameters
+    ----------
+    n_conditions, n_times : int
+    onset : int
+        Sample at which the event starts, from 0 to ``n_times - 1``. At 0 there is no baseline.
+
+    Returns
+    -------
+    events : ndarray of shape (n_conditions, n_conditions, n_times)
+        ``(n_conditions, n_events, n_times)`` with as many events as conditions.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a number is not an int, or the onset is outside the window.
+
+    Examples
+    --------
+    >>> from sklearn_meg.source import make_events
+    >>> make_events(2, 4, onset=2)
+    array([[[0., 0., 1., 1.],
+            [0., 0., 0., 0.]],
+    <BLANKLINE>
+           [[0., 0., 0., 0.],
+            [0., 0., 1., 1.]]])
+    """
+    for name, value in (("n_conditions", n_conditions), ("n_times", n_times)):
+        if not isinstance(value, Integral) or value < 1:
+            raise ValueError(f"{name} must be an int of at least 1. Got {value!r}.")
+    check_onset(onset, n_times)
+    events = np.zeros((n_conditions, n_conditions, n_times))
+    rows = np.arange(n_conditions)
+    events[rows, rows, onset:] = 1.0
+    return events
+
+
+def check_onset(onset, n_times):
+    """Raise if the onset is not a sample of the window."""
+    if not isinstance(onset, Integral) or isinstance(onset, bool):
+        raise TypeError(f"onset must be an int, the sample of the event. Got {onset!r}.")
+    if not 0 <= onset < n_times:
+        raise ValueError(
+            f"onset must be a sample of the window, from 0 to {n_times - 1}. Got {onset}."
+        )
+
+
+def fields_to_xy(data, onset=None):
+    """Event time courses and fields of MNE objects, as arrays for cross-validation.
+
+    Parameters
+    ----------
+    data : Evoked, list of Evoked or Epochs
+        Good data channels are taken. Each Evoked, or each event name of the Epochs, is one
+        condition.
+    onset : int or None, default=None
+        Sample of the event; None: time 0.
+
+    Returns
+    -------
+    X : ndarray of shape (n_rows, n_conditions, n_times)
+        See :func:`make_events`; rows of one condition are equal.
+    y : ndarray of shape (n_rows, n_channels, n_times)
+        In SI units. Give ``data.info`` to the estimator, so that names and projections are known.
+
+    Raises
+    ------
+    ValueError
+        If time 0 or the onset is outside the window.
+
+    Examples
+    --------
+    >>> import mne
+    >>> import numpy as np
+    >>> from sklearn_meg.source import fields_to_xy
+    >>> info = mne.create_info(4, 100.0, "mag")
+    >>> evoked = mne.EvokedArray(np.ones((4, 20)), info, tmin=-0.1)
+    >>> X, y = fields_to_xy([evoked, evoked])
+    >>> X.shape, y.shape
+    ((2, 2, 20), (2, 4, 20))
+    """
+    recording = read_mne(data)
+    if recording is None:
+        raise ValueError(
+            f"data must be Evoked, a list of Evoked or Epochs. Got {type(data).__name__}."
+        )
+    onset = onset_of(recording, onset, recording.fields.shape[2])
+    return events_of(recording.names, recording.fields.shape[2], onset)[0], recording.fields
+
+
+def is_mne(data):
+    """Whether data is Evoked, a list of Evoked, or Epochs (Raw is refused later)."""
+    first = data[0] if isinstance(data, list | tuple) and data else data
+    return any(_is_mne(first, mark) for mark in ("comment", "drop_log", "first_samp"))
+
+
+def read_mne(data):
+    """Read an MNE object into a Recording; None for anything else.
+
+    Raises
+    ------
+    ValueError
+        For a Raw, Evokeds that differ, or no good data channel.
+    """
+    if not is_mne(data):
+        return None
+    fields = unwrap_mne(data)
+    if _is_mne(data, "drop_log"):
+        code_names = {code: name for name, code in data.event_id.items()}
+        names = [code_names[code] for code in data.events[:, 2]]
+        nave, first = np.ones(len(fields)), data
+    else:
+        evokeds = list(data) if isinstance(data, list | tuple) else [data]
+        names = [evoked.comment or "" for evoked in evokeds]
+        if len(set(names)) < len(names):
+            names = [f"condition {index}" for index in range(len(names))]
+        nave, first = np.array([float(evoked.nave) for evoked in evokeds]), evokeds[0]
+        _check_same_channels(evokeds)
+    from mne import pick_info
+
+    info = pick_info(first.info, _good_data_channels(first.info))
+    return Recording(fields, nave, names, np.array(first.times), info)
+
+
+def _check_same_channels(evokeds):
+    bads = {tuple(sorted(evoked.info["bads"])) for evoked in evokeds}
+    if len(bads) > 1:
+        raise ValueError(
+            "The Evoked objects of a list must have the same bad channels. Got "
+            + " and ".join(str(list(names)) for names in sorted(bads))
+        )
+
+
+def onset_of(recording, onset, n_times):
+    """Sample of the event: the parameter, or time 0 of MNE objects."""
+    if onset is None:
+        if recording.times is None:
+            raise ValueError(
+                "Without event time courses (X=None) arrays need onset, the sample of the event. "
+                "Got onset=None."
+            )
+        times = recording.times
+        step = times[1] - times[0] if len(times) > 1 else 1.0
+        if not times[0] - step / 2 <= 0 <= times[-1] + step / 2:
+            raise ValueError(
+                "The onset, time 0, is outside the window of the data, "
+                f"{times[0]:g} to {times[-1]:g} s. Give onset as a sample, or event time courses."
+            )
+        onset = int(np.argmin(np.abs(times)))
+    check_onset(onset, n_times)
+    return onset
+
+
+def events_of(names, n_times, onset):
+    """Events of each row, and the condition names in the order of their events."""
+    conditions = list(dict.fromkeys(names))
+    rows = np.array([conditions.index(name) for name in names])
+    return make_events(len(conditions), n_times, onset)[rows], conditions
+
+
+def split_missing(y):
+    """Set channels that are NaN throughout to 0.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows, n_channels, n_times) or with fewer dimensions
+
+    Returns
+    -------
+    y : ndarray
+        The same object if nothing is missing.
+    used : ndarray of bool of shape (n_channels,) or None
+        None for y with fewer dimensions, where missing channels are not supported.
+
+    Raises
+    ------
+    ValueError
+        If all channels are missing.
+    """
+    if not isinstance(y, np.ndarray) or y.ndim != 3 or y.dtype.kind != "f" or not y.size:
+        return y, None
+    missing = np.isnan(y[:, :, 0]).all(axis=0)
+    for channel in np.flatnonzero(missing):
+        missing[channel] = np.isnan(y[:, channel]).all()
+    if missing.all():
+        raise ValueError("Input y contains NaN only: no channel is left to fit.")
+    if missing.any():
+        y = np.where(missing[:, np.newaxis], 0.0, y)
+    return y, ~missing
+
+
+def check_fields(y, X):
+    """Check fields that go with events: `check_targets`, with missing channels.
+
+    Returns
+    -------
+    y : ndarray of shape (n_rows, n_channels, n_times)
+        0 in missing channels.
+    used : ndarray of bool of shape (n_channels,)
+    ndim : int
+    """
+    if y is None:
+        raise ValueError(MISSING_Y)
+    y, used = split_missing(y if hasattr(y, "shape") else np.asarray(y))
+    y, ndim = check_targets(y, X)
+    return y, np.ones(y.shape[1], dtype=bool) if used is None else used, ndim
+
+
+def group_rows(events):
+    """Find the conditions: rows whose events are equal.
+
+    Parameters
+    ----------
+    events : ndarray of shape (n_rows, n_events, n_times)
+
+    Returns
+    -------
+    first : ndarray of int of shape (n_conditions,)
+        First row of each condition, in order of appearance.
+    labels : ndarray of int of shape (n_rows,)
+        Condition of each row.
+    """
+    seen, first, labels = {}, [], np.empty(len(events), dtype=int)
+    for row, key in enumerate(map(row_key, events)):
+        if key not in seen:
+            seen[key] = len(first)
+            first.append(row)
+        labels[row] = seen[key]
+    return np.array(first), labels
+
+
+def row_key(row):
+    """Bytes that are equal where the values are (0.0 and -0.0 are)."""
+    return (np.asarray(row, dtype=np.float64) + 0.0).tobytes()
+
+
+def average(fields, nave, labels):
+    """Average rows by label, weighted by their number of trials.
+
+    Returns
+    -------
+    means : ndarray of shape (n_labels, n_channels, n_times)
+    totals : ndarray of shape (n_labels,)
+    """
+    n_labels = labels.max() + 1
+    totals = np.bincount(labels, weights=nave, minlength=n_labels)
+    means = np.zeros((n_labels, *fields.shape[1:]))
+    for row, (label, weight) in enumerate(zip(labels, nave)):
+        means[label] += fields[row] * (weight / totals[label])
+    return means, totals
+
+
+def half_difference(fields, nave, labels):
+    """Every other trial minus the rest, scaled to the noise of one trial.
+
+    Returns
+    -------
+    difference : ndarray of shape (n_labels, n_channels, n_times) or None
+        None if a condition has a single row.
+    """
+    n_labels = labels.max() + 1
+    if np.bincount(labels).min() < 2:
+        return None
+    half = np.empty(len(labels), dtype=int)
+    for label in range(n_labels):
+        rows = np.flatnonzero(labels == label)
+        half[rows] = np.arange(len(rows)) % 2
+    means, totals = average(fields, nave, 2 * labels + half)
+    scale = np.sqrt(1 / totals[::2] + 1 / totals[1::2])
+    return (means[::2] - means[1::2]) / scale[:, np.newaxis, np.newaxis]
+
+
+def first_change(events):
+    """First sample at which an event of any condition changes; None if none ever does."""
+    changes = np.flatnonzero((events != events[:, :, :1]).any(axis=(0, 1)))
+    return int(changes[0]) if len(changes) else None

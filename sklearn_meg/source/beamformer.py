@@ -1,0 +1,158 @@
+"""Linearly constrained minimum variance beamformer."""
+
+import numpy as np
+
+from .._validation import check_bool_param, check_option_param, check_scalar_param
+from ._base import SourceEstimator
+from ._mne import as_mne, fixed_forward
+from .minimum_norm import sources_of
+
+WEIGHT_NORMS = (None, "unit-noise-gain", "unit-noise-gain-invariant", "nai")
+
+
+class LCMV(SourceEstimator):
+    """LCMV beamformer of mne behind scikit-learn's interface.
+
+    The data covariance is the mean square of the single trials from the first event change on,
+    as ``mne.compute_covariance`` of epochs gives it, all conditions together; where every
+    condition is one row, that of the averages, which says far less about noise. One filter
+    serves all conditions. The map of a beamformer explains each position by itself, so fields
+    are predicted as those of all positions times one factor, fitted by least squares to the
+    whitened averages.
+
+    Parameters
+    ----------
+    forward : None, ndarray or mne.Forward, default=None
+        Lead field, field per A m: (n_channels, n_positions) for fixed orientations,
+        (n_channels, n_positions, 3) for free ones. None: identity, sources are channels.
+    noise_cov : None, ndarray or mne.Covariance, default=None
+        Noise covariance of a single trial. None: estimated from the samples before the first
+        event change and shrunk, or the overall variance where there are none.
+    reg : float, default=0.05
+        Regularisation of the data covariance, relative to its mean eigenvalue.
+    weight_norm : {None, "unit-noise-gain", "unit-noise-gain-invariant", "nai"}, \
+default="unit-noise-gain-invariant"
+        How the filters are normalised. Sources are in A m for None only.
+    reduce_rank : bool, default=False
+        Drop the weakest orientation of each position: for MEG in a sphere, which is blind to it.
+    orientation : {"free", "loose", "fixed"}, default="free"
+        Of sources of an mne.Forward; the last two need surface source spaces. "loose" is as
+        "free" here, in the axes of the surface.
+    loose : float, default=0.2
+        Not used.
+    depth : float or None, default=None
+        Exponent of depth weighting, from 0 to 1; None: none.
+    onset : int or None, default=None
+        Sample of the event where no event time courses are given; None: time 0 of MNE objects.
+    nave : int, default=1
+        How many trials each row of an array y is the average of.
+    info : mne.Info or None, default=None
+        Names, projections and bad channels of an array y.
+
+    Attributes
+    ----------
+    sources_ : ndarray of shape (n_conditions, n_positions, n_orient, n_times)
+        Output of the filters.
+    scale_ : float
+        Factor between the output and the currents whose fields are predicted.
+    fields_ : ndarray of shape (n_conditions, n_channels, n_times)
+        Predicted fields.
+    events_, nave_, ch_names_ : as in :class:`MinimumNorm`
+    n_features_in_, n_times_in_, n_outputs_, n_positions_, n_orient_ : int
+        Events and samples of X, channels of y, positions and orientations of sources.
+
+    References
+    ----------
+    Van Veen et al. (1997), Localization of brain electrical activity via linearly constrained
+    minimum variance spatial filtering, IEEE Transactions on Biomedical Engineering 44.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.source import LCMV
+    >>> rng = np.random.default_rng(0)
+    >>> gain = rng.normal(size=(20, 30))
+    >>> currents = np.zeros((30, 50))
+    >>> currents[7, 20:40] = 1.0
+    >>> y = gain @ currents + 0.1 * rng.normal(size=(60, 20, 50))
+    >>> X = np.zeros((60, 1, 50))
+    >>> X[:, :, 20:] = 1.0
+    >>> solver = LCMV(forward=gain).fit(X, y)
+    >>> int(np.abs(solver.transform(X[:1])[0, :, 30]).argmax())
+    7
+    """
+
+    def __init__(
+        self,
+        forward=None,
+        noise_cov=None,
+        reg=0.05,
+        weight_norm="unit-noise-gain-invariant",
+        reduce_rank=False,
+        orientation="free",
+        loose=0.2,
+        depth=None,
+        onset=None,
+        nave=1,
+        info=None,
+    ):
+        self.forward = forward
+        self.noise_cov = noise_cov
+        self.reg = reg
+        self.weight_norm = weight_norm
+        self.reduce_rank = reduce_rank
+        self.orientation = orientation
+        self.loose = loose
+        self.depth = depth
+        self.onset = onset
+        self.nave = nave
+        self.info = info
+
+    def _check_params(self):
+        check_scalar_param(self, "reg", "float", 0.0)
+        check_bool_param(self, "reduce_rank")
+        if self.weight_norm is not None:
+            check_option_param(self, "weight_norm", WEIGHT_NORMS)
+
+    def _solve(self, problem):
+        output = self._filter(problem)
+        fields = problem.gain @ output.reshape(len(output), -1, output.shape[-1])
+        target = problem.data / np.sqrt(problem.nave)[:, np.newaxis, np.newaxis]
+        power = np.square(fields).sum()
+        self.scale_ = float((fields * target).sum() / power) if power > 0 else 0.0
+        return self.scale_ * output
+
+    def _maps(self, problem, sources):
+        return sources / self.scale_ if self.scale_ else self._filter(problem)
+
+    def _filter(self, problem):
+        from mne.beamformer import apply_lcmv, make_lcmv
+
+        view = as_mne(problem)
+        fixed = problem.n_orient == 1
+        filters = make_lcmv(
+            view.evokeds[0].info,
+            fixed_forward(view.forward) if fixed else view.forward,
+            view.trials_cov or covariance_of(view.evokeds, problem.baseline),
+            reg=self.reg,
+            noise_cov=view.noise_cov,
+            pick_ori=None if fixed else "vector",
+            weight_norm=self.weight_norm,
+            reduce_rank=self.reduce_rank,
+            depth=self.depth,
+            verbose="error",
+        )
+        stcs = [apply_lcmv(evoked, filters, verbose="error") for evoked in view.evokeds]
+        return np.array([sources_of(stc, problem, self) for stc in stcs])
+
+
+def covariance_of(evokeds, baseline):
+    """Mean square of the averages from the first event change on, as mne.Covariance."""
+    import mne
+
+    start = 0 if baseline is None else baseline.stop
+    data = np.concatenate([evoked.data[:, start:] for evoked in evokeds], axis=1)
+    info = evokeds[0].info
+    return mne.Covariance(
+        data @ data.T / data.shape[1], list(info["ch_names"]), [], list(info["projs"]), nfree=1
+    )

@@ -1,0 +1,465 @@
+"""Sources of event-related fields by a recurrent network with a frozen lead field."""
+
+import numpy as np
+import torch
+
+from .._validation import (
+    check_option_param,
+    check_random_state,
+    check_scalar_param,
+)
+from ..base import _LOCK, TorchEstimator, chunks_of, limited_threads
+from ._base import SourceEstimator
+from ._conditions import first_change
+from ._evidence import baseline_noise, calibrate, gather
+from ._network import CELLS, PenalizedLoss, SourceNet
+from ._penalty import Phases, layer_scale, lead_modes, penalty_strength
+from ._scan import Scanner, posterior
+
+SIGMAS = 4.0  # standard deviations of the largest noise above its mean that a source must pass
+SETTLED = 1e-3  # ridge of the source layer, of the mean power of a recurrent unit
+MORE = 3  # sources below that are shown faintly
+FADE = 8  # power of evidence / evidence needed that they are faded with
+
+#: Parameters that make :class:`RNNSourceSolver` the network of the paper, trained as there: all
+#: positions, first the fields alone, then with an L1 penalty. Sizes and rates are rebuilt.
+PAPER_PARAMS = {
+    "selection": "penalty",
+    "penalty": "l1",
+    "init": "random",
+    "n_reweight": 0,
+    "cell": "rnn",
+    "depth": None,
+    "lr": 3e-3,
+    "schedule": None,
+    "max_epochs": 300,
+}
+#: The same network with a source layer that starts at zero, a penalty on the orientations of a
+#: position together, depth weights and reweighting.
+GROUP_PARAMS = {"selection": "penalty", "penalty": "l21", "schedule": None, "max_epochs": 300}
+
+
+class RNNSourceSolver(SourceEstimator, TorchEstimator):
+    """Recurrent network from events to fields whose output weights are the lead field.
+
+    The last hidden layer is the source estimate (O'Reilly et al. 2023). By default the positions
+    that may be active are chosen by maximum likelihood against the noise that single trials
+    differ by, and the network learns the time courses there (``selection="likelihood"``).
+    The paper's way, all positions under a penalty, is ``selection="penalty"``;
+    ``RNNSourceSolver(**PAPER_PARAMS)`` has all of its recipe.
+
+    Parameters
+    ----------
+    forward : None, ndarray or mne.Forward, default=None
+        Lead field, field per A m: (n_channels, n_positions) for fixed orientations,
+        (n_channels, n_positions, 3) for free ones. None: identity, sources are channels, and
+        none is left out.
+    noise_cov : None, ndarray or mne.Covariance, default=None
+        Noise covariance of a single trial. None: estimated from the samples before the first
+        event change and shrunk, or the overall variance where there are none.
+    selection : {"likelihood", "penalty"}, default="likelihood"
+        How the active positions are chosen.
+    alpha : float or "auto", default="auto"
+        In percent, as in :class:`MixedNorm`: 100 leaves no source. "auto" is what noise alone
+        does not pass.
+    penalty : {"l21", "l1"}, default="l21"
+        With ``selection="penalty"``: on positions (the norm over orientations at each sample),
+        or on each component.
+    n_reweight : int, default=3
+        With ``selection="penalty"``: rounds in which the penalty is reweighted.
+    n_modes : int, default=60
+        With ``selection="penalty"``: directions of the lead field that are fitted.
+    max_sources : int, default=10
+        With ``selection="likelihood"``: most sources.
+    n_estimators : int, default=1
+        With ``selection="likelihood"``: more than 1 repeats the choice of positions under so many
+        realisations of the noise, for ``stability_``.
+    cell : {"gru", "lstm", "rnn"}, default="gru"
+        Recurrent cell.
+    hidden_size : int, default=32
+        Recurrent units.
+    n_layers : int, default=1
+        Recurrent layers.
+    init : {"zeros", "random"}, default="zeros"
+        Of the source layer.
+    orientation : {"free", "loose", "fixed"}, default="free"
+        Of sources of an mne.Forward; the last two need surface source spaces.
+    loose : float, default=0.2
+        Variance of tangential sources relative to normal ones, for ``orientation="loose"``.
+    depth : float or None, default=0.8
+        Exponent of depth weighting: how much stronger the currents of deep sources may be.
+    onset : int or None, default=None
+        Sample of the event where no event time courses are given; None: time 0 of MNE objects.
+    nave : int, default=1
+        How many trials each row of an array y is the average of.
+    info : mne.Info or None, default=None
+        Names, projections and bad channels of an array y.
+    max_epochs : int, default=200
+        Training steps: all conditions are one batch.
+    lr : float, default=0.01
+        Learning rate: the peak of a schedule.
+    weight_decay : float, default=0.0
+        Of AdamW.
+    schedule : {"onecycle", "cosine"} or None, default="onecycle"
+        How the learning rate changes over the whole fit.
+    clip_norm : float or None, default=1.0
+        Largest norm of the gradient.
+    device : str, default="auto"
+        "auto" is a GPU where there is one, else the CPU.
+    dtype : {"float32", "float64", "bfloat16"}, default="float32"
+        Of weights and computation.
+    n_threads : int or None, default=1
+        CPU threads within one fit.
+    random_state : int, RandomState instance or None, default=None
+        Decides initial weights and the draws of noise.
+    verbose : int, default=0
+        1 shows a progress bar.
+    callbacks : list of skorch callbacks or None, default=None
+        Added to ours.
+    net_params : dict or None, default=None
+        Further parameters of :class:`skorch.NeuralNet`.
+
+    Attributes
+    ----------
+    sources_ : ndarray of shape (n_conditions, n_positions, n_orient, n_times)
+        Of the fitted conditions, in A m.
+    fields_ : ndarray of shape (n_conditions, n_channels, n_times)
+        What the sources make at the sensors, in the units of y.
+    support_ : ndarray of int of shape (n_sources,)
+        Positions there is evidence for (with ``selection="penalty"`` all).
+    evidence_ : ndarray of shape (n_sources + n_faint,)
+        Power that each of ``support_`` explains beside the others, over what noise alone does not
+        pass; then that of the positions below 1, which are shown faintly.
+    stability_ : ndarray of shape (n_positions,)
+        Share of noise realisations in which there was a source at, or next to, a position.
+    net_ : skorch.NeuralNet
+    events_, nave_, ch_names_, n_features_in_, n_times_in_, n_outputs_, n_positions_, n_orient_
+        As in :class:`MinimumNorm`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        By ``fit``: as :class:`MinimumNorm`.
+
+    Notes
+    -----
+    Give single trials where you have them, ``fit(X, epochs)`` with equal rows of X: from what they
+    differ by the solver learns the noise in the components of time that hold the response, and
+    what noise alone explains. Of averages it must trust `noise_cov` and the samples before the
+    onset.
+
+    What differs from the paper: O'Reilly et al. train on all positions, then with an L1 penalty.
+    There, noise and the grid decide between neighbouring positions, and a weight of the penalty
+    must be chosen. See the user guide for what was measured.
+
+    References
+    ----------
+    O'Reilly, Zhu and Sowman (2023), Localized estimation of electromagnetic sources underlying
+    event-related fields using recurrent neural networks, J Neural Eng 20.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.source import RNNSourceSolver
+    >>> rng = np.random.default_rng(0)
+    >>> gain = rng.normal(size=(20, 30))  # 20 channels, 30 sources
+    >>> currents = np.zeros((30, 50))
+    >>> currents[7, 20:40] = np.hanning(20)
+    >>> y = gain @ currents + 0.3 * rng.normal(size=(60, 20, 50))  # 60 trials
+    >>> X = np.zeros((60, 1, 50))
+    >>> X[:, :, 20:] = 1.0  # all of one condition, from sample 20 on
+    >>> solver = RNNSourceSolver(forward=gain, random_state=0).fit(X, y)
+    >>> solver.support_
+    array([7])
+    >>> later = np.zeros((1, 1, 50))
+    >>> later[:, :, 25:] = 1.0  # what if the event came later?
+    >>> solver.predict(later).shape
+    (1, 20, 50)
+    """
+
+    _module_class = SourceNet
+    # All conditions are one batch and none is held out: there is one recording, no corpus.
+    batch_size, patience, validation_fraction, validation_split = 1_000_000, None, 0, "random"
+
+    def __init__(
+        self,
+        forward=None,
+        noise_cov=None,
+        selection="likelihood",
+        alpha="auto",
+        penalty="l21",
+        n_reweight=3,
+        n_modes=60,
+        max_sources=10,
+        n_estimators=1,
+        cell="gru",
+        hidden_size=32,
+        n_layers=1,
+        init="zeros",
+        orientation="free",
+        loose=0.2,
+        depth=0.8,
+        onset=None,
+        nave=1,
+        info=None,
+        max_epochs=200,
+        lr=1e-2,
+        weight_decay=0.0,
+        schedule="onecycle",
+        clip_norm=1.0,
+        device="auto",
+        dtype="float32",
+        n_threads=1,
+        random_state=None,
+        verbose=0,
+        callbacks=None,
+        net_params=None,
+    ):
+        self.forward = forward
+        self.noise_cov = noise_cov
+        self.selection = selection
+        self.alpha = alpha
+        self.penalty = penalty
+        self.n_reweight = n_reweight
+        self.n_modes = n_modes
+        self.max_sources = max_sources
+        self.n_estimators = n_estimators
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.n_layers = n_layers
+        self.init = init
+        self.orientation = orientation
+        self.loose = loose
+        self.depth = depth
+        self.onset = onset
+        self.nave = nave
+        self.info = info
+        self.max_epochs = max_epochs
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.clip_norm = clip_norm
+        self.device = device
+        self.dtype = dtype
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callbacks = callbacks
+        self.net_params = net_params
+
+    # ------------------------------------------------------------------ checks
+
+    def _check_params(self):
+        check_option_param(self, "selection", ("likelihood", "penalty"))
+        check_option_param(self, "penalty", ("l21", "l1"))
+        check_option_param(self, "cell", tuple(CELLS))
+        check_option_param(self, "init", ("zeros", "random"))
+        if not (isinstance(self.alpha, str) and self.alpha == "auto"):
+            check_scalar_param(self, "alpha", "float", 0, 100, closed="neither")
+        check_scalar_param(self, "n_reweight", "int", 0)
+        for name in ("n_modes", "max_sources", "n_estimators", "hidden_size", "n_layers"):
+            check_scalar_param(self, name, "int", 1)
+        self._check_training_params()
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "sources_")
+
+    # ------------------------------------------------------------------ fit
+
+    def _solve(self, problem):
+        for name in ("net_", "sources_", "evidence_", "stability_"):
+            self.__dict__.pop(name, None)
+        self._gain_raw, self._penalty_strength = problem.gain_raw, 0.0
+        with limited_threads(self.n_threads):
+            if self.selection == "penalty":
+                targets = self._all_positions(problem)
+            else:
+                targets = self._chosen_positions(problem)
+        if len(self._columns):
+            callbacks = []
+            if self._penalty_strength:
+                callbacks = [("phases", Phases(self._penalty_strength, self.n_reweight))]
+            self._train(problem.events, targets, callbacks=callbacks)
+            if self.selection == "likelihood":
+                self._settle(problem.events, targets)
+        return self._currents(problem.events)
+
+    def _settle(self, events, targets):
+        """Solve for the source layer exactly, as it is linear in what the recurrent units do."""
+        module = self.net_.module_
+        device = next(module.parameters()).device
+        inputs = self._inputs(events)["events"].to(device, module.gain.dtype)
+        with _LOCK, limited_threads(self.n_threads), torch.no_grad():
+            hidden = module.hidden(inputs).double().cpu().numpy().reshape(-1, self.hidden_size)
+            gram = hidden.T @ hidden
+            gram += (SETTLED * np.trace(gram) / len(gram) + 1e-30) * np.eye(len(gram))
+            fields = targets.transpose(0, 2, 1).reshape(len(hidden), -1)
+            layer = np.linalg.solve(gram, hidden.T @ fields)
+            gain = module.gain.double().cpu().numpy()
+            weights = np.linalg.lstsq(gain, layer.T, rcond=1e-6)[0]
+            module.sources.weight.copy_(torch.as_tensor(weights))
+
+    def _all_positions(self, problem):
+        """What is trained with ``selection="penalty"``: fields in the modes of the lead field."""
+        modes = lead_modes(problem.gain, self.n_modes)
+        # Of one trial: what a source in A m makes, whatever the number of trials.
+        each = 1 / np.sqrt(problem.nave)[:, None, None]
+        targets = each * np.einsum("wm,cwt->cmt", modes, problem.data, optimize=True)
+        scale = layer_scale(problem.gain, problem.weights, targets)
+        size = np.sqrt(np.square(targets).mean())
+        gain, targets = modes.T @ problem.gain / size, targets / size
+        noise = problem.half_difference
+        if noise is None:
+            noise = check_random_state(self.random_state).standard_normal(problem.data.shape)
+        noise = each * np.einsum("wm,cwt->cmt", modes, noise, optimize=True) / size
+        self._penalty_strength = penalty_strength(
+            self.alpha, gain * scale, targets, noise, problem.n_orient
+        )
+        self.support_ = np.arange(problem.n_positions)
+        self._keep(gain, scale, np.arange(problem.gain.shape[1]))
+        return targets
+
+    def _chosen_positions(self, problem):
+        """What is trained by default: time courses at the positions there is evidence for."""
+        if self.forward is None:  # no inverse problem
+            targets = problem.data / np.sqrt(problem.nave)[:, None, None]
+            self.support_ = np.arange(problem.n_positions)
+            metric, everywhere = problem.gain, np.arange(problem.gain.shape[1])
+            scale = np.full(len(everywhere), np.sqrt(np.square(targets).mean()))
+            scale /= np.linalg.norm(problem.gain, axis=0).max()
+            self._keep(metric, scale, everywhere)
+            return targets
+        evidence = self._gather(problem)
+        scanner = Scanner(evidence.whitener @ problem.gain, problem.n_orient)
+        if problem.rows is None:
+            evidence = calibrate(evidence, scanner.modes)
+        Y = scanner.modes.T @ evidence.Y
+        scanner.expect(Y, self.depth)
+        noise = [scanner.modes.T @ draw for draw in evidence.noise]
+        least = self._least(scanner, Y, noise)
+        if problem.rows is None and self.alpha == "auto":
+            least *= self._inflation(problem, scanner, evidence)
+        positions = scanner.search(Y, least, self.max_sources)
+        self.support_ = np.array(positions, dtype=int)
+        positions, self.evidence_ = self._with_faint(scanner, Y, positions, least)
+        if self.n_estimators > 1:
+            self.stability_ = self._stability(scanner, Y, noise, least)
+        if not positions:
+            self._keep(np.zeros((0, 0)), np.zeros(0), np.zeros(0, dtype=int))
+            return None
+        columns = scanner.columns(positions)
+        amplitudes, metric = posterior(columns, Y, problem.n_orient)
+        fade = np.repeat(np.minimum(self.evidence_, 1.0) ** FADE, problem.n_orient)
+        courses = evidence.courses(amplitudes * fade[:, None])
+        courses /= np.sqrt(problem.nave)[:, None, None]
+        scale = np.sqrt(np.square(courses).mean(axis=(0, 2)))
+        scale = np.maximum(scale, 1e-3 * scale.max())
+        size = np.sqrt(np.square(metric @ courses).mean())
+        index = np.asarray(positions)[:, None] * problem.n_orient + np.arange(problem.n_orient)
+        self._keep(metric / size, scale, index.ravel())
+        return metric @ courses / size
+
+    def _gather(self, problem):
+        onset = first_change(problem.events) or 0
+        if not problem.data[..., onset:].any():
+            raise ValueError(
+                f"y must not be 0 from the first change of the events on (sample {onset})."
+            )
+        rng = check_random_state(self.random_state)
+        trials, labels = problem.trials()
+        return gather(problem.data, onset, trials, labels, problem.baseline, rng)
+
+    def _inflation(self, problem, scanner, evidence):
+        """How much more the averages before the onset hold than white noise would, at least 1."""
+        before = baseline_noise(problem.data, problem.baseline, evidence)
+        if before is None:
+            return 1.0
+        rng = check_random_state(self.random_state)
+        white = [rng.standard_normal(before.shape) for _ in range(len(evidence.noise) // 2)]
+        largest = [scanner.explained(scanner.modes.T @ draw)[0].max() for draw in [before, *white]]
+        return max(1.0, float(largest[0] / np.mean(largest[1:])))
+
+    def _least(self, scanner, Y, noise):
+        """Power that noise alone does not explain, beside that a source must pass."""
+        if self.alpha != "auto":
+            return (self.alpha / 100) ** 2 * float(scanner.explained(Y)[0].max())
+        largest = np.array([scanner.explained(draw)[0].max() for draw in noise])
+        return float(largest.mean() + SIGMAS * largest.std())
+
+    def _with_faint(self, scanner, Y, positions, least):
+        """Further positions below the evidence asked for, and the evidence of all."""
+        positions, strict = list(positions), len(positions)
+        top, faint = float(scanner.explained(Y)[0].max()), []
+        while len(faint) < MORE and (len(positions) + 1) * scanner.n_orient <= len(scanner.gain):
+            ratio = scanner.explained(Y, positions)[0] / scanner.needed(positions, least, top)
+            best = int(np.argmax(ratio))
+            if ratio[best] <= 0:
+                break
+            positions.append(best)
+            faint.append(min(ratio[best], 1.0))
+        found = []
+        for index in range(strict):
+            others = positions[:index] + positions[index + 1 : strict]
+            needed = scanner.needed(others, least, top)[positions[index]]
+            found.append(scanner.explained(Y, others)[0][positions[index]] / needed)
+        return positions, np.array([*np.maximum(found, 1.0), *faint])
+
+    def _stability(self, scanner, Y, noise, least):
+        """Share of realisations with a source at each position."""
+        count = np.zeros(scanner.n_positions)
+        for index in range(self.n_estimators):
+            replicate = Y + noise[index % len(noise)]
+            count[scanner.neighbourhood(scanner.search(replicate, least, self.max_sources))] += 1
+        return count / self.n_estimators
+
+    def _keep(self, metric, scale, columns):
+        """Keep what the network is built from, and where its sources go."""
+        self._metric, self._scale, self._columns = metric, scale, columns
+
+    # ------------------------------------------------------------------ what TorchEstimator asks
+
+    def _module_params(self):
+        return {
+            "n_events": self.n_features_in_,
+            "gain": self._metric,
+            "scale": self._scale,
+            "cell": self.cell,
+            "hidden_size": self.hidden_size,
+            "n_layers": self.n_layers,
+            "init": self.init,
+        }
+
+    def _criterion(self):
+        return PenalizedLoss(self.penalty, self.n_orient_)
+
+    def _inputs(self, X):
+        return {"events": torch.tensor(np.array(X), dtype=self._tensor_dtype)}
+
+    def _targets(self, X, y):
+        return torch.as_tensor(np.asarray(y), dtype=self._tensor_dtype)
+
+    # ------------------------------------------------------------------ what SourceEstimator asks
+
+    def _currents(self, X):
+        """Sources of events, (n, n_positions, n_orient, n_times), in A m."""
+        everywhere = np.zeros((len(X), self.n_positions_ * self.n_orient_, X.shape[2]))
+        if len(self._columns):
+            everywhere[:, self._columns] = self._run(X)
+        return everywhere.reshape(len(X), self.n_positions_, self.n_orient_, X.shape[2])
+
+    def _run(self, X):
+        module, outputs = self.net_.module_, []
+        weight = next(module.parameters())
+        with _LOCK, limited_threads(self.n_threads), torch.inference_mode():
+            module.eval()
+            for part in chunks_of(len(X), 64):
+                events = self._inputs(X[part])["events"].to(weight.device, weight.dtype)
+                outputs.append(module.currents(events).cpu().numpy())
+        return np.concatenate(outputs)
+
+    def _sources_of(self, X):
+        return self._currents(X)
+
+    def _fields_of(self, X):
+        sources = self._currents(X)
+        return self._gain_raw @ sources.reshape(len(sources), -1, sources.shape[-1])

@@ -1,0 +1,265 @@
+"""Grids of field vectors around a neuron: checks, normalisation, rotation.
+
+A grid holds the E-field of one neuron in the neuron's own frame, ``X[i, ix, iy, iz, component]``,
+soma at the centre and somatodendritic axis along z, in V/m per A/us (the field per unit rate of
+change of the stimulator's current). The threshold that goes with it is then that rate in A/us.
+"""
+
+import warnings
+
+import numpy as np
+
+from .._validation import (
+    check_array,
+    check_consistent_length,
+    unwrap_mne,
+    validate_data,
+)
+
+# Median threshold at the soma, V/m, outside of which X and y can hardly be in matching units.
+PLAUSIBLE_THRESHOLD = (1.0, 1e5)
+# How many times smaller or larger than in fit a field may be before its unit is doubted.
+UNIT_FACTOR = 100.0
+LARGEST_FIELD = 1e15  # its square still is a float32
+
+
+def check_grids(estimator, X, *, reset):
+    """Check grids of field vectors and return them with five dimensions.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Gets ``n_features_in_`` and ``grid_size_`` when `reset`, else X is compared with them.
+    X : array-like of shape (n, s, s, s, 3) or (n, 3 * s**3)
+        With odd s.
+    reset : bool
+        True in ``fit``.
+
+    Returns
+    -------
+    X : ndarray of shape (n, s, s, s, 3), float32 or float64
+
+    Raises
+    ------
+    ValueError
+        For another shape (or another than in ``fit``), an even s, NaN or infinity, or a grid
+        without field at its centre.
+    """
+    X = unwrap_mne(X)
+    shape = np.shape(X)
+    if len(shape) not in (0, 1, 2):
+        size = _side_of(shape)
+        _check_same_side(estimator, size, reset)
+        X = np.reshape(X, (len(X), 3 * size**3))
+    X = validate_data(estimator, X, reset=reset, dtype=[np.float64, np.float32])
+    size = side_of_flat(X.shape[1])
+    if reset:
+        estimator.grid_size_ = size
+    X = X.reshape(len(X), size, size, size, 3)
+    _check_centres(X)
+    return X
+
+
+def side_of_flat(n_features):
+    """Samples along the side of a cube of vectors, given how many numbers it has.
+
+    Raises
+    ------
+    ValueError
+        If there is no such cube, or its side is even.
+    """
+    size = round((n_features / 3) ** (1 / 3))
+    if 3 * size**3 != n_features or n_features == 0:
+        raise ValueError(
+            "X must have the shape (n, s, s, s, 3), or flat (n, 3 * s**3): for s = 9 that is 2187 "
+            f"features. Got {n_features} features, which is no cube of field vectors."
+        )
+    return _odd(size)
+
+
+def centre_magnitude(X):
+    """Magnitude of the field at the centre of each grid, (n,), float64."""
+    centre = X.shape[1] // 2
+    return np.linalg.norm(X[:, centre, centre, centre].astype(np.float64), axis=1)
+
+
+def rms_magnitude(X):
+    """Root mean square magnitude of the field over each grid, (n,), float64."""
+    flat = X.reshape(len(X), -1).astype(np.float64)
+    return np.sqrt(3 * np.einsum("ij,ij->i", flat, flat) / flat.shape[1])
+
+
+def normalised(X, magnitude=None):
+    """Grids over the magnitude of the field at their centre: what is left has no unit.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, s, s, s, 3)
+    magnitude : ndarray of shape (n,) or None
+        Divisor; by default the magnitude at the centre.
+
+    Returns
+    -------
+    grids : ndarray of shape (n, s, s, s, 3), float64
+    """
+    magnitude = centre_magnitude(X) if magnitude is None else magnitude
+    return X / magnitude[:, None, None, None, None]
+
+
+def rotate_grids(X, quarter_turns=1):
+    """Field of neurons turned about their somatodendritic axis (z) by quarter turns.
+
+    Positions and vectors are rotated together, so that the result is exact: no interpolation.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, s, s, s, 3)
+    quarter_turns : int, default=1
+        Counterclockwise, from x to y.
+
+    Returns
+    -------
+    X : ndarray of shape (n, s, s, s, 3)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.tms._grids import rotate_grids
+    >>> X = np.zeros((1, 3, 3, 3, 3))
+    >>> X[0, 2, 1, 1] = [1, 0, 0]  # on the x axis, pointing outwards
+    >>> rotate_grids(X)[0, 1, 2, 1]  # now on the y axis
+    array([-0.,  1.,  0.])
+    """
+    turned = np.rot90(X, quarter_turns, axes=(1, 2)).copy()
+    for _ in range(quarter_turns % 4):
+        turned[..., :2] = np.stack([-turned[..., 1], turned[..., 0]], axis=-1)
+    return turned
+
+
+def check_thresholds(y, X):
+    """Check thresholds that go with grids.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,) or (n, n_outputs)
+        Positive; NaN where no threshold was found, which then counts for nothing.
+    X : ndarray of shape (n, s, s, s, 3)
+
+    Returns
+    -------
+    y : ndarray of shape (n, n_outputs)
+    ndim : int
+        How many dimensions `y` came with.
+
+    Raises
+    ------
+    ValueError
+        For infinity, zero, negative values, another length than X, or an output without any
+        threshold.
+    """
+    if y is None:
+        raise ValueError("This estimator requires y to be passed, but the target y is None.")
+    y = check_array(
+        unwrap_mne(y),
+        ensure_2d=False,
+        dtype=[np.float64, np.float32],
+        ensure_all_finite="allow-nan",
+        input_name="y",
+    )
+    check_consistent_length(X, y)
+    ndim = y.ndim
+    y = y.reshape(len(y), -1).astype(np.float64)
+    if (y <= 0).any():
+        raise ValueError(
+            "y must hold positive thresholds (NaN where none was found). Got "
+            f"{(y <= 0).sum()} values that are not, the smallest {np.nanmin(y):.4g}."
+        )
+    empty = np.isnan(y).all(axis=0)
+    if empty.any():
+        raise ValueError(
+            f"Each output of y needs a threshold that is not NaN. Got only NaN in output(s) "
+            f"{np.flatnonzero(empty).tolist()}."
+        )
+    return y, ndim
+
+
+def doubt_units(X, y):
+    """Warn if thresholds times fields are far from what neurons need.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, s, s, s, 3)
+    y : ndarray of shape (n, n_outputs)
+    """
+    typical = np.nanmedian(y * centre_magnitude(X)[:, np.newaxis])
+    low, high = PLAUSIBLE_THRESHOLD
+    if not low <= typical <= high:
+        warnings.warn(
+            f"The median threshold at the centre is {typical:.3g} V/m, but magnetic stimulation "
+            "takes tens to hundreds of V/m. Are X (V/m per A/us) and y (A/us) in the right units?",
+            stacklevel=4,
+        )
+
+
+def doubt_scale(X, fitted_range):
+    """Warn if fields are orders of magnitude from those of ``fit``.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, s, s, s, 3)
+    fitted_range : ndarray of shape (2,)
+        Smallest and largest magnitude at the centre in ``fit``.
+    """
+    typical = np.median(centre_magnitude(X))
+    low, high = fitted_range
+    if not low / UNIT_FACTOR <= typical <= high * UNIT_FACTOR:
+        warnings.warn(
+            f"The median field at the centre is {typical:.3g}, but in fit it was between "
+            f"{low:.3g} and {high:.3g}. Is X in the same units? (Thresholds are given for the "
+            "field as it is.)",
+            stacklevel=4,
+        )
+
+
+def _side_of(shape):
+    if len(shape) != 5 or shape[4] != 3 or len(set(shape[1:4])) != 1 or shape[1] == 0:
+        raise ValueError(
+            "X must have the shape (n, s, s, s, 3), or flat (n, 3 * s**3): field vectors on a "
+            f"cube. Got {shape}."
+        )
+    return _odd(shape[1])
+
+
+def _odd(size):
+    if size % 2 == 0:
+        raise ValueError(
+            "The grids of X must have an odd number of samples a side, so that one is at the "
+            f"soma. Got {size}."
+        )
+    return size
+
+
+def _check_same_side(estimator, size, reset):
+    fitted = getattr(estimator, "grid_size_", size)
+    if not reset and fitted != size:
+        raise ValueError(
+            f"X has grids of {size} samples a side, but {type(estimator).__name__} was fitted "
+            f"with {fitted}."
+        )
+
+
+def _check_centres(X):
+    magnitude = centre_magnitude(X)
+    largest = np.abs(X).reshape(len(X), -1).max(axis=1)
+    if (largest.astype(np.float64) > LARGEST_FIELD).any():
+        raise ValueError(
+            f"X holds fields up to {largest.max():.3g}. They must be in V/m per A/us: is it in "
+            "the right units, and was all of it written?"
+        )
+    bad = np.flatnonzero(magnitude <= 1e-9 * largest)
+    if len(bad):
+        raise ValueError(
+            f"The field at the centre of {len(bad)} grid(s) of X is zero (the first is sample "
+            f"{bad[0]}). Thresholds are relative to the field at the soma: is the soma outside "
+            "the region where the field is known?"
+        )

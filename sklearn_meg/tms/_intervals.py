@@ -1,0 +1,119 @@
+"""How far a prediction can be trusted: conformal intervals, and fields unlike those of training."""
+
+import numpy as np
+
+N_COMPONENTS = 64
+GROUP_STARTS = (0, 3, 6, 12, 24, 48)
+MOST_SAMPLES = 2000  # for the components; more changes nothing
+
+
+def conformal_margin(residuals, coverage):
+    """Half width of a split-conformal interval.
+
+    Parameters
+    ----------
+    residuals : ndarray of shape (n, n_outputs)
+        Absolute errors on samples that were not trained on; NaN where there is none.
+    coverage : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    margin : ndarray of shape (n_outputs,)
+        The interval prediction +- margin holds a new sample, exchangeable with these, with at
+        least this probability.
+
+    Raises
+    ------
+    ValueError
+        If there are too few residuals for this coverage.
+
+    References
+    ----------
+    Lei, G'Sell, Rinaldo, Tibshirani, Wasserman (2018), Distribution-free predictive inference
+    for regression, J. Am. Stat. Assoc. 113.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.tms._intervals import conformal_margin
+    >>> conformal_margin(np.arange(1.0, 100.0)[:, np.newaxis], 0.9)
+    array([90.])
+    """
+    margins = []
+    for column in residuals.T:
+        known = np.sort(column[~np.isnan(column)])
+        rank = int(np.ceil(np.round((len(known) + 1) * coverage, 9)))
+        if rank > len(known):
+            needed = int(np.ceil(coverage / (1 - coverage)))
+            raise ValueError(
+                f"An interval of coverage {coverage:g} needs at least {needed} held-out samples "
+                f"with a threshold. Got {len(known)}: fit with more samples, or a larger "
+                "validation_fraction."
+            )
+        margins.append(known[rank - 1])
+    return np.array(margins)
+
+
+def fit_novelty(grids, rng):
+    """Learn how much of normalised grids is coarse and how much is fine structure.
+
+    Parameters
+    ----------
+    grids : ndarray of shape (n, n_features)
+    rng : numpy RandomState
+
+    Returns
+    -------
+    state : dict
+        For :func:`novelty`: ``mean``, principal ``axes`` (n_features, n_components) over the
+        standard deviations along them, and mean and scale of :func:`_energies`.
+    """
+    if len(grids) > MOST_SAMPLES:
+        grids = grids[rng.permutation(len(grids))[:MOST_SAMPLES]]
+    mean = grids.mean(axis=0)
+    centred = grids - mean
+    values, vectors = np.linalg.eigh(centred @ centred.T)
+    n = min(N_COMPONENTS, max(1, len(grids) // 3))
+    values, vectors = values[::-1][:n], vectors[:, ::-1][:, :n]
+    keep = values > 1e-12 * max(values[0], 1e-300)
+    directions = centred.T @ vectors[:, keep] / np.sqrt(values[keep])
+    axes = directions * np.sqrt(len(grids) / values[keep])
+    energies = _energies(centred, axes)
+    return {
+        "mean": mean,
+        "axes": axes,
+        "energy_mean": energies.mean(axis=0),
+        "energy_scale": np.maximum(energies.std(axis=0), 1e-6),
+    }
+
+
+def novelty(grids, state):
+    """How unusual the energy of a grid is on the scale where it is most unusual.
+
+    Parameters
+    ----------
+    grids : ndarray of shape (n, n_features)
+    state : dict
+        From :func:`fit_novelty`.
+
+    Returns
+    -------
+    score : ndarray of shape (n,)
+        Largest standardised log energy over groups of principal components.
+    """
+    energies = _energies(grids - state["mean"], state["axes"])
+    return ((energies - state["energy_mean"]) / state["energy_scale"]).max(axis=1)
+
+
+def _energies(centred, axes):
+    """Log mean square in groups of components, each twice as many as the last, and outside."""
+    along = (centred @ axes) ** 2
+    # axes are unit directions over standard deviations: undo that to see what they explain
+    explained = (along / (axes**2).sum(axis=0)).sum(axis=1)
+    total = (centred**2).sum(axis=1)
+    starts = [i for i in GROUP_STARTS if i < along.shape[1]]
+    sizes = np.diff([*starts, along.shape[1]])
+    groups = np.add.reduceat(along, starts, axis=1) / sizes if starts else along
+    left = np.maximum(total - explained, 1e-9 * total)
+    return np.log(np.column_stack([groups, left]) + 1e-12)

@@ -1,0 +1,178 @@
+"""What every model of thresholds can answer, whatever it is inside."""
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted
+
+from ._grids import (
+    centre_magnitude,
+    check_grids,
+    check_thresholds,
+    doubt_scale,
+    doubt_units,
+    rotate_grids,
+)
+
+AZIMUTHS = (1, 2, 4)
+
+
+class ThresholdModel(RegressorMixin):
+    """Predictions asked in other ways, for a class with ``_predict_grids(X)``.
+
+    ``_predict_grids`` takes checked grids (n, s, s, s, 3) and returns thresholds (n, n_outputs).
+    ``_check_fit(X, y)`` sets ``n_outputs_``, ``magnitude_range_`` and ``_y_ndim``.
+    """
+
+    def predict(self, X):
+        """Predict thresholds.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, s, s, s, 3) or (n, 3 * s**3)
+            Fields in V/m per A/us.
+
+        Returns
+        -------
+        threshold : ndarray of shape (n,) or (n, n_outputs)
+            The factor of the given field at which the neuron fires: A/us. Exactly homogeneous:
+            twice the field has half the threshold.
+
+        Raises
+        ------
+        ValueError
+            For grids of another size than in ``fit``, NaN, infinity, or no field at the centre.
+        """
+        return self._shaped(self._predict_grids(self._check_X(X)))
+
+    def predict_field(self, X):
+        """Predict thresholds as the field at the centre of the grid.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, s, s, s, 3) or (n, 3 * s**3)
+
+        Returns
+        -------
+        field : ndarray of shape (n,) or (n, n_outputs)
+            Magnitude at the soma at threshold, V/m. It does not depend on the magnitude of X.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`predict`.
+        """
+        X = self._check_X(X)
+        return self._shaped(self._predict_grids(X) * centre_magnitude(X)[:, np.newaxis])
+
+    def predict_both(self, X):
+        """Predict thresholds of both directions of the current.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, s, s, s, 3) or (n, 3 * s**3)
+
+        Returns
+        -------
+        thresholds : ndarray of shape (n, 2) or (n, 2, n_outputs)
+            Of the field X and of the reversed field -X (posterior-anterior and
+            anterior-posterior current, say).
+
+        Raises
+        ------
+        ValueError
+            As :meth:`predict`.
+        """
+        X = self._check_X(X)
+        both = np.stack([self._predict_grids(X), self._predict_grids(-X)], axis=1)
+        return both if self._y_ndim == 2 else both[:, :, 0]
+
+    def predict_population(self, X, n_azimuths=4, q=0.5):
+        """Predict quantiles of the thresholds of a population.
+
+        The population are all outputs (clones of a cell, say), each turned about its
+        somatodendritic axis.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, s, s, s, 3) or (n, 3 * s**3)
+        n_azimuths : {1, 2, 4}, default=4
+            Rotations of each, equally spaced (quarter turns need no interpolation).
+        q : float or array-like of float, default=0.5
+            Share of the population that has fired; 0.5 is the median threshold.
+
+        Returns
+        -------
+        thresholds : ndarray of shape (n,), or (n, n_q) for an array q
+
+        Raises
+        ------
+        ValueError
+            For another `n_azimuths`, or q outside [0, 1].
+        """
+        if n_azimuths not in AZIMUTHS:
+            raise ValueError(f"n_azimuths must be 1, 2 or 4. Got {n_azimuths!r}.")
+        q = np.asarray(q, dtype=float)
+        if not ((q >= 0) & (q <= 1)).all() or q.ndim > 1:
+            raise ValueError(f"q must be one or several numbers from 0 to 1. Got {q.tolist()!r}.")
+        X = self._check_X(X)
+        turns = range(0, 4, 4 // n_azimuths)
+        every = np.concatenate([self._predict_grids(rotate_grids(X, k)) for k in turns], axis=1)
+        return np.quantile(every, q, axis=1).T
+
+    def score(self, X, y):
+        """R2 (1 - SSE / SST) of the thresholds that are not NaN, averaged over outputs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, s, s, s, 3) or (n, 3 * s**3)
+        y : array-like of shape (n,) or (n, n_outputs)
+
+        Returns
+        -------
+        score : float
+        """
+        X = self._check_X(X)
+        y, _ = check_thresholds(y, X)
+        self._check_same_outputs(y)
+        predicted = self._predict_grids(X)
+        known = ~np.isnan(y)
+        columns = range(y.shape[1])
+        return np.mean([r2_score(y[known[:, i], i], predicted[known[:, i], i]) for i in columns])
+
+    # ------------------------------------------------------------------ for subclasses
+
+    def _check_fit(self, X, y, reset=True):
+        """Checked grids and thresholds (n, n_outputs), after remembering what they are like."""
+        X = check_grids(self, X, reset=reset)
+        y, ndim = check_thresholds(y, X)
+        if not reset:
+            self._check_same_outputs(y)
+            return X, y
+        doubt_units(X, y)
+        magnitude = centre_magnitude(X)
+        self.magnitude_range_ = np.array([magnitude.min(), magnitude.max()])
+        self.n_outputs_, self._y_ndim = y.shape[1], ndim
+        return X, y
+
+    def _check_X(self, X):
+        check_is_fitted(self)
+        X = check_grids(self, X, reset=False)
+        doubt_scale(X, self.magnitude_range_)
+        return X
+
+    def _check_same_outputs(self, y):
+        if y.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"y has {y.shape[1]} outputs, but {type(self).__name__} was fitted with "
+                f"{self.n_outputs_}."
+            )
+
+    def _shaped(self, thresholds):
+        return thresholds if self._y_ndim == 2 else thresholds[:, 0]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.target_tags.positive_only = True
+        return tags

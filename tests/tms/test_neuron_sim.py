@@ -1,0 +1,210 @@
+import sys
+
+import numpy as np
+import pytest
+
+from sklearn_meg.tms import _neuron_sim
+from sklearn_meg.tms._cable import CableModel
+from sklearn_meg.tms._neuron_sim import activation_threshold
+from sklearn_meg.tms._pulses import PULSES, pulse_waveform
+from sklearn_meg.tms.neurons import CELL_TYPES, Kind, Morphology, make_neuron, myelinate
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _needs_neuron():
+    pytest.importorskip("neuron")
+
+
+def random_fields(cell, n, seed=0):
+    """Uniform fields in random directions with random gradients, 1 V/m per A/us at the soma."""
+    rng = np.random.default_rng(seed)
+    directions = rng.standard_normal((n, 1, 3))
+    directions /= np.linalg.norm(directions, axis=2, keepdims=True)
+    gradients = 0.4 * rng.standard_normal((n, 3, 3))  # per mm
+    return directions + cell.points * 1e-3 @ gradients
+
+
+def uniform(cell, *direction):
+    return np.tile(np.array(direction, dtype=float), (cell.n_points, 1))
+
+
+@pytest.mark.parametrize("pulse", PULSES)
+def test_pulses_peak_at_onset_and_current_returns_to_zero(pulse):
+    times = np.arange(-50, 3000, 0.05)
+    wave = pulse_waveform(pulse, times)
+    assert wave[times < 0].max() == 0
+    assert np.abs(wave).max() == pytest.approx(1, abs=1e-3)
+    assert pulse_waveform(pulse, 0.0) == 1
+    current = np.cumsum(wave) * 0.05
+    assert abs(current[-1]) < 0.005 * np.abs(current).max()
+
+
+def test_unknown_pulse():
+    with pytest.raises(ValueError, match="monophasic"):
+        pulse_waveform("triphasic", [0.0])
+
+
+@pytest.mark.parametrize("cell_type", CELL_TYPES)
+def test_the_two_couplings_agree(cell_type):
+    cell = make_neuron(cell_type)
+    fields = random_fields(cell, 2)
+    options = {"tolerance": 1e-3}
+    axial = activation_threshold(cell, fields, **options)
+    reference = activation_threshold(cell, fields, coupling="extracellular", **options)
+    error = np.abs(axial / reference - 1)
+    assert error.max() < 0.01
+    assert error.mean() < 0.005
+    assert np.all((axial > 20) & (axial < 1500))  # V/m at the soma
+
+
+def test_the_model_rests():
+    model = _neuron_sim._model(make_neuron("L5 PC"), "axial")
+    model.reset(0.005)
+    voltages = model.h.Vector(len(model.polarisation))
+    for _ in range(400):
+        model.h.fadvance()
+    model.voltages.gather(voltages)
+    np.testing.assert_allclose(voltages.as_numpy(), -70, atol=1e-6)
+
+
+def test_quasi_potentials_are_integrals_of_the_field():
+    cell = make_neuron("L2/3 PC")
+    model = _neuron_sim._model(cell, "extracellular")
+    # E = -grad of V, V = -(3x + y z): linear in the coordinates, so trapezoids are exact.
+    x, y, z = cell.points.T * 1e-3
+    E = np.column_stack([np.full_like(x, 3.0), z, y])
+    potential = model.potential @ E.ravel()
+    tips = [i for i in range(cell.n_points) if cell.kinds[i] == Kind.TERMINAL]
+    expected = -(3 * x + y * z)[tips]
+    # Compartments of terminals (4 um) are centred 2 um before the tips.
+    kinds = [kind for section, kind in model.sections for _ in section]
+    at_tips = potential[np.array(kinds) == Kind.TERMINAL]
+    np.testing.assert_allclose(np.sort(at_tips), np.sort(expected), atol=0.01)
+    assert np.ptp(expected) > 1
+
+
+def test_axial_currents_add_up_to_nothing():
+    cell = make_neuron("L4 LBC")
+    model = _neuron_sim._model(cell, "axial")
+    currents = model.drive @ random_fields(cell, 1).ravel()
+    assert abs(currents.sum()) < 1e-9 * np.abs(currents).sum()
+
+
+def test_thresholds_are_homogeneous_and_polarity_is_minus_the_field():
+    cell = make_neuron("L1 NGC")
+    fields = random_fields(cell, 2)
+    thresholds = activation_threshold(cell, fields)
+    np.testing.assert_allclose(activation_threshold(cell, 4 * fields), thresholds / 4, rtol=1e-9)
+    reversed_ = activation_threshold(cell, fields, polarity=-1)
+    np.testing.assert_array_equal(activation_threshold(cell, -fields), reversed_)
+    assert np.abs(reversed_ / thresholds - 1).max() > 0.01
+
+
+def test_the_search_finds_the_edge():
+    cell = make_neuron("L2/3 PC")
+    field = random_fields(cell, 1)[0]
+    threshold = activation_threshold(cell, field, tolerance=0.002)
+    wave = pulse_waveform("monophasic", np.arange(2.5, 1000, 5))
+    trial = _neuron_sim._Trial(_neuron_sim._model(cell, "axial"), field.ravel(), wave, 5.0)
+    assert trial.fires(1.002 * threshold)
+    assert not trial.fires(0.998 * threshold)
+
+
+def test_doubling_from_afar_finds_the_same():
+    cell = make_neuron("L1 NGC")
+    field = random_fields(cell, 1)[0]
+    near = activation_threshold(cell, field)
+    for start in (0.5, 5000.0):
+        assert activation_threshold(cell, field, start=start) == pytest.approx(near, rel=4e-3)
+
+
+def test_results_do_not_depend_on_what_ran_before():
+    cell, other = make_neuron("L1 NGC"), make_neuron("L1 NGC", 1)
+    fields = random_fields(cell, 3)
+    together = activation_threshold(cell, fields)
+    activation_threshold(other, random_fields(other, 1))
+    alone = [activation_threshold(cell, field) for field in fields[::-1]]
+    np.testing.assert_array_equal(together, alone[::-1])
+
+
+@pytest.mark.parametrize("pulse", PULSES)
+def test_giving_up_early_misses_no_spike(pulse, monkeypatch):
+    cell = make_neuron("L5 PC")
+    fields = random_fields(cell, 2, seed=1)
+    quick = activation_threshold(cell, fields, pulse=pulse)
+    monkeypatch.setattr(_neuron_sim, "QUIET", -np.inf)
+    patient = activation_threshold(cell, fields, pulse=pulse, duration=2000.0)
+    np.testing.assert_allclose(quick, patient, rtol=2e-3)
+
+
+def test_thicker_axons_fire_first():
+    thresholds = []
+    for diameter in (0.6, 1.2, 2.4):
+        kinds = [Kind.SOMA, Kind.AXON]
+        bare = Morphology([[0, 0, 0], [0, 0, -1500]], [15, diameter], [-1, 0], kinds)
+        cell = myelinate(bare)
+        thresholds.append(activation_threshold(cell, uniform(cell, 0, 0, -1)))
+    assert thresholds[0] > thresholds[1] > thresholds[2]
+
+
+def test_a_field_may_be_a_function_of_positions_in_metres():
+    cell = make_neuron("L1 NGC")
+    direct = activation_threshold(
+        cell, uniform(cell, 1, 0, 0) * (1 + 100 * cell.points[:, :1] * 1e-6)
+    )
+    called = activation_threshold(cell, lambda p: np.c_[1 + 100 * p[:, 0], 0 * p[:, 1:]])
+    assert called == pytest.approx(direct, rel=1e-9)
+
+
+def test_no_spike_is_censored():
+    cell = make_neuron("L1 NGC")
+    assert activation_threshold(cell, uniform(cell, 0, 0, 0)) == np.inf
+    assert activation_threshold(cell, uniform(cell, 1, 0, 0), max_amplitude=20) == np.inf
+    assert np.isfinite(activation_threshold(cell, uniform(cell, 1, 0, 0), max_amplitude=2000))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"polarity": 0}, "polarity must be 1 or -1"),
+        ({"coupling": "ephaptic"}, "coupling"),
+        ({"pulse": "square"}, "pulse"),
+        ({"tolerance": 0}, "tolerance"),
+        ({"max_amplitude": np.inf}, "max_amplitude"),
+        ({"time_step": -5}, "time_step"),
+        ({"start": 0}, "start"),
+    ],
+)
+def test_bad_parameters(options, message):
+    cell = make_neuron("L1 NGC")
+    with pytest.raises(ValueError, match=message):
+        activation_threshold(cell, uniform(cell, 1, 0, 0), **options)
+
+
+def test_bad_fields():
+    cell = make_neuron("L1 NGC")
+    with pytest.raises(ValueError, match=rf"\({cell.n_points}, 3\)"):
+        activation_threshold(cell, np.ones((5, 3)))
+    with pytest.raises(ValueError, match="finite"):
+        activation_threshold(cell, uniform(cell, np.nan, 0, 0))
+    with pytest.raises(ValueError, match="Morphology"):
+        activation_threshold("L5 PC", np.ones((5, 3)))
+    soma = Morphology([[0, 0, 0]], [10], [-1], [Kind.SOMA])
+    with pytest.raises(ValueError, match="no axon"):
+        activation_threshold(soma, np.ones((1, 3)))
+
+
+def test_foreign_sections_are_refused():
+    cell = make_neuron("L1 NGC")
+    activation_threshold(cell, uniform(cell, 1, 0, 0))
+    h = next(iter(_neuron_sim._MODELS.values())).h
+    foreign = h.Section(name="foreign")
+    with pytest.raises(RuntimeError, match="1 sections that are not ours"):
+        activation_threshold(cell, uniform(cell, 1, 0, 0))
+    h.delete_section(sec=foreign)
+
+
+def test_missing_neuron_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "neuron", None)
+    with pytest.raises(ImportError, match=r"sklearn-meg\[tms\]"):
+        CableModel(make_neuron("L1 NGC"), "axial")
