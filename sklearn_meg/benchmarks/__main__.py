@@ -6,7 +6,7 @@ from importlib import import_module
 
 from ._report import print_checks, print_table, write_json
 
-NAMES = ("encoding",)
+NAMES = ("encoding", "source", "tms")
 
 
 def main(argv=None):

@@ -9,7 +9,7 @@ from time import process_time
 from ._report import check, row, values
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-CAP_S = 900  # mne is stopped then, and its time is at least that
+CAP_S = 150  # mne is stopped then, and its time is at least that
 SPACING = {"speed": 10.0, "large": 5.8}  # mm: 2044 and somewhat above 10 000 positions
 QUICK_SPACING = {"speed": 20.0, "large": 15.0}
 RANDOM_STATE = {"speed": 2400, "large": 2500}

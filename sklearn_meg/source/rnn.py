@@ -26,11 +26,10 @@ FADE = 8  # power of evidence / evidence needed that they are faded with
 PAPER_PARAMS = {
     "selection": "penalty",
     "penalty": "l1",
+    "alpha": 1.0,
     "init": "random",
     "n_reweight": 0,
-    "cell": "rnn",
     "depth": None,
-    "lr": 3e-3,
     "schedule": None,
     "max_epochs": 300,
 }
