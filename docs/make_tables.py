@@ -11,7 +11,7 @@ from math import isfinite
 from pathlib import Path
 from statistics import mean, stdev
 
-NAMES = ("encoding",)  # pages that include a table, measured or not
+NAMES = ("encoding", "source", "tms")  # pages that include a table, measured or not
 CAPTIONS = {
     "r": "Pearson R across trials",
     "r_time": "Pearson R over time",
@@ -23,6 +23,24 @@ CAPTIONS = {
     "readout_frequency": "Correlation of the response to word frequency with the true one",
     "readout_length_subject": "The same for word length, mean of the subjects' own correlations",
     "readout_frequency_subject": "The same for word frequency",
+    "dle_mm": "Localisation error in mm",
+    "hit20": "Share of sources found within 20 mm",
+    "sd_mm": "Spatial dispersion in mm",
+    "emd_mm": "Earth mover's distance in mm",
+    "nmse": "Normalised error of the whitened fields",
+    "tcorr": "Correlation of the time courses",
+    "osnr_db": "Output SNR in dB (never alone, see above)",
+    "noise_ratio": "Peak in noise alone over that of one dipole at +5 dB",
+    "n_positions": "Positions of the lead field",
+    "mape": "Mean absolute error in percent, threshold in V/m at the soma",
+    "r2": "R2 (1 - SSE / SST), threshold in V/m at the soma",
+    "r2_corr": "Squared correlation, threshold in V/m at the soma",
+    "r2_didt": "R2 (1 - SSE / SST), threshold in A/us",
+    "r2_corr_didt": "Squared correlation, threshold in A/us",
+    "p99": "99th percentile of the absolute error in percent",
+    "coverage": "Share of test cells inside their 90 % interval",
+    "predict_us": "Microseconds a threshold",
+    "sampler_ms": "Milliseconds to sample the grid of a cell",
     "fit_s": "Seconds to fit",
     "fit_4x_s": "Seconds to fit four times the trials",
     "epoch_s": "Seconds an epoch",

@@ -7,6 +7,18 @@ import numpy as np
 import pandas as pd
 
 from ._plot_importance import plot_importance, plot_importance_topomap  # noqa: F401
+from ._plot_source import (  # noqa: F401
+    plot_field_reconstruction,
+    plot_solver_comparison,
+    plot_source_time_courses,
+    plot_sources,
+)
+from ._plot_tms import (  # noqa: F401
+    plot_error_by_heterogeneity,
+    plot_neuron,
+    plot_predicted_thresholds,
+    plot_threshold_map,
+)
 
 # Okabe and Ito (2008): told apart by colour-blind readers.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F", "#000000")

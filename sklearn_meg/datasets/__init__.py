@@ -3,7 +3,6 @@
 from importlib import import_module
 
 _WHERE = {
-    "EvokedData": "._evoked",
     "load_mne_sample_epochs": "._real",
     "load_multimodal_epochs": "._real",
     "make_evoked": "._evoked",

@@ -102,7 +102,12 @@ class EvokedData:
     _noise: Any = field(repr=False)
 
     def evoked(self):
-        """Give the average as ``mne.EvokedArray``, baseline not corrected."""
+        """Give the average, baseline not corrected.
+
+        Returns
+        -------
+        evoked : mne.EvokedArray
+        """
         import mne
 
         return mne.EvokedArray(
@@ -111,13 +116,24 @@ class EvokedData:
         )  # fmt: skip
 
     def to_epochs(self):
-        """Give the epochs as ``mne.EpochsArray``."""
+        """Give the epochs as an MNE object.
+
+        Returns
+        -------
+        epochs : mne.EpochsArray
+        """
         import mne
 
         return mne.EpochsArray(self.epochs, self.info, tmin=self.times[0], verbose="error")
 
     def source_map(self):
-        """Give the moment of every position with current: (n_dipoles, n_times), in A m."""
+        """Give the moment of every position with current.
+
+        Returns
+        -------
+        moments : ndarray of shape (n_dipoles, n_times)
+            In A m.
+        """
         if not len(self.source_index):
             return np.zeros((0, len(self.times)))
         share = 1.0 / np.bincount(self.source_index)
