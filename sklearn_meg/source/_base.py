@@ -234,6 +234,7 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         fields, used, self.y_ndim_ = check_fields(recording.fields, X)
         used = _without_bads(used, recording.info)
         _check_not_constant(fields[:, used])
+        self._check_events(X)
         problem = self._set_up(X, fields, used, recording)
         sources = np.asarray(self._solve(problem), dtype=np.float64)
         _check_finite_sources(self, sources)
@@ -351,6 +352,9 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
     def _check_params(self):
         """Check the parameters of the subclass."""
 
+    def _check_events(self, X):
+        """Check events (n_trials, n_events, n_times)."""
+
     def _solve(self, problem):
         """Sources of each condition (n_conditions, n_positions, n_orient, n_times) in A m."""
         raise NotImplementedError
@@ -377,7 +381,12 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
 
     def _read(self, X, y):
         """Fields as a Recording, and events."""
-        if y is None and is_mne(X):
+        if is_mne(X):
+            if y is not None:
+                raise ValueError(
+                    "X must be event time courses where y is given. Got "
+                    f"{type(X).__name__}: leave y out, or X None."
+                )
             X, y = None, X
         if y is None:
             raise ValueError(MISSING_Y)
@@ -446,8 +455,8 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         """Whitener for all channels (0 where not used) and the mne.Covariance or None."""
         cov, kinds = self.noise_cov, None
         if info is None:
-            if lead.forward is not None:
-                check_reference(lead.forward["info"])
+            if is_mne_forward(self.forward):
+                check_reference(self.forward["info"])
             if cov is not None:
                 cov = check_noise_cov(cov, fields.shape[1])[np.ix_(used, used)]
         else:

@@ -46,7 +46,8 @@ def make_events(n_conditions, n_times, onset):
     ----------
     n_conditions, n_times : int
     onset : int
-        Sample at which the event starts, from 0 to ``n_times - 1``. At 0 there is no baseline.
+        Sample at which the event starts, from 0 to ``n_times - 1``. At 0 there is no baseline, and
+        no change that :class:`RNNSourceSolver` could follow.
 
     Returns
     -------
@@ -143,11 +144,14 @@ def read_mne(data):
     Raises
     ------
     ValueError
-        For a Raw, Evokeds that differ, or no good data channel.
+        For a Raw, Evokeds that differ or are standard errors, Epochs without a trial, or no good
+        data channel.
     """
     if not is_mne(data):
         return None
     fields = unwrap_mne(data)
+    if not len(fields):
+        raise ValueError("The Epochs hold no trial: all were dropped, or none was selected.")
     if _is_mne(data, "drop_log"):
         code_names = {code: name for name, code in data.event_id.items()}
         names = [code_names[code] for code in data.events[:, 2]]
@@ -158,20 +162,30 @@ def read_mne(data):
         if len(set(names)) < len(names):
             names = [f"condition {index}" for index in range(len(names))]
         nave, first = np.array([float(evoked.nave) for evoked in evokeds]), evokeds[0]
-        _check_same_channels(evokeds)
+        _check_evokeds(evokeds)
     from mne import pick_info
 
     info = pick_info(first.info, _good_data_channels(first.info))
     return Recording(fields, nave, names, np.array(first.times), info)
 
 
-def _check_same_channels(evokeds):
+def _check_evokeds(evokeds):
     bads = {tuple(sorted(evoked.info["bads"])) for evoked in evokeds}
     if len(bads) > 1:
         raise ValueError(
             "The Evoked objects of a list must have the same bad channels. Got "
             + " and ".join(str(list(names)) for names in sorted(bads))
         )
+    first = evokeds[0].times  # as many samples as the others, as was checked before
+    for evoked in evokeds[1:]:
+        if np.abs(evoked.times - first).max() > 0.5 / evokeds[0].info["sfreq"]:
+            raise ValueError(
+                "The Evoked objects of a list must have the same times. Got "
+                f"{first[0]:g} to {first[-1]:g} s and {evoked.times[0]:g} to "
+                f"{evoked.times[-1]:g} s."
+            )
+    if any(evoked.kind == "standard_error" for evoked in evokeds):
+        raise ValueError("Evoked objects must be averages. Got a standard error.")
 
 
 def onset_of(recording, onset, n_times):

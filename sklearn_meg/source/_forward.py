@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 ORIENTATIONS = ("free", "loose", "fixed")
+FIFFV_COORD_HEAD = 4
 DEPTH_LIMIT = 100.0  # norms differ by this factor at most: a nearly silent source stays tame
 FIELDLESS = 1e-10  # relative to the largest column norm
 
@@ -68,8 +69,9 @@ def read_lead_field(forward, n_channels, ch_names=None, orientation="free"):
     Raises
     ------
     TypeError, ValueError
-        For other types and shapes, values that are not finite, channels that do not match, or
-        orientations that need a surface where there is none.
+        For other types and shapes, values that are not finite, channels that do not match, an
+        mne.Forward that is not in head coordinates, or orientations that need a surface where
+        there is none.
     """
     if forward is None:
         return LeadField(np.eye(n_channels), 1)
@@ -181,6 +183,11 @@ def _read_mne_forward(forward, n_channels, ch_names, orientation):
 
     fixed = forward["source_ori"] == 1  # FIFFV_MNE_FIXED_ORI
     _check_surface(forward, fixed, orientation)
+    if forward["coord_frame"] != FIFFV_COORD_HEAD:
+        raise ValueError(
+            "forward must be in head coordinates, as mne.make_forward_solution makes it. Got "
+            f"coordinate frame {forward['coord_frame']}."
+        )
     _check_finite(forward["sol"]["data"])
     if ch_names is None:
         _check_n_channels(forward["sol"]["data"].shape[0], n_channels)

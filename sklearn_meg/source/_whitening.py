@@ -150,7 +150,8 @@ def check_reference(info):
     Parameters
     ----------
     info : mne.Info
-        Of the channels that are used.
+        Of the channels that are used; that of an mne.Forward, which knows no projections, where
+        y came as an array without info.
 
     Raises
     ------
@@ -161,11 +162,12 @@ def check_reference(info):
 
     if not len(pick_types(info, meg=False, eeg=True)):
         return
-    averages = [p for p in info["projs"] if p["desc"].lower().startswith("average eeg")]
+    averages = [p for p in info.get("projs") or [] if p["desc"].lower().startswith("average eeg")]
     if not averages:
         raise ValueError(
             "EEG needs an average reference as a projection: call set_eeg_reference('average', "
-            "projection=True) on the data. Got EEG channels without it."
+            "projection=True) on the data, and give info= with an array y. Got EEG channels "
+            "without it."
         )
 
 
@@ -190,7 +192,7 @@ def mne_covariance(noise_cov, info):
     Raises
     ------
     ValueError
-        If channels are missing in the covariance, or its values are zero or not finite.
+        If channels are missing or bad in the covariance, or its values are zero or not finite.
     """
     import mne
 
@@ -203,6 +205,12 @@ def mne_covariance(noise_cov, info):
         raise ValueError(
             f"{len(missing)} channel(s) of the data are missing in noise_cov: "
             f"{', '.join(missing[:20])}."
+        )
+    bad = [name for name in names if name in noise_cov["bads"]]
+    if bad:
+        raise ValueError(
+            f"{len(bad)} channel(s) of the data are marked bad in noise_cov: "
+            f"{', '.join(bad[:20])}. Mark them as bad in the data, too, or compute it with them."
         )
     picked = mne.cov.pick_channels_cov(noise_cov, names, ordered=True, verbose="error")
     full = np.diag(picked.data) if picked["diag"] else picked.data

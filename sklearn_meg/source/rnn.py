@@ -18,7 +18,9 @@ from ._scan import Scanner, posterior
 
 SIGMAS = 4.0  # standard deviations of the largest noise above its mean that a source must pass
 SETTLED = 1e-3  # ridge of the source layer, of the mean power of a recurrent unit
+DOUBTFUL = 0.7  # most evidence of these: some pass until the search finds better ones
 MORE = 3  # sources below that are shown faintly
+FORGOTTEN = ("net_", "history_", "n_iter_", "device_", "sources_", "evidence_", "stability_")
 FADE = 8  # power of evidence / evidence needed that they are faded with
 
 #: Parameters that make :class:`RNNSourceSolver` the network of the paper, trained as there: all
@@ -59,8 +61,12 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
     selection : {"likelihood", "penalty"}, default="likelihood"
         How the active positions are chosen.
     alpha : float or "auto", default="auto"
-        In percent, as in :class:`MixedNorm`: 100 leaves no source. "auto" is what noise alone
-        does not pass.
+        What a source must pass. "auto" is what noise alone does not. A number above 0 and below
+        100 is in percent of the amplitude (power: its square) that the best position explains
+        alone, so that at least one source is left whatever the noise. Further sources must explain
+        3 % of that power beside the others in any case, and 15 % if their fields are alike: numbers
+        below 17 are as good as 17. With ``selection="penalty"``: the strength of the penalty, in
+        percent of what leaves no source.
     penalty : {"l21", "l1"}, default="l21"
         With ``selection="penalty"``: on positions (the norm over orientations at each sample),
         or on each component.
@@ -71,8 +77,9 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
     max_sources : int, default=10
         With ``selection="likelihood"``: most sources.
     n_estimators : int, default=1
-        With ``selection="likelihood"``: more than 1 repeats the choice of positions under so many
-        realisations of the noise, for ``stability_``.
+        More than 1 repeats the choice of positions under so many realisations of the noise, for
+        ``stability_``; 20 of them differ, then they come again. Ignored with
+        ``selection="penalty"`` or ``forward=None``, where no positions are chosen.
     cell : {"gru", "lstm", "rnn"}, default="gru"
         Recurrent cell.
     hidden_size : int, default=32
@@ -125,27 +132,37 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
     fields_ : ndarray of shape (n_conditions, n_channels, n_times)
         What the sources make at the sensors, in the units of y.
     support_ : ndarray of int of shape (n_sources,)
-        Positions there is evidence for (with ``selection="penalty"`` all).
+        Positions there is evidence for; all with ``selection="penalty"`` or ``forward=None``.
     evidence_ : ndarray of shape (n_sources + n_faint,)
         Power that each of ``support_`` explains beside the others, over what noise alone does not
-        pass; then that of the positions below 1, which are shown faintly.
+        pass (or `alpha` asks for), at least 1; then that of at most three positions below 1, which
+        are shown faintly. Only where positions are chosen: with ``selection="likelihood"`` and a
+        `forward`.
     stability_ : ndarray of shape (n_positions,)
-        Share of noise realisations in which there was a source at, or next to, a position.
+        Share of noise realisations in which there was a source at, or next to, a position. Only
+        where positions are chosen, and ``n_estimators`` is more than 1.
     net_ : skorch.NeuralNet
+        Only if there is anything to train: not if no position, faint ones included, explains any
+        of the fields.
     events_, nave_, ch_names_, n_features_in_, n_times_in_, n_outputs_, n_positions_, n_orient_
         As in :class:`MinimumNorm`.
 
     Raises
     ------
     ValueError, TypeError
-        By ``fit``: as :class:`MinimumNorm`.
+        By ``fit``: as :class:`MinimumNorm`; for events that never change (with more than one
+        sample), as with an onset at the first sample; and for fields of 0 from the first change on.
 
     Notes
     -----
     Give single trials where you have them, ``fit(X, epochs)`` with equal rows of X: from what they
     differ by the solver learns the noise in the components of time that hold the response, and
-    what noise alone explains. Of averages it must trust `noise_cov` and the samples before the
-    onset.
+    what noise alone explains. That takes four rows of every condition: with fewer of one, all are
+    taken as averages. Of averages it must trust `noise_cov` and the samples before the onset;
+    averages without `noise_cov` give sources in noise alone too often. Read them with care.
+
+    Nothing happens before an event does: a condition whose events are 0 throughout takes part in
+    the choice of positions, but is given no currents.
 
     What differs from the paper: O'Reilly et al. train on all positions, then with an L1 penalty.
     There, noise and the grid decide between neighbouring positions, and a weight of the penalty
@@ -260,13 +277,22 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
             check_scalar_param(self, name, "int", 1)
         self._check_training_params()
 
+    def _check_events(self, X):
+        if X.shape[2] > 1 and first_change(X) is None:
+            raise ValueError(
+                "X must change at some sample: events that are constant (0 throughout, or up from "
+                "the first sample on, as with onset=0) leave the recurrent network nothing to "
+                f"follow. Got {len(X)} constant row(s) of {X.shape[2]} samples. Begin the window "
+                "before the event."
+            )
+
     def __sklearn_is_fitted__(self):
         return hasattr(self, "sources_")
 
     # ------------------------------------------------------------------ fit
 
     def _solve(self, problem):
-        for name in ("net_", "sources_", "evidence_", "stability_"):
+        for name in FORGOTTEN:
             self.__dict__.pop(name, None)
         self._gain_raw, self._penalty_strength = problem.gain_raw, 0.0
         with limited_threads(self.n_threads):
@@ -354,6 +380,11 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         scale = np.sqrt(np.square(courses).mean(axis=(0, 2)))
         scale = np.maximum(scale, 1e-3 * scale.max())
         size = np.sqrt(np.square(metric @ courses).mean())
+        if not size > 0:
+            raise ValueError(
+                "y must not vanish beside its noise. Got less than a computer can tell from 0: are "
+                "y and noise_cov in the same units?"
+            )
         index = np.asarray(positions)[:, None] * problem.n_orient + np.arange(problem.n_orient)
         self._keep(metric / size, scale, index.ravel())
         return metric @ courses / size
@@ -395,7 +426,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
             if ratio[best] <= 0:
                 break
             positions.append(best)
-            faint.append(min(ratio[best], 1.0))
+            faint.append(min(ratio[best], DOUBTFUL))
         found = []
         for index in range(strict):
             others = positions[:index] + positions[index + 1 : strict]
@@ -460,5 +491,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         return self._currents(X)
 
     def _fields_of(self, X):
-        sources = self._currents(X)
-        return self._gain_raw @ sources.reshape(len(sources), -1, sources.shape[-1])
+        if not len(self._columns):
+            return np.zeros((len(X), len(self._gain_raw), X.shape[2]))
+        # Of the active positions alone: currents of all would be far larger than the fields.
+        return self._gain_raw[:, self._columns] @ self._run(X)

@@ -48,9 +48,9 @@ class _Baseline(ThresholdModel, BaseEstimator):
         """
         self._check_params()
         X, y = self._check_fit(X, y)
-        target = np.log(y * self._magnitude(X)[:, np.newaxis])
         with one_blas_thread():
             self._learn_features(X)
+            target = np.log(y * self._magnitude(X)[:, np.newaxis])
             features = self._features(X)
             known = ~np.isnan(target)
             self.models_ = [
@@ -126,8 +126,11 @@ class UniformFieldThreshold(_Baseline):
         check_option_param(self, "field", ("soma", "mean"))
         check_scalar_param(self, "degree", "int", 1)
 
+    def _learn_features(self, X):
+        self._fitted_params = {"field": self.field, "degree": int(self.degree)}
+
     def _vectors(self, X):
-        if self.field == "mean":
+        if self._fitted_params["field"] == "mean":
             return X.reshape(len(X), -1, 3).mean(axis=1, dtype=np.float64)
         centre = X.shape[1] // 2
         return X[:, centre, centre, centre].astype(np.float64)
@@ -138,7 +141,8 @@ class UniformFieldThreshold(_Baseline):
         return np.maximum(np.linalg.norm(self._vectors(X), axis=1), tiny)
 
     def _features(self, X):
-        return spherical_harmonics(self._vectors(X) / self._magnitude(X)[:, None], self.degree)
+        directions = self._vectors(X) / self._magnitude(X)[:, None]
+        return spherical_harmonics(directions, self._fitted_params["degree"])
 
     def _fit_output(self, features, target):
         degrees = np.repeat(np.arange(self.degree + 1), 2 * np.arange(self.degree + 1) + 1)
@@ -180,7 +184,7 @@ class CosineThreshold(_Baseline):
 
     def _features(self, X):
         centre = X.shape[1] // 2
-        return normalised(X)[:, centre, centre, centre]
+        return X[:, centre, centre, centre] / centre_magnitude(X)[:, np.newaxis]
 
     def _fit_output(self, features, target):
         def drive(p):

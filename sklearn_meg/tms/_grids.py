@@ -154,18 +154,28 @@ def check_thresholds(y, X):
     Raises
     ------
     ValueError
-        For infinity, zero, negative values, another length than X, or an output without any
-        threshold.
+        For infinity, zero, negative values, more than two dimensions, another length than X, or
+        an output without any threshold.
     """
     if y is None:
         raise ValueError("This estimator requires y to be passed, but the target y is None.")
+    if np.ndim(y) > 2:
+        raise ValueError(
+            f"y must have the shape (n,) or (n, n_outputs). Got {np.shape(y)}. (The thresholds "
+            "of a population are y.reshape(len(y), -1).)"
+        )
     y = check_array(
         unwrap_mne(y),
         ensure_2d=False,
         dtype=[np.float64, np.float32],
-        ensure_all_finite="allow-nan",
+        ensure_all_finite=False,
         input_name="y",
     )
+    if np.isinf(y).any():
+        raise ValueError(
+            f"Input y contains infinity, {np.isinf(y).sum()} times: thresholds that were not found "
+            "(activation_threshold gives infinity there) must be NaN, and then count for nothing."
+        )
     check_consistent_length(X, y)
     ndim = y.ndim
     y = y.reshape(len(y), -1).astype(np.float64)
@@ -250,7 +260,8 @@ def _check_same_side(estimator, size, reset):
 
 def _check_centres(X):
     magnitude = centre_magnitude(X)
-    largest = np.abs(X).reshape(len(X), -1).max(axis=1)
+    flat = X.reshape(len(X), -1)
+    largest = np.maximum(flat.max(axis=1), -flat.min(axis=1))
     if (largest.astype(np.float64) > LARGEST_FIELD).any():
         raise ValueError(
             f"X holds fields up to {largest.max():.3g}. They must be in V/m per A/us: is it in "

@@ -4,7 +4,6 @@ import numpy as np
 
 N_COMPONENTS = 64
 GROUP_STARTS = (0, 3, 6, 12, 24, 48)
-MOST_SAMPLES = 2000  # for the components; more changes nothing
 
 
 def conformal_margin(residuals, coverage):
@@ -45,7 +44,7 @@ def conformal_margin(residuals, coverage):
         known = np.sort(column[~np.isnan(column)])
         rank = int(np.ceil(np.round((len(known) + 1) * coverage, 9)))
         if rank > len(known):
-            needed = int(np.ceil(coverage / (1 - coverage)))
+            needed = int(np.ceil(np.round(coverage / (1 - coverage), 9)))
             raise ValueError(
                 f"An interval of coverage {coverage:g} needs at least {needed} held-out samples "
                 f"with a threshold. Got {len(known)}: fit with more samples, or a larger "
@@ -55,13 +54,12 @@ def conformal_margin(residuals, coverage):
     return np.array(margins)
 
 
-def fit_novelty(grids, rng):
+def fit_novelty(grids):
     """Learn how much of normalised grids is coarse and how much is fine structure.
 
     Parameters
     ----------
     grids : ndarray of shape (n, n_features)
-    rng : numpy RandomState
 
     Returns
     -------
@@ -69,8 +67,6 @@ def fit_novelty(grids, rng):
         For :func:`novelty`: ``mean``, principal ``axes`` (n_features, n_components) over the
         standard deviations along them, and mean and scale of :func:`_energies`.
     """
-    if len(grids) > MOST_SAMPLES:
-        grids = grids[rng.permutation(len(grids))[:MOST_SAMPLES]]
     mean = grids.mean(axis=0)
     centred = grids - mean
     values, vectors = np.linalg.eigh(centred @ centred.T)

@@ -148,9 +148,9 @@ class ThresholdNet(nn.Module):
         if self.training:
             return self.each(one_turn_each(field) if self.rotate else field)
         turns = range(4) if self.rotate else (0,)
-        outputs = [
-            torch.tensordot(self.weights, self.each(turned(field, k)), ([0], [1])) for k in turns
-        ]
+        # Layers answer in bfloat16 under mixed precision, weights are not.
+        logs = [self.each(turned(field, k)).to(self.weights.dtype) for k in turns]
+        outputs = [torch.tensordot(self.weights, log, ([0], [1])) for log in logs]
         return sum(outputs) / len(turns)
 
     def each(self, field):

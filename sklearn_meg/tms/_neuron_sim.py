@@ -17,6 +17,7 @@ SPIKE = 3  # compartments over 0 mV
 LOOK = 25.0  # us between two looks at the compartments
 SETTLED, QUIET = 400.0, -50.0  # us after which a neuron this quiet (mV) will not spike any more
 GUESS = 14.8  # mV of passive depolarisation at which neurons spike, about
+LEAST = 1e-6  # A/us; a neuron that fires at less needs no pulse to do so
 FIRST_STEP = 1.03  # of the bracket around the guess; grows to doubling and halving
 
 # NEURON holds its models in one place, for the process: one at a time, one thread at a time.
@@ -84,7 +85,8 @@ def activation_threshold(
         For a morphology without axon, a field of another shape or not finite, or a parameter out
         of its range.
     RuntimeError
-        If other models live in this process' NEURON: they would be simulated along.
+        If other models live in this process' NEURON: they would be simulated along. Or for a
+        neuron that fires without a pulse.
 
     Notes
     -----
@@ -179,6 +181,11 @@ def _bracket(trial, amplitude, factor, max_amplitude):
     if trial.fires(amplitude):
         while True:
             high, amplitude = amplitude, amplitude / factor
+            if amplitude < LEAST:
+                raise RuntimeError(
+                    f"The neuron fires at {LEAST:g} of A/us and less: it fires on its own, and has "
+                    "no threshold. Look at the diameters (um) of its axon."
+                )
             if not trial.fires(amplitude):
                 return amplitude, high
             factor = min(factor**2, 2)

@@ -83,7 +83,9 @@ def make_tms_dataset(
         it did in the head model of Aberra et al. (2023).
     field_factory : callable, optional
         ``field_factory(position, axis, geometry) -> field`` instead of a figure-8 coil over the
-        sphere with heterogeneity. Must be picklable for `n_jobs` above 1.
+        sphere with heterogeneity. Must be picklable for `n_jobs` above 1. To go on with a
+        `path` in another process it must be a function of a module, known by its name (choose
+        another `path` when what it does changes), or have a ``repr`` that says what it is.
     size : int, default=9
         Points along each side of the grids.
     spacing : float, optional
@@ -142,7 +144,7 @@ def make_tms_dataset(
         "polarity": int(polarity),
         "coupling": coupling,
         "heterogeneity": float(heterogeneity),
-        "field": "figure-8 over a sphere" if field_factory is None else repr(field_factory),
+        "field": _name_of_field(field_factory),
         "size": int(size),
         "spacing": float(spacing),
         "first_geometry": int(first_geometry),
@@ -206,8 +208,20 @@ def _cells(cell, clone, n_clones):
     if isinstance(cell, Morphology):
         if (clone, n_clones) != (0, 1):
             raise ValueError("clone and n_clones are for cell types. Got a Morphology as cell.")
+        if not cell.has_axon:
+            raise ValueError(f"{cell.name} has no axon. TMS excites axons first.")
         return [cell]
     return [make_neuron(cell, clone + k) for k in range(n_clones)]
+
+
+def _name_of_field(field_factory):
+    """What tells fields apart in the settings."""
+    if field_factory is None:
+        return "figure-8 over a sphere"
+    name = getattr(field_factory, "__qualname__", "<")
+    if "<" in name:  # one of many lambdas or inner functions, or an object
+        return repr(field_factory)
+    return f"{field_factory.__module__}.{name}"  # its repr would be another in the next process
 
 
 def _digest(cells):

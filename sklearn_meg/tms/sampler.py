@@ -7,7 +7,13 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from .._validation import check_option_param, validate_data
 from ._frames import check_positions, check_units, frames, grid_points
-from ._heterogeneous import check_depth, check_heterogeneity, draw_geometry, make_surroundings
+from ._heterogeneous import (
+    HeterogeneousField,
+    check_depth,
+    check_heterogeneity,
+    draw_geometry,
+    make_surroundings,
+)
 from ._local import SMALL, SMOOTH, fit_matrix, monomials, nodes
 from .coil import Coil, figure8_coil
 from .field import SphereField
@@ -36,7 +42,8 @@ class EFieldSampler(TransformerMixin, BaseEstimator):
     size : int
         Points along each side of the grid; odd.
     spacing : float
-        Between neighbours, in m.
+        Between neighbours, in m. For a network, that of the grids it learns from: data sets of
+        :func:`make_tms_dataset` have :func:`grid_spacing` of their cell.
     moves : {"cell", "coil"}
         What the rows of X are: placements of neurons under one field, or poses of the coil over
         one neuron.
@@ -44,7 +51,8 @@ class EFieldSampler(TransformerMixin, BaseEstimator):
         With ``moves="coil"`` the neuron, like a row of X for ``moves="cell"``.
     heterogeneity : float
         Above 0 each neuron sits in its own fold of the cortex (:class:`HeterogeneousField`) whose
-        seed is the eighth column: of X, or of `cell`. Needs a field of a coil in a sphere.
+        seed is the eighth column: of X, or of `cell`. Needs a field of a coil in a sphere. At 0
+        the seeds are not used.
     depth : float or pair of float, optional
         Of the soma in the grey matter (:class:`HeterogeneousField`), for ``heterogeneity`` above 0.
     dtype : {"float32", "float64"}
@@ -159,17 +167,18 @@ class EFieldSampler(TransformerMixin, BaseEstimator):
         grid = grid_points(self.size, self.spacing).reshape(-1, 3)
         rotations = frames(cells[:, 3:6], cells[:, 6])
         radius = max(np.sqrt((grid**2).sum(axis=1).max()), 1e-3)
-        near = np.ones(len(cells), dtype=bool)
-        if isinstance(field, SphereField):
+        degrees = np.zeros(len(cells), dtype=int)  # 0: every point of the grid is evaluated
+        if isinstance(field, SphereField):  # each for itself, whatever the other cells are
             closeness = field.closeness(cells[:, :3], radius)
-            near = closeness > SMOOTH
+            degrees = np.select([closeness > SMOOTH, closeness < SMALL], [0, 3], 5)
         E = np.empty((len(cells), len(grid), 3))
-        if near.any():
-            E[near] = _sample(field, cells[near, :3], rotations[near], grid)
-        if not near.all():
-            degree = 3 if closeness[~near].max() < SMALL else 5
-            values = _sample(field, cells[~near, :3], rotations[~near], radius * nodes(degree))
-            E[~near] = _to_grid(self.size, self.spacing, radius, degree) @ values
+        for degree in np.unique(degrees).tolist():
+            some = degrees == degree
+            at = radius * nodes(degree) if degree else grid
+            values = _sample(field, cells[some, :3], rotations[some], at)
+            if degree:
+                values = _to_grid(self.size, self.spacing, radius, degree) @ values
+            E[some] = values
         for values, add in zip(E, adds):
             values += add(values[len(grid) // 2])
         return E
@@ -227,6 +236,11 @@ class EFieldSampler(TransformerMixin, BaseEstimator):
             raise TypeError(
                 "field must be a Coil, None, or be called with points (n, 3). Got "
                 f"{type(field).__name__}."
+            )
+        if self.heterogeneity and isinstance(field, HeterogeneousField):
+            raise ValueError(
+                "heterogeneity above 0 puts each neuron into a fold of its own, but field is a "
+                "HeterogeneousField and has one already. Give the field of the coil in the sphere."
             )
 
 

@@ -36,6 +36,7 @@ NETWORKS = {
     "compact+sites": ("compact", "sites"),
     "paper": ("paper",),
 }
+MOST_SHAPES = 2000  # from which the flag learns what is usual; more changes nothing
 FALSE_ALARMS = 0.03  # share of held-out fields that are flagged
 PREDICT_BATCH = 512
 
@@ -275,8 +276,10 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         self._check_params()
         X, y = self._check_fit(X, y, reset=fresh)
         weights = None if fresh else self.net_.module_.state_dict()
-        self._train(X, y, groups=groups, weights=weights)
-        train, held_out = self.__dict__.pop("_split")
+        try:
+            self._train(X, y, groups=groups, weights=weights)
+        finally:  # a fit that fails leaves nothing of it behind
+            train, held_out = self.__dict__.pop("_split", (None, None))
         self._weigh_members(X[held_out], y[held_out])
         self._calibrate(X, y, train, held_out)
         return self
@@ -322,7 +325,8 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         -------
         flag : ndarray of bool of shape (n,)
             True for fields whose shape, whatever their magnitude, is farther from those of ``fit``
-            than that of 97 % of the held-out samples: do not rely on their thresholds.
+            than that of 97 % of the held-out samples (where none was held out: of the training
+            samples, and then more is flagged): do not rely on their thresholds.
         """
         return self._novelty(self._check_X(X)) > self.novelty_threshold_
 
@@ -360,7 +364,7 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         with _LOCK, limited_threads(self.n_threads):
             self.net_.module_.eval()
             for part in chunks_of(len(checked), PREDICT_BATCH):
-                grids = torch.as_tensor(checked[part], dtype=weight.dtype, device=weight.device)
+                grids = torch.tensor(checked[part], dtype=weight.dtype, device=weight.device)
                 parts.append(self._gradient(grids, output).cpu().numpy())
         return np.concatenate(parts).reshape(np.shape(X))
 
@@ -390,15 +394,17 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         """Weights of the networks that fit held-out samples best (equal ones if there are few)."""
         module = self.net_.module_
         n_members = len(module.members)
-        if n_members == 1 or len(X) < 10 * n_members:
+        if n_members == 1 or not len(X):
+            return
+        target = self._log_targets(X, y)
+        known = ~np.isnan(target)
+        if known.any(axis=1).sum() < 10 * n_members:
             return
         columns = []
         for m in range(n_members):
             module.weights.copy_(torch.eye(n_members)[m])
             columns.append(self._log_field(X))
-        outputs, target = np.stack(columns, -1), self._log_targets(X, y)
-        known = ~np.isnan(target)
-        weights = simplex_weights(outputs[known], target[known])
+        weights = simplex_weights(np.stack(columns, -1)[known], target[known])
         module.weights.copy_(torch.as_tensor(weights))
 
     def _calibrate(self, X, y, train, held_out):
@@ -407,10 +413,10 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         if len(held_out):
             error = self._log_field(X[held_out]) - self._log_targets(X[held_out], y[held_out])
             self.residuals_ = np.abs(error)
-        rng = check_random_state(0)  # only which samples, where there are many
-        grids = _shapes_of_fields(X[train])
-        self._novelty_state = fit_novelty(grids, rng)
         known = held_out if len(held_out) else train
+        if len(train) > MOST_SHAPES:  # before any copy of them is made
+            train = train[check_random_state(0).permutation(len(train))[:MOST_SHAPES]]
+        self._novelty_state = fit_novelty(_shapes_of_fields(X[train]))
         self.novelty_threshold_ = float(np.quantile(self._novelty(X[known]), 1 - FALSE_ALARMS))
 
     def _novelty(self, X):

@@ -480,6 +480,8 @@ BAD_DATA = {
     "4-D": (lambda X, y: (X[..., None], y), "must have the shape"),
     "complex": (lambda X, y: (X * 1j, y), "Complex"),
     "no trials": (lambda X, y: (X[:0], y[:0]), "0 sample"),
+    "no event": (lambda X, y: (np.zeros_like(X), y), "X must change at some sample"),
+    "constant events": (lambda X, y: (np.ones_like(X), y), "X must change at some sample"),
 }
 
 
@@ -490,6 +492,25 @@ def test_bad_data(what, one, monkeypatch):
     monkeypatch.setattr(RNNSourceSolver, "_train", lambda *a, **k: pytest.fail("trained"))
     with pytest.raises((ValueError, TypeError), match=message):
         RNNSourceSolver(gain).fit(*spoil(X, y))
+
+
+def test_fields_far_below_their_noise_are_an_error(one):
+    X, y, gain, _ = one
+    solver = RNNSourceSolver(gain, nave=40, noise_cov=1e30 * np.eye(20), **QUICK)
+    with pytest.raises(ValueError, match="same units"):
+        solver.fit(X[:1], y.mean(axis=0, keepdims=True))
+
+
+def test_onset_at_the_first_sample_is_no_change(one):
+    _, y, gain, _ = one
+    with pytest.raises(ValueError, match="onset=0"):
+        RNNSourceSolver(gain, onset=0).fit(None, y[:2])
+
+
+def test_a_single_sample_needs_no_change(one):
+    _, y, gain, _ = one
+    solver = RNNSourceSolver(gain, **QUICK).fit(np.ones((len(y), 1)), y[:, :, 26:27])
+    np.testing.assert_array_equal(solver.support_, [WHERE])
 
 
 def test_onset_outside_the_window(one):

@@ -202,6 +202,61 @@ def test_orientations_that_need_a_surface():
             MinimumNorm(forward, cov, orientation=orientation).fit(evokeds)
 
 
+def test_evokeds_must_be_averages_at_the_same_times():
+    evokeds, forward, cov = simulate_evoked()
+    solver = MinimumNorm(forward, cov)
+    later = evokeds[1].copy().shift_time(0.1)
+    with pytest.raises(ValueError, match=r"same times.*-0.1 to 0.29 s and 0 to 0.39 s"):
+        solver.fit([evokeds[0], later])
+    info = mne.create_info(evokeds[0].ch_names, 200.0, "mag")
+    faster = mne.EvokedArray(evokeds[1].data, info, tmin=-0.1, **QUIET)
+    with pytest.raises(ValueError, match="same times"):
+        solver.fit([evokeds[0], faster])
+    evokeds[1].kind = "standard_error"
+    with pytest.raises(ValueError, match="standard error"):
+        solver.fit(evokeds)
+
+
+def test_forward_in_other_coordinates():
+    evokeds, forward, cov = simulate_evoked()
+    forward = forward.copy()
+    forward["coord_frame"] = 5  # MRI
+    with pytest.raises(ValueError, match="head coordinates"):
+        MinimumNorm(forward, cov).fit(evokeds)
+
+
+def test_channels_that_are_bad_in_the_covariance():
+    evokeds, forward, cov = simulate_evoked()
+    cov = cov.copy()
+    cov["bads"] = [cov.ch_names[2]]
+    with pytest.raises(ValueError, match=f"bad in noise_cov: {cov.ch_names[2]}"):
+        MinimumNorm(forward, cov).fit(evokeds)
+
+
+def test_epochs_are_no_events():
+    evokeds, forward, cov = simulate_evoked(n_conditions=1)
+    data = np.stack([evokeds[0].data] * 3)
+    epochs = mne.EpochsArray(data, evokeds[0].info, tmin=-0.1, **QUIET)
+    with pytest.raises(ValueError, match="X must be event time courses.*EpochsArray"):
+        MinimumNorm(forward, cov).fit(epochs, epochs)
+    with pytest.raises(ValueError, match="hold no trial"):
+        MinimumNorm(forward, cov).fit(epochs[[]])
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_eeg_arrays_need_an_average_reference(fixed):
+    montage = mne.channels.make_standard_montage("biosemi16")
+    info = mne.create_info(montage.ch_names, 100.0, "eeg").set_montage(montage)
+    sphere = mne.make_sphere_model((0, 0, 0.04), 0.09, **QUIET)
+    src = sphere_forward()[1]["src"]
+    forward = mne.make_forward_solution(info, None, src, sphere, meg=False, eeg=True, **QUIET)
+    if fixed:
+        forward = mne.convert_forward_solution(forward, force_fixed=True, surf_ori=True, **QUIET)
+    y = 1e-6 * np.random.default_rng(0).standard_normal((6, 16, 30))
+    with pytest.raises(ValueError, match="average reference.*info="):
+        MinimumNorm(forward, onset=10).fit(None, y)
+
+
 def test_eeg_needs_an_average_reference():
     rng = np.random.default_rng(0)
     info = mne.create_info(8, 100.0, "eeg")

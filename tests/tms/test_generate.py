@@ -6,7 +6,7 @@ from sklearn_meg.tms._grids import rotate_grids
 from sklearn_meg.tms._neuron_sim import activation_threshold
 from sklearn_meg.tms.field import to_head, to_neuron
 from sklearn_meg.tms.generate import load_tms_dataset, main, make_tms_dataset
-from sklearn_meg.tms.neurons import make_neuron
+from sklearn_meg.tms.neurons import Kind, Morphology, make_neuron
 from sklearn_meg.tms.sampler import EFieldSampler
 
 ARRAYS = ("grids", "threshold", "threshold_field", "position", "axis", "azimuth", "geometry")
@@ -187,3 +187,26 @@ def test_command_line(tmp_path, capsys):
     assert main(["L1 NGC", "--n", "2", "--out", str(path), "--quiet"]) == 0
     assert "2 placements" in capsys.readouterr().out
     assert_same(load_tms_dataset(path), make(2))
+
+
+def uniform_field(position, axis, geometry):
+    return lambda points: np.tile([0.0, 0.5, -1.0], (len(points), 1))
+
+
+def test_a_function_is_the_same_field_in_the_next_process(tmp_path):
+    def inner(position, axis, geometry):
+        return uniform_field(position, axis, geometry)
+
+    options = {"path": tmp_path / "own.npz", "field_factory": uniform_field}
+    made = make(1, **options)
+    assert "0x" not in made["settings"]["field"]
+    assert_same(make(1, **options), made)
+    with pytest.raises(ValueError, match="field: .*uniform_field.* there"):
+        make(1, **{**options, "field_factory": inner})
+
+
+def test_a_cell_without_axon_leaves_no_folder(tmp_path):
+    bare = Morphology([[0, 0, 0], [0, 0, 200]], [15, 1], [-1, 0], [Kind.SOMA, Kind.DENDRITE])
+    with pytest.raises(ValueError, match="has no axon"):
+        make(1, cell=bare, spacing=1e-4, path=tmp_path / "bare.npz")
+    assert not list(tmp_path.iterdir())

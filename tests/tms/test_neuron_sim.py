@@ -208,3 +208,10 @@ def test_missing_neuron_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "neuron", None)
     with pytest.raises(ImportError, match=r"sklearn-meg\[tms\]"):
         CableModel(make_neuron("L1 NGC"), "axial")
+
+
+def test_a_neuron_that_fires_on_its_own_is_an_error(monkeypatch):
+    monkeypatch.setattr(_neuron_sim._Trial, "fires", lambda self, amplitude: True)
+    cell = make_neuron("L1 NGC")
+    with pytest.raises(RuntimeError, match="fires on its own"):
+        activation_threshold(cell, uniform(cell, 0, 0, -1))

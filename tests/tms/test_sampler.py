@@ -189,3 +189,18 @@ def test_bad_fields(X):
         EFieldSampler(lambda points: points * np.nan).fit_transform(X)
     with pytest.raises(ValueError, match=r"finite E of shape \(n, 3\).*Got \(3,\)"):
         EFieldSampler(lambda points: points[0]).fit_transform(X)
+
+
+def test_a_cell_is_sampled_the_same_whatever_the_others_are(X):
+    # Far from the coil a polynomial of degree 3 is enough, near it one of degree 5 is not too much.
+    rows = X[np.argsort(np.linalg.norm(X[:, :3], axis=1))][[0, -1]]
+    sampler = EFieldSampler(spacing=0.4e-3, dtype="float64").fit(rows)
+    alone = np.concatenate([sampler.transform(row[np.newaxis]) for row in rows])
+    np.testing.assert_allclose(sampler.transform(rows), alone, rtol=0, atol=1e-13)
+
+
+def test_no_fold_within_a_fold(coil, X):
+    field = HeterogeneousField(SphereField(coil), X[0, :3], X[0, 3:6], random_state=0)
+    with pytest.raises(ValueError, match="has one already"):
+        EFieldSampler(field, heterogeneity=0.8).fit(X)
+    assert EFieldSampler(field, size=3).fit_transform(X[:1]).shape == (1, 3, 3, 3, 3)

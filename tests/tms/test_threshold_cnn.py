@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV, PredefinedSplit, cross_validat
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_meg.tms._grids import rotate_grids
+from sklearn_meg.tms._intervals import conformal_margin
 from sklearn_meg.tms.threshold_cnn import NETWORKS, PAPER_PARAMS, ThresholdCNN, simplex_weights
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -397,3 +398,52 @@ def test_too_few_held_out_for_an_interval(small):
         quick(validation_fraction=0).fit(X, y).predict_interval(X)
     with pytest.raises(ValueError, match="between 0 and 1"):
         quick().fit(X, y).predict_interval(X, 1.5)
+
+
+def test_gradient_of_a_file_that_is_only_read(small, tmp_path):
+    X, y = small
+    model = quick(random_state=0).fit(X, y)
+    joblib.dump(X.astype(np.float32), tmp_path / "X")
+    mapped = joblib.load(tmp_path / "X", mmap_mode="r")
+    expected = model.threshold_gradient(X.astype(np.float32))
+    np.testing.assert_array_equal(model.threshold_gradient(mapped), expected)
+
+
+def test_infinite_thresholds_are_to_be_nan(small):
+    X, y = small
+    with pytest.raises(ValueError, match="contains infinity, 2 times.*must be NaN"):
+        quick().fit(X, np.r_[np.inf, np.inf, y[2:]])
+
+
+def test_a_fit_that_fails_leaves_nothing_of_itself(small):
+    X, y = small
+    model = quick(net_params={"optimizer": "no optimiser"})
+    before = set(model.__dict__)
+    with pytest.raises(TypeError):
+        model.fit(X, y)
+    assert "_split" not in set(model.__dict__) - before
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_mixed_precision_is_nearly_the_same(small, network):
+    X, y = small
+    params = {"network": network, "n_sites": 4, "random_state": 0}
+    expected = quick(**params).fit(X, y).predict(X)
+    model = quick(**params, dtype="bfloat16").fit(X, y)
+    np.testing.assert_allclose(model.predict(X), expected, rtol=0.05)
+    euler = (model.threshold_gradient(X) * X).sum(axis=(1, 2, 3, 4))
+    np.testing.assert_allclose(euler, -model.predict(X), rtol=0.05)
+
+
+def test_thresholds_of_a_population_are_columns(small):
+    X, y = small
+    population = np.broadcast_to(y[:, np.newaxis, np.newaxis], (len(y), 2, 2))
+    with pytest.raises(ValueError, match=r"Got \(60, 2, 2\).*reshape"):
+        quick().fit(X, population)
+    assert quick().fit(X, population.reshape(len(y), -1)).predict(X).shape == (60, 4)
+
+
+def test_the_number_of_samples_an_interval_needs_is_enough():
+    with pytest.raises(ValueError, match="at least 9 held-out"):
+        conformal_margin(np.arange(8.0)[:, np.newaxis], 0.9)
+    assert conformal_margin(np.arange(9.0)[:, np.newaxis], 0.9) == 8

@@ -189,3 +189,11 @@ def test_bad_data_is_a_clear_error(model, grids, linear):
         clone(model).fit(grids, -linear)
     with pytest.raises(ValueError, match="only NaN"):
         clone(model).fit(grids, linear * np.nan)
+
+
+def test_parameters_set_after_fit_wait_for_the_next_fit(grids, linear):
+    model = UniformFieldThreshold(degree=4).fit(grids, linear)
+    expected = model.predict(grids)
+    model.set_params(field="mean", degree=6)
+    np.testing.assert_array_equal(model.predict(grids), expected)
+    assert not np.allclose(model.fit(grids, linear).predict(grids), expected)
