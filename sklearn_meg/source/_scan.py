@@ -10,7 +10,7 @@ import numpy as np
 
 SILENT = 1e-3  # share of a position's mean field power below which an orientation is not seen
 PRIOR = 1.0  # noise a component over the power explained: how firmly currents are expected small
-ALIKE, SAME = 0.5, 0.9  # share of a position's field that others can make: alike, the same
+ALIKE, SAME = 0.7, 0.9  # share of a position's field that others can make: alike, the same
 NEAR_SHARE, FAR_SHARE = 0.4, 0.06  # of the strongest source, that further ones must explain
 WEAK = 1e-3  # singular value of the lead field, of the largest, that is left out
 
