@@ -20,7 +20,7 @@ HETEROGENEITY = 0.8
 FAR = 3.0  # heterogeneity of the fields that the flag must catch
 FAR_GEOMETRY = 1_000_000  # their first geometry: none that was trained on
 LEVELS = (0.0, 0.4, 0.8, 1.2, 1.6, 2.0, 3.0)
-SIZES = {"types": (6000, 500, 1500), "sphere": (2000, 250, 750), "population": (1750, 250, 500)}
+SIZES = {"types": (6000, 500, 1500), "sphere": (2000, 250, 750), "population": (900, 130, 270)}
 QUICK_SIZES = dict.fromkeys(SIZES, (200, 60, 60))
 
 
