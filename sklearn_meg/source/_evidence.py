@@ -51,7 +51,7 @@ class Evidence:
         return np.array([(part * d) @ self.basis.T for part, d in zip(parts, self.deviation)])
 
 
-def gather(data, onset, trials=None, labels=None, baseline=None, rng=None, bandwidth=None):
+def gather(data, onset, trials=None, labels=None, baseline=None, rng=None):
     """Reduce averages to components of unit noise.
 
     Parameters
@@ -68,9 +68,6 @@ def gather(data, onset, trials=None, labels=None, baseline=None, rng=None, bandw
     baseline : slice or None
         Samples before the onset: where there are no trials the spectrum of noise is from there.
     rng : RandomState
-    bandwidth : float or None
-        Share of the components, slow ones first, that may respond, from 0 to 1; None: as many as
-        hold more than noise.
 
     Returns
     -------
@@ -93,10 +90,7 @@ def gather(data, onset, trials=None, labels=None, baseline=None, rng=None, bandw
     if parts is None:  # the fastest components hold noise alone
         floor = np.sqrt(np.square(Y[..., -(-2 * Y.shape[2] // 3) :]).mean())
         draws = [draw * max(1.0, floor) for draw in draws]
-    if bandwidth is None:
-        n_kept = _n_components(Y, draws)
-    else:
-        n_kept = max(1, round(bandwidth * basis.shape[1]))
+    n_kept = _n_components(Y, draws)
     whitener = np.eye(data.shape[1])
     if parts is not None:
         enough = -(-SAMPLES_A_CHANNEL * data.shape[1] // len(parts))

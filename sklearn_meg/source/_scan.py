@@ -135,14 +135,14 @@ class Scanner:
             needed = self.needed(positions, least, top)
         return self._prune(Y, positions, least, top)
 
-    def beside(self, Y, positions):
-        """Power that each of the positions explains beside the others."""
-        return np.array(
-            [
-                self.explained(Y, positions[:i] + positions[i + 1 :])[0][positions[i]]
-                for i in range(len(positions))
-            ]
-        )
+    def beside(self, Y, positions, least, top):
+        """Power that each of the positions explains beside the others, over what it must."""
+        ratios = []
+        for index, position in enumerate(positions):
+            others = positions[:index] + positions[index + 1 :]
+            needed = self.needed(others, least, top)[position]
+            ratios.append(self.explained(Y, others)[0][position] / needed)
+        return np.array(ratios)
 
     def neighbourhood(self, positions):
         """Whether each position is one of some, or makes nearly the same fields as one."""
@@ -168,11 +168,7 @@ class Scanner:
     def _prune(self, Y, positions, least, top):
         """Leave out, one after another, what explains too little beside the others."""
         while len(positions) > 1:
-            needed = [
-                self.needed(positions[:i] + positions[i + 1 :], least, top)[positions[i]]
-                for i in range(len(positions))
-            ]
-            ratio = self.beside(Y, positions) / needed
+            ratio = self.beside(Y, positions, least, top)
             if ratio.min() >= 1:
                 break
             del positions[int(np.argmin(ratio))]

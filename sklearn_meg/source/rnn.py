@@ -295,20 +295,17 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
     def _solve(self, problem):
         for name in FORGOTTEN:
             self.__dict__.pop(name, None)
-        self._gain_raw, self._penalty_strength = problem.gain_raw, 0.0
+        self._gain_raw = problem.gain_raw
         with limited_threads(self.n_threads):
             if self.selection == "penalty":
-                targets = self._all_positions(problem)
+                targets, strength = self._all_positions(problem)
             else:
                 targets = self._chosen_positions(problem)
-        if len(self._columns):
-            callbacks = []
-            if self._penalty_strength:
-                callbacks = [("phases", Phases(self._penalty_strength, self.n_reweight))]
-            if self.selection == "penalty":
-                self._train(problem.events, targets, callbacks=callbacks)
-            else:
-                self._train_well(problem.events, targets)
+        if self.selection == "penalty":
+            phases = Phases(strength, self.n_reweight)
+            self._train(problem.events, targets, callbacks=[("phases", phases)])
+        elif len(self._columns):
+            self._train_well(problem.events, targets)
         return self._currents(problem.events)
 
     def _train_well(self, events, targets):
@@ -344,7 +341,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         return float(np.square(rest).sum() / np.square(fields).sum())
 
     def _all_positions(self, problem):
-        """What is trained with ``selection="penalty"``: fields in the modes of the lead field."""
+        """Fields in the modes of the lead field, to be trained on all, and the penalty."""
         modes = lead_modes(problem.gain, self.n_modes)
         # Of one trial: what a source in A m makes, whatever the number of trials.
         each = 1 / np.sqrt(problem.nave)[:, None, None]
@@ -356,12 +353,10 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         if noise is None:
             noise = check_random_state(self.random_state).standard_normal(problem.data.shape)
         noise = each * np.einsum("wm,cwt->cmt", modes, noise, optimize=True) / size
-        self._penalty_strength = penalty_strength(
-            self.alpha, gain * scale, targets, noise, problem.n_orient
-        )
+        strength = penalty_strength(self.alpha, gain * scale, targets, noise, problem.n_orient)
         self.support_ = np.arange(problem.n_positions)
         self._keep(gain, scale, np.arange(problem.gain.shape[1]))
-        return targets
+        return targets, strength
 
     def _chosen_positions(self, problem):
         """What is trained by default: time courses at the positions there is evidence for."""
@@ -446,11 +441,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
                 break
             positions.append(best)
             faint.append(min(ratio[best], DOUBTFUL))
-        found = []
-        for index in range(strict):
-            others = positions[:index] + positions[index + 1 : strict]
-            needed = scanner.needed(others, least, top)[positions[index]]
-            found.append(scanner.explained(Y, others)[0][positions[index]] / needed)
+        found = scanner.beside(Y, positions[:strict], least, top)
         return positions, np.array([*np.maximum(found, 1.0), *faint])
 
     def _stability(self, scanner, Y, noise, least):
