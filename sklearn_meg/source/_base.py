@@ -239,7 +239,7 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         sources = np.asarray(self._solve(problem), dtype=np.float64)
         _check_finite_sources(self, sources)
         self.sources_ = np.asarray(self._maps(problem, sources), dtype=np.float64)
-        self.fields_ = problem.fields(sources)
+        self.fields_ = self._fitted_fields(problem, sources)
         return self
 
     def predict(self, X=None):
@@ -362,6 +362,10 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
     def _maps(self, problem, sources):
         """What ``transform`` gives of the fitted sources."""
         return sources
+
+    def _fitted_fields(self, problem, sources):
+        """Fields of the fitted conditions."""
+        return problem.fields(sources)
 
     def _sources_of(self, X):
         """Sources of checked events."""

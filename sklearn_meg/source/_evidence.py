@@ -1,8 +1,8 @@
-"""Fields in the few components that hold them, in units of the noise that is left there.
+"""Fields in components of time, in units of the noise that is there.
 
 Noise of the brain is not white: in the slow components in which event-related fields live it has
-another spatial pattern, and much more power, than a noise covariance over all samples says. Where
-there are single trials, both are measured in those very components, from what the trials differ by.
+much more power than a noise covariance over all samples says. Where there are single trials, the
+noise is measured in each component, from what the trials differ by.
 """
 
 from dataclasses import dataclass, replace
@@ -12,12 +12,13 @@ from scipy.fft import idct
 from sklearn.covariance import ledoit_wolf_shrinkage
 
 N_DRAWS = 20  # realisations of noise
-MIN_COMPONENTS = 8
 FEWEST_BASELINE = 8  # samples
 FEWEST_OUTSIDE = 5  # channels, after rotation, that the lead field does not reach
 FEWEST_NOISE = 1e-8  # power of noise, of that of the fields
 FEWEST_VALUE = 1e-6  # eigenvalue of a covariance whose mean is 1
-SAMPLES_A_CHANNEL = 16  # that a spatial covariance is estimated from, where there are as many
+SAMPLES_A_CHANNEL = 20  # that a spatial covariance is estimated from, where there are as many
+SPAN, SMOOTHER = 2, 3  # neighbours either way that power is averaged over: of all, of one source
+LEAST_WEIGHT = 0.05  # share of response in a component below which it is not looked at
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,13 @@ class Evidence:
         Realisations of the noise of Y.
     whitener : ndarray of shape (n_channels, n_channels)
         Further whitening of the whitened channels, to be applied to the lead field, too.
-    basis : ndarray of shape (n_times, n_kept)
+    basis : ndarray of shape (n_times, n_components / n_conditions)
         Orthonormal components of time, 0 before the first event.
-    deviation : ndarray of shape (n_conditions, n_kept)
+    deviation : ndarray of shape (n_conditions, n_components / n_conditions)
         Of the noise in each component: ``whitener @ data[c] @ basis / deviation[c]`` is what Y
         holds of condition c.
+    weight : ndarray of shape (n_components,)
+        Share of the power of each component that noise does not account for; 0 where it is little.
     """
 
     Y: np.ndarray
@@ -44,6 +47,12 @@ class Evidence:
     whitener: np.ndarray
     basis: np.ndarray
     deviation: np.ndarray
+    weight: np.ndarray
+
+    def looked_at(self, Y):
+        """Components that hold a response, the more weighty the more they hold of it."""
+        used = self.weight > 0
+        return Y[:, used] * np.sqrt(self.weight[used])
 
     def courses(self, amplitudes):
         """Time courses (n_conditions, n, n_times) of amplitudes (n, n_components)."""
@@ -87,23 +96,69 @@ def gather(data, onset, trials=None, labels=None, baseline=None, rng=None):
         parts /= np.sqrt(spectrum)[labels][:, None]
     Y = Y / np.sqrt(spectrum)[:, None]
     draws = _draws(Y.shape, parts, labels, rng)
+    whitener = np.eye(data.shape[1])
     if parts is None:  # the fastest components hold noise alone
         floor = np.sqrt(np.square(Y[..., -(-2 * Y.shape[2] // 3) :]).mean())
         draws = [draw * max(1.0, floor) for draw in draws]
-    n_kept = _n_components(Y, draws)
-    whitener = np.eye(data.shape[1])
-    if parts is not None:
+    else:
         enough = -(-SAMPLES_A_CHANNEL * data.shape[1] // len(parts))
-        residuals = _residuals(parts, labels, Y)[..., : max(n_kept, enough)]
-        whitener = _whitener(residuals, labels)
+        whitener = _whitener(_residuals(parts, labels, Y)[..., :enough], labels)
+    Y, draws = whitener @ Y, [whitener @ draw for draw in draws]
     beside = np.concatenate  # conditions side by side
     return Evidence(
-        Y=whitener @ beside(list(Y[..., :n_kept]), axis=1),
-        noise=[whitener @ beside(list(draw[..., :n_kept]), axis=1) for draw in draws],
+        Y=beside(list(Y), axis=1),
+        noise=[beside(list(draw), axis=1) for draw in draws],
         whitener=whitener,
-        basis=basis[:, :n_kept],
-        deviation=np.sqrt(spectrum[:, :n_kept]),
+        basis=basis,
+        deviation=np.sqrt(spectrum),
+        weight=_weight(Y, draws).ravel(),
     )
+
+
+def wiener(columns, Y, n_conditions):
+    """Amplitudes of dipoles whose power changes slowly from component to component.
+
+    Least squares, and each amplitude times the share of its power, over some neighbours, that
+    noise does not account for.
+
+    Parameters
+    ----------
+    columns : ndarray of shape (n_channels, n_sources)
+        Fields of the sources.
+    Y : ndarray of shape (n_channels, n_components)
+        Unit noise.
+    n_conditions : int
+        Whose components stand side by side in Y.
+
+    Returns
+    -------
+    amplitudes : ndarray of shape (n_sources, n_components)
+    """
+    inverse = np.linalg.pinv(columns)
+    found = np.stack(np.split(inverse @ Y, n_conditions, axis=1))
+    noise = np.square(inverse).sum(axis=1)[:, None]
+    power = _average(np.square(found), SMOOTHER)
+    found *= np.maximum(power - noise, 0.0) / np.where(power > 0, power, 1.0)
+    return np.concatenate(list(found), axis=1)
+
+
+def n_components_held(amplitudes, n_conditions, share):
+    """How many components, slow ones first, hold a share of the power of every source.
+
+    Parameters
+    ----------
+    amplitudes : ndarray of shape (n_sources, n_components)
+        Conditions side by side.
+    n_conditions : int
+    share : float
+
+    Returns
+    -------
+    n : int
+    """
+    power = np.stack(np.split(np.square(amplitudes), n_conditions, axis=1)).sum(axis=0)
+    held = power.cumsum(axis=1) / np.maximum(power.sum(axis=1, keepdims=True), 1e-300)
+    return 1 + int((held < share).sum(axis=1).max())
 
 
 def calibrate(evidence, modes):
@@ -128,11 +183,17 @@ def calibrate(evidence, modes):
     power = np.square(evidence.Y).sum(axis=0) - np.square(modes.T @ evidence.Y).sum(axis=0)
     power = _smooth(np.array(np.split(power / n_outside, len(evidence.deviation))))
     excess = np.sqrt(np.maximum(power, 1.0))
-    return replace(evidence, Y=evidence.Y / excess.ravel(), deviation=evidence.deviation * excess)
+    Y = evidence.Y / excess.ravel()
+    n_conditions = len(evidence.deviation)
+    weight = _weight(
+        np.stack(np.split(Y, n_conditions, axis=1)),
+        [np.stack(np.split(draw, n_conditions, axis=1)) for draw in evidence.noise],
+    ).ravel()
+    return replace(evidence, Y=Y, deviation=evidence.deviation * excess, weight=weight)
 
 
 def baseline_noise(data, baseline, evidence):
-    """Noise of averages before the onset, in components like those of the evidence.
+    """Noise of averages before the onset, in components weighted like those of the evidence.
 
     Parameters
     ----------
@@ -149,11 +210,11 @@ def baseline_noise(data, baseline, evidence):
     if n < FEWEST_BASELINE:
         return None
     samples = data[..., baseline] - data[..., baseline].mean(axis=-1, keepdims=True)
-    n_after = int((evidence.basis != 0).any(axis=1).sum())
-    n_kept = max(2, min(n - 1, round(evidence.basis.shape[1] * n / n_after)))
-    parts = samples @ idct(np.eye(n), axis=0, norm="ortho")[:, 1 : n_kept + 1]
-    alike = np.minimum(np.arange(1, n_kept + 1) * n_after // n, evidence.basis.shape[1] - 1)
-    parts = evidence.whitener @ (parts / evidence.deviation[:, None, alike])
+    n_after = evidence.basis.shape[1]
+    parts = samples @ idct(np.eye(n), axis=0, norm="ortho")[:, 1:]
+    alike = np.minimum(np.arange(1, n) * n_after // n, n_after - 1)
+    weight = evidence.weight.reshape(evidence.deviation.shape)[:, None, alike]
+    parts = evidence.whitener @ (parts * np.sqrt(weight) / evidence.deviation[:, None, alike])
     return np.concatenate(list(parts), axis=1)
 
 
@@ -221,19 +282,19 @@ def _draws(shape, parts, labels, rng):
     return draws
 
 
-def _n_components(Y, draws):
-    """How many components, slow ones first, it takes to leave no more power than noise has."""
-    tail = _tail(Y)
-    noise = np.array([_tail(draw) for draw in draws])
-    noise = 2 * noise.max(axis=0) - noise.mean(axis=0)
-    n_kept = int(np.argmax(np.append(tail <= noise, True)))
-    return min(max(MIN_COMPONENTS, n_kept), Y.shape[2])
+def _weight(Y, draws):
+    """Share of response in the power of each component, (n_conditions, n)."""
+    power = _average(np.square(Y).sum(axis=1), SPAN)
+    noise = _average(np.mean([np.square(draw).sum(axis=1) for draw in draws], axis=0), SPAN)
+    share = np.maximum(power - noise, 0.0) / np.where(power > 0, power, 1.0)
+    return np.where(share >= LEAST_WEIGHT, share, 0.0)
 
 
-def _tail(Y):
-    """Power from each component on."""
-    power = np.square(Y).sum(axis=(0, 1))
-    return power[::-1].cumsum()[::-1]
+def _average(values, span):
+    """Means over neighbours along the last axis."""
+    n = values.shape[-1]
+    ranges = [slice(max(0, k - span), k + span + 1) for k in range(n)]
+    return np.stack([values[..., part].mean(axis=-1) for part in ranges], axis=-1)
 
 
 def _whitener(residuals, labels):

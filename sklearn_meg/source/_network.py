@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+SMALL = 0.03  # activity of an oscillator: tanh is linear to 1e-3 there
 
 
 class SourceNet(nn.Module):
@@ -24,12 +25,17 @@ class SourceNet(nn.Module):
     hidden_size, n_layers : int
     init : {"zeros", "random"}
         Of the source layer. Zeros: no source before the fields ask for one.
+    span : int or None
+        Samples from the first event on: the first recurrent layer starts as damped oscillators
+        that make up any course of that length, see :func:`start_as_oscillators`. None: at random.
     """
 
-    def __init__(self, n_events, gain, scale, *, cell, hidden_size, n_layers, init):
+    def __init__(self, n_events, gain, scale, *, cell, hidden_size, n_layers, init, span=None):
         super().__init__()
         # Without bias: nothing happens before an event does.
         self.rnn = CELLS[cell](n_events, hidden_size, n_layers, bias=False, batch_first=True)
+        if span is not None:
+            start_as_oscillators(self.rnn, span)
         self.sources = nn.Linear(hidden_size, len(scale), bias=False)
         if init == "zeros":
             nn.init.zeros_(self.sources.weight)
@@ -58,6 +64,46 @@ class SourceNet(nn.Module):
     def currents(self, events):
         """Sources in A m, float64: (n, n_sources, n_times)."""
         return (self.layer(events).double() * self.scale.double()).transpose(1, 2)
+
+
+def start_as_oscillators(rnn, span):
+    """Set the first layer of a recurrent network to damped oscillators, one bank an event.
+
+    Two units are an oscillator ``h[t + 1] = exp(-2 / span) R(pi k / span) h[t] + w x[t]`` with
+    ``R`` a rotation and k = 0, 1, ...: the frequencies of the cosines that make up any course
+    of `span` samples, so that the source layer finds what it needs before anything is trained.
+    Amplitudes are small, where the cells are linear: an event that comes later, or half as
+    strong, moves the response or halves it.
+
+    Parameters
+    ----------
+    rnn : nn.RNN, nn.GRU or nn.LSTM
+        Without bias. Gates start half open, with weights of 0.
+    span : int
+    """
+    n_hidden, n_events = rnn.hidden_size, rnn.input_size
+    turn, push = torch.zeros(n_hidden, n_hidden), torch.zeros(n_hidden, n_events)
+    for event, units in enumerate(torch.arange(n_hidden).tensor_split(n_events)):
+        for k, pair in enumerate(units.split(2)):
+            angle = torch.tensor(torch.pi * k / span)
+            cos, sin = torch.cos(angle), torch.sin(angle)
+            rotation = torch.stack([torch.stack([cos, -sin]), torch.stack([sin, cos])])
+            turn[pair[:, None], pair] = (rotation * np.exp(-2 / span))[: len(pair), : len(pair)]
+            # What a step would make of it in the end has the size SMALL.
+            rest = np.abs(1 - np.exp(-2 / span + 1j * np.pi * k / span))
+            push[pair, event] = SMALL * rest * torch.tensor([1.0, 1.0])[: len(pair)] / 2**0.5
+    with torch.no_grad():
+        inputs, hidden = rnn.weight_ih_l0, rnn.weight_hh_l0
+        if isinstance(rnn, nn.RNN):
+            inputs.copy_(push)
+            hidden.copy_(turn)
+            return
+        # Gates of a half: h <- h / 2 + tanh(W x + U h / 2) / 2 in a GRU, and in an LSTM, whose
+        # h is half its cell c, c <- c / 2 + tanh(W x + U c / 2) / 2.
+        inputs.zero_()
+        hidden.zero_()
+        inputs[2 * n_hidden : 3 * n_hidden] = 2 * push
+        hidden[2 * n_hidden : 3 * n_hidden] = 4 * turn - 2 * torch.eye(n_hidden)
 
 
 class PenalizedLoss(nn.Module):

@@ -1,18 +1,53 @@
-"""Where sources are: the positions that explain fields best, by alternating projections.
+"""Where sources are: the dipoles that explain fields best, by alternating projections.
 
-Whitened fields ``Y (n_channels, n_components)`` of unit noise are explained by dipoles at a few
-positions, each with free amplitudes in every component. The positions that leave least are the
-maximum-likelihood estimate; they are searched one after another, the others held (Ziskind and Wax,
-1988; for MEG: Adler et al., 2019).
+Whitened fields ``Y (n_channels, n_components)`` of unit noise are explained by a few dipoles, each
+with one orientation and a free amplitude in every component. Those that leave least are the
+maximum-likelihood estimate; they are searched on the grid one after another, the others held
+(Ziskind and Wax, 1988; for MEG: Adler et al., 2019), then moved between the grid points.
 """
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from ._between import Between
+
 SILENT = 1e-3  # share of a position's mean field power below which an orientation is not seen
-PRIOR = 1.0  # noise a component over the power explained: how firmly currents are expected small
 ALIKE, SAME = 0.7, 0.9  # share of a position's field that others can make: alike, the same
 NEAR_SHARE, FAR_SHARE = 0.4, 0.06  # of the strongest source, that further ones must explain
 WEAK = 1e-3  # singular value of the lead field, of the largest, that is left out
+MAX_ROUNDS = 10
+
+
+@dataclass(frozen=True)
+class Dipole:
+    """A source: where it is, which way it points, and what it makes.
+
+    Attributes
+    ----------
+    position : int
+        Of the grid, the nearest.
+    orientation : ndarray of shape (n_orient,)
+        Of unit length.
+    column : ndarray of shape (n_modes,)
+        Its field, whitened and in the space of the modes.
+    place : ndarray of shape (3,) or None
+        In m; None where the grid has no coordinates.
+    neighbours, shares : ndarray of shape (n,)
+        Grid positions that its field is interpolated from, and how much of each: sums to 1.
+    """
+
+    position: int
+    orientation: np.ndarray
+    column: np.ndarray
+    place: Any
+    neighbours: np.ndarray
+    shares: np.ndarray
+
+    def field(self, gain):
+        """Its field in another lead field (n_channels, n_positions, n_orient)."""
+        return np.tensordot(gain[:, self.neighbours] @ self.orientation, self.shares, axes=1)
 
 
 class Scanner:
@@ -23,6 +58,9 @@ class Scanner:
     gain : ndarray of shape (n_channels, n_positions * n_orient)
         Whitened.
     n_orient : int
+    grid : ndarray of shape (n_positions, 3) or None
+        Coordinates in m of a grid that fills a volume: dipoles may then lie between its points.
+        None: they lie on its points.
 
     Attributes
     ----------
@@ -30,89 +68,106 @@ class Scanner:
         Orthonormal: all that sources can do to the channels.
     """
 
-    def __init__(self, gain, n_orient):
+    def __init__(self, gain, n_orient, grid=None):
         left, values, _ = np.linalg.svd(gain @ gain.T)
         self.modes = left[:, np.sqrt(values) > WEAK * np.sqrt(values[0])]
         self.flat = np.ascontiguousarray(self.modes.T @ gain)
         self.gain = self.flat.reshape(len(self.flat), -1, n_orient)
         self.n_positions, self.n_orient = self.gain.shape[1:]
-        self.gram = np.einsum("mpo,mpq->poq", self.gain, self.gain, optimize=True)
-        self.power = np.trace(self.gram, axis1=1, axis2=2)
+        self.power = np.square(self.gain).sum(axis=(0, 2))
         self.seen = self.power > 1e-12 * self.power.max()
-        self._set_ridge(np.where(self.seen, SILENT * self.power / n_orient, 1.0))
-
-    def _set_ridge(self, ridge):
-        self.ridge = ridge[:, None, None] * np.eye(self.n_orient)
-
-    def expect(self, Y, depth):
-        """Expect currents of the size that explains Y: large ones that cancel are unlikely.
-
-        A Gaussian prior on the amplitudes, of one variance but for depth weighting, such that
-        the position that explains most is at home in it.
-
-        Parameters
-        ----------
-        Y : ndarray of shape (n_modes, n_components)
-        depth : float or None
-            1: a deep source makes as strong fields as one near the sensors; 0: as strong currents.
-        """
-        depth = 0.0 if depth is None else depth
-        size = self.power**depth * self.power.max() ** (1 - depth) / self.n_orient
-        shrink = PRIOR * Y.shape[1] / max(float(self.explained(Y)[0].max()), 1e-300)
-        ridge = SILENT * self.power / self.n_orient + min(shrink, 1.0) * size
-        self._set_ridge(np.where(self.seen, ridge, 1.0))
+        self.grid = None if grid is None else np.asarray(grid, dtype=float)
+        self.between = None if grid is None else Between(self.grid)
+        self._gram = _gram_of(self.gain)
 
     def columns(self, positions):
         """Lead field of some positions, (n_modes, len(positions) * n_orient)."""
         return self.gain[:, list(positions)].reshape(len(self.gain), -1)
 
-    def explained(self, Y, others=()):
-        """Power that each position explains of what the others leave.
+    def scan(self, Y, others=()):
+        """Power that a dipole at each position explains of what other dipoles leave.
 
         Parameters
         ----------
         Y : ndarray of shape (n_modes, n_components)
             In the space of the modes.
-        others : list of int
+        others : list of Dipole
 
         Returns
         -------
         power : ndarray of shape (n_positions,)
-        by_others : float
-            Power that the others explain.
+        orientations : ndarray of shape (n_positions, n_orient)
+            That explain most.
         """
-        gram, rest, by_others = self.gram, Y, 0.0
-        if len(others):
-            basis, _ = np.linalg.qr(self.columns(others))
-            within = basis.T @ Y
-            by_others = float(np.square(within).sum())
-            rest = Y - basis @ within
-            shared = (basis.T @ self.flat).reshape(-1, *self.gain.shape[1:])
-            gram = gram - np.einsum("kpo,kpq->poq", shared, shared, optimize=True)
-        match = (self.flat.T @ rest).reshape(self.n_positions, self.n_orient, -1)
-        solved = np.linalg.solve(gram + self.ridge, match)
-        power = np.einsum("poc,poc->p", match, solved, optimize=True)
-        power[list(others)] = 0.0
-        return np.where(self.seen, power, 0.0), by_others
+        power, orientations = _best_orientations(self.gain, self._gram, Y, _basis_of(others))
+        return np.where(self.seen, power, 0.0), orientations
 
-    def refine(self, Y, positions, max_rounds=10):
-        """Move one position after another to where it explains most, until none moves."""
-        positions = list(positions)
-        for _ in range(max_rounds):
-            before = list(positions)
-            for index in range(len(positions)):
-                others = positions[:index] + positions[index + 1 :]
-                positions[index] = int(np.argmax(self.explained(Y, others)[0]))
-            if positions == before:
+    def best(self, Y, others=(), allowed=None):
+        """Dipole at the grid position that explains most beside others."""
+        power, orientations = self.scan(Y, others)
+        if allowed is not None:
+            power = np.where(allowed, power, 0.0)
+        return self._dipole_at(int(np.argmax(power)), orientations)
+
+    def _dipole_at(self, position, orientations):
+        orientation = orientations[position]
+        return Dipole(
+            position=position,
+            orientation=orientation,
+            column=self.gain[:, position] @ orientation,
+            place=None if self.grid is None else self.grid[position],
+            neighbours=np.array([position]),
+            shares=np.ones(1),
+        )
+
+    def refine(self, Y, dipoles):
+        """Move one dipole after another to where it explains most, until none moves."""
+        dipoles = list(dipoles)
+        for _ in range(MAX_ROUNDS):
+            before = [dipole.position for dipole in dipoles]
+            for index in range(len(dipoles)):
+                dipoles[index] = self.best(Y, dipoles[:index] + dipoles[index + 1 :])
+            if [dipole.position for dipole in dipoles] == before:
                 break
-        return positions
+        return self._between_points(Y, dipoles)
+
+    def _between_points(self, Y, dipoles):
+        """Move dipoles off the grid points, in ever smaller steps."""
+        if self.between is None:
+            return dipoles
+        for step, reach in self.between.steps:
+            for index, dipole in enumerate(dipoles):
+                others = dipoles[:index] + dipoles[index + 1 :]
+                dipoles[index] = self._step(Y, dipole, others, step, reach)
+        return dipoles
+
+    def _step(self, Y, dipole, others, step, reach):
+        """Move one dipole to the best of the places around it."""
+        places, neighbours, shares = self.between.around(dipole.place, step, reach)
+        gain = np.stack(
+            [
+                np.tensordot(self.gain[:, near], share, axes=(1, 0))
+                for near, share in zip(neighbours, shares)
+            ],
+            axis=1,
+        )
+        power, orientations = _best_orientations(gain, _gram_of(gain), Y, _basis_of(others))
+        best = int(np.argmax(power))
+        return Dipole(
+            position=self.between.nearest(places[best]),
+            orientation=orientations[best],
+            column=gain[:, best] @ orientations[best],
+            place=places[best],
+            neighbours=neighbours[best],
+            shares=shares[best],
+        )
 
     def search(self, Y, least, max_sources):
-        """Find the positions of sources, as many as there is evidence for.
+        """Find dipoles, as many as there is evidence for.
 
         A source must explain what noise alone does not reach, and a share of what the best
-        position explains alone: true sources lie between grid points and lead fields are not
-        perfect, which leaves some of it, most of all in fields like those already explained.
+        position explains alone: lead fields are not perfect and sources are no points, which
+        leaves some of it, most of all in fields like those already explained.
 
         Parameters
         ----------
@@ -123,38 +178,42 @@ class Scanner:
 
         Returns
         -------
-        positions : list of int
+        dipoles : list of Dipole
         """
-        power, positions = self.explained(Y)[0], []
+        power, dipoles = self.scan(Y)[0], []
         top = float(power.max())
-        needed = self.needed(positions, least, top)
-        while (power >= needed).any() and len(positions) < max_sources:
-            best = int(np.argmax(np.where(power >= needed, power, 0.0)))
-            positions = self.refine(Y, [*positions, best])
-            power = self.explained(Y, positions)[0]
-            needed = self.needed(positions, least, top)
-        return self._prune(Y, positions, least, top)
+        passed = power >= self.needed(dipoles, least, top)
+        while passed.any() and len(dipoles) < max_sources:
+            dipoles = self.refine(Y, [*dipoles, self.best(Y, dipoles, passed)])
+            passed = self.scan(Y, dipoles)[0] >= self.needed(dipoles, least, top)
+        return self._prune(Y, dipoles, least, top)
 
-    def beside(self, Y, positions, least, top):
-        """Power that each of the positions explains beside the others, over what it must."""
+    def beside(self, Y, dipoles, least, top):
+        """Power that each dipole explains beside the others, over what it must."""
         ratios = []
-        for index, position in enumerate(positions):
-            others = positions[:index] + positions[index + 1 :]
-            needed = self.needed(others, least, top)[position]
-            ratios.append(self.explained(Y, others)[0][position] / needed)
+        for index, dipole in enumerate(dipoles):
+            others = dipoles[:index] + dipoles[index + 1 :]
+            needed = self.needed(others, least, top)[dipole.position]
+            rest = dipole.column
+            if others:
+                basis = _basis_of(others)
+                rest = rest - basis @ (basis.T @ rest)
+            size = np.square(rest).sum()
+            seen = size > 1e-12 * np.square(dipole.column).sum()
+            ratios.append(np.square(rest @ Y).sum() / size / needed if seen else 0.0)
         return np.array(ratios)
 
-    def neighbourhood(self, positions):
+    def neighbourhood(self, dipoles):
         """Whether each position is one of some, or makes nearly the same fields as one."""
         found = np.zeros(self.n_positions, dtype=bool)
-        for position in positions:
-            found |= self._shared([position]) > SAME * self.power
-            found[position] = True
+        for dipole in dipoles:
+            found |= self._shared([dipole.position]) > SAME * self.power
+            found[dipole.position] = True
         return found
 
-    def _shared(self, others):
-        """Field power of each position that others can make."""
-        basis, _ = np.linalg.qr(self.columns(others))
+    def _shared(self, positions):
+        """Field power of each position that some positions can make."""
+        basis, _ = np.linalg.qr(self.columns(positions))
         shared = np.square(basis.T @ self.flat).sum(axis=0)
         return shared.reshape(-1, self.n_orient).sum(axis=1)
 
@@ -162,56 +221,50 @@ class Scanner:
         """Power that each position must explain beside others, given the best one's alone."""
         if not len(others):
             return np.full(self.n_positions, least)
-        alike = self._shared(others) > ALIKE * self.power
+        alike = self._shared([dipole.position for dipole in others]) > ALIKE * self.power
         return np.maximum(least, top * np.where(alike, NEAR_SHARE, FAR_SHARE))
 
-    def _prune(self, Y, positions, least, top):
+    def _prune(self, Y, dipoles, least, top):
         """Leave out, one after another, what explains too little beside the others."""
-        while len(positions) > 1:
-            ratio = self.beside(Y, positions, least, top)
+        while len(dipoles) > 1:
+            ratio = self.beside(Y, dipoles, least, top)
             if ratio.min() >= 1:
                 break
-            del positions[int(np.argmin(ratio))]
-            positions = self.refine(Y, positions)
-        return positions
+            del dipoles[int(np.argmin(ratio))]
+            dipoles = self.refine(Y, dipoles)
+        return dipoles
 
 
-def posterior(columns, Y, n_orient, n_rounds=50):
-    """Amplitudes of dipoles under a Gaussian prior that is learnt from the same fields.
+def _gram_of(gain):
+    """Products of the orientations of each position, (n_positions, n_orient, n_orient)."""
+    return np.einsum("mpo,mpq->poq", gain, gain, optimize=True)
 
-    Least squares would make currents that the channels hardly see (radial ones, in MEG) as large
-    as the noise wants. The prior covariance of each position over its orientations is learnt by
-    expectation maximisation (Wipf and Nagarajan, 2009): it keeps those small, and lets a source
-    that does not turn have one orientation.
 
-    Parameters
-    ----------
-    columns : ndarray of shape (n_channels, n_sources * n_orient)
-    Y : ndarray of shape (n_channels, n_components)
-        Unit noise.
-    n_orient : int
-    n_rounds : int
+def _basis_of(dipoles):
+    """Orthonormal basis of the fields of dipoles; None of none."""
+    if not len(dipoles):
+        return None
+    return np.linalg.qr(np.stack([dipole.column for dipole in dipoles], axis=1))[0]
 
-    Returns
-    -------
-    mean : ndarray of shape (n_sources * n_orient, n_components)
-    factor : ndarray of shape (n_sources * n_orient, n_sources * n_orient)
-        ``factor @ (amplitudes - mean)`` has unit covariance.
+
+def _best_orientations(gain, gram, Y, basis):
+    """Power of the best orientation at each position beside a basis, and that orientation.
+
+    With ``match`` the fields seen by each orientation, the power that orientation o explains is
+    ``o' match match' o / o' gram o``: the largest generalised eigenvalue.
     """
-    n = columns.shape[1]
-    blocks = [slice(start, start + n_orient) for start in range(0, n, n_orient)]
-    gram, match = columns.T @ columns, columns.T @ Y
-    prior = np.zeros((n, n))
-    for block in blocks:
-        seen = np.trace(gram[block, block])
-        prior[block, block] = np.eye(n_orient) * max(np.square(Y).sum() / Y.shape[1], 1e-12) / seen
-    for _ in range(n_rounds):
-        # Of (gram + 1 / prior): stable also where the prior has no current left.
-        covariance = np.linalg.solve(np.eye(n) + prior @ gram, prior)
-        mean = covariance @ match
-        for block in blocks:
-            second = mean[block] @ mean[block].T / Y.shape[1] + covariance[block, block]
-            prior[block, block] = (second + second.T) / 2
-    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
-    values = np.maximum(values, 1e-10 * values[-1])
-    return mean, (vectors / np.sqrt(values)).T
+    n_modes, n_positions, n_orient = gain.shape
+    flat, rest = gain.reshape(n_modes, -1), Y
+    mean_power = np.trace(gram, axis1=1, axis2=2) / n_orient
+    if basis is not None:
+        rest = Y - basis @ (basis.T @ Y)
+        shared = (basis.T @ flat).reshape(-1, n_positions, n_orient)
+        gram = gram - np.einsum("kpo,kpq->poq", shared, shared, optimize=True)
+    ridge = SILENT * np.where(mean_power > 0, mean_power, 1.0)[:, None, None] * np.eye(n_orient)
+    match = (flat.T @ rest).reshape(n_positions, n_orient, -1)
+    inverse = np.linalg.inv(np.linalg.cholesky(gram + ridge))
+    match = inverse @ match
+    power, vectors = np.linalg.eigh(match @ match.transpose(0, 2, 1))
+    orientations = np.einsum("pqo,pq->po", inverse, vectors[:, :, -1])
+    length = np.linalg.norm(orientations, axis=1, keepdims=True)
+    return power[:, -1], orientations / np.where(length > 0, length, 1.0)

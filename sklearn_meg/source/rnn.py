@@ -11,18 +11,19 @@ from .._validation import (
 from ..base import _LOCK, TorchEstimator, chunks_of, limited_threads
 from ._base import SourceEstimator
 from ._conditions import first_change
-from ._evidence import baseline_noise, calibrate, gather
+from ._evidence import baseline_noise, calibrate, gather, n_components_held, wiener
 from ._network import CELLS, PenalizedLoss, SourceNet
 from ._penalty import Phases, layer_scale, lead_modes, penalty_strength
-from ._scan import Scanner, posterior
+from ._scan import Scanner
+from ._settle import Settle
 
 SIGMAS = 4.0  # standard deviations of the largest noise above its mean that a source must pass
-ATTEMPTS, MISSED = 4, 0.1  # trainings, and the share of the power missed that asks for another
-SETTLED = 1e-3  # ridge of the source layer, of the mean power of a recurrent unit
-DOUBTFUL = 0.7  # most evidence of these: some pass until the search finds better ones
-MORE = 3  # sources below that are shown faintly
-FORGOTTEN = ("net_", "history_", "n_iter_", "device_", "sources_", "evidence_", "stability_")
-FADE = 8  # power of evidence / evidence needed that they are faded with
+HELD = 0.999  # share of the power of a time course that the oscillators must be able to make
+UNITS = (16, 512)  # recurrent units of an event, least and most, and where that is not known: 32
+FORGOTTEN = (
+    "net_", "history_", "n_iter_", "device_", "sources_", "evidence_", "stability_",
+    "dipole_positions_", "dipole_orientations_",
+)  # fmt: skip
 
 #: Parameters that make :class:`RNNSourceSolver` the network of the paper, trained as there: all
 #: positions, first the fields alone, then with an L1 penalty. Sizes and rates are rebuilt.
@@ -31,6 +32,7 @@ PAPER_PARAMS = {
     "penalty": "l1",
     "alpha": 1.0,
     "init": "random",
+    "recurrent_init": "random",
     "n_reweight": 0,
     "depth": None,
     "schedule": None,
@@ -38,7 +40,13 @@ PAPER_PARAMS = {
 }
 #: The same network with a source layer that starts at zero, a penalty on the orientations of a
 #: position together, depth weights and reweighting.
-GROUP_PARAMS = {"selection": "penalty", "penalty": "l21", "schedule": None, "max_epochs": 300}
+GROUP_PARAMS = {
+    "selection": "penalty",
+    "penalty": "l21",
+    "recurrent_init": "random",
+    "schedule": None,
+    "max_epochs": 300,
+}
 
 
 class RNNSourceSolver(SourceEstimator, TorchEstimator):
@@ -83,12 +91,16 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         ``selection="penalty"`` or ``forward=None``, where no positions are chosen.
     cell : {"gru", "lstm", "rnn"}, default="gru"
         Recurrent cell.
-    hidden_size : int, default=32
-        Recurrent units.
+    hidden_size : int or "auto", default="auto"
+        Recurrent units. "auto": two for each component of time that the courses of the sources
+        need, for each event; 32 an event where that is not known.
     n_layers : int, default=1
         Recurrent layers.
     init : {"zeros", "random"}, default="zeros"
         Of the source layer.
+    recurrent_init : {"oscillators", "random"}, default="oscillators"
+        Of the recurrent units. Oscillators are damped and small, so that the cells are linear
+        where they start: an event that comes later moves the response. "random" is torch's.
     orientation : {"free", "loose", "fixed"}, default="free"
         Of sources of an mne.Forward; the last two need surface source spaces.
     loose : float, default=0.2
@@ -210,9 +222,10 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         max_sources=10,
         n_estimators=1,
         cell="gru",
-        hidden_size=32,
+        hidden_size="auto",
         n_layers=1,
         init="zeros",
+        recurrent_init="oscillators",
         orientation="free",
         loose=0.2,
         depth=0.8,
@@ -245,6 +258,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         self.hidden_size = hidden_size
         self.n_layers = n_layers
         self.init = init
+        self.recurrent_init = recurrent_init
         self.orientation = orientation
         self.loose = loose
         self.depth = depth
@@ -271,11 +285,14 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         check_option_param(self, "penalty", ("l21", "l1"))
         check_option_param(self, "cell", tuple(CELLS))
         check_option_param(self, "init", ("zeros", "random"))
+        check_option_param(self, "recurrent_init", ("oscillators", "random"))
         if not (isinstance(self.alpha, str) and self.alpha == "auto"):
             check_scalar_param(self, "alpha", "float", 0, 100, closed="neither")
         check_scalar_param(self, "n_reweight", "int", 0)
-        for name in ("n_modes", "max_sources", "n_estimators", "hidden_size", "n_layers"):
+        for name in ("n_modes", "max_sources", "n_estimators", "n_layers"):
             check_scalar_param(self, name, "int", 1)
+        if not (isinstance(self.hidden_size, str) and self.hidden_size == "auto"):
+            check_scalar_param(self, "hidden_size", "int", 1)
         self._check_training_params()
 
     def _check_events(self, X):
@@ -295,7 +312,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
     def _solve(self, problem):
         for name in FORGOTTEN:
             self.__dict__.pop(name, None)
-        self._gain_raw = problem.gain_raw
+        self._size_network(problem)
         with limited_threads(self.n_threads):
             if self.selection == "penalty":
                 targets, strength = self._all_positions(problem)
@@ -304,41 +321,23 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         if self.selection == "penalty":
             phases = Phases(strength, self.n_reweight)
             self._train(problem.events, targets, callbacks=[("phases", phases)])
-        elif len(self._columns):
-            self._train_well(problem.events, targets)
+        elif len(self._scale):
+            self._train(problem.events, targets, callbacks=[("settle", Settle())])
         return self._currents(problem.events)
 
-    def _train_well(self, events, targets):
-        """Train, and again from other weights where that was stuck; keep the best."""
-        missed, nets = [], []
-        for attempt in range(ATTEMPTS):
-            self._train(events, targets, attempt=attempt)
-            missed.append(self._settle(events, targets))
-            nets.append((self.net_, self.history_))
-            if missed[-1] < MISSED:
-                break
-        self.net_, self.history_ = nets[int(np.argmin(missed))]
-        self.n_iter_ = len(self.history_)
+    def _size_network(self, problem, n_components=None):
+        """Recurrent units, and the samples that the oscillators they start as must fill.
 
-    def _settle(self, events, targets):
-        """Solve for the source layer exactly, as it is linear in what the recurrent units do.
-
-        Returns the share of the power of the targets that is missed then.
+        Two units for each component of time that the courses need, and a bank an event.
         """
-        module = self.net_.module_
-        device = next(module.parameters()).device
-        inputs = self._inputs(events)["events"].to(device, module.gain.dtype)
-        with _LOCK, limited_threads(self.n_threads), torch.no_grad():
-            hidden = module.hidden(inputs).double().cpu().numpy().reshape(-1, self.hidden_size)
-            gram = hidden.T @ hidden
-            gram += (SETTLED * np.trace(gram) / len(gram) + 1e-30) * np.eye(len(gram))
-            fields = targets.transpose(0, 2, 1).reshape(len(hidden), -1)
-            layer = np.linalg.solve(gram, hidden.T @ fields)
-            gain = module.gain.double().cpu().numpy()
-            weights = np.linalg.lstsq(gain, layer.T, rcond=1e-6)[0]
-            module.sources.weight.copy_(torch.as_tensor(weights))
-        rest = fields - hidden @ weights.T @ gain.T
-        return float(np.square(rest).sum() / np.square(fields).sum())
+        onset = first_change(problem.events) or 0
+        self._span = None
+        if self.recurrent_init == "oscillators":
+            self._span = problem.events.shape[2] - onset
+        self.hidden_size_ = self.hidden_size
+        if self.hidden_size == "auto":
+            units = 32 if n_components is None else max(UNITS[0], 2 * n_components)
+            self.hidden_size_ = min(UNITS[1], units * problem.events.shape[1])
 
     def _all_positions(self, problem):
         """Fields in the modes of the lead field, to be trained on all, and the penalty."""
@@ -355,53 +354,84 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         noise = each * np.einsum("wm,cwt->cmt", modes, noise, optimize=True) / size
         strength = penalty_strength(self.alpha, gain * scale, targets, noise, problem.n_orient)
         self.support_ = np.arange(problem.n_positions)
-        self._keep(gain, scale, np.arange(problem.gain.shape[1]))
+        self._keep_all(problem, gain, scale)
         return targets, strength
 
     def _chosen_positions(self, problem):
-        """What is trained by default: time courses at the positions there is evidence for."""
+        """What is trained by default: time courses of the dipoles there is evidence for."""
         if self.forward is None:  # no inverse problem
             targets = problem.data / np.sqrt(problem.nave)[:, None, None]
             self.support_ = np.arange(problem.n_positions)
-            metric, everywhere = problem.gain, np.arange(problem.gain.shape[1])
-            scale = np.full(len(everywhere), np.sqrt(np.square(targets).mean()))
+            scale = np.full(problem.n_positions, np.sqrt(np.square(targets).mean()))
             scale /= np.linalg.norm(problem.gain, axis=0).max()
-            self._keep(metric, scale, everywhere)
+            self._keep_all(problem, problem.gain, scale)
             return targets
         evidence = self._gather(problem)
-        scanner = Scanner(evidence.whitener @ problem.gain, problem.n_orient)
+        scanner = Scanner(evidence.whitener @ problem.gain, problem.n_orient, self._grid())
         if problem.rows is None:
             evidence = calibrate(evidence, scanner.modes)
-        Y = scanner.modes.T @ evidence.Y
-        scanner.expect(Y, self.depth)
-        noise = [scanner.modes.T @ draw for draw in evidence.noise]
+        Y = evidence.looked_at(scanner.modes.T @ evidence.Y)
+        noise = [evidence.looked_at(scanner.modes.T @ draw) for draw in evidence.noise]
         least = self._least(scanner, Y, noise)
         if problem.rows is None and self.alpha == "auto":
             least *= self._inflation(problem, scanner, evidence)
-        positions = scanner.search(Y, least, self.max_sources)
-        self.support_ = np.array(positions, dtype=int)
-        positions, self.evidence_ = self._with_faint(scanner, Y, positions, least)
+        dipoles = scanner.search(Y, least, self.max_sources) if Y.size else []
+        self._name(scanner, Y, dipoles, least)
         if self.n_estimators > 1:
             self.stability_ = self._stability(scanner, Y, noise, least)
-        if not positions:
-            self._keep(np.zeros((0, 0)), np.zeros(0), np.zeros(0, dtype=int))
+        return self._courses_of(dipoles, scanner, evidence, problem)
+
+    def _name(self, scanner, Y, dipoles, least):
+        """Keep where the dipoles are, which way they point, and how much speaks for each."""
+        self.support_ = np.array([dipole.position for dipole in dipoles], dtype=int)
+        found = np.zeros(0)
+        if dipoles:
+            found = scanner.beside(Y, dipoles, least, float(scanner.scan(Y)[0].max()))
+        self.evidence_ = np.maximum(found, 1.0)
+        axes = self.axes_
+        orientations = [dipole.orientation for dipole in dipoles]
+        if self.positions_ is not None:
+            places = [
+                self.positions_[d.position] if d.place is None else d.place for d in dipoles
+            ]
+            orientations = [d.orientation @ axes[d.position] for d in dipoles]
+            self.dipole_positions_ = np.array(places).reshape(-1, 3)
+        shape = (len(dipoles), -1) if dipoles else (0, 3)
+        self.dipole_orientations_ = np.array(orientations).reshape(shape)
+
+    def _courses_of(self, dipoles, scanner, evidence, problem):
+        """Time courses of the dipoles as fields, to be learnt; None without dipoles."""
+        if not dipoles:
+            self._keep(np.zeros((0, 0)), np.zeros(0), np.zeros((len(problem.gain_raw), 0)))
             return None
-        columns = scanner.columns(positions)
-        amplitudes, metric = posterior(columns, Y, problem.n_orient)
-        fade = np.repeat(np.minimum(self.evidence_, 1.0) ** FADE, problem.n_orient)
-        courses = evidence.courses(amplitudes * fade[:, None])
-        courses /= np.sqrt(problem.nave)[:, None, None]
+        columns = np.stack([dipole.column for dipole in dipoles], axis=1)
+        amplitudes = wiener(columns, scanner.modes.T @ evidence.Y, len(problem.data))
+        self._size_network(problem, n_components_held(amplitudes, len(problem.data), HELD))
+        courses = evidence.courses(amplitudes) / np.sqrt(problem.nave)[:, None, None]
         scale = np.sqrt(np.square(courses).mean(axis=(0, 2)))
         scale = np.maximum(scale, 1e-3 * scale.max())
+        metric = np.linalg.qr(columns)[1]  # as far apart as their fields are
         size = np.sqrt(np.square(metric @ courses).mean())
         if not size > 0:
             raise ValueError(
                 "y must not vanish beside its noise. Got less than a computer can tell from 0: are "
                 "y and noise_cov in the same units?"
             )
-        index = np.asarray(positions)[:, None] * problem.n_orient + np.arange(problem.n_orient)
-        self._keep(metric / size, scale, index.ravel())
+        raw = problem.gain_raw.reshape(len(problem.gain_raw), -1, problem.n_orient)
+        self._keep(
+            metric / size,
+            scale,
+            np.stack([dipole.field(raw) for dipole in dipoles], axis=1),
+            self.support_,
+            np.stack([dipole.orientation for dipole in dipoles]),
+        )
         return metric @ courses / size
+
+    def _grid(self):
+        """Coordinates of the positions, if dipoles may lie between them."""
+        if self.source_kind_ not in ("volume", "discrete") or self.n_orient_ != 3:
+            return None
+        return self.positions_ if np.all(self.axes_ == self.axes_[0]) else None
 
     def _gather(self, problem):
         onset = first_change(problem.events) or 0
@@ -419,30 +449,17 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         if before is None:
             return 1.0
         rng = check_random_state(self.random_state)
-        white = [rng.standard_normal(before.shape) for _ in range(len(evidence.noise) // 2)]
-        largest = [scanner.explained(scanner.modes.T @ draw)[0].max() for draw in [before, *white]]
+        size = np.linalg.norm(before, axis=0) > 0
+        white = [size * rng.standard_normal(before.shape) for _ in range(len(evidence.noise) // 2)]
+        largest = [scanner.scan(scanner.modes.T @ draw)[0].max() for draw in [before, *white]]
         return max(1.0, float(largest[0] / np.mean(largest[1:])))
 
     def _least(self, scanner, Y, noise):
         """Power that noise alone does not explain, beside that a source must pass."""
         if self.alpha != "auto":
-            return (self.alpha / 100) ** 2 * float(scanner.explained(Y)[0].max())
-        largest = np.array([scanner.explained(draw)[0].max() for draw in noise])
+            return (self.alpha / 100) ** 2 * float(scanner.scan(Y)[0].max())
+        largest = np.array([scanner.scan(draw)[0].max() for draw in noise])
         return float(largest.mean() + SIGMAS * largest.std())
-
-    def _with_faint(self, scanner, Y, positions, least):
-        """Further positions below the evidence asked for, and the evidence of all."""
-        positions, strict = list(positions), len(positions)
-        top, faint = float(scanner.explained(Y)[0].max()), []
-        while len(faint) < MORE and (len(positions) + 1) * scanner.n_orient <= len(scanner.gain):
-            ratio = scanner.explained(Y, positions)[0] / scanner.needed(positions, least, top)
-            best = int(np.argmax(ratio))
-            if ratio[best] <= 0:
-                break
-            positions.append(best)
-            faint.append(min(ratio[best], DOUBTFUL))
-        found = scanner.beside(Y, positions[:strict], least, top)
-        return positions, np.array([*np.maximum(found, 1.0), *faint])
 
     def _stability(self, scanner, Y, noise, least):
         """Share of realisations with a source at each position."""
@@ -452,9 +469,34 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
             count[scanner.neighbourhood(scanner.search(replicate, least, self.max_sources))] += 1
         return count / self.n_estimators
 
-    def _keep(self, metric, scale, columns):
-        """Keep what the network is built from, and where its sources go."""
-        self._metric, self._scale, self._columns = metric, scale, columns
+    def _keep(self, metric, scale, lead, positions=(), axes=()):
+        """Keep what the network is built from, and where its sources go.
+
+        Parameters
+        ----------
+        metric : ndarray of shape (n_outputs, n_sources)
+            From the source layer to what is trained on.
+        scale : ndarray of shape (n_sources,)
+            A m of one unit of the source layer.
+        lead : ndarray of shape (n_channels, n_sources)
+            Their fields.
+        positions : ndarray of int of shape (n_sources,)
+        axes : ndarray of shape (n_sources, n_orient)
+        """
+        self._metric, self._scale, self._lead = metric, scale, lead
+        self._where = np.asarray(positions, dtype=int)
+        self._axes = np.asarray(axes, dtype=float).reshape(len(scale), -1)
+
+    def _keep_all(self, problem, metric, scale):
+        """Keep every orientation of every position as a source."""
+        n_orient = problem.n_orient
+        self._keep(
+            metric,
+            scale,
+            problem.gain_raw,
+            np.repeat(np.arange(problem.n_positions), n_orient),
+            np.tile(np.eye(n_orient), (problem.n_positions, 1)),
+        )
 
     # ------------------------------------------------------------------ what TorchEstimator asks
 
@@ -464,9 +506,10 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
             "gain": self._metric,
             "scale": self._scale,
             "cell": self.cell,
-            "hidden_size": self.hidden_size,
+            "hidden_size": self.hidden_size_,
             "n_layers": self.n_layers,
             "init": self.init,
+            "span": self._span,
         }
 
     def _criterion(self):
@@ -482,10 +525,16 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
 
     def _currents(self, X):
         """Sources of events, (n, n_positions, n_orient, n_times), in A m."""
-        everywhere = np.zeros((len(X), self.n_positions_ * self.n_orient_, X.shape[2]))
-        if len(self._columns):
-            everywhere[:, self._columns] = self._run(X)
-        return everywhere.reshape(len(X), self.n_positions_, self.n_orient_, X.shape[2])
+        shape = (len(X), self.n_positions_, self.n_orient_, X.shape[2])
+        everywhere = np.zeros(shape)
+        if not len(self._scale):
+            return everywhere
+        courses = self._run(X)
+        for axis in range(self.n_orient_):
+            used = self._axes[:, axis] != 0
+            part = self._axes[used, axis, None] * courses[:, used]
+            np.add.at(everywhere, (slice(None), self._where[used], axis), part)
+        return everywhere
 
     def _run(self, X):
         module, outputs = self.net_.module_, []
@@ -500,8 +549,10 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
     def _sources_of(self, X):
         return self._currents(X)
 
+    def _fitted_fields(self, problem, sources):
+        return self._fields_of(problem.events)
+
     def _fields_of(self, X):
-        if not len(self._columns):
-            return np.zeros((len(X), len(self._gain_raw), X.shape[2]))
-        # Of the active positions alone: currents of all would be far larger than the fields.
-        return self._gain_raw[:, self._columns] @ self._run(X)
+        if not len(self._scale):
+            return np.zeros((len(X), len(self._lead), X.shape[2]))
+        return self._lead @ self._run(X)

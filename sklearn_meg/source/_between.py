@@ -1,0 +1,79 @@
+"""Lead fields between the points of a grid, by moving least squares."""
+
+import numpy as np
+from scipy.spatial import KDTree
+
+REACH = 2.0  # grid spacings that the interpolation looks around
+FARTHEST = 0.87  # grid spacings from the nearest point: half the diagonal of a cube
+EXTRAPOLATED = 1.8  # sum of absolute shares: at most 1.75 within a cubic grid, more outside
+STEPS = ((0.5, 2), (0.25, 1), (0.125, 1), (0.125, 1))  # step in grid spacings, steps either way
+
+
+class Between:
+    """Shares of grid points that make the lead field of a place between them.
+
+    A quadratic polynomial is fitted to the lead field of the points within two spacings, near ones
+    counting most (moving least squares; Lancaster and Salkauskas, 1981). It is linear in the lead
+    field, so that the places of one grid need one set of shares, whatever the channels.
+
+    Parameters
+    ----------
+    grid : ndarray of shape (n_positions, 3)
+        In m.
+
+    Attributes
+    ----------
+    steps : list of tuple
+        Length in m of a step, and how many either way, for a search that gets ever finer.
+    """
+
+    def __init__(self, grid):
+        self.grid, self.tree = grid, KDTree(grid)
+        nearest = self.tree.query(grid, k=2)[0][:, 1] if len(grid) > 1 else np.zeros(1)
+        self.spacing = float(np.median(nearest))
+        self.steps = [(step * self.spacing, reach) for step, reach in STEPS]
+
+    def nearest(self, place):
+        """Index of the nearest grid point."""
+        return int(self.tree.query(place)[1])
+
+    def around(self, place, step, reach):
+        """Places around one, itself included, and what their lead fields are made of.
+
+        Parameters
+        ----------
+        place : ndarray of shape (3,)
+        step : float
+        reach : int
+
+        Returns
+        -------
+        places : ndarray of shape (n, 3)
+        neighbours, shares : list of ndarray
+        """
+        offsets = step * np.arange(-reach, reach + 1)
+        places = place + np.stack(np.meshgrid(*[offsets] * 3), axis=-1).reshape(-1, 3)
+        places = places[self.tree.query(places)[0] <= FARTHEST * self.spacing]
+        made = [self.shares(each) for each in places]
+        inside = [index for index, (_, share) in enumerate(made) if _inside(share)]
+        if not inside:  # a point on the rim of a thin grid
+            nearest = self.nearest(place)
+            return self.grid[[nearest]], [np.array([nearest])], [np.ones(1)]
+        return places[inside], [made[i][0] for i in inside], [made[i][1] for i in inside]
+
+    def shares(self, place):
+        """Neighbours of a place, and the share of each in its lead field."""
+        reach = REACH * self.spacing
+        near = np.array(self.tree.query_ball_point(place, reach))
+        away = (self.grid[near] - place) / reach
+        products = away[:, [0, 0, 0, 1, 1, 2]] * away[:, [0, 1, 2, 1, 2, 2]]
+        terms = np.concatenate([np.ones((len(near), 1)), away, products], axis=1)
+        weight = np.square(np.maximum(1.0 - np.square(away).sum(axis=1), 1e-6))[:, None]
+        normal = terms.T @ (weight * terms)
+        constant = np.linalg.lstsq(normal, np.eye(len(normal))[0], rcond=1e-8)[0]
+        share = (weight * terms) @ constant
+        return near, share / share.sum()
+
+
+def _inside(share):
+    return np.abs(share).sum() <= EXTRAPOLATED
