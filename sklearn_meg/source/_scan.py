@@ -6,7 +6,7 @@ maximum-likelihood estimate; they are searched on the grid one after another, th
 (Ziskind and Wax, 1988; for MEG: Adler et al., 2019), then moved between the grid points.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,39 +15,45 @@ from ._between import Between
 
 SILENT = 1e-3  # share of a position's mean field power below which an orientation is not seen
 ALIKE, SAME = 0.7, 0.9  # share of a position's field that others can make: alike, the same
-NEAR_SHARE, FAR_SHARE = 0.4, 0.06  # of the strongest source, that further ones must explain
+NEAR_SHARE = 0.4  # of the strongest source, that one whose fields are alike must explain
 WEAK = 1e-3  # singular value of the lead field, of the largest, that is left out
 MAX_ROUNDS = 10
 
 
 @dataclass(frozen=True)
 class Dipole:
-    """A source: where it is, which way it points, and what it makes.
+    """A source: where it is, which ways it points, and what it makes.
 
     Attributes
     ----------
     position : int
         Of the grid, the nearest.
-    orientation : ndarray of shape (n_orient,)
-        Of unit length.
-    column : ndarray of shape (n_modes,)
-        Its field, whitened and in the space of the modes.
+    orientations : ndarray of shape (n, n_orient)
+        Of unit length; more than one only for a source that turns.
+    gain : ndarray of shape (n_modes, n_orient)
+        Lead field there, whitened and in the space of the modes.
     place : ndarray of shape (3,) or None
         In m; None where the grid has no coordinates.
-    neighbours, shares : ndarray of shape (n,)
+    neighbours, shares : ndarray of shape (n_neighbours,)
         Grid positions that its field is interpolated from, and how much of each: sums to 1.
     """
 
     position: int
-    orientation: np.ndarray
-    column: np.ndarray
+    orientations: np.ndarray
+    gain: np.ndarray
     place: Any
     neighbours: np.ndarray
     shares: np.ndarray
 
-    def field(self, gain):
-        """Its field in another lead field (n_channels, n_positions, n_orient)."""
-        return np.tensordot(gain[:, self.neighbours] @ self.orientation, self.shares, axes=1)
+    @property
+    def columns(self):
+        """Its fields, (n_modes, n)."""
+        return self.gain @ self.orientations.T
+
+    def fields(self, gain):
+        """Its fields (n_channels, n) in another lead field (n_channels, n_positions, n_orient)."""
+        here = np.tensordot(self.shares, gain[:, self.neighbours], axes=(0, 1))
+        return here @ self.orientations.T
 
 
 class Scanner:
@@ -61,6 +67,8 @@ class Scanner:
     grid : ndarray of shape (n_positions, 3) or None
         Coordinates in m of a grid that fills a volume: dipoles may then lie between its points.
         None: they lie on its points.
+    share : float
+        Of what the strongest source explains alone, that further ones must explain.
 
     Attributes
     ----------
@@ -68,7 +76,7 @@ class Scanner:
         Orthonormal: all that sources can do to the channels.
     """
 
-    def __init__(self, gain, n_orient, grid=None):
+    def __init__(self, gain, n_orient, grid=None, share=0.0):
         left, values, _ = np.linalg.svd(gain @ gain.T)
         self.modes = left[:, np.sqrt(values) > WEAK * np.sqrt(values[0])]
         self.flat = np.ascontiguousarray(self.modes.T @ gain)
@@ -78,47 +86,80 @@ class Scanner:
         self.seen = self.power > 1e-12 * self.power.max()
         self.grid = None if grid is None else np.asarray(grid, dtype=float)
         self.between = None if grid is None else Between(self.grid)
+        self.share = share
         self._gram = _gram_of(self.gain)
+        self._firmness, self._depth = 0.0, 0.0
+
+    def expect(self, Y, depth, firmness):
+        """Expect currents no larger than those that explain Y: large ones that cancel are unlikely.
+
+        A Gaussian prior on the amplitudes, of one variance but for depth weighting, such that
+        the position that explains most is at home in it.
+
+        Parameters
+        ----------
+        Y : ndarray of shape (n_modes, n_components)
+        depth : float or None
+            1: a deep source makes as strong fields as one near the sensors; 0: as strong currents.
+        firmness : float
+            Noise a component that the power of the best position is held against.
+        """
+        self._firmness, self._depth = 0.0, 0.0 if depth is None else depth
+        top = max(float(self.explained(Y).max()), 1e-300)
+        self._firmness = min(firmness * Y.shape[1] / top, 1.0)
+
+    def _ridge(self, gram):
+        """What is added to the field power of each orientation, (n_positions,)."""
+        power = np.trace(gram, axis1=1, axis2=2)
+        power = np.where(power > 0, power, 1.0)
+        largest = self.power.max()
+        expected = power**self._depth * largest ** (1 - self._depth)
+        return (SILENT * power + self._firmness * expected) / self.n_orient
 
     def columns(self, positions):
         """Lead field of some positions, (n_modes, len(positions) * n_orient)."""
         return self.gain[:, list(positions)].reshape(len(self.gain), -1)
 
     def scan(self, Y, others=()):
-        """Power that a dipole at each position explains of what other dipoles leave.
+        """Power that a dipole at each position explains of what other fields leave.
 
         Parameters
         ----------
         Y : ndarray of shape (n_modes, n_components)
             In the space of the modes.
-        others : list of Dipole
+        others : list of ndarray of shape (n_modes, n)
 
         Returns
         -------
-        power : ndarray of shape (n_positions,)
-        orientations : ndarray of shape (n_positions, n_orient)
-            That explain most.
+        power : ndarray of shape (n_positions, n_orient)
+            Of the orientation that explains most, and of further ones beside it.
+        orientations : ndarray of shape (n_positions, n_orient, n_orient)
+            Those, one a row.
         """
-        power, orientations = _best_orientations(self.gain, self._gram, Y, _basis_of(others))
-        return np.where(self.seen, power, 0.0), orientations
+        power, orientations = _best_orientations(
+            self.gain, self._gram, self._ridge(self._gram), Y, _basis_of(others)
+        )
+        return power * self.seen[:, None], orientations
 
-    def best(self, Y, others=(), allowed=None):
-        """Dipole at the grid position that explains most beside others."""
-        power, orientations = self.scan(Y, others)
-        if allowed is not None:
-            power = np.where(allowed, power, 0.0)
-        return self._dipole_at(int(np.argmax(power)), orientations)
+    def explained(self, Y, dipoles=()):
+        """Power that each position explains of what no current at the places found explains."""
+        return self.scan(Y, [dipole.gain for dipole in dipoles])[0][:, 0]
 
-    def _dipole_at(self, position, orientations):
-        orientation = orientations[position]
+    def _on_grid(self, position, orientations):
         return Dipole(
             position=position,
-            orientation=orientation,
-            column=self.gain[:, position] @ orientation,
+            orientations=orientations,
+            gain=self.gain[:, position],
             place=None if self.grid is None else self.grid[position],
             neighbours=np.array([position]),
             shares=np.ones(1),
         )
+
+    def _best(self, Y, others, n=1):
+        """Dipole of n orientations at the grid position that explains most beside others."""
+        power, orientations = self.scan(Y, [other.columns for other in others])
+        position = int(np.argmax(power[:, :n].sum(axis=1)))
+        return self._on_grid(position, orientations[position, :n])
 
     def refine(self, Y, dipoles):
         """Move one dipole after another to where it explains most, until none moves."""
@@ -126,7 +167,8 @@ class Scanner:
         for _ in range(MAX_ROUNDS):
             before = [dipole.position for dipole in dipoles]
             for index in range(len(dipoles)):
-                dipoles[index] = self.best(Y, dipoles[:index] + dipoles[index + 1 :])
+                others, n = dipoles[:index] + dipoles[index + 1 :], len(dipoles[index].orientations)
+                dipoles[index] = self._best(Y, others, n)
             if [dipole.position for dipole in dipoles] == before:
                 break
         return self._between_points(Y, dipoles)
@@ -151,12 +193,14 @@ class Scanner:
             ],
             axis=1,
         )
-        power, orientations = _best_orientations(gain, _gram_of(gain), Y, _basis_of(others))
-        best = int(np.argmax(power))
+        gram, n = _gram_of(gain), len(dipole.orientations)
+        basis = _basis_of([other.columns for other in others])
+        power, orientations = _best_orientations(gain, gram, self._ridge(gram), Y, basis)
+        best = int(np.argmax(power[:, :n].sum(axis=1)))
         return Dipole(
             position=self.between.nearest(places[best]),
-            orientation=orientations[best],
-            column=gain[:, best] @ orientations[best],
+            orientations=orientations[best, :n],
+            gain=gain[:, best],
             place=places[best],
             neighbours=neighbours[best],
             shares=shares[best],
@@ -180,13 +224,39 @@ class Scanner:
         -------
         dipoles : list of Dipole
         """
-        power, dipoles = self.scan(Y)[0], []
-        top = float(power.max())
-        passed = power >= self.needed(dipoles, least, top)
-        while passed.any() and len(dipoles) < max_sources:
-            dipoles = self.refine(Y, [*dipoles, self.best(Y, dipoles, passed)])
-            passed = self.scan(Y, dipoles)[0] >= self.needed(dipoles, least, top)
-        return self._prune(Y, dipoles, least, top)
+        dipoles, top = [], float(self.explained(Y).max())
+        while len(dipoles) < max_sources:
+            power = self.explained(Y, dipoles)
+            passed = power >= self.needed(dipoles, least, top)
+            if not passed.any():
+                break
+            position = int(np.argmax(np.where(passed, power, 0.0)))
+            orientations = self.scan(Y, [d.columns for d in dipoles])[1][position, :1]
+            dipoles = self.refine(Y, [*dipoles, self._on_grid(position, orientations)])
+        dipoles = self._prune(Y, dipoles, least, top)
+        return self._turn(Y, dipoles, max(least, self.share * top))
+
+    def _turn(self, Y, dipoles, least):
+        """Give further orientations to those that explain enough by them."""
+        for _ in range(len(dipoles) * (self.n_orient - 1)):
+            extra = [self._further(Y, dipoles, index) for index in range(len(dipoles))]
+            best = int(np.argmax(extra))
+            if extra[best] < least:
+                break
+            orientations = np.eye(self.n_orient)[: len(dipoles[best].orientations) + 1]
+            dipoles[best] = replace(dipoles[best], orientations=orientations)
+            dipoles = self.refine(Y, dipoles)
+        return dipoles
+
+    def _further(self, Y, dipoles, index):
+        """Power that one more orientation of a dipole explains."""
+        dipole, others = dipoles[index], dipoles[:index] + dipoles[index + 1 :]
+        n = len(dipole.orientations)
+        if n == self.n_orient:
+            return 0.0
+        gain = dipole.gain[:, None]
+        gram, basis = _gram_of(gain), _basis_of([other.columns for other in others])
+        return _best_orientations(gain, gram, self._ridge(gram), Y, basis)[0][0, n]
 
     def beside(self, Y, dipoles, least, top):
         """Power that each dipole explains beside the others, over what it must."""
@@ -194,13 +264,13 @@ class Scanner:
         for index, dipole in enumerate(dipoles):
             others = dipoles[:index] + dipoles[index + 1 :]
             needed = self.needed(others, least, top)[dipole.position]
-            rest = dipole.column
+            own = dipole.columns
             if others:
-                basis = _basis_of(others)
-                rest = rest - basis @ (basis.T @ rest)
-            size = np.square(rest).sum()
-            seen = size > 1e-12 * np.square(dipole.column).sum()
-            ratios.append(np.square(rest @ Y).sum() / size / needed if seen else 0.0)
+                basis = _basis_of([other.columns for other in others])
+                own = own - basis @ (basis.T @ own)
+            left, size, _ = np.linalg.svd(own, full_matrices=False)
+            left = left[:, size > 1e-6 * np.linalg.norm(dipole.columns)]
+            ratios.append(np.square(left.T @ Y).sum() / needed)
         return np.array(ratios)
 
     def neighbourhood(self, dipoles):
@@ -222,7 +292,7 @@ class Scanner:
         if not len(others):
             return np.full(self.n_positions, least)
         alike = self._shared([dipole.position for dipole in others]) > ALIKE * self.power
-        return np.maximum(least, top * np.where(alike, NEAR_SHARE, FAR_SHARE))
+        return np.maximum(least, top * np.where(alike, NEAR_SHARE, self.share))
 
     def _prune(self, Y, dipoles, least, top):
         """Leave out, one after another, what explains too little beside the others."""
@@ -240,31 +310,30 @@ def _gram_of(gain):
     return np.einsum("mpo,mpq->poq", gain, gain, optimize=True)
 
 
-def _basis_of(dipoles):
-    """Orthonormal basis of the fields of dipoles; None of none."""
-    if not len(dipoles):
+def _basis_of(fields):
+    """Orthonormal basis of fields, a list of (n_modes, n); None of none."""
+    if not len(fields):
         return None
-    return np.linalg.qr(np.stack([dipole.column for dipole in dipoles], axis=1))[0]
+    left, size, _ = np.linalg.svd(np.concatenate(fields, axis=1), full_matrices=False)
+    return left[:, size > 1e-6 * size[0]]
 
 
-def _best_orientations(gain, gram, Y, basis):
-    """Power of the best orientation at each position beside a basis, and that orientation.
+def _best_orientations(gain, gram, ridge, Y, basis):
+    """Power of the orientations at each position beside a basis, the best first, and those.
 
     With ``match`` the fields seen by each orientation, the power that orientation o explains is
     ``o' match match' o / o' gram o``: the largest generalised eigenvalue.
     """
     n_modes, n_positions, n_orient = gain.shape
     flat, rest = gain.reshape(n_modes, -1), Y
-    mean_power = np.trace(gram, axis1=1, axis2=2) / n_orient
     if basis is not None:
         rest = Y - basis @ (basis.T @ Y)
         shared = (basis.T @ flat).reshape(-1, n_positions, n_orient)
         gram = gram - np.einsum("kpo,kpq->poq", shared, shared, optimize=True)
-    ridge = SILENT * np.where(mean_power > 0, mean_power, 1.0)[:, None, None] * np.eye(n_orient)
     match = (flat.T @ rest).reshape(n_positions, n_orient, -1)
-    inverse = np.linalg.inv(np.linalg.cholesky(gram + ridge))
+    inverse = np.linalg.inv(np.linalg.cholesky(gram + ridge[:, None, None] * np.eye(n_orient)))
     match = inverse @ match
     power, vectors = np.linalg.eigh(match @ match.transpose(0, 2, 1))
-    orientations = np.einsum("pqo,pq->po", inverse, vectors[:, :, -1])
-    length = np.linalg.norm(orientations, axis=1, keepdims=True)
-    return power[:, -1], orientations / np.where(length > 0, length, 1.0)
+    orientations = np.einsum("pqo,pqn->pno", inverse, vectors[:, :, ::-1])
+    length = np.linalg.norm(orientations, axis=2, keepdims=True)
+    return power[:, ::-1], orientations / np.where(length > 0, length, 1.0)

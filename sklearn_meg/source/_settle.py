@@ -7,13 +7,14 @@ import torch
 from skorch.callbacks import Callback
 
 RIDGE = 1e-7  # of the mean power of a recurrent unit
+ENOUGH = 1e-3  # share of the power of the targets missed, below which nothing is left to train
 
 
 class Settle(Callback):
     """Solve for the source layer by least squares, as it is linear in what the units do.
 
     Once before training, so that the gradients of the recurrent units are those of a model that
-    fits, and once after. Training that did not help is taken back.
+    fits, and once after. Training that is not needed is stopped, and taken back if it did not help.
     """
 
     def on_train_begin(self, net, X, **kwargs):
@@ -22,6 +23,10 @@ class Settle(Callback):
         self.events_ = inputs["events"].to(weight.device, net.module_.gain.dtype)
         self.missed_ = settle(net.module_, self.events_, self.targets_)
         self.start_ = deepcopy(net.module_.state_dict())
+
+    def on_epoch_end(self, net, **kwargs):
+        if self.missed_ < ENOUGH:
+            raise KeyboardInterrupt  # skorch's way of ending a fit
 
     def on_train_end(self, net, **kwargs):
         if settle(net.module_, self.events_, self.targets_) >= self.missed_:

@@ -20,6 +20,8 @@ from ._settle import Settle
 SIGMAS = 4.0  # standard deviations of the largest noise above its mean that a source must pass
 HELD = 0.999  # share of the power of a time course that the oscillators must be able to make
 UNITS = (16, 512)  # recurrent units of an event, least and most, and where that is not known: 32
+SHARE, BLIND_SHARE = 0.06, 0.25  # of the strongest source, that further ones must explain
+BLIND_FIRMNESS = 1.0  # of the expectation that currents are small; not needed where noise is known
 FORGOTTEN = (
     "net_", "history_", "n_iter_", "device_", "sources_", "evidence_", "stability_",
     "dipole_positions_", "dipole_orientations_",
@@ -367,13 +369,17 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
             self._keep_all(problem, problem.gain, scale)
             return targets
         evidence = self._gather(problem)
-        scanner = Scanner(evidence.whitener @ problem.gain, problem.n_orient, self._grid())
-        if problem.rows is None:
+        blind = problem.rows is None  # averages do not tell how much brain noise is left in them
+        gain = evidence.whitener @ problem.gain
+        scanner = Scanner(gain, problem.n_orient, self._grid(), BLIND_SHARE if blind else SHARE)
+        if blind:
             evidence = calibrate(evidence, scanner.modes)
         Y = evidence.looked_at(scanner.modes.T @ evidence.Y)
         noise = [evidence.looked_at(scanner.modes.T @ draw) for draw in evidence.noise]
+        if blind and Y.size:
+            scanner.expect(Y, self.depth, BLIND_FIRMNESS)
         least = self._least(scanner, Y, noise)
-        if problem.rows is None and self.alpha == "auto":
+        if blind and self.alpha == "auto":
             least *= self._inflation(problem, scanner, evidence)
         dipoles = scanner.search(Y, least, self.max_sources) if Y.size else []
         self._name(scanner, Y, dipoles, least)
@@ -386,15 +392,15 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         self.support_ = np.array([dipole.position for dipole in dipoles], dtype=int)
         found = np.zeros(0)
         if dipoles:
-            found = scanner.beside(Y, dipoles, least, float(scanner.scan(Y)[0].max()))
+            found = scanner.beside(Y, dipoles, least, float(scanner.explained(Y).max()))
         self.evidence_ = np.maximum(found, 1.0)
         axes = self.axes_
-        orientations = [dipole.orientation for dipole in dipoles]
+        orientations = [dipole.orientations[0] for dipole in dipoles]
         if self.positions_ is not None:
             places = [
                 self.positions_[d.position] if d.place is None else d.place for d in dipoles
             ]
-            orientations = [d.orientation @ axes[d.position] for d in dipoles]
+            orientations = [d.orientations[0] @ axes[d.position] for d in dipoles]
             self.dipole_positions_ = np.array(places).reshape(-1, 3)
         shape = (len(dipoles), -1) if dipoles else (0, 3)
         self.dipole_orientations_ = np.array(orientations).reshape(shape)
@@ -404,7 +410,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         if not dipoles:
             self._keep(np.zeros((0, 0)), np.zeros(0), np.zeros((len(problem.gain_raw), 0)))
             return None
-        columns = np.stack([dipole.column for dipole in dipoles], axis=1)
+        columns = np.concatenate([dipole.columns for dipole in dipoles], axis=1)
         amplitudes = wiener(columns, scanner.modes.T @ evidence.Y, len(problem.data))
         self._size_network(problem, n_components_held(amplitudes, len(problem.data), HELD))
         courses = evidence.courses(amplitudes) / np.sqrt(problem.nave)[:, None, None]
@@ -421,9 +427,9 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         self._keep(
             metric / size,
             scale,
-            np.stack([dipole.field(raw) for dipole in dipoles], axis=1),
-            self.support_,
-            np.stack([dipole.orientation for dipole in dipoles]),
+            np.concatenate([dipole.fields(raw) for dipole in dipoles], axis=1),
+            np.repeat(self.support_, [len(dipole.orientations) for dipole in dipoles]),
+            np.concatenate([dipole.orientations for dipole in dipoles]),
         )
         return metric @ courses / size
 
@@ -451,14 +457,14 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         rng = check_random_state(self.random_state)
         size = np.linalg.norm(before, axis=0) > 0
         white = [size * rng.standard_normal(before.shape) for _ in range(len(evidence.noise) // 2)]
-        largest = [scanner.scan(scanner.modes.T @ draw)[0].max() for draw in [before, *white]]
+        largest = [scanner.explained(scanner.modes.T @ draw).max() for draw in [before, *white]]
         return max(1.0, float(largest[0] / np.mean(largest[1:])))
 
     def _least(self, scanner, Y, noise):
         """Power that noise alone does not explain, beside that a source must pass."""
         if self.alpha != "auto":
-            return (self.alpha / 100) ** 2 * float(scanner.scan(Y)[0].max())
-        largest = np.array([scanner.scan(draw)[0].max() for draw in noise])
+            return (self.alpha / 100) ** 2 * float(scanner.explained(Y).max())
+        largest = np.array([scanner.explained(draw).max() for draw in noise])
         return float(largest.mean() + SIGMAS * largest.std())
 
     def _stability(self, scanner, Y, noise, least):
