@@ -24,8 +24,8 @@ REGS = (0.05, 0.5, 5.0)
 # at 7 and 40 mm where the second of these, which does not, had 3 and 5.
 WEIGHT_NORMS = (None, "unit-noise-gain-invariant")
 N_REWEIGHTED = 10
-# The variance of the noise of the average; its own convergence would take tens of seconds.
-GAMMA_ALPHAS, GAMMA_MAXIT = (1.0,), 100
+# Times the variance of the noise of the average; its own convergence would take tens of seconds.
+GAMMA_ALPHAS, GAMMA_MAXIT = (0.5, 1.0, 2.0), 100
 
 
 def tuned_peers(data, quick=False):

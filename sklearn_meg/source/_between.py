@@ -51,6 +51,8 @@ class Between:
         places : ndarray of shape (n, 3)
         neighbours, shares : list of ndarray
         """
+        if not self.spacing > 0:  # a single point
+            return self.grid[:1], [np.zeros(1, dtype=int)], [np.ones(1)]
         offsets = step * np.arange(-reach, reach + 1)
         places = place + np.stack(np.meshgrid(*[offsets] * 3), axis=-1).reshape(-1, 3)
         places = places[self.tree.query(places)[0] <= FARTHEST * self.spacing]

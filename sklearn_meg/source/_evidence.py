@@ -16,7 +16,6 @@ FEWEST_BASELINE = 8  # samples
 FEWEST_OUTSIDE = 5  # channels, after rotation, that the lead field does not reach
 FEWEST_NOISE = 1e-8  # power of noise, of that of the fields
 FEWEST_VALUE = 1e-6  # eigenvalue of a covariance whose mean is 1
-SAMPLES_A_CHANNEL = 20  # that a spatial covariance is estimated from, where there are as many
 SPAN, SMOOTHER = 2, 3  # neighbours either way that power is averaged over: of all, of one source
 LEAST_WEIGHT = 0.05  # share of response in a component below which it is not looked at
 
@@ -98,11 +97,10 @@ def gather(data, onset, trials=None, labels=None, baseline=None, rng=None):
     draws = _draws(Y.shape, parts, labels, rng)
     whitener = np.eye(data.shape[1])
     if parts is None:  # the fastest components hold noise alone
-        floor = np.sqrt(np.square(Y[..., -(-2 * Y.shape[2] // 3) :]).mean())
+        floor = np.sqrt(np.square(_fastest(Y)).mean())
         draws = [draw * max(1.0, floor) for draw in draws]
     else:
-        enough = -(-SAMPLES_A_CHANNEL * data.shape[1] // len(parts))
-        whitener = _whitener(_residuals(parts, labels, Y)[..., :enough], labels)
+        whitener = _whitener(_residuals(parts, labels, Y), labels)
     Y, draws = whitener @ Y, [whitener @ draw for draw in draws]
     beside = np.concatenate  # conditions side by side
     return Evidence(
@@ -258,6 +256,11 @@ def _baseline_spectrum(data, baseline, basis):
     index = np.abs(np.arange(n_times)[:, None] - np.arange(n_times))
     power = np.einsum("tk,ts,sk->k", basis, lags[index], basis, optimize=True)
     return np.maximum(power, 0.05)
+
+
+def _fastest(Y):
+    """Return the fastest third of the components."""
+    return Y[..., -(-2 * Y.shape[2] // 3) :]
 
 
 def _smooth(spectrum):

@@ -270,7 +270,7 @@ class Scanner:
                 own = own - basis @ (basis.T @ own)
             left, size, _ = np.linalg.svd(own, full_matrices=False)
             left = left[:, size > 1e-6 * np.linalg.norm(dipole.columns)]
-            ratios.append(np.square(left.T @ Y).sum() / needed)
+            ratios.append(np.square(left.T @ Y).sum() / max(needed, 1e-12 * top, 1e-300))
         return np.array(ratios)
 
     def neighbourhood(self, dipoles):

@@ -18,9 +18,13 @@ from ._scan import Scanner
 from ._settle import Settle
 
 SIGMAS = 4.0  # standard deviations of the largest noise above its mean that a source must pass
+UNHEARD = 1e-6  # mean square of whitened fields, that of their noise being 1
 HELD = 0.999  # share of the power of a time course that the oscillators must be able to make
 UNITS = (16, 512)  # recurrent units of an event, least and most, and where that is not known: 32
-SHARE, BLIND_SHARE = 0.06, 0.25  # of the strongest source, that further ones must explain
+SHARE, BLIND_SHARE = 0.03, 0.06  # of the strongest source, that further ones must explain
+# Times the power that white noise reaches, where single trials do not show how much more that of
+# the brain does in the slow components: the largest of six averages without response had 12.
+BLIND_MORE = 10.0
 BLIND_FIRMNESS = 1.0  # of the expectation that currents are small; not needed where noise is known
 FORGOTTEN = (
     "net_", "history_", "n_iter_", "device_", "sources_", "evidence_", "stability_",
@@ -369,6 +373,11 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
             self._keep_all(problem, problem.gain, scale)
             return targets
         evidence = self._gather(problem)
+        if np.square(evidence.Y).mean() < UNHEARD:
+            raise ValueError(
+                "y must not vanish beside its noise. Got less than any noise of that size would "
+                "leave: are y and noise_cov in the same units?"
+            )
         blind = problem.rows is None  # averages do not tell how much brain noise is left in them
         gain = evidence.whitener @ problem.gain
         scanner = Scanner(gain, problem.n_orient, self._grid(), BLIND_SHARE if blind else SHARE)
@@ -380,7 +389,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
             scanner.expect(Y, self.depth, BLIND_FIRMNESS)
         least = self._least(scanner, Y, noise)
         if blind and self.alpha == "auto":
-            least *= self._inflation(problem, scanner, evidence)
+            least *= max(BLIND_MORE, self._inflation(problem, scanner, evidence))
         dipoles = scanner.search(Y, least, self.max_sources) if Y.size else []
         self._name(scanner, Y, dipoles, least)
         if self.n_estimators > 1:
@@ -418,11 +427,6 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         scale = np.maximum(scale, 1e-3 * scale.max())
         metric = np.linalg.qr(columns)[1]  # as far apart as their fields are
         size = np.sqrt(np.square(metric @ courses).mean())
-        if not size > 0:
-            raise ValueError(
-                "y must not vanish beside its noise. Got less than a computer can tell from 0: are "
-                "y and noise_cov in the same units?"
-            )
         raw = problem.gain_raw.reshape(len(problem.gain_raw), -1, problem.n_orient)
         self._keep(
             metric / size,
@@ -458,7 +462,8 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         size = np.linalg.norm(before, axis=0) > 0
         white = [size * rng.standard_normal(before.shape) for _ in range(len(evidence.noise) // 2)]
         largest = [scanner.explained(scanner.modes.T @ draw).max() for draw in [before, *white]]
-        return max(1.0, float(largest[0] / np.mean(largest[1:])))
+        expected = np.mean(largest[1:])
+        return max(1.0, float(largest[0] / expected)) if expected > 0 else 1.0
 
     def _least(self, scanner, Y, noise):
         """Power that noise alone does not explain, beside that a source must pass."""
@@ -491,7 +496,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         """
         self._metric, self._scale, self._lead = metric, scale, lead
         self._where = np.asarray(positions, dtype=int)
-        self._axes = np.asarray(axes, dtype=float).reshape(len(scale), -1)
+        self._axes = np.asarray(axes, dtype=float).reshape(len(scale), self.n_orient_)
 
     def _keep_all(self, problem, metric, scale):
         """Keep every orientation of every position as a source."""

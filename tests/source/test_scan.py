@@ -1,13 +1,15 @@
-"""Pure functions of the source solver: the scan, the posterior, evidence, penalty and network."""
+"""Pure functions of the source solver: the scan, places between grid points, evidence, network."""
 
 import numpy as np
 import pytest
 import torch
 
-from sklearn_meg.source._evidence import baseline_noise, gather
+from sklearn_meg.source._between import Between
+from sklearn_meg.source._evidence import baseline_noise, gather, n_components_held, wiener
 from sklearn_meg.source._network import PenalizedLoss, SourceNet
 from sklearn_meg.source._penalty import layer_scale, lead_modes, penalty_strength
-from sklearn_meg.source._scan import Scanner, posterior
+from sklearn_meg.source._scan import Scanner
+from sklearn_meg.source._settle import settle
 
 ORIENT = 3
 
@@ -26,8 +28,15 @@ def fields_of(gain, positions, rng, strength=10.0, n=8):
     return Y
 
 
-def least_squares_power(columns, Y):
-    return np.square(columns @ np.linalg.lstsq(columns, Y, rcond=None)[0]).sum()
+def best_fixed_power(columns, Y):
+    """Power that the best single orientation explains: by its definition, over many."""
+    units = np.random.default_rng(3).normal(size=(4000, columns.shape[1]))
+    fields = columns @ units.T
+    return (np.square(fields.T @ Y).sum(axis=1) / np.square(fields).sum(axis=0)).max()
+
+
+def places(dipoles):
+    return sorted(dipole.position for dipole in dipoles)
 
 
 # ------------------------------------------------------------------ scan
@@ -42,19 +51,27 @@ def test_modes_hold_the_whole_lead_field(gain):
     np.testing.assert_array_equal(scanner.columns([4, 2])[:, 3:], scanner.flat[:, 6:9])
 
 
-def test_explained_power_is_that_of_least_squares(gain):
-    rng = np.random.default_rng(1)
+def test_explained_power_is_that_of_the_best_orientation(gain):
     scanner = Scanner(gain, ORIENT)
-    Y = scanner.modes.T @ fields_of(gain, [7], rng)
-    power, by_others = scanner.explained(Y)
-    assert by_others == 0
-    expected = [least_squares_power(scanner.columns([j]), Y) for j in range(30)]
-    np.testing.assert_allclose(power, expected, rtol=0.02)  # a ridge of 1e-3
-    beside, by_others = scanner.explained(Y, [7, 3])
-    assert by_others == pytest.approx(least_squares_power(scanner.columns([7, 3]), Y))
-    together = least_squares_power(scanner.columns([7, 3, 12]), Y)
-    assert beside[12] == pytest.approx(together - by_others, rel=0.05)
-    np.testing.assert_array_equal(beside[[7, 3]], 0)
+    Y = scanner.modes.T @ fields_of(gain, [7], np.random.default_rng(1))
+    power, orientations = scanner.scan(Y)
+    expected = [best_fixed_power(scanner.columns([j]), Y) for j in range(30)]
+    np.testing.assert_allclose(power[:, 0], expected, rtol=0.02)  # a ridge, and a finite search
+    assert abs(orientations[7, 0] @ [0.6, 0.0, 0.8]) > 0.99
+    np.testing.assert_allclose(np.linalg.norm(orientations, axis=2), 1)
+    # All orientations together explain what least squares does.
+    columns = scanner.columns([12])
+    whole = np.square(columns @ np.linalg.lstsq(columns, Y, rcond=None)[0]).sum()
+    assert power[12].sum() == pytest.approx(whole, rel=0.02)
+
+
+def test_what_others_explain_is_left_out(gain):
+    scanner = Scanner(gain, ORIENT)
+    Y = scanner.modes.T @ fields_of(gain, [7], np.random.default_rng(1))
+    (dipole,) = scanner.search(Y, 100.0, 1)
+    beside = scanner.explained(Y, [dipole])
+    assert beside[7] < 1e-6 * scanner.explained(Y)[7]
+    assert beside.max() < 0.1 * scanner.explained(Y).max()
 
 
 def test_a_position_without_field_is_never_found(gain):
@@ -62,9 +79,9 @@ def test_a_position_without_field_is_never_found(gain):
     silent[:, 15:18] = 0.0
     scanner = Scanner(silent, ORIENT)
     Y = scanner.modes.T @ fields_of(gain, [5], np.random.default_rng(1))
-    power, _ = scanner.explained(Y)
+    power = scanner.explained(Y)
     assert power[5] == 0 and np.isfinite(power).all()
-    assert 5 not in scanner.search(Y, 0.0, 4)
+    assert 5 not in places(scanner.search(Y, 0.0, 4))
 
 
 @pytest.mark.parametrize("positions", [[4], [4, 19], [2, 13, 28]])
@@ -73,55 +90,108 @@ def test_search_finds_the_sources_and_no_more(gain, positions, seed):
     rng = np.random.default_rng(seed)
     scanner = Scanner(gain, ORIENT)
     Y = scanner.modes.T @ fields_of(gain, positions, rng)
-    noise = max(scanner.explained(rng.normal(size=Y.shape))[0].max() for _ in range(10))
+    noise = max(scanner.explained(rng.normal(size=Y.shape)).max() for _ in range(10))
     found = scanner.search(Y, 1.5 * noise, 10)
-    assert sorted(found) == positions
-    top = scanner.explained(Y)[0].max()
+    assert places(found) == positions
+    for dipole in found:
+        assert dipole.orientations.shape == (1, 3)
+        assert abs(dipole.orientations[0] @ [0.6, 0.0, 0.8]) > 0.97
+    top = scanner.explained(Y).max()
     assert (scanner.beside(Y, found, 1.5 * noise, top) >= 1).all()
     assert len(scanner.search(Y, 1.5 * noise, 1)) == 1
     assert scanner.search(Y, 1e9, 10) == []
 
 
+def test_a_source_that_turns_has_two_orientations(gain):
+    rng = np.random.default_rng(0)
+    scanner = Scanner(gain, ORIENT)
+    turning = 10 * np.stack([rng.normal(size=8), np.zeros(8), rng.normal(size=8)])
+    Y = scanner.modes.T @ (gain[:, 12:15] @ turning + rng.normal(size=(20, 8)))
+    (dipole,) = scanner.search(Y, 200.0, 5)
+    assert dipole.position == 4
+    assert dipole.orientations.shape == (2, 3)
+    assert np.abs(dipole.orientations[:, 1]).max() < 0.2  # in the plane that it turns in
+    assert dipole.columns.shape == (20, 2)
+
+
 def test_refine_moves_to_where_most_is_explained(gain):
     scanner = Scanner(gain, ORIENT)
     Y = scanner.modes.T @ fields_of(gain, [4, 19], np.random.default_rng(0))
-    assert sorted(scanner.refine(Y, [0, 1])) == [4, 19]
-    assert scanner.refine(Y, [19, 4]) == [19, 4]
+    wrong = [scanner._on_grid(position, np.eye(3)[:1]) for position in (0, 1)]
+    assert places(scanner.refine(Y, wrong)) == [4, 19]
+
+
+def test_small_currents_are_expected_where_that_is_asked_for(gain):
+    deep = gain.copy()
+    deep[:, 21:24] *= 0.01  # hardly seen: it takes a hundred times the current
+    scanner = Scanner(deep, ORIENT)
+    Y = scanner.modes.T @ fields_of(gain, [7], np.random.default_rng(0))
+    assert scanner.explained(Y).argmax() == 7
+    scanner.expect(Y, depth=0.0, firmness=1.0)
+    assert scanner.explained(Y).argmax() != 7
 
 
 def test_neighbourhood_is_what_has_the_same_field(gain):
     doubled = np.concatenate([gain, gain[:, 21:24]], axis=1)  # position 30 as position 7
     scanner = Scanner(doubled, ORIENT)
-    np.testing.assert_array_equal(np.flatnonzero(scanner.neighbourhood([7])), [7, 30])
+    seven = scanner._on_grid(7, np.eye(3)[:1])
+    np.testing.assert_array_equal(np.flatnonzero(scanner.neighbourhood([seven])), [7, 30])
     assert not scanner.neighbourhood([]).any()
 
 
-# ------------------------------------------------------------------ posterior
+# ------------------------------------------------------------------ between grid points
 
 
-def test_posterior_is_least_squares_where_the_signal_is_strong(gain):
+def cube(n=6, spacing=0.01):
+    steps = spacing * np.arange(n)
+    return np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
+
+
+def smooth_gain(places, n_channels=40):
+    """Fields of dipoles far from sensors: smooth in place."""
+    sensors = np.random.default_rng(0).normal(size=(n_channels, 3))
+    sensors = 0.025 + 0.12 * sensors / np.linalg.norm(sensors, axis=1, keepdims=True)
+    away = sensors[:, None] - places
+    return away / np.linalg.norm(away, axis=2, keepdims=True) ** 3  # (channels, places, 3)
+
+
+def test_shares_reproduce_quadratic_fields():
+    grid = cube()
+    between = Between(grid)
+    place = np.array([0.0231, 0.0187, 0.0312])
+    near, shares = between.shares(place)
+    assert shares.sum() == pytest.approx(1)
+    for function in (lambda p: p[..., 0], lambda p: p[..., 1] * p[..., 2], lambda p: p[..., 0] ** 2):
+        assert shares @ function(grid[near]) == pytest.approx(function(place), rel=1e-6)
+
+
+def test_places_around_stay_in_the_grid():
+    between = Between(cube())
+    step, reach = between.steps[0]
+    inner, neighbours, shares = between.around(np.array([0.02, 0.03, 0.02]), step, reach)
+    assert len(inner) == len(neighbours) == len(shares) == 125
+    corner = between.around(np.zeros(3), step, reach)[0]
+    assert 0 < len(corner) < 125 and corner.min() > -0.006
+    alone = Between(cube(1)).around(np.zeros(3), 0.0, 1)[0]
+    np.testing.assert_array_equal(alone, np.zeros((1, 3)))
+
+
+def test_dipoles_are_found_between_grid_points():
+    grid, place = cube(), np.array([0.0232, 0.0272, 0.0212])
+    direction = np.array([0.6, 0.0, 0.8])
+    gain = smooth_gain(grid)
+    true = smooth_gain(place[None])[:, 0] @ direction
     rng = np.random.default_rng(0)
-    columns = gain[:, :6]
-    true = 100 * rng.normal(size=(6, 40))
-    mean, factor = posterior(columns, columns @ true + rng.normal(size=(20, 40)), ORIENT)
-    np.testing.assert_allclose(mean, true, atol=2)
-    covariance = np.linalg.inv(factor.T @ factor)
-    np.testing.assert_allclose(covariance, np.linalg.inv(columns.T @ columns), rtol=0.02, atol=1e-4)
-
-
-def test_posterior_has_no_current_in_noise_or_where_nothing_is_seen(gain):
-    rng = np.random.default_rng(0)
-    columns = gain[:, :3].copy()
-    columns[:, 2] *= 1e-3  # hardly seen: least squares would give it large currents
-    direction = np.array([1.0, 1.0, 0.0])
-    Y = columns @ np.outer(direction, 5 * rng.normal(size=10)) + rng.normal(size=(20, 10))
-    squares = np.linalg.lstsq(columns, Y, rcond=None)[0]
-    mean, _ = posterior(columns, Y, ORIENT)
-    assert np.abs(mean[2]).max() < 0.2 * np.abs(squares[2]).max()
-    noise, _ = posterior(gain[:, :6], rng.normal(size=(20, 10)), ORIENT)
-    assert np.abs(noise).mean() < 0.2
-    zero, factor = posterior(gain[:, :6], np.zeros((20, 10)), ORIENT)
-    assert not zero.any() and np.isfinite(factor).all()
+    Y = 100 / np.linalg.norm(true) * np.outer(true, rng.normal(size=10)) + rng.normal(size=(40, 10))
+    scanner = Scanner(gain.reshape(40, -1), ORIENT, grid)
+    (dipole,) = scanner.search(scanner.modes.T @ Y, 500.0, 3)
+    assert np.linalg.norm(dipole.place - place) < 0.002  # the nearest grid point: 0.0044
+    assert dipole.position == np.linalg.norm(grid - place, axis=1).argmin()
+    field = dipole.fields(gain)[:, 0]
+    assert abs(np.corrcoef(field, true)[0, 1]) > 0.9999
+    (on_grid,) = Scanner(gain.reshape(40, -1), ORIENT).search(scanner.modes.T @ Y, 500.0, 1)
+    assert on_grid.place is None
+    assert abs(np.corrcoef(on_grid.fields(gain)[:, 0], true)[0, 1]) < 0.9999
 
 
 # ------------------------------------------------------------------ evidence
@@ -142,12 +212,6 @@ def trials_of(n_trials=40, n_conditions=2, seed=0, amplitude=3.0, n_times=60, on
     return data, trials, labels
 
 
-@pytest.fixture
-def all_components(monkeypatch):
-    """Keep the fast components, too."""
-    monkeypatch.setattr("sklearn_meg.source._evidence._n_components", lambda Y, _: Y.shape[2])
-
-
 def test_components_are_orthonormal_and_silent_before_the_onset():
     data, trials, labels = trials_of()
     evidence = gather(data, 20, trials, labels, slice(0, 20), np.random.RandomState(0))
@@ -158,7 +222,7 @@ def test_components_are_orthonormal_and_silent_before_the_onset():
     assert evidence.deviation.shape == (2, k)
 
 
-def test_evidence_is_the_data_and_goes_back_to_courses(all_components):
+def test_evidence_is_the_data_and_goes_back_to_courses():
     data, trials, labels = trials_of()
     evidence = gather(data, 20, trials, labels, slice(0, 20), np.random.RandomState(0))
     expected = evidence.whitener @ (data @ evidence.basis / evidence.deviation[:, None])
@@ -168,7 +232,7 @@ def test_evidence_is_the_data_and_goes_back_to_courses(all_components):
     assert not courses[..., :20].any()
 
 
-def test_noise_of_trials_is_white_in_space_and_time(all_components):
+def test_noise_of_trials_is_white_in_space_and_time():
     data, trials, labels = trials_of(n_trials=200, amplitude=0.0)
     evidence = gather(data, 20, trials, labels, None, np.random.RandomState(0))
     for noise in (evidence.Y, *evidence.noise[:3]):
@@ -178,7 +242,7 @@ def test_noise_of_trials_is_white_in_space_and_time(all_components):
     assert evidence.deviation[0, 0] > 1.5 * evidence.deviation[0, -1]  # slow noise is strong
 
 
-def test_signal_does_not_enter_the_noise(all_components):
+def test_signal_does_not_enter_the_noise():
     rng = [np.random.RandomState(0) for _ in range(2)]
     quiet = trials_of(amplitude=0.0)
     loud = trials_of(amplitude=30.0)
@@ -190,12 +254,38 @@ def test_signal_does_not_enter_the_noise(all_components):
     np.testing.assert_allclose(few[1].noise, few[0].noise, atol=1e-6)
 
 
-def test_components_end_where_the_response_does():
+def test_components_with_response_are_looked_at():
     data, trials, labels = trials_of(amplitude=30.0)
+    evidence = gather(data, 20, trials, labels, None, np.random.RandomState(0))
+    weight = evidence.weight.reshape(2, -1)
+    assert weight[:, :6].min() > 0.5 and weight[:, -10:].max() < 0.5
+    looked = evidence.looked_at(evidence.Y)
+    assert looked.shape == (8, np.count_nonzero(evidence.weight))
     noise, noise_trials, _ = trials_of(amplitude=0.0)
-    rng = np.random.RandomState(0)
-    assert gather(data, 20, trials, labels, None, rng).basis.shape[1] < 40
-    assert gather(noise, 20, noise_trials, labels, None, rng).basis.shape[1] == 8
+    silent = gather(noise, 20, noise_trials, labels, None, np.random.RandomState(0))
+    assert silent.weight.mean() < 0.5 * evidence.weight.mean()
+
+
+def test_wiener_keeps_signal_and_drops_noise():
+    rng = np.random.default_rng(0)
+    columns = rng.normal(size=(20, 2))
+    true = np.zeros((2, 80))
+    true[:, :8] = 20 * rng.normal(size=(2, 8))  # two conditions of 40 components
+    true[0, 40:48] = 10 * rng.normal(size=8)
+    Y = columns @ true + rng.normal(size=(20, 80))
+    found = wiener(columns, Y, 2)
+    squares = np.linalg.lstsq(columns, Y, rcond=None)[0]
+    assert np.square(found - true).sum() < 0.4 * np.square(squares - true).sum()
+    np.testing.assert_allclose(found[:, :8], true[:, :8], atol=1.5)
+
+
+def test_components_held():
+    amplitudes = np.zeros((2, 20))  # two conditions of ten
+    amplitudes[0, :3] = 1.0
+    amplitudes[1, 14] = 1.0
+    assert n_components_held(amplitudes, 2, 0.99) == 5
+    assert n_components_held(amplitudes[:1], 2, 0.5) == 2
+    assert n_components_held(np.zeros((1, 20)), 2, 0.99) <= 11
 
 
 def test_averages_take_the_spectrum_from_before_the_onset():
@@ -209,7 +299,7 @@ def test_averages_take_the_spectrum_from_before_the_onset():
     assert baseline_noise(data, slice(0, 4), slow) is None
     assert baseline_noise(data, None, slow) is None
     before = baseline_noise(data, slice(0, 20), slow)
-    assert before.shape[0] == 8 and 0.1 < before.var() < 10
+    assert before.shape[0] == 8 and 0.02 < before.var() < 10
 
 
 def test_data_without_noise():
@@ -275,3 +365,28 @@ def test_the_lead_field_is_not_trained():
     net.eval()
     expected = 1.0 * net.currents(events).sum(dim=1)
     torch.testing.assert_close(net(events)[:, 0], expected.float())
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_oscillators_make_any_smooth_course_and_shift_with_the_event(cell):
+    span, n = 60, 80
+    net = SourceNet(
+        2, np.eye(3), np.ones(3), cell=cell, hidden_size=80, n_layers=1, init="zeros", span=span
+    )
+    events = torch.zeros(2, 2, n)
+    events[0, 0, 20:] = events[1, 1, 20:] = 1.0
+    rng = np.random.default_rng(0)
+    smooth = np.cumsum(np.cumsum(rng.normal(size=(2, 3, span)), axis=2), axis=2)
+    smooth = smooth * np.hanning(span) / np.abs(smooth).max()
+    targets = torch.zeros(2, 3, n)
+    targets[:, :, 20:] = torch.from_numpy(smooth)
+    assert settle(net, events, targets) < 1e-3
+    net.eval()
+    with torch.no_grad():
+        fields = net(events)
+        later = net(torch.roll(events, 7, dims=2) * (torch.arange(n) >= 27))
+        half = net(events / 2)
+    scale = fields.abs().max()
+    torch.testing.assert_close(later[:, :, 27:], fields[:, :, 20:-7], atol=0.05 * scale, rtol=0)
+    torch.testing.assert_close(half, fields / 2, atol=0.05 * scale, rtol=0)
+    assert not fields[:, :, :20].any()
