@@ -228,3 +228,41 @@ def make_stcs(estimator, sources, pick_ori=None):
         )
         for row in sources
     ]
+
+
+def make_dipoles(times, positions, moments):
+    """Make mne dipoles of moments that change over time.
+
+    Parameters
+    ----------
+    times : ndarray of shape (n_times,)
+    positions : ndarray of shape (n_dipoles, 3)
+        In m, head coordinates.
+    moments : ndarray of shape (n_dipoles, 3, n_times)
+        In A m, head coordinates.
+
+    Returns
+    -------
+    dipoles : list of mne.Dipole
+        Without goodness of fit (NaN): it is one of all dipoles together.
+    """
+    import mne
+
+    dipoles = []
+    for place, moment in zip(positions, moments):
+        amplitude = np.linalg.norm(moment, axis=0)
+        main = np.linalg.svd(moment, full_matrices=False)[0][:, 0]
+        safe = np.where(amplitude > 0, amplitude, 1.0)
+        orientation = np.where(amplitude > 0, moment / safe, main[:, None])
+        sign = np.sign(main @ orientation)  # one axis, and an amplitude that changes sign
+        sign[sign == 0] = 1.0
+        dipoles.append(
+            mne.Dipole(
+                times,
+                np.tile(place, (len(times), 1)),
+                amplitude * sign,
+                (orientation * sign).T,
+                np.full(len(times), np.nan),
+            )
+        )
+    return dipoles

@@ -58,9 +58,9 @@ GROUP_PARAMS = {
 class RNNSourceSolver(SourceEstimator, TorchEstimator):
     """Recurrent network from events to fields whose output weights are the lead field.
 
-    The last hidden layer is the source estimate (O'Reilly et al. 2023). By default the positions
-    that may be active are chosen by maximum likelihood against the noise that single trials
-    differ by, and the network learns the time courses there (``selection="likelihood"``).
+    The last hidden layer is the source estimate (O'Reilly et al. 2023). By default dipoles are
+    found by maximum likelihood against the noise that single trials differ by, in volume grids
+    between the points, too, and the network learns their time courses (``selection="likelihood"``).
     The paper's way, all positions under a penalty, is ``selection="penalty"``;
     ``RNNSourceSolver(**PAPER_PARAMS)`` has all of its recipe.
 
@@ -120,7 +120,9 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
     info : mne.Info or None, default=None
         Names, projections and bad channels of an array y.
     max_epochs : int, default=200
-        Training steps: all conditions are one batch.
+        Most training steps: all conditions are one batch. With ``selection="likelihood"`` training
+        ends as soon as less than 0.1 % of the power of the time courses is missed, which
+        oscillators often reach before it begins.
     lr : float, default=0.01
         Learning rate: the peak of a schedule.
     weight_decay : float, default=0.0
@@ -149,20 +151,29 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
     sources_ : ndarray of shape (n_conditions, n_positions, n_orient, n_times)
         Of the fitted conditions, in A m.
     fields_ : ndarray of shape (n_conditions, n_channels, n_times)
-        What the sources make at the sensors, in the units of y.
+        What the sources make at the sensors, in the units of y. Those of a dipole between grid
+        points are interpolated from the points around it, while ``sources_`` puts its whole
+        moment at the nearest.
     support_ : ndarray of int of shape (n_sources,)
-        Positions there is evidence for; all with ``selection="penalty"`` or ``forward=None``.
-    evidence_ : ndarray of shape (n_sources + n_faint,)
+        Positions there is evidence for, the nearest of the grid; all with ``selection="penalty"``
+        or ``forward=None``.
+    evidence_ : ndarray of shape (n_sources,)
         Power that each of ``support_`` explains beside the others, over what noise alone does not
-        pass (or `alpha` asks for), at least 1; then that of at most three positions below 1, which
-        are shown faintly. Only where positions are chosen: with ``selection="likelihood"`` and a
-        `forward`.
+        pass (or `alpha` asks for), at least 1. Only where positions are chosen: with
+        ``selection="likelihood"`` and a `forward`.
+    dipole_positions_ : ndarray of shape (n_sources, 3)
+        Where they are, in m and head coordinates: in volume grids also between the points.
+        Only with an mne.Forward whose positions are chosen.
+    dipole_orientations_ : ndarray of shape (n_sources, 3) or (n_sources, n_orient)
+        The way that each points, or the one it points most; in the axes of an array `forward`.
+        Only where positions are chosen.
+    hidden_size_ : int
+        Recurrent units.
     stability_ : ndarray of shape (n_positions,)
         Share of noise realisations in which there was a source at, or next to, a position. Only
         where positions are chosen, and ``n_estimators`` is more than 1.
     net_ : skorch.NeuralNet
-        Only if there is anything to train: not if no position, faint ones included, explains any
-        of the fields.
+        Only if there is anything to train: not if there is evidence for no source.
     events_, nave_, ch_names_, n_features_in_, n_times_in_, n_outputs_, n_positions_, n_orient_
         As in :class:`MinimumNorm`.
 
@@ -177,8 +188,9 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
     Give single trials where you have them, ``fit(X, epochs)`` with equal rows of X: from what they
     differ by the solver learns the noise in the components of time that hold the response, and
     what noise alone explains. That takes four rows of every condition: with fewer of one, all are
-    taken as averages. Of averages it must trust `noise_cov` and the samples before the onset;
-    averages without `noise_cov` give sources in noise alone too often. Read them with care.
+    taken as averages. Those do not show how much slow noise of the brain is left in them: a source
+    must then explain ten times what white noise does, large currents are held to be unlikely, and
+    there may be a source in noise alone all the same. Read them with care.
 
     Nothing happens before an event does: a condition whose events are 0 throughout takes part in
     the choice of positions, but is given no currents.
@@ -313,6 +325,44 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
     def __sklearn_is_fitted__(self):
         return hasattr(self, "sources_")
 
+    # ------------------------------------------------------------------ dipoles
+
+    def to_dipoles(self, X=None):
+        """Sources as mne dipoles, where they were found: between grid points, too.
+
+        Parameters
+        ----------
+        X : as for ``predict``
+
+        Returns
+        -------
+        dipoles : list of list of mne.Dipole
+            For each row of X, or fitted condition, one a source, in the order of ``support_``.
+            In head coordinates and A m; the amplitude has a sign, the orientation is that of a
+            source that turns at each sample. Goodness of fit is NaN.
+
+        Raises
+        ------
+        ValueError
+            Without an mne.Forward, or with ``selection="penalty"``.
+        """
+        from ._mne import make_dipoles
+
+        events = self._events(X)
+        if not hasattr(self, "dipole_positions_"):
+            raise ValueError(
+                "to_dipoles needs forward to be an mne.Forward and selection='likelihood'. Got "
+                f"forward of type {type(self.forward).__name__} and "
+                f"selection={self.selection!r}: use transform."
+            )
+        ways = np.einsum("ko,koi->ki", self._axes, self.axes_[self._where])
+        n_dipoles = len(self.dipole_positions_)
+        moments = np.zeros((len(events), n_dipoles, 3, events.shape[2]))
+        if n_dipoles:
+            courses = self._run(events)
+            np.add.at(moments, (slice(None), self._owner), ways[..., None] * courses[:, :, None])
+        return [make_dipoles(self.times_, self.dipole_positions_, row) for row in moments]
+
     # ------------------------------------------------------------------ fit
 
     def _solve(self, problem):
@@ -399,6 +449,9 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
     def _name(self, scanner, Y, dipoles, least):
         """Keep where the dipoles are, which way they point, and how much speaks for each."""
         self.support_ = np.array([dipole.position for dipole in dipoles], dtype=int)
+        self._owner = np.repeat(
+            np.arange(len(dipoles)), [len(dipole.orientations) for dipole in dipoles]
+        ).astype(int)
         found = np.zeros(0)
         if dipoles:
             found = scanner.beside(Y, dipoles, least, float(scanner.explained(Y).max()))
@@ -432,7 +485,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
             metric / size,
             scale,
             np.concatenate([dipole.fields(raw) for dipole in dipoles], axis=1),
-            np.repeat(self.support_, [len(dipole.orientations) for dipole in dipoles]),
+            self.support_[self._owner],
             np.concatenate([dipole.orientations for dipole in dipoles]),
         )
         return metric @ courses / size
