@@ -34,14 +34,15 @@ print(data.epochs.shape, "trials, channels, times;", len(positions), "positions"
 # %%
 # Fit
 # ---
-# The solver gets single trials: it learns from them what is noise. Nothing has to be tuned. A
-# source between grid points may come out as two neighbours; positions with an evidence below 1
-# are no sources, and shown as faint as they are doubtful.
+# The solver gets single trials: it learns from them what is noise. Nothing has to be tuned. It looks
+# for dipoles between the grid points, too; the map has each at the nearest.
 
 solver = RNNSourceSolver(random_state=0, **given).fit(X, data.epochs)
 sources = solver.transform(data.X, pick_ori="vector")[0]  # (n_positions, 3, n_times), in A m
 print("positions with a source:", len(solver.support_))
-print("evidence of each, and of doubtful ones:", solver.evidence_.round(2))
+print("evidence of each:", solver.evidence_.round(2))
+off = np.linalg.norm(data.positions[:, None] - solver.dipole_positions_, axis=2).min(axis=1)
+print("mm from the truth:", (1e3 * off).round(1))
 plot_sources(
     positions, sources, data.active, true_positions=data.positions, title="RNNSourceSolver"
 )
