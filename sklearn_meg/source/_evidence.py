@@ -11,7 +11,7 @@ import numpy as np
 from scipy.fft import idct
 from sklearn.covariance import ledoit_wolf_shrinkage
 
-N_DRAWS = 20  # realisations of noise
+N_DRAWS = 60  # realisations of noise
 FEWEST_BASELINE = 8  # samples
 FEWEST_OUTSIDE = 5  # channels, after rotation, that the lead field does not reach
 FEWEST_NOISE = 1e-8  # power of noise, of that of the fields

@@ -17,7 +17,7 @@ from ._penalty import Phases, layer_scale, lead_modes, penalty_strength
 from ._scan import Scanner
 from ._settle import Settle
 
-SIGMAS = 4.0  # standard deviations of the largest noise above its mean that a source must pass
+SIGMAS = 3.5  # standard deviations of the largest noise above its mean that a source must pass
 UNHEARD = 1e-6  # mean square of whitened fields, that of their noise being 1
 HELD = 0.999  # share of the power of a time course that the oscillators must be able to make
 UNITS = (16, 512)  # recurrent units of an event, least and most, and where that is not known: 32
@@ -93,7 +93,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         With ``selection="likelihood"``: most sources.
     n_estimators : int, default=1
         More than 1 repeats the choice of positions under so many realisations of the noise, for
-        ``stability_``; 20 of them differ, then they come again. Ignored with
+        ``stability_``; 60 of them differ, then they come again. Ignored with
         ``selection="penalty"`` or ``forward=None``, where no positions are chosen.
     cell : {"gru", "lstm", "rnn"}, default="gru"
         Recurrent cell.
