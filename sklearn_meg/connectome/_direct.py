@@ -44,6 +44,7 @@ class Problem:
         )
         # Curvatures in 1 / voxel: units of length do not change the balance with smoothness.
         self.weight = torch.as_tensor(lines.weight) * scale.min() ** 2 / len(index)
+        self.unit = 1.0  # of the loss
 
     def __call__(self, flat):
         """Loss and its gradient for flat coefficients of all knots."""
@@ -60,7 +61,7 @@ class Problem:
         rough = self.rough @ coef
         gradient += 2 * rough + 2 * GAUGE * coef / len(coef)
         total = loss.item() + (coef * rough).sum() + GAUGE * (coef**2).sum() / len(coef)
-        return total, gradient.ravel()
+        return total / self.unit, gradient.ravel() / self.unit
 
 
 def solve(lines, space, spacings, smoothness, max_iter, tol, progress=None):
@@ -76,7 +77,7 @@ def solve(lines, space, spacings, smoothness, max_iter, tol, progress=None):
     max_iter : int
         Of each.
     tol : float
-        Relative change of the loss below which it ends.
+        Change of the loss, relative to that of the Euclidean metric, below which it ends.
     progress : tqdm bar or None
 
     Returns
@@ -84,7 +85,8 @@ def solve(lines, space, spacings, smoothness, max_iter, tol, progress=None):
     coef : ndarray of shape (*lattice, n_parameters)
     history : list of (spacing, iterations, loss)
     """
-    coef, history = np.zeros((*lattice_shape(space.grid, spacings[0]), n_parameters(space.dim))), []
+    shape = lattice_shape(space.grid, spacings[0])
+    coef, history, unit = np.zeros((*shape, n_parameters(space.dim))), [], None
     options = {"maxiter": max_iter, "maxfun": 2 * max_iter, "ftol": tol, "gtol": 0.0, "maxcor": 20}
     for spacing in spacings:
         problem = Problem(lines, space, spacing, smoothness)
@@ -92,6 +94,9 @@ def solve(lines, space, spacings, smoothness, max_iter, tol, progress=None):
         if coef.shape[:-1] != shape:
             coef = refined(coef, shape)
         start = coef[tuple(problem.knots.T)]
+        if unit is None:  # L-BFGS stops at a change below tol times the loss, or below tol
+            unit = max(problem(start.ravel())[0], 1e-12)
+        problem.unit = unit
         step = None if progress is None else lambda _: progress.update()
         found = minimize(
             problem, start.ravel(), jac=True, method="L-BFGS-B", callback=step, options=options
@@ -102,7 +107,7 @@ def solve(lines, space, spacings, smoothness, max_iter, tol, progress=None):
                 "smoothness."
             )
         coef = _everywhere(found.x.reshape(start.shape), problem.knots, shape)
-        history.append((int(spacing), int(found.nit), float(found.fun)))
+        history.append((int(spacing), int(found.nit), float(found.fun * unit)))
     if progress is not None:
         progress.close()
     return coef, history

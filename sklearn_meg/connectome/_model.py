@@ -249,6 +249,12 @@ class MetricModel:
 
     # ------------------------------------------------------------------ inside
 
+    def _set_metric(self, metric, affine):
+        self.grid_shape_, self.knot_spacing_ = metric.shape[:-2], 1
+        self.affine_ = None if affine is None else np.asarray(affine, dtype=float)
+        self.coef_ = coefficients_of(metric, self.mask_)
+        _ = self._space  # the affine is checked there
+
     def _check_fitted(self):
         check_is_fitted(self)
 
@@ -379,12 +385,6 @@ class KnownMetric(MetricModel):
 
     def _check_fitted(self):
         """It always is."""
-
-    def _set_metric(self, metric, affine):
-        self.grid_shape_, self.knot_spacing_ = metric.shape[:-2], 1
-        self.affine_ = None if affine is None else np.asarray(affine, dtype=float)
-        self.coef_ = coefficients_of(metric, self.mask_)
-        _ = self._space  # the affine is checked there
 
 
 def coefficients_of(metric, mask):

@@ -58,7 +58,7 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
     max_iter : int, default=150
         Iterations of the direct solver on each of its lattices.
     tol : float, default=1e-9
-        Relative change of the loss that ends the direct solver.
+        Change of the loss, relative to that of the Euclidean metric, that ends the direct solver.
     affine : array-like of shape (dim + 1, dim + 1), default=None
         From voxel indices to world coordinates; no shear. None is the identity: all is in voxels.
     frame : {"grid", "world"}, default="grid"
