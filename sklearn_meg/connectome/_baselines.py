@@ -6,8 +6,8 @@ import torch
 from scipy.sparse.linalg import cg
 from sklearn.base import BaseEstimator
 
-from .._threads import one_blas_thread
 from .._validation import check_scalar_param
+from ..base import limited_threads
 from ._check import check_fields
 from ._fields import fit_lines
 from ._geometry import metric_of, spray
@@ -54,7 +54,7 @@ class _TensorMetric(MetricModel, BaseEstimator):
         self.directions_ = X
         g = np.full((*grid, dim, dim), np.nan)
         tensors = tensors_of(X[:, self.mask_], self.anisotropy)
-        with one_blas_thread():
+        with limited_threads(1):
             g[self.mask_] = self._metric(tensors, X, Space(grid, affine).scale)
         self._set_metric(g, affine)
         self.metric_ = g

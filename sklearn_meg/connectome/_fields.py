@@ -11,9 +11,9 @@ from itertools import product
 import numpy as np
 
 # Radius in voxels and degree: from the finest, for clean fields, to what averages most.
-WINDOWS = ((2, 3), (3, 3), (3, 2), (4, 2), (4, 1), (3, 1))
-MOST_TRIED = 1000  # voxels of a field that choose among them
-CHUNK = 4096  # voxels at a time
+WINDOWS = ((2, 3), (3, 3), (3, 2), (4, 2), (4, 1), (6, 1))
+MOST_TRIED = 300  # voxels of a field that choose among them
+CHUNK = 500_000  # neighbours at a time
 SMALLEST_COSINE = 0.5  # a vector at more than 60 degrees to the one in the middle is another line
 RIDGE = 1e-7  # on terms above the first order, where too few voxels are there
 
@@ -116,27 +116,36 @@ def _fit_fields(X, scale, window, most=None):
         if most is not None:
             voxels = voxels[:: -(-len(voxels) // most)]
         padded = np.pad(V, [(radius, radius)] * X.shape[-1] + [(0, 0)], constant_values=np.nan)
-        for some in _chunks(voxels):
+        for some in _chunks(voxels, max(1, CHUNK // len(offsets))):
             found.append((some, *_fit_chunk(padded, some + radius, offsets, design, scale)))
     return tuple(np.concatenate(each) for each in zip(*found))
 
 
-def _chunks(rows):
-    return [rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK)] if len(rows) else []
+def _chunks(rows, size):
+    return [rows[i : i + size] for i in range(0, len(rows), size)]
 
 
 def _fit_chunk(padded, places, offsets, design, scale):
     around = padded[tuple(np.moveaxis(places[:, None] + offsets, -1, 0))]  # n, n_offsets, dim
     middle = around[:, 0]
-    cosine = np.einsum("nki,ni->nk", around, middle)
-    there = np.abs(np.nan_to_num(cosine)) > SMALLEST_COSINE
-    around = np.where(there[..., None], around * np.sign(cosine)[..., None], 0.0)
-    around = np.nan_to_num(around)
-    stencils = _stencils(there, design)  # n, 1 + dim, n_offsets
-    fitted = stencils @ around
+    # Which neighbours belong to the line is asked twice: the second time not of the one vector in
+    # the middle, whose noise would draw the answer to itself.
+    stencils, turned = _towards(middle, around, design)
+    stencils, turned = _towards((stencils[:, :1] @ turned)[:, 0], around, design)
+    fitted = stencils @ turned
+    middle = turned[:, 0]
     slopes = stencils[:, 1:] / scale[:, None]
     gain = slopes @ slopes.transpose(0, 2, 1)
     return fitted[:, 0], fitted[:, 1:] / scale[:, None], middle, stencils[:, 0, 0], gain
+
+
+def _towards(reference, around, design):
+    """Stencils (n, 1 + dim, n_offsets), and the neighbours turned to the side of a reference."""
+    reference = reference / np.maximum(np.linalg.norm(reference, axis=1, keepdims=True), 1e-9)
+    cosine = np.nan_to_num(np.einsum("nki,ni->nk", around, reference))
+    there = np.abs(cosine) > SMALLEST_COSINE
+    turned = np.where(there[..., None], around * np.sign(cosine)[..., None], 0.0)
+    return _stencils(there, design), turned
 
 
 def _stencils(there, design):

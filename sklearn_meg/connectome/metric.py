@@ -5,9 +5,8 @@ import torch
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._threads import one_blas_thread
-from .._validation import check_option_param, check_random_state, check_scalar_param
-from ..base import TorchEstimator, isolated
+from .._validation import check_option_param, check_scalar_param
+from ..base import TorchEstimator, isolated, limited_threads
 from ._check import check_fields
 from ._direct import solve
 from ._fields import fit_lines
@@ -242,7 +241,7 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
         self._check_params()
         X, self.mask_ = self._check_X(X, mask, reset=True)
         space = self._space
-        with one_blas_thread():
+        with limited_threads(self.n_threads):
             window = None if isinstance(self.window, str) else tuple(self.window)
             lines = fit_lines(X, space.scale, window)
             self.window_, self.noise_ = lines.window, float(np.rad2deg(lines.noise))
@@ -285,7 +284,7 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
             )
         found = np.full(X.shape, np.nan)
         for k in range(len(X)):  # each for itself: a sample does not depend on its neighbours
-            with one_blas_thread():
+            with limited_threads(1):
                 lines = fit_lines(X[k : k + 1], self._space.scale, self.window_)
                 found[(k, *lines.voxel.T)] = self._residual(lines)
         return self._from_grid(found)

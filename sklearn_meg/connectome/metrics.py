@@ -5,7 +5,7 @@ import numpy as np
 __all__ = ["geodesic_deviation"]
 
 
-def geodesic_deviation(paths, curves, *, return_nearest=False):
+def geodesic_deviation(paths, curves):
     """Distance of geodesics from true curves, orthogonal to these.
 
     A geodesic counts up to the length of its curve, each point with the distance to the nearest
@@ -17,15 +17,11 @@ def geodesic_deviation(paths, curves, *, return_nearest=False):
         Geodesics with steps of even length, NaN after their end.
     curves : list of array-like of shape (n_curve_points, dim)
         Where each should go.
-    return_nearest : bool, default=False
-        Whether to return the nearest points, too.
 
     Returns
     -------
     deviation : ndarray of shape (n, n_points)
         NaN beyond the length of the curve.
-    nearest : ndarray of shape (n, n_points, dim)
-        Only with `return_nearest`.
 
     Raises
     ------
@@ -46,20 +42,21 @@ def geodesic_deviation(paths, curves, *, return_nearest=False):
             f"paths must have the shape (n, n_points, dim) with n = {len(curves)}, the number of "
             f"curves. Got {paths.shape}."
         )
-    deviation, nearest = np.full(paths.shape[:2], np.nan), np.full(paths.shape, np.nan)
-    for path, curve, d, p in zip(paths, curves, deviation, nearest):
+    deviation = np.full(paths.shape[:2], np.nan)
+    for path, curve, row in zip(paths, curves, deviation):
         curve = np.asarray(curve, dtype=float)
         n = _points_that_count(path, curve)
-        d[:n], p[:n] = _nearest(_held(path[:n]), curve)
-    return (deviation, nearest) if return_nearest else deviation
+        row[:n] = _distance(_held(path[:n]), curve)
+    return deviation
 
 
 def _points_that_count(path, curve):
     """How many points of a path belong to the length of the curve."""
     length = np.linalg.norm(np.diff(curve, axis=0), axis=1).sum()
     steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
-    step = np.nanmean(steps) if np.isfinite(steps).any() else 1.0
-    return min(len(path), int(length / step + 1e-6) + 1)
+    if not np.isfinite(steps).any():
+        return 1
+    return min(len(path), int(length / np.nanmean(steps) + 1e-6) + 1)
 
 
 def _held(path):
@@ -68,12 +65,10 @@ def _held(path):
     return path[there]
 
 
-def _nearest(points, curve):
+def _distance(points, curve):
+    """Distances of points to the nearest point of a polyline."""
     start, step = curve[:-1], np.diff(curve, axis=0)
     offset = points[:, None] - start
     place = (offset * step).sum(-1) / np.maximum((step**2).sum(1), 1e-300)
     on_curve = start + np.clip(place, 0, 1)[..., None] * step
-    distance = np.linalg.norm(points[:, None] - on_curve, axis=-1)
-    best = distance.argmin(1)
-    every = np.arange(len(points))
-    return distance[every, best], on_curve[every, best]
+    return np.linalg.norm(points[:, None] - on_curve, axis=-1).min(1)

@@ -1,0 +1,204 @@
+"""Signs, known metrics, speed and a real volume, for the benchmark of metrics."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from time import process_time
+
+import numpy as np
+
+from ..connectome import (
+    AdjugateMetric,
+    ConformalMetric,
+    ConnectomeMetric,
+    EuclideanMetric,
+    InverseTensorMetric,
+    KnownMetric,
+)
+from ..connectome.metrics import geodesic_deviation
+from ..datasets import make_fibres
+from ._report import row
+
+SIZES = (32, 48, 64, 80)  # of the arcs whose fits are timed
+MEMORY = """
+import resource, sys
+from sklearn_meg.connectome import ConnectomeMetric
+from sklearn_meg.datasets import make_fibres
+X = make_fibres("arcs", size=int(sys.argv[1]), n_curves=1).X
+ConnectomeMetric(max_iter=1).fit(make_fibres("arcs", size=12, n_curves=1).X)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+ConnectomeMetric(max_iter=25).fit(X)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+def flip_rows(quick):
+    """Largest difference between the metrics of a field and of the same with other signs."""
+    fit = {"max_iter": 3} if quick else {}
+    size = 16 if quick else 64
+    fibres = make_fibres("annulus", size=size, noise=5, random_state=0)
+    turned = fibres.X * np.random.default_rng(1).choice([-1, 1], fibres.X.shape[:-1])[..., None]
+    one, two = (ConnectomeMetric(**fit).fit(X).metric_[fibres.mask] for X in (fibres.X, turned))
+    return [row("flips", "default", "change", 0, np.abs(one - two).max())]
+
+
+def two_point_rows(quick):
+    """Largest errors of geodesic distances on metrics known in closed form, 65 x 65 samples."""
+    n = 17 if quick else 65
+    rng = np.random.default_rng(0)
+    t = np.linspace(0, 1, n)
+    y = 0.5 + 4 * t
+    half_plane = np.eye(2) / y[None, :, None, None] ** 2 * np.ones((n, 1, 1, 1))
+    sphere = np.broadcast_to(np.eye(2), (n, n, 2, 2)).copy()
+    sphere[..., 1, 1] = (np.sin(0.4 + 2.3 * t) ** 2)[:, None]
+    rows = []
+    for name, g, origin, width, true in (
+        ("half_plane", half_plane, (0.0, 0.5), 4.0, _half_plane_distance),
+        ("sphere", sphere, (0.4, 0.0), 2.3, _sphere_distance),
+    ):
+        affine = np.diag([width / (n - 1)] * 2 + [1.0])
+        affine[:2, 2] = origin
+        a, b = np.asarray(origin) + width * rng.uniform(0.1, 0.9, (2, 20, 2))
+        found = KnownMetric(g, affine=affine).distance(a, b)
+        rows.append(row("two_point", name, "error", 0, np.abs(found - true(a, b)).max()))
+    return rows
+
+
+def _half_plane_distance(a, b):
+    return np.arccosh(1 + ((a - b) ** 2).sum(1) / (2 * a[:, 1] * b[:, 1]))
+
+
+def _sphere_distance(a, b):
+    cosine = np.cos(a[:, 0]) * np.cos(b[:, 0])
+    cosine += np.sin(a[:, 0]) * np.sin(b[:, 0]) * np.cos(a[:, 1] - b[:, 1])
+    return np.arccos(cosine)
+
+
+def speed_rows(quick):
+    """CPU seconds and memory of fits to arcs on larger and larger grids."""
+    sizes = (16, 20) if quick else SIZES
+    fit = {"max_iter": 3} if quick else {}
+    counts, seconds, rows = [], [], []
+    for size in sizes:
+        fibres = make_fibres("arcs", size=size, n_curves=1)
+        model = ConnectomeMetric(**fit)
+        begun = process_time()
+        model.fit(fibres.X)
+        spent = process_time() - begun
+        counts.append(int(fibres.mask.sum()))
+        seconds.append(spent / model.n_iter_)  # how many it takes depends on the world
+        found = {"n_voxels": counts[-1], "fit_s": spent, "iteration_ms": 1e3 * seconds[-1]}
+        rows += [row("speed", f"cube{size}", key, 0, value) for key, value in found.items()]
+    slope = np.polyfit(np.log(counts), np.log(seconds), 1)[0]
+    rows.append(row("speed", "scaling", "exponent", 0, slope))
+    if not quick:
+        command = [sys.executable, "-c", MEMORY, "64"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        rows.append(row("speed", "cube64", "peak_mb", 0, float(answer)))
+    return rows
+
+
+def real_rows(quick):
+    """Geodesics against streamlines of the field itself in a real volume; none where absent."""
+    try:
+        fields = real_fields()
+    except (ImportError, FileNotFoundError) as error:
+        print(f"real: left out ({error})")
+        return []
+    X, affine = fields
+    scale = np.linalg.norm(affine[:3, :3], axis=0)
+    voxel = np.diag([*scale / scale.min(), 1.0])  # in voxels, along the axes of the grid
+    models = {
+        "default": ConnectomeMetric(affine=voxel, **({"max_iter": 3} if quick else {})),
+        "euclid": EuclideanMetric(affine=voxel),
+        "inverse": InverseTensorMetric(affine=voxel),
+        "adjugate": AdjugateMetric(affine=voxel),
+        "conformal": ConformalMetric(affine=voxel),
+    }
+    rows, curves = [], None
+    for name, model in models.items():
+        begun = process_time()
+        model.fit(X)
+        rows.append(row("real", name, "fit_s", 0, process_time() - begun))
+        if curves is None:
+            curves, directions = streamlines(model, 60 if quick else 300)
+        lengths = [0.5 * (len(c) - 1) for c in curves]
+        seeds = np.stack([c[0] for c in curves])
+        paths = model.shoot(seeds, directions, max(lengths), within="grid")
+        deviation = geodesic_deviation(paths, curves)
+        found = {"deviation_mean": np.nanmean(deviation), "deviation_median": np.nanmedian(deviation)}
+        rows += [row("real", name, metric, 0, value) for metric, value in found.items()]
+    return rows
+
+
+def real_fields():
+    """Directions of the small real volume, where a developer has it."""
+    from ..connectome import fit_tensor_directions
+
+    default = Path(__file__).parents[3] / "shared" / "data"
+    folder = Path(os.environ.get("SKLEARN_MEG_DATA", default)) / "connectome"
+    names = (folder / f"small_64D.{kind}" for kind in ("nii", "bval", "bvec"))
+    if not folder.is_dir():
+        raise FileNotFoundError("no volume in SKLEARN_MEG_DATA")
+    X, affine, _ = fit_tensor_directions(*names)
+    return X, affine
+
+
+def streamlines(model, n, shortest=4.0):
+    """Curves along the smoothed field of a fitted model from random voxels, in its world.
+
+    Returns
+    -------
+    curves : list of ndarray
+        Steps of half a voxel, to the border of the mask.
+    directions : ndarray
+        Of the field at their starts.
+    """
+    V, rng = model.directions_[0], np.random.default_rng(0)
+    space = model._space
+    voxels = np.argwhere(model.mask_)
+    curves, directions = [], []
+    for start in voxels[rng.permutation(len(voxels))]:
+        curve, u = _follow(V, start * space.scale, space, model.mask_)
+        if 0.5 * (len(curve) - 1) >= shortest:
+            curves.append(curve)
+            directions.append(u)
+        if len(curves) == n:
+            break
+    return curves, np.stack(directions)
+
+
+def _follow(V, x, space, mask, step=0.5, most=400):
+    """Midpoint steps along a field interpolated as V V'; it ends where the mask does."""
+    first = direction = _direction_at(V, x, space, None)
+    curve = [x]
+    while len(curve) < most:
+        middle = _direction_at(V, x + step / 2 * direction, space, direction)
+        if middle is None:
+            break
+        x, direction = x + step * middle, middle
+        if not space.in_mask(x[None], mask)[0]:
+            break
+        curve.append(x)
+    return np.array(curve), first
+
+
+def _direction_at(V, x, space, like):
+    """Principal direction of the linearly interpolated V V', to the side of another."""
+    t = x / space.scale
+    low = np.floor(t).astype(int)
+    T = np.zeros((3, 3))
+    for corner in np.ndindex(2, 2, 2):
+        at = low + corner
+        if (at < 0).any() or (at >= V.shape[:3]).any() or np.isnan(V[tuple(at)][0]):
+            continue
+        weight = np.prod(np.where(corner, t - low, 1 - (t - low)))
+        T += weight * np.outer(V[tuple(at)], V[tuple(at)])
+    if not T.any():
+        return None
+    v = np.linalg.eigh(T)[1][:, -1]
+    return v if like is None or v @ like >= 0 else -v
+
+
+ROWS = {"flips": flip_rows, "two_point": two_point_rows, "speed": speed_rows, "real": real_rows}
