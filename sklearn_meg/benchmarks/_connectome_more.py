@@ -16,6 +16,7 @@ from ..connectome import (
     InverseTensorMetric,
     KnownMetric,
 )
+from ..connectome._directions import directions_at
 from ..connectome.metrics import geodesic_deviation
 from ..datasets import make_fibres
 from ._report import row
@@ -145,60 +146,36 @@ def real_fields():
     return X, affine
 
 
-def streamlines(model, n, shortest=4.0):
-    """Curves along the smoothed field of a fitted model from random voxels, in its world.
+def streamlines(model, n, shortest=4.0, step=0.5, most=200):
+    """Midpoint steps along the smoothed field of a fitted model from random voxels.
 
     Returns
     -------
     curves : list of ndarray
-        Steps of half a voxel, to the border of the mask.
+        To the border of the mask.
     directions : ndarray
         Of the field at their starts.
     """
-    V, rng = model.directions_[0], np.random.default_rng(0)
-    space = model._space
+    V, space, rng = model.directions_[0], model._space, np.random.default_rng(0)
     voxels = np.argwhere(model.mask_)
-    curves, directions = [], []
-    for start in voxels[rng.permutation(len(voxels))]:
-        curve, u = _follow(V, start * space.scale, space, model.mask_)
-        if 0.5 * (len(curve) - 1) >= shortest:
-            curves.append(curve)
-            directions.append(u)
-        if len(curves) == n:
-            break
-    return curves, np.stack(directions)
+    some = voxels[rng.permutation(len(voxels))[: 4 * n]].astype(float)
+    first = direction = directions_at(V, some)
+    x, alive = some * space.scale, np.ones(len(some), dtype=bool)
+    points, counts = [x], np.ones(len(some), dtype=int)
+    for _ in range(most):
+        middle = _aligned(directions_at(V, (x + step / 2 * direction) / space.scale), direction)
+        x = x + step * middle
+        alive &= np.isfinite(x).all(1) & space.in_mask(x, model.mask_)
+        direction = middle
+        counts += alive
+        points.append(x)
+    points = np.stack(points, axis=1)
+    long = np.flatnonzero(step * (counts - 1) >= shortest)[:n]
+    return [points[i, : counts[i]] for i in long], first[long]
 
 
-def _follow(V, x, space, mask, step=0.5, most=400):
-    """Midpoint steps along a field interpolated as V V'; it ends where the mask does."""
-    first = direction = _direction_at(V, x, space, None)
-    curve = [x]
-    while len(curve) < most:
-        middle = _direction_at(V, x + step / 2 * direction, space, direction)
-        if middle is None:
-            break
-        x, direction = x + step * middle, middle
-        if not space.in_mask(x[None], mask)[0]:
-            break
-        curve.append(x)
-    return np.array(curve), first
-
-
-def _direction_at(V, x, space, like):
-    """Principal direction of the linearly interpolated V V', to the side of another."""
-    t = x / space.scale
-    low = np.floor(t).astype(int)
-    T = np.zeros((3, 3))
-    for corner in np.ndindex(2, 2, 2):
-        at = low + corner
-        if (at < 0).any() or (at >= V.shape[:3]).any() or np.isnan(V[tuple(at)][0]):
-            continue
-        weight = np.prod(np.where(corner, t - low, 1 - (t - low)))
-        T += weight * np.outer(V[tuple(at)], V[tuple(at)])
-    if not T.any():
-        return None
-    v = np.linalg.eigh(T)[1][:, -1]
-    return v if like is None or v @ like >= 0 else -v
+def _aligned(v, like):
+    return v * np.where((v * like).sum(1, keepdims=True) < 0, -1, 1)
 
 
 ROWS = {"flips": flip_rows, "two_point": two_point_rows, "speed": speed_rows, "real": real_rows}

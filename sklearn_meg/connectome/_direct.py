@@ -1,9 +1,11 @@
 """The metric of a set of lines, found directly: L-BFGS over spline coefficients."""
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from scipy.ndimage import binary_dilation, distance_transform_edt
 from scipy.optimize import minimize
+from scipy.sparse.linalg import splu
 
 from ..base import NonFiniteLossError
 from ._geometry import geodesic_residual, n_parameters
@@ -121,6 +123,33 @@ def _knots_around(knots, shape):
     there = np.zeros(shape, dtype=bool)
     there[tuple(knots.T)] = True
     return np.argwhere(binary_dilation(there, iterations=MARGIN))
+
+
+def extended(coef, lines, space, spacing):
+    """Coefficients of a network, continued smoothly where no line says anything.
+
+    Outside the lines a network may answer anything; geodesics that graze the border should meet
+    there what they meet with the direct solver.
+
+    Parameters
+    ----------
+    coef : ndarray of shape (*lattice, n_parameters)
+    lines : Lines
+    space : Space
+    spacing : int
+
+    Returns
+    -------
+    coef : ndarray of shape (*lattice, n_parameters)
+    """
+    problem = Problem(lines, space, spacing, 1.0)
+    free = np.setdiff1d(np.arange(len(problem.knots)), problem.inner)
+    values = coef[tuple(problem.knots.T)]
+    if len(free):
+        rough = problem.rough[free]
+        solver = splu((rough[:, free] + 1e-12 * sp.eye(len(free))).tocsc())
+        values[free] = -solver.solve(rough[:, problem.inner] @ values[problem.inner])
+    return _everywhere(values, problem.knots, coef.shape[:-1])
 
 
 def _everywhere(coef, knots, shape):

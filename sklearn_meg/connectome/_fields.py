@@ -12,9 +12,10 @@ import numpy as np
 
 # Radius in voxels and degree: from the finest, for clean fields, to what averages most.
 WINDOWS = ((2, 3), (3, 3), (3, 2), (4, 2), (4, 1), (6, 1))
-MOST_TRIED = 300  # voxels of a field that choose among them
+MOST_TRIED = 600  # vectors that choose among them
 CHUNK = 500_000  # neighbours at a time
 SMALLEST_COSINE = 0.5  # a vector at more than 60 degrees to the one in the middle is another line
+EXACT = 1e-3  # curvatures (1 / voxel) that count as equal: below it noise makes no difference
 RIDGE = 1e-7  # on terms above the first order, where too few voxels are there
 
 
@@ -31,7 +32,7 @@ class Lines:
     acceleration : ndarray of shape (n, dim)
         ``(V . grad) V``, orthogonal to V, 1 / length.
     weight : ndarray of shape (n,)
-        One over the noise that the neighbourhood lets through to the acceleration; mean 1.
+        Falls with the noise that the neighbourhood lets through to the acceleration; mean 1.
     noise : float
         Standard deviation of the measured directions around the smoothed ones, in radians.
     window : tuple of int
@@ -74,16 +75,16 @@ def fit_lines(X, scale, window=None):
     bend = np.einsum("ni,nij->nj", direction, slope) / size
     bend -= direction * (bend * direction).sum(1, keepdims=True)
     let_through = np.einsum("ni,nij,nj->n", direction, gain, direction)
-    weight = 1 / np.maximum(let_through, 1e-12)
+    noise = _noise(raw, value, own)
+    weight = 1 / (1 + let_through * scale.min() ** 2 * (noise / EXACT) ** 2)
     counts = [int(np.isfinite(V).all(-1).sum()) for V in X]
     field = np.repeat(np.arange(len(X)), counts)
-    noise = _noise(raw, value, own)
     return Lines(field, voxel, direction, bend, weight / weight.mean(), noise, tuple(window))
 
 
 def _left_out_error(X, scale, window):
     """Mean squared error of a vector predicted from those around it, over some voxels."""
-    _, value, _, raw, own, _ = _fit_fields(X, scale, window, MOST_TRIED)
+    _, value, _, raw, own, _ = _fit_fields(X, scale, window, -(-MOST_TRIED // len(X)))
     error = ((raw - value) ** 2).sum(1) / (1 - np.minimum(own, 0.999)) ** 2
     return error.mean()
 
@@ -114,7 +115,7 @@ def _fit_fields(X, scale, window, most=None):
     for V in X:
         voxels = np.argwhere(np.isfinite(V).all(-1))
         if most is not None:
-            voxels = voxels[:: -(-len(voxels) // most)]
+            voxels = voxels[:: max(1, -(-len(voxels) // most))]
         padded = np.pad(V, [(radius, radius)] * X.shape[-1] + [(0, 0)], constant_values=np.nan)
         for some in _chunks(voxels, max(1, CHUNK // len(offsets))):
             found.append((some, *_fit_chunk(padded, some + radius, offsets, design, scale)))

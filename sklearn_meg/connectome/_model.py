@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..base import limited_threads
 from . import _connect
 from ._check import check_mask, check_points
+from ._directions import directions_at
 from ._geometry import below_diagonal, christoffel_symbols, metric_of
 from ._shoot import shoot
 from ._space import Space
@@ -242,7 +243,8 @@ class MetricModel:
             there = np.isfinite(V[voxel][:, 0])
             if not there.any():
                 continue
-            start, u = inside[there], V[voxel][there]
+            start = inside[there]
+            u = directions_at(V, start / self._space.scale)
             turned = [self._half(start, sign * u, length, step) for sign in (-1, 1)]
             paths += [np.concatenate([back[:0:-1], on]) for back, on in zip(*turned)]
         return [self._space.outside(path) for path in paths]

@@ -46,8 +46,8 @@ class MetricNet(nn.Module):
 
     Fields come as products v_i v_j, which have no sign. The first convolution has a kernel of 7 and
     a stride of 2, so that the lattice of knots (two voxels apart) is where its outputs are; between
-    encoder and decoder the grid is halved once more. What it gives out is zero at the start: the
-    Euclidean metric.
+    encoder and decoder the grid is halved once more. The answer is the sum of one on the lattice and
+    one, smooth, on the coarser grid. It is zero at the start: the Euclidean metric.
 
     Parameters
     ----------
@@ -80,15 +80,19 @@ class MetricNet(nn.Module):
         width = self.middle.width // 2 + self.encode.width
         self.decode = DenseBlock(dim, width, growth, n_layers[2])
         self.out = Layer(dim, self.decode.width, n_parameters(dim), 3)
-        nn.init.zeros_(self.out.conv.weight)
-        nn.init.zeros_(self.out.conv.bias)
+        self.coarse = Layer(dim, self.middle.width, n_parameters(dim), 3)
+        for layer in (self.out, self.coarse):
+            nn.init.zeros_(layer.conv.weight)
+            nn.init.zeros_(layer.conv.bias)
 
     def coefficients(self, field):
         """Spline coefficients (n_parameters, *lattice) of fields (1, n_channels, *grid)."""
         early = self.encode(self.first(field))
-        late = self.up(self.middle(self.down(early)))
-        late = interpolate(late, size=early.shape[2:], mode="nearest")
-        coef = self.out(self.decode(torch.cat([late, early], dim=1)))
+        middle = self.middle(self.down(early))
+        late = interpolate(self.up(middle), size=early.shape[2:], mode="nearest")
+        mode = "bilinear" if self.dim == 2 else "trilinear"
+        coarse = interpolate(self.coarse(middle), size=early.shape[2:], mode=mode)
+        coef = coarse + self.out(self.decode(torch.cat([late, early], dim=1)))
         # A knot before the grid and those after its end are copies of the outermost.
         missing = [n - k for n, k in zip(self.knots, coef.shape[2:])]
         sides = [side for m in reversed(missing) for side in (1, m - 1)]

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._validation import check_option_param, check_scalar_param
 from ..base import TorchEstimator, isolated, limited_threads
 from ._check import check_fields
-from ._direct import solve
+from ._direct import extended, solve
 from ._fields import fit_lines
 from ._geometry import geodesic_residual, metric_of, n_parameters
 from ._model import MetricModel
@@ -70,7 +70,7 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
         Layers of the dense blocks of encoder, middle and decoder.
     max_epochs : int, default=1000
         Steps of the convolutional solver (an epoch is one step).
-    lr : float, default=3e-3
+    lr : float, default=5e-3
         Its learning rate; the peak of a schedule.
     weight_decay : float, default=0.0
         Of AdamW.
@@ -175,7 +175,7 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
         growth=8,
         n_layers=(4, 4, 4),
         max_epochs=1000,
-        lr=3e-3,
+        lr=5e-3,
         weight_decay=0.0,
         schedule="onecycle",
         clip_norm=1.0,
@@ -267,21 +267,19 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
         -------
         residual : ndarray of shape (n_fields, *grid, dim)
             The part of the covariant derivative of V along itself that is across V, 1 / length,
-            in the frame of the vectors; NaN where a field is absent.
+            in the frame of the vectors; NaN where a field is absent, and outside the mask of
+            ``fit``, where the metric means nothing.
 
         Raises
         ------
         ValueError
-            As :meth:`fit`; for another grid; or for vectors outside the mask of ``fit``, where
-            the metric means nothing.
+            As :meth:`fit`; for another grid; or for a field that is outside the mask everywhere.
         """
         check_is_fitted(self)
-        X, there = self._check_X(X, None, reset=False)
-        if (outside := there & ~self.mask_).any():
-            raise ValueError(
-                f"X has vectors in {int(outside.sum())} voxel(s) outside the mask of fit, where the "
-                "metric means nothing."
-            )
+        X, _ = self._check_X(X, None, reset=False)
+        X = np.where(self.mask_[..., None], X, np.nan)
+        for k in np.flatnonzero(np.isnan(X).reshape(len(X), -1).all(1)):
+            raise ValueError(f"X has in field {k} no vector inside the mask of fit.")
         found = np.full(X.shape, np.nan)
         for k in range(len(X)):  # each for itself: a sample does not depend on its neighbours
             with limited_threads(1):
@@ -364,7 +362,8 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
             field = self._inputs(X[np.newaxis])["field"].to(weight.device, weight.dtype)
             with isolated(0, self.n_threads, weight.device), torch.inference_mode():
                 coef = module.coefficients(field).permute(*range(1, X.ndim - 1), 0)
-            self.coef_ = coef.double().cpu().numpy().copy()
+            coef = coef.double().cpu().numpy().copy()
+            self.coef_ = extended(coef, lines, self._space, self.knot_spacing_)
         finally:  # what training needs goes, also after a fit that failed
             del self._lines
 
