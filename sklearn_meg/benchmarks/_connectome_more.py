@@ -128,7 +128,10 @@ def real_rows(quick):
         seeds = np.stack([c[0] for c in curves])
         paths = model.shoot(seeds, directions, max(lengths), within="grid")
         deviation = geodesic_deviation(paths, curves)
-        found = {"deviation_mean": np.nanmean(deviation), "deviation_median": np.nanmedian(deviation)}
+        found = {
+            "deviation_mean": np.nanmean(deviation),
+            "deviation_median": np.nanmedian(deviation),
+        }
         rows += [row("real", name, metric, 0, value) for metric, value in found.items()]
     return rows
 

@@ -78,7 +78,12 @@ def run(quick=False, n_seeds=None, cases=None):
                 rows += world_rows(case, seed, quick)
             else:
                 rows += _connectome_more.ROWS[case](quick)
-    settings = {"quick": quick, "seeds": len(seeds), "cases": list(cases), "curves": _n_curves(quick)}
+    settings = {
+        "quick": quick,
+        "seeds": len(seeds),
+        "cases": list(cases),
+        "curves": _n_curves(quick),
+    }
     return rows, [] if quick else _connectome_checks.make_checks(rows), settings
 
 
@@ -121,7 +126,9 @@ def deviation_rows(case, name, seed, model, fibres):
         "deviation_median": np.median(deviation[counted]),
     }
     step = max(lengths) / (paths.shape[1] - 1)
-    crossing = counted & np.stack([_crossing(c, paths.shape[1], step, fibres) for c in fibres.curves])
+    crossing = counted & np.stack(
+        [_crossing(c, paths.shape[1], step, fibres) for c in fibres.curves]
+    )
     if crossing.any():
         found["deviation_crossing"] = deviation[crossing].mean()
     return [row(case, name, metric, seed, value) for metric, value in found.items()]

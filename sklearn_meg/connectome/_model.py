@@ -306,7 +306,9 @@ class MetricModel:
         voxels = np.argwhere(self.mask_)
         number = np.full(self.grid_shape_, -1)
         number[self.mask_] = np.arange(len(voxels))
-        parts = [metric_of(t, self._space.dim) for t, _ in self._fields_at(voxels * self._space.scale)]
+        parts = [
+            metric_of(t, self._space.dim) for t, _ in self._fields_at(voxels * self._space.scale)
+        ]
         g = torch.cat(parts, dim=-1).permute(2, 0, 1).numpy()
         return _connect.voxel_graph(g, self.mask_, self._space.scale), number
 
@@ -420,6 +422,8 @@ def _knots_of(values, axis):
     values = np.moveaxis(values, axis, 0)
     n = len(values)
     # Mirrored at its ends the spline would be flat there: a line through the ends is taken off.
-    extended = np.concatenate([2 * values[:1] - values[1:][::-1], values, 2 * values[-1:] - values[-2::-1]])
+    extended = np.concatenate(
+        [2 * values[:1] - values[1:][::-1], values, 2 * values[-1:] - values[-2::-1]]
+    )
     coef = spline_filter1d(extended, order=3, axis=0, mode="mirror")
     return np.moveaxis(coef[n - 2 : 2 * n + 1], 0, axis)

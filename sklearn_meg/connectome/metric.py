@@ -13,8 +13,8 @@ from ._fields import fit_lines
 from ._geometry import geodesic_residual, metric_of, n_parameters
 from ._model import MetricModel
 from ._network import MetricNet
-from ._space import Space, check_affine
-from ._spline import SplineField, cell, lattice_shape, n_knots, weights
+from ._space import check_affine
+from ._spline import SplineField, cell, n_knots, weights
 
 CLEAN = 1e-6  # smoothness for fields without noise
 

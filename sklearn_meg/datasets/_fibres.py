@@ -95,9 +95,7 @@ def make_fibres(world="annulus", *, size=None, angle=90.0, noise=0.0, n_curves=1
     directions = np.stack([_tangent(c) for c in curves])
     X = _disturbed(X, np.deg2rad(noise), rng)
     X *= rng.choice([-1.0, 1.0], size=X.shape[:-1])[..., None]
-    return FibreData(
-        X, curves, seeds, directions, there.any(0), there.sum(0) > 1, metric
-    )
+    return FibreData(X, curves, seeds, directions, there.any(0), there.sum(0) > 1, metric)
 
 
 def _annulus(size, n_curves, rng):
@@ -151,7 +149,7 @@ def _arc(axis, middle, width, shell, size, rng):
 
 
 def _braid(size, n_curves, rng):
-    """y = c + A sin(k x) and y = c - A sin(k x), |c| < width: apart where sines are extreme."""
+    """Sines of opposite sign, y = c ± A sin(k x) with |c| < width: apart where they are extreme."""
     amplitude, width, wave = 0.18 * size, 0.08 * size, 3 * np.pi / size
     middle = (size - 1) / 2
     x, y = np.meshgrid(np.arange(size), np.arange(size) - middle, indexing="ij")

@@ -83,7 +83,12 @@ def as_fields(X):
 CHECKED = [
     GriddedMetric(max_iter=4, window=(2, 1)),
     GriddedMetric(
-        solver="conv", max_epochs=3, window=(2, 1), n_features=4, growth=2, n_layers=(1, 1, 1),
+        solver="conv",
+        max_epochs=3,
+        window=(2, 1),
+        n_features=4,
+        growth=2,
+        n_layers=(1, 1, 1),
         random_state=0,
     ),
     GriddedEuclidean(),

@@ -27,7 +27,13 @@ from sklearn_meg.datasets import make_fibres
 sys.path.insert(0, str(Path(__file__).parent))
 from _adapter import CHECKED
 
-SMALL_NET = {"solver": "conv", "n_features": 8, "growth": 4, "n_layers": (1, 1, 1), "random_state": 0}
+SMALL_NET = {
+    "solver": "conv",
+    "n_features": 8,
+    "growth": 4,
+    "n_layers": (1, 1, 1),
+    "random_state": 0,
+}
 
 
 @parametrize_with_checks(CHECKED)
@@ -234,7 +240,9 @@ def test_set_params_after_fit_destroys_nothing(annulus):
 
 
 def test_cross_validation_over_fields(annulus):
-    X = np.concatenate([make_fibres("annulus", size=32, noise=3, random_state=s).X for s in range(4)])
+    X = np.concatenate(
+        [make_fibres("annulus", size=32, noise=3, random_state=s).X for s in range(4)]
+    )
     X = X[:, :, :20]
     model = make_pipeline(FunctionTransformer(), ConnectomeMetric(max_iter=20, window=(3, 2)))
     assert (cross_validate(model, X, cv=2)["test_score"] > -0.1).all()
@@ -292,7 +300,10 @@ BAD_X = {
         "no vector at all in field 1",
     ),
     "fields without their axis": (lambda X: (X[0], None), "must have the shape"),
-    "three components on a plane": (lambda X: (np.zeros((1, 8, 8, 3)), None), "must have the shape"),
+    "three components on a plane": (
+        lambda X: (np.zeros((1, 8, 8, 3)), None),
+        "must have the shape",
+    ),
     "vectors first": (lambda X: (np.moveaxis(X, -1, 1), None), "must have the shape"),
     "flat": (lambda X: (X.reshape(1, -1), None), "must have the shape"),
     "a tiny grid": (lambda X: (X[:, :3], None), "at least 4 voxels"),

@@ -81,7 +81,9 @@ def test_shot_geodesics_are_half_circles(half_plane):
     # From (2, 1) horizontally: the half circle of radius 1 about (2, 0).
     path = half_plane.shoot([[2.0, 1.0]], [[5.0, 0.0]], 0.9, step=0.2)[0]
     np.testing.assert_allclose(np.hypot(path[:, 0] - 2, path[:, 1]), 1, atol=1e-4)
-    np.testing.assert_allclose(np.linalg.norm(np.diff(path, axis=0), axis=1), 0.9 / (len(path) - 1), rtol=1e-3)
+    np.testing.assert_allclose(
+        np.linalg.norm(np.diff(path, axis=0), axis=1), 0.9 / (len(path) - 1), rtol=1e-3
+    )
 
 
 def test_shooting_there_and_back(half_plane):
