@@ -254,7 +254,7 @@ def poisson(mask, wanted, D, scale):
     volume = np.sqrt(1 / np.linalg.det(D))
     normal, right = sp.csr_matrix((n, n)), np.zeros(n)
     for side in (1, -1):
-        differences, good = [], np.ones(n, dtype=bool)
+        differences = []
         for axis in range(dim):
             other = number[tuple((voxels + side * np.eye(dim, dtype=int)[axis]).T)]
             there = other >= 0

@@ -51,14 +51,14 @@ def check_fields(X, mask=None, name="X"):
     zero = there & (length < 1e-12)
     if zero.any():
         raise ValueError(
-            f"{name} has zero vectors inside the mask: {int(zero.sum())}, the first {_where(zero)}. "
-            "Give a mask without them, or NaN where a field is absent."
+            f"{name} has zero vectors inside the mask: {int(zero.sum())}, the first {_where(zero)}."
+            " Give a mask without them, or NaN where a field is absent."
         )
     off = there & (np.abs(length - 1) > UNIT)
     if off.any():
         warnings.warn(
             f"{int(off.sum())} vector(s) of {name} are not of unit length (from "
-            f"{length[off].min():.3g} to {length[off].max():.3g}): all are divided by their length.",
+            f"{length[off].min():.3g} to {length[off].max():.3g}): all are divided by it.",
             UserWarning,
             stacklevel=4,
         )
@@ -98,8 +98,8 @@ def _as_array(X, name):
     )
     if X.ndim not in (4, 5) or X.shape[-1] != X.ndim - 2:
         raise ValueError(
-            f"{name} must have the shape (n_fields, nx, ny, 2) or (n_fields, nx, ny, nz, 3), vectors "
-            f"last. Got {X.shape}. (One field is {name}[np.newaxis].)"
+            f"{name} must have the shape (n_fields, nx, ny, 2) or (n_fields, nx, ny, nz, 3), "
+            f"vectors last. Got {X.shape}. (One field is {name}[np.newaxis].)"
         )
     if min(X.shape[1:-1]) < 4:
         raise ValueError(

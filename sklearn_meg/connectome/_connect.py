@@ -1,4 +1,4 @@
-"""Geodesics between two points: along a graph of voxels first, then as the curve of least energy."""
+"""Geodesics between two points: along a graph of voxels, then as the curve of least energy."""
 
 from itertools import product
 

@@ -1,8 +1,8 @@
 """Geometry of a metric at points: pure torch, no scikit-learn.
 
-A metric is kept as its log-Cholesky parameters ``theta``: g = L L', L lower triangular, its diagonal
-``exp(theta)`` in the first ``dim`` places, the entries below it in the others. So g is positive
-definite whatever theta is. Points are the last axis of every tensor.
+A metric is kept as its log-Cholesky parameters ``theta``: g = L L', L lower triangular, its
+diagonal ``exp(theta)`` in the first ``dim`` places, the entries below it in the others. So g is
+positive definite whatever theta is. Points are the last axis of every tensor.
 """
 
 import torch
@@ -48,7 +48,7 @@ def metric_of(theta, dim):
 
 
 def metric_gradient(theta, dtheta):
-    """Metrics g (dim, dim, n) and their derivatives (dim, dim, dim, n), first axis the direction."""
+    """Metrics g (dim, dim, n) and their derivatives (dim, dim, dim, n), direction first."""
     dim = len(dtheta)
     L = cholesky_factor(theta, dim)
     dL = cholesky_gradient(L, dtheta)
@@ -99,8 +99,8 @@ def across(v, w):
 def geodesic_residual(theta, dtheta, v, acceleration):
     """How far lines with direction v are from geodesics, (dim, n), 1 / length.
 
-    The part of ``nabla_v v`` across v, which is what is left of ``nabla_v v - sigma v``. It vanishes
-    where the lines are geodesics, whatever their speed, and is the curvature they have too much.
-    Only v_i v_j matters: the sign of v does not.
+    The part of ``nabla_v v`` across v, which is what is left of ``nabla_v v - sigma v``. It
+    vanishes where the lines are geodesics, whatever their speed, and is the curvature they have too
+    much. Only v_i v_j matters: the sign of v does not.
     """
     return across(v, acceleration + spray(theta, dtheta, v))

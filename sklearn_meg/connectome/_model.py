@@ -418,7 +418,7 @@ def coefficients_of(metric, mask):
 
 
 def _knots_of(values, axis):
-    """Coefficients along one axis of the spline through values at 0, 1, ..., natural at the ends."""
+    """Coefficients along one axis of the natural spline through values at 0, 1, ..."""
     values = np.moveaxis(values, axis, 0)
     n = len(values)
     # Mirrored at its ends the spline would be flat there: a line through the ends is taken off.

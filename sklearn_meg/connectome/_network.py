@@ -46,8 +46,8 @@ class MetricNet(nn.Module):
 
     Fields come as products v_i v_j, which have no sign. The first convolution has a kernel of 7 and
     a stride of 2, so that the lattice of knots (two voxels apart) is where its outputs are; between
-    encoder and decoder the grid is halved once more. The answer is the sum of one on the lattice and
-    one, smooth, on the coarser grid. It is zero at the start: the Euclidean metric.
+    encoder and decoder the grid is halved once more. The answer is the sum of one on the lattice
+    and one, smooth, on the coarser grid. It is zero at the start: the Euclidean metric.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ def shoot(field, points, directions, length, step):
     -------
     paths : tensor of shape (n_steps + 1, n, dim)
     """
-    n_steps = max(1, int(round(length / step)))
+    n_steps = max(1, round(length / step))
     h = length / n_steps
 
     def rate(x, u):

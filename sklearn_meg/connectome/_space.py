@@ -33,7 +33,7 @@ class Space:
 
     def inside(self, points):
         """World to grid coordinates."""
-        return (points - self.origin) @ self.rotation
+        return (points - self.origin) @ np.linalg.inv(self.rotation).T
 
     def outside(self, points):
         """Grid to world coordinates."""

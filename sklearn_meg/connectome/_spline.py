@@ -1,7 +1,7 @@
 """Cubic B-splines over a grid: what a metric is made of between the voxels.
 
-Coefficients sit on a lattice of knots, `spacing` voxels apart, one before the grid and two after its
-last interval along each axis. A sum of cubic B-splines has two continuous derivatives, so the
+Coefficients sit on a lattice of knots, `spacing` voxels apart, one before the grid and two after
+its last interval along each axis. A sum of cubic B-splines has two continuous derivatives, so the
 geodesics of the fitted metric are those that are shot: nothing is differenced.
 """
 
@@ -85,7 +85,7 @@ class SplineOperator:
         self.knots = rows
 
     def __call__(self, coef):
-        """Values, then derivatives along the axes: (1 + dim, n, m) of coefficients (n_active, m)."""
+        """Values, then derivatives along the axes, (1 + dim, n, m), of (n_active, m)."""
         parts = {None: coef}
         for axis, value, slope, _, _ in self.stages:
             after = {key: value @ part for key, part in parts.items()}

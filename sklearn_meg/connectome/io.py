@@ -1,4 +1,4 @@
-"""Fibre directions from where users have them: tensors, peaks, diffusion volumes; arrays or NIfTI."""
+"""Fibre directions from where users have them: tensors, peaks, volumes; arrays or NIfTI."""
 
 import numpy as np
 
