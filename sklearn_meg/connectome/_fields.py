@@ -1,8 +1,8 @@
 """Directions on a grid: what is left of them after noise, and how their lines bend.
 
-``(V . grad) V`` needs derivatives of a field whose sign means nothing, which ends at the border of
-a bundle and is noisy. They come from a local polynomial fitted by least squares to the vectors
-around each voxel that are there, each turned to the side of the one in the middle.
+``(V . grad) V`` needs derivatives of a field whose sign means nothing, which ends at the border
+of a bundle and is noisy. They come from a local polynomial fitted by least squares to the
+vectors around each voxel that are there, each turned to the side of the one in the middle.
 """
 
 from dataclasses import dataclass

@@ -100,7 +100,7 @@ def geodesic_residual(theta, dtheta, v, acceleration):
     """How far lines with direction v are from geodesics, (dim, n), 1 / length.
 
     The part of ``nabla_v v`` across v, which is what is left of ``nabla_v v - sigma v``. It
-    vanishes where the lines are geodesics, whatever their speed, and is the curvature they have too
-    much. Only v_i v_j matters: the sign of v does not.
+    vanishes where the lines are geodesics, whatever their speed, and is the curvature they have
+    too much. Only v_i v_j matters: the sign of v does not.
     """
     return across(v, acceleration + spray(theta, dtheta, v))
