@@ -9,7 +9,7 @@ _WHERE = {
     "ConnectomeMetric": ".metric",
     "EuclideanMetric": "._baselines",
     "InverseTensorMetric": "._baselines",
-    "KnownMetric": "._model",
+    "KnownMetric": "._known",
     "fit_tensor_directions": ".io",
     "geodesic_deviation": ".metrics",
     "read_directions": ".io",

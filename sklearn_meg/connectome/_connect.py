@@ -106,7 +106,7 @@ def refine(field, ends, guesses, n_modes, max_iter=300):
         return (g * d[:, None] * d[None]).sum((0, 1)).reshape(len(x), -1)
 
     with torch.no_grad():
-        unit = (speed(torch.as_tensor(start)) @ w).numpy().mean()
+        unit = max((speed(torch.as_tensor(start)) @ w).numpy().mean(), 1e-300)
 
     def energy(flat):
         modes = torch.as_tensor(flat.reshape(start.shape)).requires_grad_(True)

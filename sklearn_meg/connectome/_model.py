@@ -2,15 +2,15 @@
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt, spline_filter1d
 from scipy.sparse.csgraph import connected_components
 from sklearn.utils.validation import check_is_fitted
 
 from ..base import limited_threads
 from . import _connect
-from ._check import check_mask, check_points
+from ._check import check_points
 from ._directions import directions_at
-from ._geometry import below_diagonal, christoffel_symbols, metric_of
+from ._geometry import christoffel_symbols, metric_of
+from ._sampled import coefficients_of
 from ._shoot import shoot
 from ._space import Space
 from ._spline import SplineField
@@ -112,7 +112,7 @@ class MetricModel:
             raise ValueError(f"There must be one direction a point. Got {len(u)} for {len(x)}.")
         if not (np.linalg.norm(u, axis=1) > 0).all():
             raise ValueError("directions must not be zero.")
-        paths = self._shoot_inside(x, u, length, step * space.scale.min())
+        paths = self._shoot_inside(x, u, length, step, mask)
         left = np.logical_or.accumulate(~space.in_mask(paths, mask), axis=1)
         paths[left] = np.nan
         return space.outside(paths)
@@ -286,18 +286,21 @@ class MetricModel:
             )
         return inside
 
-    def _shoot_inside(self, x, u, length, step):
-        field = self._field
+    def _shoot_inside(self, x, u, length, step, mask):
+        """Geodesics in grid coordinates; the last point of one may be outside the mask."""
+        field, space = self._field, self._space
+        step = step * space.scale.min()
         parts = []
         with limited_threads(1), torch.inference_mode():
             for i in range(0, len(x), BATCH):
                 some = torch.as_tensor(x[i : i + BATCH]), torch.as_tensor(u[i : i + BATCH])
-                parts.append(shoot(field, *some, length, step).transpose(0, 1).numpy())
+                paths = shoot(field, *some, length, step, lambda y: space.in_mask(y, mask))
+                parts.append(paths.numpy())
         return np.concatenate(parts)
 
     def _half(self, x, u, length, step):
         """Geodesics one way, cut where they leave the mask."""
-        paths = self._shoot_inside(x, u, length, step * self._space.scale.min())
+        paths = self._shoot_inside(x, u, length, step, self.mask_)
         good = np.logical_and.accumulate(self._space.in_mask(paths, self.mask_), axis=1)
         return [path[:n] for path, n in zip(paths, good.sum(1))]
 
@@ -347,83 +350,3 @@ class MetricModel:
             length = _connect.dijkstra(graph, directed=False, indices=sources, min_only=True)
             matrix[i] = [length[own == other].min() for other in regions]
         return np.minimum(matrix, matrix.T)
-
-
-class KnownMetric(MetricModel):
-    """A metric that is known on a grid.
-
-    Parameters
-    ----------
-    metric : array-like of shape (*grid, dim, dim)
-        Symmetric and positive definite in the mask, along the axes of the grid.
-    mask : array-like of shape (*grid,), default=None
-        Where it is known; None is everywhere. Beyond it goes on as in the nearest voxel.
-    affine : array-like of shape (dim + 1, dim + 1), default=None
-        From voxel indices to world coordinates; None is the identity. Metrics are by world units.
-
-    Raises
-    ------
-    ValueError
-        For another shape, or a metric that is not symmetric and positive definite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_meg.connectome import KnownMetric
-    >>> flat = KnownMetric(np.broadcast_to(4 * np.eye(2), (8, 8, 2, 2)))
-    >>> flat.distance([[1, 1]], [[4, 5]]).round(6)
-    array([10.])
-    """
-
-    def __init__(self, metric, mask=None, affine=None):
-        metric = np.asarray(metric, dtype=float)
-        dim = metric.shape[-1] if metric.ndim else 0
-        if dim not in (2, 3) or metric.ndim != dim + 2 or metric.shape[-2] != dim:
-            raise ValueError(
-                "metric must have the shape (nx, ny, 2, 2) or (nx, ny, nz, 3, 3). "
-                f"Got {metric.shape}."
-            )
-        grid = metric.shape[:dim]
-        self.mask_ = np.ones(grid, dtype=bool) if mask is None else check_mask(mask, grid)
-        self._set_metric(metric, affine)
-
-    def _check_fitted(self):
-        """It always is."""
-
-
-def coefficients_of(metric, mask):
-    """Spline coefficients, one knot a voxel, of a metric known in a mask.
-
-    Raises
-    ------
-    ValueError
-        If it is not symmetric and positive definite there.
-    """
-    g = metric[mask]
-    if not np.isfinite(g).all() or not np.allclose(g, g.swapaxes(-1, -2), rtol=1e-6):
-        raise ValueError("metric must be finite and symmetric inside the mask.")
-    try:
-        L = np.linalg.cholesky(g)
-    except np.linalg.LinAlgError:
-        raise ValueError("metric must be positive definite in every voxel of the mask.") from None
-    dim = metric.shape[-1]
-    parts = [np.log(L[:, i, i]) for i in range(dim)] + [L[:, i, j] for i, j in below_diagonal(dim)]
-    theta = np.zeros((*mask.shape, len(parts)))
-    theta[mask] = np.stack(parts, axis=-1)
-    nearest = distance_transform_edt(~mask, return_distances=False, return_indices=True)
-    theta = theta[tuple(nearest)]
-    for axis in range(dim):
-        theta = _knots_of(theta, axis)
-    return theta
-
-
-def _knots_of(values, axis):
-    """Coefficients along one axis of the natural spline through values at 0, 1, ..."""
-    values = np.moveaxis(values, axis, 0)
-    n = len(values)
-    # Mirrored at its ends the spline would be flat there: a line through the ends is taken off.
-    extended = np.concatenate(
-        [2 * values[:1] - values[1:][::-1], values, 2 * values[-1:] - values[-2::-1]]
-    )
-    coef = spline_filter1d(extended, order=3, axis=0, mode="mirror")
-    return np.moveaxis(coef[n - 2 : 2 * n + 1], 0, axis)

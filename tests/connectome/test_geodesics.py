@@ -106,6 +106,20 @@ def test_a_constant_metric_has_straight_geodesics():
     np.testing.assert_allclose(path[-1], [2 + 10 / 5**0.5, 3 + 5 / 5**0.5], atol=1e-9)
     step = np.array([5.0, 4.0])
     np.testing.assert_allclose(flat.distance([[2, 3]], [[7, 7]]), (step @ g[0, 0] @ step) ** 0.5)
+    np.testing.assert_array_equal(flat.distance([[2, 3]], [[2, 3]]), 0)
+
+
+def test_geodesics_end_with_the_mask_or_the_grid():
+    mask = np.ones((12, 12), dtype=bool)
+    mask[8:] = False
+    flat = KnownMetric(np.broadcast_to(np.eye(2), (12, 12, 2, 2)), mask)
+    start = [[2.0, 5.0], [2.0, 6.0]], [[1.0, 0.0], [0.0, 1.0]]
+    for within, last in (("mask", 7.25), ("grid", 11.25)):
+        paths = flat.shoot(*start, 30.0, step=0.25, within=within)
+        assert paths.shape == (2, 121, 2)
+        np.testing.assert_allclose(np.nanmax(paths[0, :, 0]), last, atol=0.26)
+        assert np.isnan(paths[:, -1]).all()
+    np.testing.assert_allclose(np.nanmax(paths[1, :, 1]), 11.25, atol=0.26)
 
 
 def test_three_dimensions_and_affine():
