@@ -47,7 +47,7 @@ BASELINES = {
     "conformal": ConformalMetric(),
 }
 CONV = ("annulus", "braid")  # where the convolutional solver is trained, too
-QUICK = {"annulus": 20, "arcs": 20, "braid": 40}
+QUICK = {"annulus": 20, "arcs": 16, "braid": 40}
 QUICK_FIT = {"max_iter": 5, "max_epochs": 3}
 
 

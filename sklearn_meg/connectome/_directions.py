@@ -18,8 +18,10 @@ def directions_at(V, places):
     Returns
     -------
     directions : ndarray of shape (n, dim)
-        Of either sign; NaN where no voxel around has a vector.
+        Of either sign; NaN where no voxel around has a vector, or a place is NaN.
     """
+    lost = np.isnan(places).any(axis=1)
+    places = np.where(lost[:, None], -9.0, places)
     grid, dim = np.array(V.shape[:-1]), V.shape[-1]
     low = np.floor(places)
     total = np.zeros((len(places), dim, dim))

@@ -5,6 +5,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from sklearn_meg.connectome import ConnectomeMetric, InverseTensorMetric, KnownMetric
+from sklearn_meg.connectome._directions import directions_at
 from sklearn_meg.connectome._fields import fit_lines
 from sklearn_meg.connectome._spline import SplineField, SplineOperator, lattice_shape
 from sklearn_meg.connectome.metrics import geodesic_deviation
@@ -299,3 +300,16 @@ def test_deviation_is_orthogonal_and_ends_with_the_curve():
     np.testing.assert_allclose(geodesic_deviation([path], [curve])[0, :11], 2.0)
     with pytest.raises(ValueError, match="n = 2"):
         geodesic_deviation([path], [curve, curve])
+
+
+def test_directions_between_voxels_know_no_sign():
+    angle = np.linspace(0, 1, 8)[:, None] * np.ones(8)
+    V = np.stack([np.cos(angle), np.sin(angle)], -1) * np.where(np.arange(8) % 2, 1, -1)[:, None]
+    V[6:] = np.nan
+    places = np.array([[2.5, 3.0], [5.4, 1.5], [7.0, 7.0], [np.nan, 1.0], [-3.0, 2.0]])
+    found = directions_at(V, places)
+    for place, v in zip(places[:1], found):
+        expected = np.array([np.cos(place[0] / 7), np.sin(place[0] / 7)])
+        np.testing.assert_allclose(abs(v @ expected), 1, atol=1e-6)
+    np.testing.assert_allclose(np.abs(found[1]), np.abs(V[5, 0]))  # the nearest that is there
+    assert np.isnan(found[2:]).all()
