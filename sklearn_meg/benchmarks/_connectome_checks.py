@@ -60,8 +60,4 @@ def _more_checks(rows):
         found = values(rows, case, model, metric)
         if len(found):
             checks.append(check(f"{case}: {name}", found.max(), bound))
-    if len(ours := values(rows, "real", "default", "deviation_mean")):
-        best = min(values(rows, "real", peer, "deviation_mean")[0] for peer in PEERS)
-        name = "real: mean / that of the best baseline"
-        checks.append(check(name, ours[0] / best, "< 1"))
     return checks
