@@ -11,7 +11,7 @@ from math import isfinite
 from pathlib import Path
 from statistics import mean, stdev
 
-NAMES = ("encoding", "source", "tms")  # pages that include a table, measured or not
+NAMES = ("encoding", "source", "tms", "connectome")  # pages that include a table, measured or not
 CAPTIONS = {
     "r": "Pearson R across trials",
     "r_time": "Pearson R over time",
@@ -41,6 +41,14 @@ CAPTIONS = {
     "coverage": "Share of test cells inside their 90 % interval",
     "predict_us": "Microseconds a threshold",
     "sampler_ms": "Milliseconds to sample the grid of a cell",
+    "deviation_mean": "Mean deviation of geodesics from the true curves, voxels",
+    "deviation_median": "Median deviation, voxels",
+    "deviation_crossing": "Mean deviation in crossing voxels, voxels",
+    "change": "Largest change of the metric by random signs of the vectors",
+    "error": "Largest error of a geodesic distance",
+    "n_voxels": "Voxels",
+    "iteration_ms": "Milliseconds an iteration",
+    "exponent": "Power of the number of voxels by which an iteration grows",
     "fit_s": "Seconds to fit",
     "fit_4x_s": "Seconds to fit four times the trials",
     "epoch_s": "Seconds an epoch",

@@ -8,12 +8,17 @@ from importlib import import_module
 from ._version import __version__
 
 _WHERE = {
+    "AdjugateMetric": "connectome",
     "BoostedThreshold": "tms",
     "ChannelScaler": "preprocessing",
+    "ConformalMetric": "connectome",
+    "ConnectomeMetric": "connectome",
     "CosineThreshold": "tms",
     "DeepRecurrentEncoder": "encoding",
     "EFieldSampler": "tms",
+    "EuclideanMetric": "connectome",
     "GammaMap": "source",
+    "InverseTensorMetric": "connectome",
     "LCMV": "source",
     "MinimumNorm": "source",
     "MixedNorm": "source",
@@ -37,6 +42,7 @@ _WHERE = {
 }
 _MODULES = (
     "cli",
+    "connectome",
     "datasets",
     "encoding",
     "metrics",

@@ -6,6 +6,11 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
+from ._plot_connectome import (  # noqa: F401
+    plot_deviation_map,
+    plot_geodesics,
+    plot_metric_field,
+)
 from ._plot_importance import plot_importance, plot_importance_topomap  # noqa: F401
 from ._plot_source import (  # noqa: F401
     plot_field_reconstruction,

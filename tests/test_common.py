@@ -52,8 +52,8 @@ def instance(cls, **params):
 
 ESTIMATORS = public_estimators()
 ENCODERS = of_domain("encoding")
-# Models of thresholds take no flat X: the tests of tms check them through an adapter.
-FLAT = [c for c in ESTIMATORS if c not in of_domain("tms")]
+# Fields take no flat X: the tests of tms and connectome check these through an adapter.
+FLAT = [c for c in ESTIMATORS if c not in of_domain("tms") + of_domain("connectome")]
 checked = [instance(cls) for cls in FLAT]
 checked.append(
     sklearn_meg.DeepRecurrentEncoder(base=None, hidden_size=16, max_epochs=30, random_state=0)
@@ -76,6 +76,7 @@ def test_the_systems_so_far_are_found():
     }
     names = {cls.__name__ for cls in ESTIMATORS}
     assert {"ChannelScaler", "MinimumNorm", "RNNSourceSolver", "ThresholdCNN"} <= names
+    assert {"ConnectomeMetric", "InverseTensorMetric"} <= names
     assert "RNNSourceSolver" in {cls.__name__ for cls in FLAT}
 
 

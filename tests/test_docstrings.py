@@ -7,7 +7,17 @@ import pytest
 from numpydoc.validate import validate
 
 import sklearn_meg
-from sklearn_meg import datasets, encoding, metrics, plotting, preprocessing, source, tms
+from sklearn_meg import (
+    connectome,
+    datasets,
+    encoding,
+    metrics,
+    plotting,
+    preprocessing,
+    source,
+    tms,
+)
+from sklearn_meg.connectome import metrics as connectome_metrics
 from sklearn_meg.source import metrics as source_metrics
 
 # What must not be missing: docstring, summary, every parameter and no other, what is returned.
@@ -16,6 +26,8 @@ CHECKED = ("GL08", "SS01", "PR01", "PR02", "RT01")
 HELPERS = ("default_times", "model_colors", "scored_table", "topomap_picks")
 MODULES = (
     sklearn_meg,
+    connectome,
+    connectome_metrics,
     datasets,
     encoding,
     metrics,

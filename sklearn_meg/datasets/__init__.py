@@ -6,6 +6,7 @@ _WHERE = {
     "load_mne_sample_epochs": "._real",
     "load_multimodal_epochs": "._real",
     "make_evoked": "._evoked",
+    "make_fibres": "._fibres",
     "make_head": "._head",
     "make_words": "._words",
     "simulated_forward": "._forward",

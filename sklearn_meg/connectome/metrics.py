@@ -1,0 +1,74 @@
+"""How far geodesics are from the curves they should follow."""
+
+import numpy as np
+
+__all__ = ["geodesic_deviation"]
+
+
+def geodesic_deviation(paths, curves):
+    """Distance of geodesics from true curves, orthogonal to these.
+
+    A geodesic counts up to the length of its curve, each point with the distance to the nearest
+    point of the curve. One that ends before (it left the grid) counts as if it stood still.
+
+    Parameters
+    ----------
+    paths : array-like of shape (n, n_points, dim)
+        Geodesics with steps of even length, NaN after their end.
+    curves : list of array-like of shape (n_curve_points, dim)
+        Where each should go.
+
+    Returns
+    -------
+    deviation : ndarray of shape (n, n_points)
+        NaN beyond the length of the curve.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many curves as paths.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.connectome.metrics import geodesic_deviation
+    >>> line = np.stack([np.arange(5.0), np.zeros(5)], axis=1)
+    >>> geodesic_deviation([line + [0, 0.5]], [line])
+    array([[0.5, 0.5, 0.5, 0.5, 0.5]])
+    """
+    paths = np.asarray(paths, dtype=float)
+    if paths.ndim != 3 or len(paths) != len(curves):
+        raise ValueError(
+            f"paths must have the shape (n, n_points, dim) with n = {len(curves)}, the number of "
+            f"curves. Got {paths.shape}."
+        )
+    deviation = np.full(paths.shape[:2], np.nan)
+    for path, curve, row in zip(paths, curves, deviation):
+        curve = np.asarray(curve, dtype=float)
+        n = _points_that_count(path, curve)
+        row[:n] = _distance(_held(path[:n]), curve)
+    return deviation
+
+
+def _points_that_count(path, curve):
+    """How many points of a path belong to the length of the curve."""
+    length = np.linalg.norm(np.diff(curve, axis=0), axis=1).sum()
+    steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
+    if not np.isfinite(steps).any():
+        return 1
+    return min(len(path), int(length / np.nanmean(steps) + 1e-6) + 1)
+
+
+def _held(path):
+    """The last point stands where a path has ended."""
+    there = np.maximum.accumulate(np.where(np.isfinite(path[:, 0]), np.arange(len(path)), 0))
+    return path[there]
+
+
+def _distance(points, curve):
+    """Distances of points to the nearest point of a polyline."""
+    start, step = curve[:-1], np.diff(curve, axis=0)
+    offset = points[:, None] - start
+    place = (offset * step).sum(-1) / np.maximum((step**2).sum(1), 1e-300)
+    on_curve = start + np.clip(place, 0, 1)[..., None] * step
+    return np.linalg.norm(points[:, None] - on_curve, axis=-1).min(1)

@@ -1,0 +1,315 @@
+"""Known metrics: Christoffel symbols, shooting, two points, bundles, connectivity."""
+
+import numpy as np
+import pytest
+from sklearn.exceptions import NotFittedError
+
+from sklearn_meg.connectome import ConnectomeMetric, InverseTensorMetric, KnownMetric
+from sklearn_meg.connectome._directions import directions_at
+from sklearn_meg.connectome._fields import fit_lines
+from sklearn_meg.connectome._spline import SplineField, SplineOperator, lattice_shape
+from sklearn_meg.connectome.metrics import geodesic_deviation
+from sklearn_meg.datasets import make_fibres
+
+N = 49
+
+
+def chart(metric_of, origin, width, n=N):
+    """A metric known in closed form, sampled on a square."""
+    affine = np.diag([width / (n - 1)] * 2 + [1.0])
+    affine[:2, 2] = origin
+    x, y = np.meshgrid(*(o + width * np.linspace(0, 1, n) for o in origin), indexing="ij")
+    return KnownMetric(metric_of(x, y), affine=affine)
+
+
+def half_plane_metric(x, y):
+    return np.eye(2) / y[..., None, None] ** 2
+
+
+def sphere_metric(x, y):
+    g = np.broadcast_to(np.eye(2), (*x.shape, 2, 2)).copy()
+    g[..., 1, 1] = np.sin(x) ** 2
+    return g
+
+
+@pytest.fixture(scope="module")
+def half_plane():
+    return chart(half_plane_metric, (0.0, 0.5), 4.0)
+
+
+@pytest.fixture(scope="module")
+def sphere():
+    return chart(sphere_metric, (0.4, 0.0), 2.3)
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return np.random.default_rng(0).uniform(0.1, 0.9, (2, 12, 2))
+
+
+def on_sphere(q):
+    x, y = q[..., 0], q[..., 1]
+    return np.stack([np.sin(x) * np.cos(y), np.sin(x) * np.sin(y), np.cos(x)], axis=-1)
+
+
+def test_distance_on_the_half_plane(half_plane, pairs):
+    a, b = [0, 0.5] + 4 * pairs
+    true = np.arccosh(1 + ((a - b) ** 2).sum(1) / (2 * a[:, 1] * b[:, 1]))
+    np.testing.assert_allclose(half_plane.distance(a, b), true, atol=1e-3)
+
+
+def test_distance_and_path_on_the_sphere(sphere, pairs):
+    a, b = [0.4, 0.0] + 2.3 * pairs
+    paths, lengths = sphere.connect(a, b)
+    np.testing.assert_allclose(lengths, np.arccos((on_sphere(a) * on_sphere(b)).sum(1)), atol=1e-3)
+    normal = np.cross(on_sphere(a), on_sphere(b))
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    off = np.einsum("npi,ni->np", on_sphere(paths), normal)
+    assert np.abs(off).max() < 1e-3  # a great circle
+    np.testing.assert_allclose(paths[:, 0], a, atol=1e-12)
+    np.testing.assert_allclose(paths[:, -1], b, atol=1e-12)
+
+
+def test_christoffel_symbols_of_the_sphere(sphere):
+    found = sphere.christoffel_symbols([[1.0, 1.0]])[0]
+    expected = np.zeros((2, 2, 2))
+    expected[0, 1, 1] = -np.sin(1) * np.cos(1)
+    expected[1, 0, 1] = expected[1, 1, 0] = 1 / np.tan(1)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_shot_geodesics_are_half_circles(half_plane):
+    # From (2, 1) horizontally: the half circle of radius 1 about (2, 0).
+    path = half_plane.shoot([[2.0, 1.0]], [[5.0, 0.0]], 0.9, step=0.2)[0]
+    np.testing.assert_allclose(np.hypot(path[:, 0] - 2, path[:, 1]), 1, atol=1e-4)
+    np.testing.assert_allclose(
+        np.linalg.norm(np.diff(path, axis=0), axis=1), 0.9 / (len(path) - 1), rtol=1e-3
+    )
+
+
+def test_shooting_there_and_back(half_plane):
+    there = half_plane.shoot([[1.0, 2.0]], [[1.0, 0.3]], 1.5)[0]
+    back = half_plane.shoot(there[-1:], [there[-2] - there[-1]], 1.5)[0]
+    np.testing.assert_allclose(back[-1], there[0], atol=0.02)
+
+
+def test_shooting_reaches_what_connecting_finds(sphere):
+    path = sphere.shoot([[1.0, 0.5]], [[0.5, 1.0]], 1.0, step=0.2)
+    _, length = sphere.connect(path[:, 0], path[:, -1])
+    steps = np.linalg.norm(np.diff(on_sphere(path[0]), axis=0), axis=1)
+    np.testing.assert_allclose(length, steps.sum(), atol=1e-3)
+
+
+def test_a_constant_metric_has_straight_geodesics():
+    g = np.broadcast_to(np.array([[4.0, 1.0], [1.0, 2.0]]), (12, 12, 2, 2))
+    flat = KnownMetric(g)
+    path = flat.shoot([[2.0, 3.0]], [[2.0, 1.0]], 5.0)[0]
+    np.testing.assert_allclose(path[-1], [2 + 10 / 5**0.5, 3 + 5 / 5**0.5], atol=1e-9)
+    step = np.array([5.0, 4.0])
+    np.testing.assert_allclose(flat.distance([[2, 3]], [[7, 7]]), (step @ g[0, 0] @ step) ** 0.5)
+    np.testing.assert_array_equal(flat.distance([[2, 3]], [[2, 3]]), 0)
+
+
+def test_geodesics_end_with_the_mask_or_the_grid():
+    mask = np.ones((12, 12), dtype=bool)
+    mask[8:] = False
+    flat = KnownMetric(np.broadcast_to(np.eye(2), (12, 12, 2, 2)), mask)
+    start = [[2.0, 5.0], [2.0, 6.0]], [[1.0, 0.0], [0.0, 1.0]]
+    for within, last in (("mask", 7.25), ("grid", 11.25)):
+        paths = flat.shoot(*start, 30.0, step=0.25, within=within)
+        assert paths.shape == (2, 121, 2)
+        np.testing.assert_allclose(np.nanmax(paths[0, :, 0]), last, atol=0.26)
+        assert np.isnan(paths[:, -1]).all()
+    np.testing.assert_allclose(np.nanmax(paths[1, :, 1]), 11.25, atol=0.26)
+
+
+def test_three_dimensions_and_affine():
+    g = np.broadcast_to(np.diag([1.0, 4.0, 9.0]), (6, 6, 6, 3, 3))
+    affine = np.array([[0, 0, 2.0, 1], [2, 0, 0, 0], [0, 2, 0, 0], [0, 0, 0, 1]])
+    flat = KnownMetric(g, affine=affine)  # x of the grid is y of the world
+    points = np.array([[3.0, 2.0, 4.0], [3.0, 6.0, 4.0], [5.0, 2.0, 4.0]])
+    np.testing.assert_allclose(flat.distance(points[[0, 0]], points[1:]), [4, 6])
+    np.testing.assert_allclose(flat.metric_at(points)[0], np.diag([9.0, 1.0, 4.0]), atol=1e-9)
+
+
+# ------------------------------------------------------------------ bundles and regions
+
+
+@pytest.fixture(scope="module")
+def annulus():
+    fibres = make_fibres("annulus", size=32)
+    return fibres, ConnectomeMetric(max_iter=80).fit(fibres.X)
+
+
+def test_bundle_goes_both_ways_along_the_circle(annulus):
+    _, model = annulus
+    (path,) = model.bundle([[25.0, 15.5]], length=12.0)
+    radius = np.linalg.norm(path - 15.5, axis=1)
+    np.testing.assert_allclose(radius, radius.mean(), atol=0.1)
+    sides = np.sign(path[:, 1] - 15.5)
+    assert sides.min() == -1 and sides.max() == 1
+    assert abs(np.linalg.norm(np.diff(path, axis=0), axis=1).sum() - 24) < 0.1
+
+
+def test_bundle_has_a_path_for_each_crossing_field():
+    fibres = make_fibres("braid", size=48)
+    model = ConnectomeMetric(max_iter=5).fit(fibres.X)
+    crossing = np.argwhere(fibres.crossing)[:1]
+    assert len(model.bundle(crossing, length=3.0)) == 2
+    single = np.argwhere(fibres.mask & ~fibres.crossing)[:1]
+    assert len(model.bundle(single, length=3.0)) == 1
+
+
+def test_connectivity_of_regions_on_an_annulus(annulus):
+    fibres, model = annulus
+    x, y = np.indices(fibres.mask.shape) - 15.5
+    sector = (np.floor(np.arctan2(y, x) / (np.pi / 2)) % 4).astype(int)
+    labels = np.where(fibres.mask, 10 + sector, 0)
+    matrix, regions = model.geodesic_connectivity(labels)
+    assert regions.tolist() == [10, 11, 12, 13]
+    np.testing.assert_array_equal(matrix, matrix.T)
+    assert (np.diag(matrix) == 0).all()
+    assert (matrix[0, 2] > matrix[0, 1]) and (matrix[0, 2] > matrix[0, 3])  # opposite is far
+    halves = np.where(np.hypot(x, y) < 9, 1, 2) * fibres.mask  # inner and outer rings
+    counts, _ = model.geodesic_connectivity(np.where(np.abs(y) < 3, halves, 0), kind="count")
+    quarters, _ = model.geodesic_connectivity(np.where(sector % 2, 0, labels), kind="count")
+    assert quarters[0, 1] > 5 * counts[0, 1]  # circles join sectors, not rings
+
+
+def test_parts_that_are_not_connected():
+    X = np.broadcast_to([1.0, 0.0], (1, 12, 12, 2)).copy()
+    X[0, :, 5:7] = np.nan
+    model = InverseTensorMetric().fit(X)
+    with pytest.raises(ValueError, match=r"connected parts of the mask.*\[1\]"):
+        model.connect([[2, 2], [2, 2]], [[8, 3], [8, 9]])
+    labels = np.zeros((12, 12), dtype=int)
+    labels[:, :2], labels[:, 10:] = 1, 2
+    assert np.isinf(model.geodesic_connectivity(labels)[0][0, 1])
+
+
+# ------------------------------------------------------------------ bad input
+
+
+BAD_CALLS = {
+    "metric outside": (lambda m: m.metric_at([[15.5, 15.5]]), r"inside the mask: 1 of 1.*15\.5"),
+    "symbols outside": (lambda m: m.christoffel_symbols([[-9, 0]]), "inside the mask"),
+    "seed outside": (lambda m: m.bundle([[0, 0]]), "seeds must be inside the mask"),
+    "start outside": (lambda m: m.shoot([[0, 0]], [[1, 0]], 5), "points must be inside"),
+    "end outside": (lambda m: m.connect([[25, 15]], [[0, 0]]), "ends must be inside"),
+    "three coordinates": (lambda m: m.metric_at([[25, 15, 3]]), r"shape \(n, 2\)"),
+    "NaN": (lambda m: m.metric_at([[np.nan, 1]]), "NaN"),
+    "zero direction": (lambda m: m.shoot([[25, 15]], [[0, 0]], 5), "must not be zero"),
+    "fewer directions": (lambda m: m.shoot([[25, 15]] * 2, [[0, 1]], 5), "one direction a point"),
+    "no length": (lambda m: m.shoot([[25, 15]], [[0, 1]], 0), "must be positive"),
+    "no step": (lambda m: m.shoot([[25, 15]], [[0, 1]], 5, step=-1), "must be positive"),
+    "within what": (lambda m: m.shoot([[25, 15]], [[0, 1]], 5, within="all"), "'mask' or 'grid'"),
+    "fewer ends": (lambda m: m.connect([[25, 15]] * 2, [[25, 16]]), "as many ends"),
+    "labels of another grid": (lambda m: m.geodesic_connectivity(np.ones((3, 3), int)), "shape"),
+    "labels that are no int": (lambda m: m.geodesic_connectivity(np.ones((32, 32))), "int"),
+    "no labels": (lambda m: m.geodesic_connectivity(np.zeros((32, 32), int)), "no region"),
+    "region outside": (
+        lambda m: m.geodesic_connectivity(np.eye(32, dtype=int)[::-1] * 0 + _corner()),
+        r"outside the mask: \[4\]",
+    ),
+    "another kind": (
+        lambda m: m.geodesic_connectivity(np.where(m.mask_, 1, 0), kind="tracts"),
+        "'distance' or 'count'",
+    ),
+}
+
+
+def _corner():
+    labels = np.zeros((32, 32), dtype=int)
+    labels[0, 0] = 4
+    return labels
+
+
+@pytest.mark.parametrize("what", BAD_CALLS)
+def test_bad_calls_are_a_clear_error(annulus, what):
+    call, message = BAD_CALLS[what]
+    with pytest.raises(ValueError, match=message):
+        call(annulus[1])
+
+
+BAD_METRICS = {
+    "a matrix": (np.eye(2), "must have the shape"),
+    "not square": (np.ones((8, 8, 2, 3)), "must have the shape"),
+    "not definite": (np.zeros((8, 8, 2, 2)) + np.diag([1, -1]), "positive definite"),
+    "not symmetric": (np.zeros((8, 8, 2, 2)) + [[1, 0.5], [0, 1]], "symmetric"),
+    "NaN": (np.full((8, 8, 2, 2), np.nan), "finite"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_METRICS)
+def test_bad_known_metrics(what):
+    metric, message = BAD_METRICS[what]
+    with pytest.raises(ValueError, match=message):
+        KnownMetric(metric)
+
+
+def test_nothing_is_answered_before_fit():
+    with pytest.raises(NotFittedError):
+        ConnectomeMetric().metric_at([[1, 1]])
+
+
+def test_a_known_metric_has_no_bundles(half_plane):
+    with pytest.raises(ValueError, match="fitted to fields"):
+        half_plane.bundle([[1.0, 1.0]])
+
+
+# ------------------------------------------------------------------ parts
+
+
+def test_spline_operator_its_adjoint_and_the_field_at_points_agree():
+    rng = np.random.default_rng(0)
+    grid, spacing, scale = (9, 11, 8), 2, np.array([1.0, 2.0, 0.5])
+    voxels = np.argwhere(rng.random(grid) < 0.2)
+    operator = SplineOperator(voxels, grid, spacing, scale)
+    coef = rng.normal(size=(*lattice_shape(grid, spacing), 6))
+    outputs = operator(coef[tuple(operator.knots.T)])
+    value, slope = SplineField(coef, grid, spacing, scale)(torch_of(voxels * scale))
+    np.testing.assert_allclose(outputs[0].T, value, atol=1e-12)
+    np.testing.assert_allclose(outputs[1:].transpose(0, 2, 1), slope, atol=1e-12)
+    other = rng.normal(size=outputs.shape)
+    inner = (coef[tuple(operator.knots.T)] * operator.adjoint(other)).sum()
+    np.testing.assert_allclose((outputs * other).sum(), inner)
+
+
+def torch_of(array):
+    import torch
+
+    return torch.as_tensor(array)
+
+
+def test_lines_of_circles_have_their_curvature():
+    fibres = make_fibres("annulus", size=40)
+    lines = fit_lines(fibres.X, np.ones(2))
+    radius = np.linalg.norm(lines.voxel - 19.5, axis=1)
+    np.testing.assert_allclose(np.linalg.norm(lines.acceleration, axis=1), 1 / radius, rtol=0.03)
+    outward = (lines.voxel - 19.5) / radius[:, None]
+    assert ((lines.acceleration * outward).sum(1) < 0).all()
+
+
+def test_deviation_is_orthogonal_and_ends_with_the_curve():
+    curve = np.stack([np.linspace(0, 10, 50), np.zeros(50)], 1)
+    path = np.stack([np.arange(0, 13, 1.0), np.full(13, 2.0)], 1)
+    found = geodesic_deviation([path], [curve])[0]
+    np.testing.assert_allclose(found[:11], 2.0)
+    assert np.isnan(found[11:]).all()
+    path[4:] = np.nan  # left the grid at 3
+    np.testing.assert_allclose(geodesic_deviation([path], [curve])[0, :11], 2.0)
+    with pytest.raises(ValueError, match="n = 2"):
+        geodesic_deviation([path], [curve, curve])
+
+
+def test_directions_between_voxels_know_no_sign():
+    angle = np.linspace(0, 1, 8)[:, None] * np.ones(8)
+    V = np.stack([np.cos(angle), np.sin(angle)], -1) * np.where(np.arange(8) % 2, 1, -1)[:, None]
+    V[6:] = np.nan
+    places = np.array([[2.5, 3.0], [5.4, 1.5], [7.0, 7.0], [np.nan, 1.0], [-3.0, 2.0]])
+    found = directions_at(V, places)
+    for place, v in zip(places[:1], found):
+        expected = np.array([np.cos(place[0] / 7), np.sin(place[0] / 7)])
+        np.testing.assert_allclose(abs(v @ expected), 1, atol=1e-6)
+    np.testing.assert_allclose(np.abs(found[1]), np.abs(V[5, 0]))  # the nearest that is there
+    assert np.isnan(found[2:]).all()
