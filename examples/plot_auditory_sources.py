@@ -34,8 +34,8 @@ print(data.epochs.shape, "trials, channels, times;", len(positions), "positions"
 # %%
 # Fit
 # ---
-# The solver gets single trials: it learns from them what is noise. Nothing has to be tuned. It looks
-# for dipoles between the grid points, too; the map has each at the nearest.
+# The solver gets single trials: it learns from them what is noise. Nothing has to be tuned. It
+# looks for dipoles between the grid points, too; the map has each at the nearest.
 
 solver = RNNSourceSolver(random_state=0, **given).fit(X, data.epochs)
 sources = solver.transform(data.X, pick_ori="vector")[0]  # (n_positions, 3, n_times), in A m

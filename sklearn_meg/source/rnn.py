@@ -459,9 +459,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         axes = self.axes_
         orientations = [dipole.orientations[0] for dipole in dipoles]
         if self.positions_ is not None:
-            places = [
-                self.positions_[d.position] if d.place is None else d.place for d in dipoles
-            ]
+            places = [self.positions_[d.position] if d.place is None else d.place for d in dipoles]
             orientations = [d.orientations[0] @ axes[d.position] for d in dipoles]
             self.dipole_positions_ = np.array(places).reshape(-1, 3)
         shape = (len(dipoles), -1) if dipoles else (0, 3)

@@ -161,7 +161,11 @@ def test_shares_reproduce_quadratic_fields():
     place = np.array([0.0231, 0.0187, 0.0312])
     near, shares = between.shares(place)
     assert shares.sum() == pytest.approx(1)
-    for function in (lambda p: p[..., 0], lambda p: p[..., 1] * p[..., 2], lambda p: p[..., 0] ** 2):
+    for function in (
+        lambda p: p[..., 0],
+        lambda p: p[..., 1] * p[..., 2],
+        lambda p: p[..., 0] ** 2,
+    ):
         assert shares @ function(grid[near]) == pytest.approx(function(place), rel=1e-6)
 
 
