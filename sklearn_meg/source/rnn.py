@@ -11,21 +11,12 @@ from .._validation import (
 from ..base import _LOCK, TorchEstimator, chunks_of, limited_threads
 from ._base import SourceEstimator
 from ._conditions import first_change
-from ._evidence import baseline_noise, calibrate, gather, n_components_held, wiener
+from ._likelihood import find_dipoles
 from ._network import CELLS, PenalizedLoss, SourceNet
 from ._penalty import Phases, layer_scale, lead_modes, penalty_strength
-from ._scan import Scanner
 from ._settle import Settle
 
-SIGMAS = 3.5  # standard deviations of the largest noise above its mean that a source must pass
-UNHEARD = 1e-6  # mean square of whitened fields, that of their noise being 1
-HELD = 0.999  # share of the power of a time course that the oscillators must be able to make
 UNITS = (16, 512)  # recurrent units of an event, least and most, and where that is not known: 32
-SHARE, BLIND_SHARE = 0.03, 0.06  # of the strongest source, that further ones must explain
-# Times the power that white noise reaches, where single trials do not show how much more that of
-# the brain does in the slow components: the largest of six averages without response had 12.
-BLIND_MORE = 10.0
-BLIND_FIRMNESS = 1.0  # of the expectation that currents are small; not needed where noise is known
 FORGOTTEN = (
     "net_", "history_", "n_iter_", "device_", "sources_", "evidence_", "stability_",
     "dipole_positions_", "dipole_orientations_",
@@ -422,69 +413,53 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
             scale /= np.linalg.norm(problem.gain, axis=0).max()
             self._keep_all(problem, problem.gain, scale)
             return targets
-        evidence = self._gather(problem)
-        if np.square(evidence.Y).mean() < UNHEARD:
-            raise ValueError(
-                "y must not vanish beside its noise. Got less than any noise of that size would "
-                "leave: are y and noise_cov in the same units?"
-            )
-        blind = problem.rows is None  # averages do not tell how much brain noise is left in them
-        gain = evidence.whitener @ problem.gain
-        scanner = Scanner(gain, problem.n_orient, self._grid(), BLIND_SHARE if blind else SHARE)
-        if blind:
-            evidence = calibrate(evidence, scanner.modes)
-        Y = evidence.looked_at(scanner.modes.T @ evidence.Y)
-        noise = [evidence.looked_at(scanner.modes.T @ draw) for draw in evidence.noise]
-        if blind and Y.size:
-            scanner.expect(Y, self.depth, BLIND_FIRMNESS)
-        least = self._least(scanner, Y, noise)
-        if blind and self.alpha == "auto":
-            least *= max(BLIND_MORE, self._inflation(problem, scanner, evidence))
-        dipoles = scanner.search(Y, least, self.max_sources) if Y.size else []
-        self._name(scanner, Y, dipoles, least)
-        if self.n_estimators > 1:
-            self.stability_ = self._stability(scanner, Y, noise, least)
-        return self._courses_of(dipoles, scanner, evidence, problem)
+        found = find_dipoles(
+            problem,
+            self._grid(),
+            self.alpha,
+            self.depth,
+            self.max_sources,
+            self.n_estimators,
+            self.random_state,
+        )
+        self._name(found)
+        return self._courses_of(found, problem)
 
-    def _name(self, scanner, Y, dipoles, least):
+    def _name(self, found):
         """Keep where the dipoles are, which way they point, and how much speaks for each."""
+        dipoles = found.dipoles
         self.support_ = np.array([dipole.position for dipole in dipoles], dtype=int)
-        self._owner = np.repeat(
-            np.arange(len(dipoles)), [len(dipole.orientations) for dipole in dipoles]
-        ).astype(int)
-        found = np.zeros(0)
-        if dipoles:
-            found = scanner.beside(Y, dipoles, least, float(scanner.explained(Y).max()))
-        self.evidence_ = np.maximum(found, 1.0)
-        axes = self.axes_
-        orientations = [dipole.orientations[0] for dipole in dipoles]
+        self.evidence_ = found.evidence
+        if found.stability is not None:
+            self.stability_ = found.stability
+        counts = [len(dipole.orientations) for dipole in dipoles]
+        self._owner = np.repeat(np.arange(len(dipoles)), counts).astype(int)
+        main, shape = [dipole.orientations[0] for dipole in dipoles], (-1, self.n_orient_)
         if self.positions_ is not None:
             places = [self.positions_[d.position] if d.place is None else d.place for d in dipoles]
-            orientations = [d.orientations[0] @ axes[d.position] for d in dipoles]
             self.dipole_positions_ = np.array(places).reshape(-1, 3)
-        shape = (len(dipoles), -1) if dipoles else (0, 3)
-        self.dipole_orientations_ = np.array(orientations).reshape(shape)
+            main = [way @ self.axes_[d.position] for way, d in zip(main, dipoles)]
+            shape = (-1, 3)
+        self.dipole_orientations_ = np.array(main).reshape(shape)
 
-    def _courses_of(self, dipoles, scanner, evidence, problem):
+    def _courses_of(self, found, problem):
         """Time courses of the dipoles as fields, to be learnt; None without dipoles."""
-        if not dipoles:
+        if not found.dipoles:
             self._keep(np.zeros((0, 0)), np.zeros(0), np.zeros((len(problem.gain_raw), 0)))
             return None
-        columns = np.concatenate([dipole.columns for dipole in dipoles], axis=1)
-        amplitudes = wiener(columns, scanner.modes.T @ evidence.Y, len(problem.data))
-        self._size_network(problem, n_components_held(amplitudes, len(problem.data), HELD))
-        courses = evidence.courses(amplitudes) / np.sqrt(problem.nave)[:, None, None]
+        courses = found.courses / np.sqrt(problem.nave)[:, None, None]
+        self._size_network(problem, found.n_components)
         scale = np.sqrt(np.square(courses).mean(axis=(0, 2)))
-        scale = np.maximum(scale, 1e-3 * scale.max())
-        metric = np.linalg.qr(columns)[1]  # as far apart as their fields are
-        size = np.sqrt(np.square(metric @ courses).mean())
+        scale = np.maximum(scale, 1e-3 * scale.max() or 1.0)
+        metric = np.linalg.qr(found.columns)[1]  # as far apart as their fields are
+        size = np.sqrt(np.square(metric @ courses).mean()) or 1.0
         raw = problem.gain_raw.reshape(len(problem.gain_raw), -1, problem.n_orient)
         self._keep(
             metric / size,
             scale,
-            np.concatenate([dipole.fields(raw) for dipole in dipoles], axis=1),
+            np.concatenate([dipole.fields(raw) for dipole in found.dipoles], axis=1),
             self.support_[self._owner],
-            np.concatenate([dipole.orientations for dipole in dipoles]),
+            np.concatenate([dipole.orientations for dipole in found.dipoles]),
         )
         return metric @ courses / size
 
@@ -493,43 +468,6 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         if self.source_kind_ not in ("volume", "discrete") or self.n_orient_ != 3:
             return None
         return self.positions_ if np.all(self.axes_ == self.axes_[0]) else None
-
-    def _gather(self, problem):
-        onset = first_change(problem.events) or 0
-        if not problem.data[..., onset:].any():
-            raise ValueError(
-                f"y must not be 0 from the first change of the events on (sample {onset})."
-            )
-        rng = check_random_state(self.random_state)
-        trials, labels = problem.trials()
-        return gather(problem.data, onset, trials, labels, problem.baseline, rng)
-
-    def _inflation(self, problem, scanner, evidence):
-        """How much more the averages before the onset hold than white noise would, at least 1."""
-        before = baseline_noise(problem.data, problem.baseline, evidence)
-        if before is None:
-            return 1.0
-        rng = check_random_state(self.random_state)
-        size = np.linalg.norm(before, axis=0) > 0
-        white = [size * rng.standard_normal(before.shape) for _ in range(len(evidence.noise) // 2)]
-        largest = [scanner.explained(scanner.modes.T @ draw).max() for draw in [before, *white]]
-        expected = np.mean(largest[1:])
-        return max(1.0, float(largest[0] / expected)) if expected > 0 else 1.0
-
-    def _least(self, scanner, Y, noise):
-        """Power that noise alone does not explain, beside that a source must pass."""
-        if self.alpha != "auto":
-            return (self.alpha / 100) ** 2 * float(scanner.explained(Y).max())
-        largest = np.array([scanner.explained(draw).max() for draw in noise])
-        return float(largest.mean() + SIGMAS * largest.std())
-
-    def _stability(self, scanner, Y, noise, least):
-        """Share of realisations with a source at each position."""
-        count = np.zeros(scanner.n_positions)
-        for index in range(self.n_estimators):
-            replicate = Y + noise[index % len(noise)]
-            count[scanner.neighbourhood(scanner.search(replicate, least, self.max_sources))] += 1
-        return count / self.n_estimators
 
     def _keep(self, metric, scale, lead, positions=(), axes=()):
         """Keep what the network is built from, and where its sources go.
