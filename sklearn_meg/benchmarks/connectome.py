@@ -29,7 +29,7 @@ from . import _connectome_checks, _connectome_more
 from ._report import row
 
 ANGLES = (90, 60, 45, 30)
-NOISES = (5, 10, 20)
+NOISES = (1, 5, 10, 20)
 WORLDS = {
     "annulus": {"world": "annulus"},
     **{f"arcs{a}": {"world": "arcs", "angle": a} for a in ANGLES},

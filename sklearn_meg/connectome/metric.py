@@ -17,6 +17,9 @@ from ._space import check_affine
 from ._spline import SplineField, cell, n_knots, weights
 
 CLEAN = 1e-6  # smoothness for fields without noise
+# Beyond it grows with the squared noise (radians), up to a limit: little noise asks for much, since
+# what it does to the curvature of lines adds up along a geodesic.
+NOISY, MOST = 1e3, 0.3
 
 #: Parameters that make the convolutional solver that of the paper (in its released form): hours
 #: on a GPU.
@@ -50,7 +53,7 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
         convolutional solver has 2.
     smoothness : float or "auto", default="auto"
         Weight of the squared second derivatives of the log metric (in voxels); "auto" grows with
-        the square of the noise found in the fields.
+        the square of the noise found in the fields, up to 0.3.
     window : tuple of two int or "auto", default="auto"
         Radius in voxels and degree of the local polynomials by which fields are smoothed and
         differentiated. "auto" takes what predicts left-out vectors best.
@@ -246,7 +249,9 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
             lines = fit_lines(X, space.scale, window)
             self.window_, self.noise_ = lines.window, float(np.rad2deg(lines.noise))
             auto = isinstance(self.smoothness, str)
-            self.smoothness_ = CLEAN + lines.noise**2 if auto else float(self.smoothness)
+            self.smoothness_ = (
+                CLEAN + min(NOISY * lines.noise**2, MOST) if auto else float(self.smoothness)
+            )
             self.__dict__.pop("net_", None)
             if self.solver == "direct":
                 self._fit_direct(lines)
