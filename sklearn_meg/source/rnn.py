@@ -101,9 +101,11 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
     orientation : {"free", "loose", "fixed"}, default="free"
         Of sources of an mne.Forward; the last two need surface source spaces.
     loose : float, default=0.2
-        Variance of tangential sources relative to normal ones, for ``orientation="loose"``.
+        Variance of tangential sources relative to normal ones, for ``orientation="loose"`` with
+        ``selection="penalty"``; where dipoles are searched, "loose" is as "free".
     depth : float or None, default=0.8
-        Exponent of depth weighting: how much stronger the currents of deep sources may be.
+        Exponent of depth weighting: how much stronger the currents of deep sources may be. Not used
+        where dipoles are searched and single trials say what is noise.
     onset : int or None, default=None
         Sample of the event where no event time courses are given; None: time 0 of MNE objects.
     nave : int, default=1
