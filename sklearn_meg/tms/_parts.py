@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from .._threads import one_blas_thread
 from ._neuron_sim import activation_threshold
 from .coil import figure8_coil
 from .field import (
@@ -37,6 +38,14 @@ def run_part(cells, field_factory, settings, folder, start, stop):
     start : int
     part : dict of ndarray
     """
+    with one_blas_thread():  # the same bits in any process
+        part = _part(cells, field_factory, settings, start, stop)
+    if folder is not None:
+        save(part_file(folder, start), part)
+    return start, part
+
+
+def _part(cells, field_factory, settings, start, stop):
     placements = [_place(settings, k) for k in range(start, stop)]
     grids, fields = zip(*(_fields(cells, field_factory, settings, place) for place in placements))
     options = {key: settings[key] for key in ("pulse", "coupling")}
@@ -48,9 +57,7 @@ def run_part(cells, field_factory, settings, folder, start, stop):
     part = {name: np.array([place[name] for place in placements]) for name in SINGLE[1:5]}
     part["grids"] = np.array(grids, dtype=np.float32)
     part["threshold"] = np.stack([values.reshape(shape) for values in thresholds], axis=1)
-    if folder is not None:
-        save(part_file(folder, start), part)
-    return start, part
+    return part
 
 
 def _place(settings, k):

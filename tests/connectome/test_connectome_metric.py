@@ -25,7 +25,7 @@ from sklearn_meg.connectome import (
 from sklearn_meg.datasets import make_fibres
 
 sys.path.insert(0, str(Path(__file__).parent))
-from _adapter import CHECKED
+from _field_adapter import CHECKED
 
 SMALL_NET = {
     "solver": "conv",
