@@ -123,16 +123,13 @@ class TorchEstimator(BaseEstimator):
 
     # ------------------------------------------------------------------ training
 
-    def _train(self, X, y, *, groups=None, weights=None, callbacks=(), attempt=0, **net_params):
-        """Fit on checked trials: anew, or from the `weights` of a network that was fitted.
-
-        Another `attempt` has another seed.
-        """
+    def _train(self, X, y, *, groups=None, weights=None, callbacks=(), **net_params):
+        """Fit on checked trials: anew, or from the `weights` of a network that was fitted."""
         self._check_training_params()
         fresh = weights is None
         if fresh:  # a fit that fails leaves no half-new model behind
             self.__dict__.pop("net_", None)
-        seed = check_random_state(self.random_state).randint(2**31 - 1) + attempt
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
         train, valid = self._inner_split(X, y, groups, seed)
         device = resolve_device(self.device)
         # A second call must not repeat the order of the first.

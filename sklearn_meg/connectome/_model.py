@@ -46,9 +46,7 @@ class MetricModel:
         """
         inside = self._points_inside(points)
         R = self._space.rotation
-        parts = [metric_of(theta, self._space.dim) for theta, _ in self._fields_at(inside)]
-        g = torch.cat(parts, dim=-1).permute(2, 0, 1).numpy()
-        return R @ g @ R.T
+        return R @ self._metrics_at(inside) @ R.T
 
     def christoffel_symbols(self, points):
         """Christoffel symbols of the second kind at points.
@@ -273,6 +271,11 @@ class MetricModel:
         for i in range(0, len(inside), BATCH):
             yield field(torch.as_tensor(inside[i : i + BATCH]))
 
+    def _metrics_at(self, inside):
+        """Metrics (n, dim, dim) at points in grid coordinates, along the grid."""
+        parts = [metric_of(theta, self._space.dim) for theta, _ in self._fields_at(inside)]
+        return torch.cat(parts, dim=-1).permute(2, 0, 1).numpy()
+
     def _points_inside(self, points, mask=None, name="points"):
         """Checked points in grid coordinates."""
         self._check_fitted()
@@ -309,10 +312,7 @@ class MetricModel:
         voxels = np.argwhere(self.mask_)
         number = np.full(self.grid_shape_, -1)
         number[self.mask_] = np.arange(len(voxels))
-        parts = [
-            metric_of(t, self._space.dim) for t, _ in self._fields_at(voxels * self._space.scale)
-        ]
-        g = torch.cat(parts, dim=-1).permute(2, 0, 1).numpy()
+        g = self._metrics_at(voxels * self._space.scale)
         return _connect.voxel_graph(g, self.mask_, self._space.scale), number
 
     def _check_connected(self, graph, first, last):

@@ -123,11 +123,10 @@ class SplineField:
         Size of a voxel.
     """
 
-    def __init__(self, coef, grid, spacing, scale, device="cpu"):
+    def __init__(self, coef, grid, spacing, scale):
         self.shape, self.grid, self.spacing = coef.shape[:-1], grid, spacing
-        self.coef = torch.as_tensor(coef.reshape(-1, coef.shape[-1]), device=device)
-        self.scale = torch.as_tensor(np.asarray(scale, float), device=device)
-        self.device = device
+        self.coef = torch.as_tensor(coef.reshape(-1, coef.shape[-1]))
+        self.scale = torch.as_tensor(np.asarray(scale, float))
 
     @cached_property
     def _corners(self):

@@ -10,11 +10,11 @@ from ..base import TorchEstimator, isolated, limited_threads
 from ._check import check_fields
 from ._direct import extended, solve
 from ._fields import fit_lines
-from ._geometry import geodesic_residual, metric_of, n_parameters
+from ._geometry import geodesic_residual, n_parameters
 from ._model import MetricModel
 from ._network import MetricNet
 from ._space import check_affine
-from ._spline import SplineField, cell, n_knots, weights
+from ._spline import cell, n_knots, weights
 
 CLEAN = 1e-6  # smoothness for fields without noise
 # Beyond it grows with the squared noise (radians), up to a limit: little noise asks for much, since
@@ -330,8 +330,7 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
         """Metric in the voxels."""
         g = np.full((*self.grid_shape_, self._space.dim, self._space.dim), np.nan)
         voxels = np.argwhere(self.mask_) * self._space.scale
-        parts = [metric_of(theta, self._space.dim) for theta, _ in self._fields_at(voxels)]
-        inside = torch.cat(parts, dim=-1).permute(2, 0, 1).numpy()
+        inside = self._metrics_at(voxels)
         R = self._frame
         g[self.mask_] = inside if R is None else R @ inside @ R.T
         return g
@@ -373,16 +372,14 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
             del self._lines
 
     def _finish(self, X, lines):
-        residual = self._residual(lines, grid_frame=True)
+        residual = self._residual(lines)
         self.loss_ = float((residual**2).sum(-1).mean())
         self.directions_ = np.full(X.shape, np.nan)
         self.directions_[(lines.field, *lines.voxel.T)] = lines.direction
 
-    def _residual(self, lines, grid_frame=False):
+    def _residual(self, lines):
         """Residuals (n_lines, dim) of lines, along the grid."""
-        space = self._space
-        field = SplineField(self.coef_, self.grid_shape_, self.knot_spacing_, space.scale)
-        theta, dtheta = field(torch.as_tensor(lines.voxel * space.scale))
+        theta, dtheta = self._field(torch.as_tensor(lines.voxel * self._space.scale))
         v, a = (torch.as_tensor(each.T.copy()) for each in (lines.direction, lines.acceleration))
         return geodesic_residual(theta, dtheta, v, a).T.numpy()
 

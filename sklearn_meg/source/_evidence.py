@@ -133,7 +133,7 @@ def wiener(columns, Y, n_conditions):
     amplitudes : ndarray of shape (n_sources, n_components)
     """
     inverse = np.linalg.pinv(columns)
-    found = np.stack(np.split(inverse @ Y, n_conditions, axis=1))
+    found = _apart(inverse @ Y, n_conditions)
     noise = np.square(inverse).sum(axis=1)[:, None]
     power = _average(np.square(found), SMOOTHER)
     found *= np.maximum(power - noise, 0.0) / np.where(power > 0, power, 1.0)
@@ -154,7 +154,7 @@ def n_components_held(amplitudes, n_conditions, share):
     -------
     n : int
     """
-    power = np.stack(np.split(np.square(amplitudes), n_conditions, axis=1)).sum(axis=0)
+    power = _apart(np.square(amplitudes), n_conditions).sum(axis=0)
     held = power.cumsum(axis=1) / np.maximum(power.sum(axis=1, keepdims=True), 1e-300)
     return 1 + int((held < share).sum(axis=1).max())
 
@@ -182,11 +182,8 @@ def calibrate(evidence, modes):
     power = _smooth(np.array(np.split(power / n_outside, len(evidence.deviation))))
     excess = np.sqrt(np.maximum(power, 1.0))
     Y = evidence.Y / excess.ravel()
-    n_conditions = len(evidence.deviation)
-    weight = _weight(
-        np.stack(np.split(Y, n_conditions, axis=1)),
-        [np.stack(np.split(draw, n_conditions, axis=1)) for draw in evidence.noise],
-    ).ravel()
+    n = len(evidence.deviation)
+    weight = _weight(_apart(Y, n), [_apart(draw, n) for draw in evidence.noise]).ravel()
     return replace(evidence, Y=Y, deviation=evidence.deviation * excess, weight=weight)
 
 
@@ -214,6 +211,11 @@ def baseline_noise(data, baseline, evidence):
     weight = evidence.weight.reshape(evidence.deviation.shape)[:, None, alike]
     parts = evidence.whitener @ (parts * np.sqrt(weight) / evidence.deviation[:, None, alike])
     return np.concatenate(list(parts), axis=1)
+
+
+def _apart(Y, n_conditions):
+    """Conditions (n_conditions, n, n_components) that stand side by side in Y."""
+    return np.stack(np.split(Y, n_conditions, axis=1))
 
 
 def _cosines(n_times, onset):
