@@ -12,13 +12,24 @@ WIDEST = {"-5": 15, "+5": 10}  # mm of spatial dispersion
 
 def best_peer(rows, case, metric):
     """Least mean over seeds of any peer: the best of nine, taken anew for each metric."""
+    rows = shared_seeds(rows, case)
     means = [found.mean() for name in PEERS if len(found := values(rows, case, name, metric))]
     return min(means) if means else np.nan
 
 
 def ours(rows, case, metric):
-    """Mean over seeds of ours as it comes."""
-    return values(rows, case, "default", metric).mean()
+    """Mean over the same seeds of ours as it comes."""
+    return values(shared_seeds(rows, case), case, "default", metric).mean()
+
+
+def shared_seeds(rows, case):
+    """Rows of a case with the seeds that ours and all peers were run on."""
+    seeds = {}
+    for row in rows:
+        if row["case"] == case and row["model"] in ("default", *PEERS):
+            seeds.setdefault(row["model"], set()).add(row["seed"])
+    shared = set.intersection(*seeds.values()) if seeds else set()
+    return [row for row in rows if row["case"] == case and row["seed"] in shared]
 
 
 def cell_checks(rows):
