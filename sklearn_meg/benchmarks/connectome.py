@@ -5,6 +5,7 @@ angles, the braid; then all three with directions turned by noise. Each seed has
 curves, which start between voxels, and another noise; signs of all vectors are random. Pure
 geodesics are shot from the start of a curve along its true tangent for its length. They end at
 the border of the grid; what has ended early stands still. ``oracle`` is the metric in closed form.
+Baselines made from tensors get, for each seed, the anisotropy with the least deviation.
 Times are CPU times of one thread.
 """
 
@@ -46,6 +47,7 @@ BASELINES = {
     "adjugate": AdjugateMetric(),
     "conformal": ConformalMetric(),
 }
+ANISOTROPIES = (3.0, 6.0, 15.0, 50.0, 150.0)  # of the baselines that are made from tensors
 CONV = ("annulus", "braid")  # where the convolutional solver is trained, too
 QUICK = {"annulus": 20, "arcs": 16, "braid": 40}
 QUICK_CASES = tuple(c for c in CASES if c not in ("arcs60", "arcs45") and "_noise" not in c)
@@ -100,22 +102,34 @@ def world_rows(case, seed, quick):
     size = QUICK[params["world"]] if quick else None
     fibres = make_fibres(**params, size=size, n_curves=_n_curves(quick), random_state=seed)
     rows = []
-    for name, model in _models(case, seed, quick).items():
-        begun = process_time()
-        model.fit(fibres.X)
-        rows.append(row(case, name, "fit_s", seed, process_time() - begun))
-        rows += deviation_rows(case, name, seed, model, fibres)
+    for name, models in _models(case, seed, quick).items():
+        rows += min((_fitted_rows(case, name, seed, m, fibres) for m in models), key=_deviation)
     if fibres.metric is not None:
         rows += deviation_rows(case, "oracle", seed, KnownMetric(fibres.metric), fibres)
     return rows
 
 
+def _fitted_rows(case, name, seed, model, fibres):
+    begun = process_time()
+    model.fit(fibres.X)
+    spent = row(case, name, "fit_s", seed, process_time() - begun)
+    return [spent, *deviation_rows(case, name, seed, model, fibres)]
+
+
+def _deviation(rows):
+    return next(r["value"] for r in rows if r["metric"] == "deviation_mean")
+
+
 def _models(case, seed, quick):
+    """Models by name: of a baseline all settings, of which the truth chooses; of ours one."""
     fit = QUICK_FIT if quick else {}
-    models = {"default": ConnectomeMetric(**fit)}
+    models = {"default": [ConnectomeMetric(**fit)]}
     if case in CONV:
-        models["conv"] = ConnectomeMetric(solver="conv", random_state=seed, **fit)
-    return {**models, **{name: clone(model) for name, model in BASELINES.items()}}
+        models["conv"] = [ConnectomeMetric(solver="conv", random_state=seed, **fit)]
+    for name, model in BASELINES.items():
+        grid = (6.0,) if quick or name == "euclid" else ANISOTROPIES
+        models[name] = [clone(model).set_params(anisotropy=a) for a in grid]
+    return models
 
 
 def deviation_rows(case, name, seed, model, fibres):
