@@ -47,7 +47,7 @@ BASELINES = {
     "adjugate": AdjugateMetric(),
     "conformal": ConformalMetric(),
 }
-ANISOTROPIES = (3.0, 6.0, 15.0, 50.0, 150.0)  # of the baselines that are made from tensors
+ANISOTROPIES = (3.0, 6.0, 15.0, 50.0, 150.0, 500.0, 1500.0)  # of baselines made from tensors
 CONV = ("annulus", "braid")  # where the convolutional solver is trained, too
 QUICK = {"annulus": 20, "arcs": 16, "braid": 40}
 QUICK_CASES = tuple(c for c in CASES if c not in ("arcs60", "arcs45") and "_noise" not in c)
