@@ -2,6 +2,7 @@ import numpy as np
 
 from sklearn_meg.benchmarks import connectome
 from sklearn_meg.benchmarks._connectome_checks import make_checks
+from sklearn_meg.benchmarks._connectome_models import PEERS
 from sklearn_meg.benchmarks._report import row, values
 
 
@@ -9,7 +10,7 @@ def test_quick_run_has_every_model_and_no_check():
     rows, checks, settings = connectome.run(quick=True, cases=["annulus", "flips", "two_point"])
     assert checks == [] and settings["cases"] == ["annulus", "flips", "two_point"]
     found = {r["model"] for r in rows if r["case"] == "annulus"}
-    assert found == {"default", "conv", "oracle", *connectome.BASELINES}
+    assert found == {"default", "conv", "oracle", *PEERS}
     assert all(np.isfinite(r["value"]) for r in rows)
     oracle = values(rows, "annulus", "oracle", "deviation_mean")
     assert oracle < values(rows, "annulus", "euclid", "deviation_mean") / 20

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ._connectome_models import PEERS
 from ._report import check, values
 
 BOUNDS = {
@@ -12,7 +13,6 @@ BOUNDS = {
     "arcs30": {"deviation_mean": "<= 0.05"},
     "braid": {"deviation_median": "<= 0.25", "deviation_crossing": "<= 0.8"},
 }
-PEERS = ("euclid", "inverse", "adjugate", "conformal")
 SECONDS = {"annulus": "<= 2", "arcs90": "<= 15"}
 
 

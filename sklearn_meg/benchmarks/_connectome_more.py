@@ -1,6 +1,5 @@
 """Signs, known metrics, speed and a real volume, for the benchmark of metrics."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,17 +8,12 @@ from time import process_time
 
 import numpy as np
 
-from ..connectome import (
-    AdjugateMetric,
-    ConformalMetric,
-    ConnectomeMetric,
-    EuclideanMetric,
-    InverseTensorMetric,
-    KnownMetric,
-)
+from ..connectome import ConnectomeMetric, KnownMetric
 from ..connectome._directions import directions_at
 from ..connectome.metrics import geodesic_deviation
 from ..datasets import make_fibres
+from ._connectome_models import baselines, best
+from ._recordings import recording
 from ._report import row
 
 SIZES = (32, 48, 64, 80)  # of the arcs whose fits are timed
@@ -119,47 +113,48 @@ def real_rows(quick):
     """Geodesics against streamlines of the field itself in a real volume; none where absent."""
     try:
         fields = real_fields()
-    except (ImportError, FileNotFoundError) as error:
+    except ImportError as error:
         print(f"real: left out ({error})")
+        return []
+    if fields is None:
+        print("real: left out (no volume in SKLEARN_MEG_DATA)")
         return []
     X, affine = fields
     scale = np.linalg.norm(affine[:3, :3], axis=0)
     voxel = np.diag([*scale / scale.min(), 1.0])  # in voxels, along the axes of the grid
-    models = {
-        "default": ConnectomeMetric(affine=voxel, **({"max_iter": 3} if quick else {})),
-        "euclid": EuclideanMetric(affine=voxel),
-        "inverse": InverseTensorMetric(affine=voxel),
-        "adjugate": AdjugateMetric(affine=voxel),
-        "conformal": ConformalMetric(affine=voxel),
-    }
-    rows, curves = [], None
-    for name, model in models.items():
-        begun = process_time()
-        model.fit(X)
-        rows.append(row("real", name, "fit_s", 0, process_time() - begun))
-        if curves is None:
-            curves, directions = streamlines(model, 60 if quick else 300)
-        lengths = [0.5 * (len(c) - 1) for c in curves]
-        seeds = np.stack([c[0] for c in curves])
-        paths = model.shoot(seeds, directions, max(lengths), within="grid")
-        deviation = geodesic_deviation(paths, curves)
-        found = {
-            "deviation_mean": np.nanmean(deviation),
-            "deviation_median": np.nanmedian(deviation),
-        }
-        rows += [row("real", name, metric, 0, value) for metric, value in found.items()]
+    ours = ConnectomeMetric(affine=voxel, **({"max_iter": 3} if quick else {})).fit(X)
+    curves = streamlines(ours, 60 if quick else 300)
+    models = {"default": [ours], **baselines(quick, voxel)}
+    rows = []
+    for name, each in models.items():
+        rows += best(_real_rows(name, model, X, *curves) for model in each)
     return rows
 
 
+def _real_rows(name, model, X, curves, directions):
+    begun = process_time()
+    model.fit(X)
+    spent = process_time() - begun
+    lengths = [0.5 * (len(c) - 1) for c in curves]
+    seeds = np.stack([c[0] for c in curves])
+    paths = model.shoot(seeds, directions, max(lengths), within="grid")
+    deviation = geodesic_deviation(paths, curves)
+    found = {
+        "fit_s": spent,
+        "deviation_mean": np.nanmean(deviation),
+        "deviation_median": np.nanmedian(deviation),
+    }
+    return [row("real", name, metric, 0, value) for metric, value in found.items()]
+
+
 def real_fields():
-    """Directions of the small real volume, where a developer has it."""
+    """Directions of the small real volume, None where it is absent."""
     from ..connectome import fit_tensor_directions
 
-    default = Path(__file__).parents[3] / "shared" / "data"
-    folder = Path(os.environ.get("SKLEARN_MEG_DATA", default)) / "connectome"
+    folder = recording("connectome")
+    if folder is None:
+        return None
     names = (folder / f"small_64D.{kind}" for kind in ("nii", "bval", "bvec"))
-    if not folder.is_dir():
-        raise FileNotFoundError("no volume in SKLEARN_MEG_DATA")
     X, affine, _ = fit_tensor_directions(*names)
     return X, affine
 

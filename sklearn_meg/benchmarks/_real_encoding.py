@@ -1,20 +1,16 @@
 """Two real EEG recordings for the encoding benchmark, where a developer has them."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 
 from ..encoding import pack_rows
+from ._recordings import recording
 
 VISUAL, EEGLAB = "eeg_visual_20subjects.npz", "eeglab_data.set"
 
 
 def find(name):
     """Path of a recording in ``$SKLEARN_MEG_DATA`` (or ``../shared/data``), None if absent."""
-    default = Path(__file__).parents[3] / "shared" / "data"
-    path = Path(os.environ.get("SKLEARN_MEG_DATA", default)) / "encoding" / name
-    return path if path.is_file() else None
+    return recording("encoding", name)
 
 
 def eeg_visual(path, decimate=2, initial=0.1):

@@ -6,13 +6,11 @@ trials of the left ear with another program. The samples that are fitted were se
 tried, to those in which irMxNE gives its reference again; ours was seen in three of them.
 """
 
-import os
-from pathlib import Path
-
 import numpy as np
 
 from ..source import LCMV, MinimumNorm, MixedNorm, RapMusic
 from ..source.metrics import MISS
+from ._recordings import recording
 from ._report import check, row, values
 from ._source_models import our_params
 
@@ -34,9 +32,8 @@ CONTRALATERAL = {"left": "rh", "right": "lh"}
 
 def find():
     """Folder of the recording in ``$SKLEARN_MEG_DATA`` (or ``../shared/data``), None if absent."""
-    default = Path(__file__).parents[3] / "shared" / "data"
-    folder = Path(os.environ.get("SKLEARN_MEG_DATA", default)) / "meg_auditory"
-    return folder if (folder / "test-ave.fif.gz").is_file() else None
+    file = recording("meg_auditory", "test-ave.fif.gz")
+    return None if file is None else file.parent
 
 
 def read(folder, kind):

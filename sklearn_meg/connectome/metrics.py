@@ -9,7 +9,9 @@ def geodesic_deviation(paths, curves):
     """Distance of geodesics from true curves, orthogonal to these.
 
     A geodesic counts up to the length of its curve, each point with the distance to the nearest
-    point of the curve. One that ends before (it left the grid) counts as if it stood still.
+    point of the curve. One that ends before (it left the grid, or the metric failed) counts from
+    then on with the distance of its end to where it should be by now: standing still on the
+    curve is no merit.
 
     Parameters
     ----------
@@ -43,26 +45,18 @@ def geodesic_deviation(paths, curves):
             f"curves. Got {paths.shape}."
         )
     deviation = np.full(paths.shape[:2], np.nan)
+    steps = np.linalg.norm(np.diff(paths, axis=1), axis=2)
+    step = steps[np.isfinite(steps)].mean() if np.isfinite(steps).any() else np.inf
     for path, curve, row in zip(paths, curves, deviation):
         curve = np.asarray(curve, dtype=float)
-        n = _points_that_count(path, curve)
-        row[:n] = _distance(_held(path[:n]), curve)
+        place = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
+        n = min(len(path), int(place[-1] / step + 1e-6) + 1)
+        last = int(np.flatnonzero(np.isfinite(path[:n, 0]))[-1])
+        row[: last + 1] = _distance(path[: last + 1], curve)
+        due = step * np.arange(last + 1, n)
+        wanted = np.stack([np.interp(due, place, x) for x in curve.T], axis=1)
+        row[last + 1 : n] = np.linalg.norm(path[last] - wanted, axis=1)
     return deviation
-
-
-def _points_that_count(path, curve):
-    """How many points of a path belong to the length of the curve."""
-    length = np.linalg.norm(np.diff(curve, axis=0), axis=1).sum()
-    steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
-    if not np.isfinite(steps).any():
-        return 1
-    return min(len(path), int(length / np.nanmean(steps) + 1e-6) + 1)
-
-
-def _held(path):
-    """The last point stands where a path has ended."""
-    there = np.maximum.accumulate(np.where(np.isfinite(path[:, 0]), np.arange(len(path)), 0))
-    return path[there]
 
 
 def _distance(points, curve):

@@ -290,6 +290,17 @@ def test_lines_of_circles_have_their_curvature():
     assert ((lines.acceleration * outward).sum(1) < 0).all()
 
 
+def test_a_geodesic_that_ends_on_the_curve_has_not_followed_it():
+    curve = np.stack([np.arange(11.0), np.zeros(11)], axis=1)
+    stopped, failed = curve.copy(), curve.copy()
+    stopped[4:] = np.nan
+    failed[1:] = np.nan
+    found = geodesic_deviation([curve, stopped, failed], [curve] * 3)
+    np.testing.assert_allclose(found[0], 0)
+    np.testing.assert_allclose(found[1], [0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7])
+    np.testing.assert_allclose(found[2], np.arange(11))
+
+
 def test_deviation_is_orthogonal_and_ends_with_the_curve():
     curve = np.stack([np.linspace(0, 10, 50), np.zeros(50)], 1)
     path = np.stack([np.arange(0, 13, 1.0), np.full(13, 2.0)], 1)
@@ -297,7 +308,8 @@ def test_deviation_is_orthogonal_and_ends_with_the_curve():
     np.testing.assert_allclose(found[:11], 2.0)
     assert np.isnan(found[11:]).all()
     path[4:] = np.nan  # left the grid at 3
-    np.testing.assert_allclose(geodesic_deviation([path], [curve])[0, :11], 2.0)
+    expected = np.hypot(2.0, np.maximum(np.arange(11) - 3, 0))
+    np.testing.assert_allclose(geodesic_deviation([path], [curve])[0, :11], expected)
     with pytest.raises(ValueError, match="n = 2"):
         geodesic_deviation([path], [curve, curve])
 
