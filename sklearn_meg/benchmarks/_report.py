@@ -70,8 +70,19 @@ def write_json(path, name, rows, checks, settings):
     if path is None:
         print(json.dumps(result))
         return
-    Path(path).write_text(json.dumps(result, indent=1), encoding="utf-8")
+    Path(path).write_text(as_text(result), encoding="utf-8")
     print(f"\nwritten: {path}")
+
+
+def as_text(result):
+    """JSON with one row a line: half the size of an indented one, and a diff shows what changed."""
+    parts = []
+    for key, value in result.items():
+        text = json.dumps(value)
+        if isinstance(value, list) and value:
+            text = "[\n  " + ",\n  ".join(json.dumps(each) for each in value) + "\n ]"
+        parts.append(f" {json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def environment():
