@@ -23,7 +23,7 @@ def shoot(field, points, directions, length, step, inside):
     Returns
     -------
     paths : tensor of shape (n, n_steps + 1, dim)
-        NaN after the first point that is not inside.
+        NaN after the first point that is not inside, or where a curve ran away within a step.
     """
     n_steps = max(1, round(length / step))
     h = length / n_steps
@@ -33,6 +33,8 @@ def shoot(field, points, directions, length, step, inside):
     going = torch.arange(len(x))
     for i in range(n_steps):
         x, u = _runge_kutta(field, x, u, h)
+        numbers = torch.isfinite(x).all(1) & torch.isfinite(u).all(1)
+        x, u, going = x[numbers], u[numbers], going[numbers]
         paths[going, i + 1] = x
         on = torch.as_tensor(inside(x.numpy()))
         x, u, going = x[on], u[on], going[on]

@@ -148,7 +148,8 @@ class SplineField:
         value, slope = weights(t - first)  # 4, n, dim
         slope = slope / (self.spacing * self.scale) * inside
         strides, offsets = self._corners
-        index = (first.long() * strides).sum(1)[:, None] + offsets
+        # A point that is no number (a geodesic that ran away) has a field that is none.
+        index = (first.nan_to_num().long() * strides).sum(1)[:, None] + offsets
         taps = self.coef[index]  # n, 4**dim, m
         dim = points.shape[1]
         outputs = []

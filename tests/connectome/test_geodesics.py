@@ -7,6 +7,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn_meg.connectome import ConnectomeMetric, InverseTensorMetric, KnownMetric
 from sklearn_meg.connectome._directions import directions_at
 from sklearn_meg.connectome._fields import fit_lines
+from sklearn_meg.connectome._shoot import shoot
 from sklearn_meg.connectome._spline import SplineField, SplineOperator, lattice_shape
 from sklearn_meg.connectome.metrics import geodesic_deviation
 from sklearn_meg.datasets import make_fibres
@@ -258,6 +259,16 @@ def test_a_known_metric_has_no_bundles(half_plane):
 
 
 # ------------------------------------------------------------------ parts
+
+
+def test_a_geodesic_that_runs_away_ends_and_the_others_go_on():
+    coef = np.zeros((*lattice_shape((20, 12), 1), 3))
+    coef[10:] = np.nan  # stands for a slope beyond all numbers
+    field = SplineField(coef, (20, 12), 1, (1.0, 1.0))
+    starts, aside = torch_of(np.array([[5.0, 6], [2, 6]])), torch_of(np.eye(2))
+    paths = shoot(field, starts, aside, 4.5, 1.5, lambda x: np.isfinite(x).all(1)).numpy()
+    assert np.isnan(paths[0, -1]).all()
+    np.testing.assert_allclose(paths[1], [[2.0, 6 + y] for y in (0, 1.5, 3, 4.5)], atol=1e-9)
 
 
 def test_spline_operator_its_adjoint_and_the_field_at_points_agree():
