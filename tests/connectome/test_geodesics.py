@@ -262,9 +262,9 @@ def test_a_known_metric_has_no_bundles(half_plane):
 
 
 def test_a_geodesic_that_runs_away_ends_and_the_others_go_on():
-    coef = np.zeros((*lattice_shape((20, 12), 1), 3))
+    coef = np.zeros((*lattice_shape((20, 13), 1), 3))
     coef[10:] = np.nan  # stands for a slope beyond all numbers
-    field = SplineField(coef, (20, 12), 1, (1.0, 1.0))
+    field = SplineField(coef, (20, 13), 1, (1.0, 1.0))
     starts, aside = torch_of(np.array([[5.0, 6], [2, 6]])), torch_of(np.eye(2))
     paths = shoot(field, starts, aside, 4.5, 1.5, lambda x: np.isfinite(x).all(1)).numpy()
     assert np.isnan(paths[0, -1]).all()
