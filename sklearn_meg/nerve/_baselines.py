@@ -1,0 +1,432 @@
+"""Classical decoders behind the same interface: same features, same sessions, same decisions."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import RidgeCV
+
+from .._threads import one_blas_thread
+from .._validation import check_bool_param, check_scalar_param
+from ._gaussian import log_softmax
+from ._model import LEAST_LOG, NerveClassifier, normalised
+from .regressor import ALPHAS, NerveMovements, fit_ridge
+
+__all__ = ["KalmanRegressor", "WindowClassifier", "WindowRegressor"]
+
+
+class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
+    """Any classifier of scikit-learn, fitted to windows; a trial is the vote of its windows.
+
+    Parameters
+    ----------
+    estimator : classifier or None, default=None
+        With ``predict_proba``; None is linear discriminant analysis with shrinkage.
+    sfreq : float or None, default=None
+        Sampling frequency of X in Hz; None: X holds features, of :class:`NerveFeatures` or other
+        ones, (n_trials, n_features, n_windows) or (n_trials, n_features) for a single window.
+    window, hop : float, default=0.1, 0.02
+        Length of a window, and from one to the next, seconds; where X is raw.
+    features : "all", list of str or None, default="all"
+    covariance : bool, default=True
+        See :class:`NerveFeatures`; where X is raw.
+    session_row : int or None, default=None
+        Row of X that says in which session a trial is: a number, constant within the trial.
+    adaptation : {None, "batch", "online"}, default=None
+        What is done about sessions that were not in ``fit``, without their labels. None: nothing.
+        "batch": the features are normalised, and the classes found, from all trials of the
+        session that `X` holds. "online": only from those before, in the order of `X`.
+    prior_trials : float, default=4.0
+        In how many trials' worth of windows the means and scales of training are believed.
+    session_model : bool, default=False
+        Whether the classes of a new session are found by the Gaussian model of
+        :class:`NerveDecoder`. Without it, `adaptation` only normalises.
+    n_self_training : int, default=0
+        How often the classifier is fitted again with the classes that it gave to the trials of a
+        new session, for ``adaptation="batch"``.
+
+    Attributes
+    ----------
+    estimator_ : classifier
+    classes_ : ndarray of shape (n_classes,)
+    thresholds_ : ndarray of shape (2, n_channels)
+        See :class:`NerveFeatures`; where X is raw.
+    sessions_ : ndarray
+        Sessions of ``fit``.
+    normal_, session_normals_ : ndarray of shape (2, n_features) and (n_sessions, 2, n_features)
+        Mean and standard deviation of the features.
+    n_features_in_ : int
+        Rows of X.
+
+    See Also
+    --------
+    NerveDecoder : The recurrent network.
+
+    Examples
+    --------
+    >>> from sklearn_meg.datasets import make_nerve
+    >>> from sklearn_meg.nerve import WindowClassifier
+    >>> nerve = make_nerve(n_train=4, n_test=1, duration=0.5)
+    >>> first, last = nerve.session == 0, nerve.session == 2
+    >>> model = WindowClassifier(sfreq=nerve.sfreq, session_row=-1, adaptation="batch")
+    >>> model.fit(nerve.X[first], nerve.y[first]).predict(nerve.X[last]).shape
+    (10,)
+    """
+
+    channel_dropout = 0.0
+
+    def __init__(
+        self,
+        estimator=None,
+        *,
+        sfreq=None,
+        window=0.1,
+        hop=0.02,
+        features="all",
+        covariance=True,
+        session_row=None,
+        adaptation=None,
+        prior_trials=4.0,
+        session_model=False,
+        n_self_training=0,
+    ):
+        self.estimator = estimator
+        self.sfreq = sfreq
+        self.window = window
+        self.hop = hop
+        self.features = features
+        self.covariance = covariance
+        self.session_row = session_row
+        self.adaptation = adaptation
+        self.prior_trials = prior_trials
+        self.session_model = session_model
+        self.n_self_training = n_self_training
+
+    def fit(self, X, y):
+        """Fit the classifier to the windows of labelled trials.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
+        y : array-like of shape (n_trials,)
+            Classes.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError, TypeError
+            For input as of :meth:`NerveDecoder.fit`, always before fitting.
+        """
+        self._check_model()
+        check_bool_param(self, "session_model")
+        check_scalar_param(self, "n_self_training", "int", 0)
+        if not (self.estimator is None or hasattr(self.estimator, "predict_proba")):
+            raise TypeError(
+                f"estimator must be a classifier with predict_proba, or None. "
+                f"Got {self.estimator!r}."
+            )
+        F, session, y = self._check_classes(X, y)
+        Z, session = self._fit_normal(F, session)
+        with one_blas_thread():
+            self.estimator_ = self._fitted(Z, y)
+            if self.session_model:
+                self._fit_session_model(Z, y, session)
+        if self.n_self_training:
+            self._training = Z, y
+        return self
+
+    @property
+    def _session_model(self):
+        return self.session_model
+
+    def _fitted(self, Z, y):
+        estimator = self.estimator
+        if estimator is None:
+            estimator = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+        return clone(estimator).fit(_rows(Z), np.repeat(y, Z.shape[2]))
+
+    def _window_logs(self, Z, estimator=None):
+        with one_blas_thread(), np.errstate(divide="ignore"):
+            estimator = self.estimator_ if estimator is None else estimator
+            logs = np.log(estimator.predict_proba(_rows(Z)))
+        logs = np.maximum(logs, LEAST_LOG).reshape(len(Z), Z.shape[2], -1)
+        return log_softmax(logs).transpose(0, 2, 1)
+
+    def _decide_known(self, F, normal, is_new):
+        trials, windows = super()._decide_known(F, normal, is_new)
+        if not (is_new and self.n_self_training):
+            return trials, windows
+        Z, (old, y) = normalised(F, normal), self._training
+        for _ in range(self.n_self_training):
+            own = trials.argmax(1)
+            with one_blas_thread():
+                again = self._fitted(np.concatenate([old, Z]), np.concatenate([y, own]))
+            windows = self._window_logs(Z, again)
+            trials = log_softmax(windows.mean(2))
+        return trials, windows
+
+    def _step(self, Z, state):
+        return self._window_logs(Z), None
+
+
+class WindowRegressor(RegressorMixin, NerveMovements, BaseEstimator):
+    """Any regressor of scikit-learn, fitted to windows, for several degrees of freedom.
+
+    Parameters
+    ----------
+    estimator : regressor or None, default=None
+        Of several outputs; None is ridge regression, its strength chosen by leave-one-out.
+    sfreq : float or None, default=None
+        Sampling frequency of X in Hz; None: X holds features, of :class:`NerveFeatures` or other
+        ones, (n_trials, n_features, n_windows) or (n_trials, n_features) for a single window.
+    window, hop : float, default=0.1, 0.02
+        Length of a window, and from one to the next, seconds; where X is raw.
+    features : "all", list of str or None, default="all"
+    covariance : bool, default=True
+        See :class:`NerveFeatures`; where X is raw.
+    session_row : int or None, default=None
+        Row of X that says in which session a trial is: a number, constant within the trial.
+    adaptation : {None, "batch", "online"}, default=None
+        What is done about sessions that were not in ``fit``, without their labels. None: nothing.
+        "batch": the features are normalised, and the classes found, from all trials of the
+        session that `X` holds. "online": only from those before, in the order of `X`.
+    prior_trials : float, default=4.0
+        In how many trials' worth of windows the means and scales of training are believed.
+
+    Attributes
+    ----------
+    estimator_ : regressor
+    thresholds_ : ndarray of shape (2, n_channels)
+        See :class:`NerveFeatures`; where X is raw.
+    sessions_ : ndarray
+        Sessions of ``fit``.
+    normal_, session_normals_ : ndarray of shape (2, n_features) and (n_sessions, 2, n_features)
+        Mean and standard deviation of the features.
+    n_outputs_ : int
+    n_features_in_ : int
+        Rows of X.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.nerve import WindowRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(20, 3, 10))  # features of 10 windows
+    >>> y = X[:, :2] + X[:, 1:]
+    >>> WindowRegressor().fit(X, y).predict(X).shape
+    (20, 2, 10)
+    """
+
+    channel_dropout = 0.0
+
+    def __init__(
+        self,
+        estimator=None,
+        *,
+        sfreq=None,
+        window=0.1,
+        hop=0.02,
+        features="all",
+        covariance=True,
+        session_row=None,
+        adaptation=None,
+        prior_trials=4.0,
+    ):
+        self.estimator = estimator
+        self.sfreq = sfreq
+        self.window = window
+        self.hop = hop
+        self.features = features
+        self.covariance = covariance
+        self.session_row = session_row
+        self.adaptation = adaptation
+        self.prior_trials = prior_trials
+
+    def fit(self, X, y):
+        """Fit the regressor to the windows of trials whose movements are known.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
+        y : array-like of shape (n_trials, n_dof, n_windows), flat or 1-D
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError, TypeError
+            For input as of :meth:`NerveRegressor.fit`, always before fitting.
+        """
+        self._check_model()
+        Z, target, _ = self._check_movements(X, y)
+        with one_blas_thread():
+            self._fit_windows(Z, target)
+        return self
+
+    def _fit_windows(self, Z, target):
+        estimator = RidgeCV(ALPHAS) if self.estimator is None else clone(self.estimator)
+        wanted = _rows(target)
+        one = wanted.shape[1] == 1
+        self.estimator_ = estimator.fit(_rows(Z), wanted[:, 0] if one else wanted)
+
+    def _step(self, Z, state):
+        with one_blas_thread():
+            out = self.estimator_.predict(_rows(Z))
+        return out.reshape(len(Z), Z.shape[2], -1).transpose(0, 2, 1), None
+
+    def _combined(self, Z, out):
+        return self._unscaled(out)
+
+    def _movements(self, Z):
+        return self._unscaled(self._step(Z, None)[0])
+
+
+class KalmanRegressor(RegressorMixin, NerveMovements, BaseEstimator):
+    """A Kalman filter: movements follow a linear dynamic, and a ridge regression observes them.
+
+    The filter sees the ridge regression's outputs, which hold what the features say linearly.
+
+    Parameters
+    ----------
+    sfreq : float or None, default=None
+        Sampling frequency of X in Hz; None: X holds features, of :class:`NerveFeatures` or other
+        ones, (n_trials, n_features, n_windows) or (n_trials, n_features) for a single window.
+    window, hop : float, default=0.1, 0.02
+        Length of a window, and from one to the next, seconds; where X is raw.
+    features : "all", list of str or None, default="all"
+    covariance : bool, default=True
+        See :class:`NerveFeatures`; where X is raw.
+    session_row : int or None, default=None
+        Row of X that says in which session a trial is: a number, constant within the trial.
+    adaptation : {None, "batch", "online"}, default=None
+        What is done about sessions that were not in ``fit``, without their labels. None: nothing.
+        "batch": the features are normalised, and the classes found, from all trials of the
+        session that `X` holds. "online": only from those before, in the order of `X`.
+    prior_trials : float, default=4.0
+        In how many trials' worth of windows the means and scales of training are believed.
+
+    Attributes
+    ----------
+    coef_, intercept_ : ndarray
+        Of the ridge regression.
+    transition_, process_, observation_, noise_ : ndarray of shape (n_outputs, n_outputs)
+        The dynamic, its covariance, how the ridge regression's outputs depend on the movements,
+        and their covariance.
+    thresholds_ : ndarray of shape (2, n_channels)
+        See :class:`NerveFeatures`; where X is raw.
+    sessions_ : ndarray
+        Sessions of ``fit``.
+    normal_, session_normals_ : ndarray of shape (2, n_features) and (n_sessions, 2, n_features)
+        Mean and standard deviation of the features.
+    n_outputs_ : int
+    n_features_in_ : int
+        Rows of X.
+
+    References
+    ----------
+    Wu et al. (2006), Bayesian population decoding of motor cortical activity using a Kalman
+    filter, Neural Computation 18.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.nerve import KalmanRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.cumsum(rng.normal(size=(20, 2, 30)), axis=2)
+    >>> X = np.concatenate([y, y], axis=1) + rng.normal(size=(20, 4, 30))
+    >>> KalmanRegressor().fit(X, y).predict(X).shape
+    (20, 2, 30)
+    """
+
+    channel_dropout = 0.0
+
+    def __init__(
+        self,
+        *,
+        sfreq=None,
+        window=0.1,
+        hop=0.02,
+        features="all",
+        covariance=True,
+        session_row=None,
+        adaptation=None,
+        prior_trials=4.0,
+    ):
+        self.sfreq = sfreq
+        self.window = window
+        self.hop = hop
+        self.features = features
+        self.covariance = covariance
+        self.session_row = session_row
+        self.adaptation = adaptation
+        self.prior_trials = prior_trials
+
+    def fit(self, X, y):
+        """Fit the regression and the dynamic to trials whose movements are known.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
+        y : array-like of shape (n_trials, n_dof, n_windows), flat or 1-D
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError, TypeError
+            For input as of :meth:`NerveRegressor.fit`, always before fitting.
+        """
+        self._check_model()
+        Z, target, _ = self._check_movements(X, y)
+        with one_blas_thread():
+            self.coef_, self.intercept_ = fit_ridge(Z, target)
+            self._fit_dynamic(target, self._linear(Z))
+        return self
+
+    def _fit_dynamic(self, target, seen):
+        d = target.shape[1]
+        small = 1e-6 * np.eye(d)
+        before, after = _rows(target[:, :, :-1]), _rows(target[:, :, 1:])
+        if len(before):
+            A = np.linalg.solve(before.T @ before + small, before.T @ after).T
+            error = after - before @ A.T
+            self.transition_, self.process_ = A, error.T @ error / len(error) + small
+        else:  # single windows follow nothing
+            self.transition_, self.process_ = np.zeros((d, d)), np.eye(d)
+        seen, true = _rows(seen), _rows(target)
+        H = np.linalg.solve(true.T @ true + small * len(true), true.T @ seen).T
+        error = seen - true @ H.T
+        self.observation_, self.noise_ = H, error.T @ error / len(error) + small
+
+    def _step(self, Z, state):
+        """Filtered movements of the next windows, and (mean, covariance) after them."""
+        seen = self._linear(Z)
+        d = seen.shape[1]
+        A, Q, H, R = self.transition_, self.process_, self.observation_, self.noise_
+        mean, covariance = (np.zeros((len(Z), d)), np.eye(d)) if state is None else state
+        out = np.empty_like(seen)
+        for k in range(seen.shape[2]):
+            mean, covariance = mean @ A.T, A @ covariance @ A.T + Q
+            gain = np.linalg.solve(H @ covariance @ H.T + R, H @ covariance).T
+            mean = mean + (seen[:, :, k] - mean @ H.T) @ gain.T
+            covariance = (np.eye(d) - gain @ H) @ covariance
+            out[:, :, k] = mean
+        return out, [mean, covariance]
+
+    def _combined(self, Z, out):
+        return self._unscaled(out)
+
+    def _movements(self, Z):
+        with one_blas_thread():
+            return self._unscaled(self._step(Z, None)[0])
+
+
+def _rows(Z):
+    """Windows as rows, (n * n_windows, n_features)."""
+    return Z.transpose(0, 2, 1).reshape(-1, Z.shape[1])

@@ -1,0 +1,101 @@
+"""A Gaussian model of trials in sessions, and how it adapts to a session without labels.
+
+A trial of class c in session s is a point ``mu_c + d_sc + e`` with ``d ~ N(0, B)``, which the
+trials of a class and a session share, and ``e ~ N(0, W)``. In a new session ``d`` and the classes
+of all trials are found together by expectation maximisation (variational Bayes over d). This is
+probabilistic discriminant analysis with unknown labels; Prince and Elder (2007), ICCV.
+"""
+
+import numpy as np
+
+SHRINK = 0.1  # of covariances towards a multiple of the identity
+ONE_SESSION = 6.0  # B as a multiple of W where one session tells nothing about it
+
+
+def fit_gaussian(P, y, sessions, n_classes):
+    """Means of classes and the two covariances.
+
+    Parameters
+    ----------
+    P : ndarray of shape (n_trials, n_dims)
+    y : ndarray of int of shape (n_trials,)
+    sessions : ndarray of shape (n_trials,)
+    n_classes : int
+
+    Returns
+    -------
+    means : ndarray of shape (n_classes, n_dims)
+    within, between : ndarray of shape (n_dims, n_dims)
+    """
+    means = np.stack([P[y == c].mean(0) for c in range(n_classes)])
+    cells = [P[(y == c) & (sessions == s)] for c in range(n_classes) for s in np.unique(sessions)]
+    cells = [cell for cell in cells if len(cell)]
+    spread = np.concatenate([cell - cell.mean(0) for cell in cells])
+    within = _shrunk(spread.T @ spread / max(1, len(P) - len(cells)))
+    if len(cells) == n_classes:
+        return means, within, ONE_SESSION * within
+    owner = [
+        c
+        for c in range(n_classes)
+        for s in np.unique(sessions)
+        if ((y == c) & (sessions == s)).any()
+    ]
+    centres = np.stack([cell.mean(0) for cell in cells])
+    centres = (
+        centres - np.stack([centres[np.equal(owner, c)].mean(0) for c in range(n_classes)])[owner]
+    )
+    size = len(cells) / sum(1 / len(cell) for cell in cells)
+    between = centres.T @ centres / (len(cells) - n_classes) - within / size
+    values, vectors = np.linalg.eigh(between)
+    values = np.maximum(values, 1e-3 * max(values.max(), 1e-3 * np.trace(within) / len(within)))
+    return means, within, _shrunk((vectors * values) @ vectors.T)
+
+
+def _shrunk(C):
+    """A covariance nearer to the identity, and never singular."""
+    size = max(np.trace(C) / len(C), 1e-6)
+    return (1 - SHRINK) * C + SHRINK * size * np.eye(len(C))
+
+
+def adapt(P, log_start, means, within, between, n_iter=20):
+    """Classes of the trials of one new session.
+
+    Parameters
+    ----------
+    P : ndarray of shape (n_trials, n_dims)
+    log_start : ndarray of shape (n_trials, n_classes)
+        Log probabilities of the classes to begin with.
+    means, within, between : ndarray
+        As of `fit_gaussian`.
+    n_iter : int
+
+    Returns
+    -------
+    log_probability : ndarray of shape (n_trials, n_classes)
+    shifts : ndarray of shape (n_classes, n_dims)
+        Of the classes' means in this session.
+    """
+    W, B = np.linalg.inv(within), np.linalg.inv(between)
+    log_p = log_start
+    shifts = np.zeros_like(means)
+    for _ in range(n_iter):
+        r = np.exp(log_p)
+        covariance = np.linalg.inv(B + r.sum(0)[:, np.newaxis, np.newaxis] * W)
+        pull = r.T @ P - r.sum(0)[:, np.newaxis] * means
+        shifts = np.einsum("cfg,gh,ch->cf", covariance, W, pull)
+        blur = np.einsum("fg,cgf->c", W, covariance)
+        log_p = log_softmax(-0.5 * (_distances(P, means + shifts, W) + blur))
+    return log_p, shifts
+
+
+def _distances(P, means, precision):
+    """Squared Mahalanobis distances (..., n_classes) of points (..., n_dims)."""
+    root = np.linalg.cholesky(precision)
+    points, means = P @ root, means @ root
+    return np.square(points[..., np.newaxis, :] - means).sum(-1)
+
+
+def log_softmax(a):
+    """Log of the softmax over the last axis."""
+    a = a - a.max(axis=-1, keepdims=True)
+    return a - np.log(np.exp(a).sum(axis=-1, keepdims=True))

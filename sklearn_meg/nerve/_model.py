@@ -1,0 +1,325 @@
+"""What every decoder of nerve signals shares: features, sessions, normalisation, decisions."""
+
+import numpy as np
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+
+from .._validation import check_option_param, check_scalar_param, check_trials
+from ._gaussian import adapt, fit_gaussian, log_softmax
+from ._online import OnlineSession
+from ._sessions import location_and_scale, split_session
+from .features import NerveFeatures
+
+CLIP = 8.0  # standard deviations
+LEAST_LOG = -20.0  # of a window's probability: no single window decides against all others
+WEIGHT = 0.5  # of the linear model's log probabilities beside the network's
+
+
+class NerveModel:
+    """Checks, features and normalisation within sessions, of classifiers and regressors."""
+
+    def _check_model(self):
+        check_scalar_param(self, "sfreq", "float", 0, closed="neither", allow_none=True)
+        check_option_param(self, "adaptation", (None, "batch", "online"))
+        check_scalar_param(self, "prior_trials", "float", 0, closed="neither")
+        if self.adaptation is not None and self.session_row is None:
+            raise ValueError(
+                f"adaptation={self.adaptation!r} adapts to sessions: say in which row of X the "
+                "session is. Got session_row=None."
+            )
+
+    def _extractor(self):
+        """The transformer of raw signals, or None where X holds features."""
+        if self.sfreq is None:
+            return None
+        extractor = NerveFeatures(
+            sfreq=self.sfreq,
+            window=self.window,
+            hop=self.hop,
+            features=self.features,
+            covariance=self.covariance,
+        )
+        if hasattr(self, "thresholds_"):
+            extractor.thresholds_ = self.thresholds_
+            extractor.window_samples_, extractor.hop_samples_ = extractor._sizes()
+            extractor.n_features_out_ = len(self.normal_[0])
+        return extractor
+
+    def _raw_features(self, X, *, reset):
+        """Features (n_trials, n_features, n_windows), sessions (n_trials,) or None."""
+        if not reset:  # trials may be of another length
+            self.__dict__.pop("n_times_in_", None)
+        X = check_trials(self, X, reset=reset)
+        signal, session = split_session(X, self.session_row)
+        if reset:
+            self.__dict__.pop("thresholds_", None)
+        extractor = self._extractor()
+        if extractor is None:
+            return np.asarray(signal, dtype=float), session
+        extractor._check_params()
+        extractor._check_length(signal)
+        if reset:
+            extractor._learn(signal)
+            self.thresholds_ = extractor.thresholds_
+        return extractor._features(signal), session
+
+    def _channels(self, n_features):
+        """Channels that each feature is made from; nothing is known of features that came as X."""
+        extractor = self._extractor()
+        if extractor is None:
+            return tuple((f,) for f in range(n_features)) if self.channel_dropout else ()
+        n = self.thresholds_.shape[1]
+        channels = [(c,) for c in range(n) for _ in extractor._names()]
+        if self.covariance:
+            channels += [(i, j) for i in range(n) for j in range(i, n)]
+        return tuple(channels)
+
+    # ------------------------------------------------------------------ sessions
+
+    def _fit_normal(self, F, session):
+        """Learn mean and scale of all sessions and of each, and normalise."""
+        session = np.zeros(len(F)) if session is None else session
+        self.sessions_ = np.unique(session)
+        parts = [F[session == s] for s in self.sessions_]
+        self.session_normals_ = np.stack([location_and_scale(part) for part in parts])
+        self.normal_ = location_and_scale(F)
+        if self.adaptation is not None:
+            self.normal_ = self.session_normals_.mean(0)
+        self.n_windows_ = F.shape[2]
+        out = np.empty_like(F)
+        for s, normal in zip(self.sessions_, self.session_normals_, strict=True):
+            chosen = self.normal_ if self.adaptation is None else normal
+            out[session == s] = normalised(F[session == s], chosen)
+        return out, session
+
+    def _batch_normal(self, F):
+        """Mean and scale of a new session, those of training counting as some trials."""
+        weight = self.prior_trials * self.n_windows_
+        n = F.shape[0] * F.shape[2]
+        mean, square = F.mean((0, 2)), np.square(F).mean((0, 2))
+        old_mean, old_sd = self.normal_
+        share = n / (n + weight)
+        new = share * mean + (1 - share) * old_mean
+        square = share * square + (1 - share) * (old_sd**2 + old_mean**2)
+        sd = np.sqrt(np.maximum(square - new**2, 0.0))
+        return np.stack([new, np.where(sd > 1e-9 * (1 + np.abs(new)), sd, 1.0)])
+
+    def _by_session(self, F, session):
+        """Slices of trials and what they are: (index, "fixed" with a normal, "batch", "online")."""
+        if self.adaptation is None:
+            return [(np.arange(len(F)), "fixed", self.normal_)]
+        found = []
+        for s in dict.fromkeys(session.tolist()):
+            index = np.flatnonzero(session == s)
+            known = np.flatnonzero(self.sessions_ == s)
+            if len(known):
+                found.append((index, "fixed", self.session_normals_[known[0]]))
+            elif self.adaptation == "batch":
+                found.append((index, "batch", self._batch_normal(F[index])))
+            else:
+                found.append((index, "online", None))
+        return found
+
+
+def normalised(F, normal):
+    """Features (..., n_features, n_windows) in standard deviations, clipped."""
+    mean, sd = normal
+    return np.clip((F - mean[:, np.newaxis]) / sd[:, np.newaxis], -CLIP, CLIP)
+
+
+class NerveClassifier(NerveModel):
+    """Decisions of a window-wise classifier, of windows and of whole trials.
+
+    A subclass defines ``_window_logs(F)``: log probabilities (n, n_classes, n_windows) of
+    normalised features; and may say that it has a ``_session_model``.
+    """
+
+    def predict_proba(self, X):
+        """Probabilities of the classes for each trial.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
+            As in ``fit``. With ``adaptation="online"`` trials of a session are in the order of
+            time, and each is decided with what came before it.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_trials, n_classes)
+
+        Raises
+        ------
+        ValueError
+            For input unlike that of ``fit``, NaN or infinity.
+        """
+        return np.exp(self._decide(X)[0])
+
+    def predict(self, X):
+        """The likeliest class of each trial: the vote of its windows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_trials,)
+        """
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def predict_proba_windows(self, X):
+        """Probabilities of the classes in each window, from it and the windows before it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_trials, n_classes, n_windows)
+        """
+        return np.exp(self._decide(X)[1])
+
+    def predict_windows(self, X):
+        """The likeliest class of each window, from it and the windows before it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_trials, n_windows)
+        """
+        return self.classes_[self.predict_proba_windows(X).argmax(axis=1)]
+
+    def is_uncertain(self, X, confidence=0.5):
+        """Say which trials to reject.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
+        confidence : float, default=0.5
+            Least probability of the likeliest class.
+
+        Returns
+        -------
+        uncertain : ndarray of bool of shape (n_trials,)
+
+        Raises
+        ------
+        ValueError
+            For a confidence that is not between 0 and 1.
+        """
+        if not 0 <= confidence <= 1:
+            raise ValueError(f"confidence must be between 0 and 1. Got {confidence!r}.")
+        return self.predict_proba(X).max(axis=1) < confidence
+
+    def _check_classes(self, X, y):
+        """Features, sessions, and the index of each trial's class."""
+        if y is None:
+            raise ValueError("This estimator requires y to be passed, but the target y is None.")
+        F, session = self._raw_features(X, reset=True)
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        check_consistent_length(F, y)
+        self.classes_, y = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs at least two classes in y. Got 1 class: "
+                f"{self.classes_[0]!r}."
+            )
+        return F, session, y
+
+    # ------------------------------------------------------------------ decisions
+
+    def _decide(self, X):
+        """Log probabilities of trials (n, n_classes) and windows (n, n_classes, n_windows)."""
+        check_is_fitted(self, "classes_")
+        F, session = self._raw_features(X, reset=False)
+        trials = np.empty((len(F), len(self.classes_)))
+        windows = np.empty((len(F), len(self.classes_), F.shape[2]))
+        for index, kind, normal in self._by_session(F, session):
+            decide = self._decide_online if kind == "online" else self._decide_known
+            trials[index], windows[index] = decide(F[index], normal, kind == "batch")
+        return trials, windows
+
+    def _decide_known(self, F, normal, is_new):
+        Z = normalised(F, normal)
+        logs = self._window_logs(Z)
+        if not self._session_model:
+            return log_softmax(logs.mean(2)), logs
+        start = self._start(logs, Z)
+        if not is_new:
+            return start, self._with_gaussian(logs, Z, np.zeros_like(self.means_))
+        trials, shifts = adapt(self._embedded(Z).mean(1), start, *self._gaussian)
+        return trials, self._with_gaussian(logs, Z, shifts)
+
+    def _decide_online(self, F, normal, is_new):
+        online = OnlineSession(self)
+        trials, windows = [], []
+        for trial in F:
+            windows.append(online.push(trial).T)
+            trials.append(online.end_trial())
+        return np.array(trials), np.array(windows)
+
+    # ------------------------------------------------------------------ the model of sessions
+
+    def _fit_session_model(self, Z, y, session):
+        """Learn the linear model, the space of trials, and how trials and sessions differ."""
+        n_windows = Z.shape[2]
+        flat = Z.transpose(0, 2, 1).reshape(-1, Z.shape[1])
+        lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto")
+        lda.fit(flat, np.repeat(y, n_windows))
+        coef, intercept = lda.coef_, lda.intercept_
+        if len(self.classes_) == 2:
+            coef, intercept = np.stack([0 * coef[0], coef[0]]), np.array([0.0, intercept[0]])
+        self.coef_, self.intercept_ = coef, intercept
+        n_dims = min(len(self.classes_) - 1, Z.shape[1])
+        self.projection_ = lda.scalings_[:, :n_dims]
+        self.offset_ = lda.xbar_ @ self.projection_ if hasattr(lda, "xbar_") else np.zeros(n_dims)
+        P = self._embedded(Z)
+        self.means_, self.within_, self.between_ = fit_gaussian(
+            P.mean(1), y, session, len(self.classes_)
+        )
+        early = running_mean(P) - P.mean(1, keepdims=True)
+        self.early_ = np.square(early).mean((0, 2))
+
+    @property
+    def _gaussian(self):
+        return self.means_, self.within_, self.between_
+
+    def _embedded(self, Z):
+        """Windows in the space of trials, (n, n_windows, n_dims)."""
+        return Z.transpose(0, 2, 1) @ self.projection_ - self.offset_
+
+    def _linear_logs(self, Z):
+        """Log probabilities of the linear model, (n, n_classes, n_windows)."""
+        scores = Z.transpose(0, 2, 1) @ self.coef_.T + self.intercept_
+        return np.maximum(log_softmax(scores), LEAST_LOG).transpose(0, 2, 1)
+
+    def _start(self, logs, Z):
+        """Log probabilities of trials before anything is known of their session."""
+        return log_softmax(logs.mean(2) + WEIGHT * self._linear_logs(Z).mean(2))
+
+    def _with_gaussian(self, logs, Z, shifts):
+        """Log probabilities of windows: the network's, and those of the trial so far."""
+        P = running_mean(self._embedded(Z))
+        return log_softmax(logs.transpose(0, 2, 1) + self._so_far(P, shifts, 0)).transpose(0, 2, 1)
+
+    def _so_far(self, P, shifts, first):
+        """Log probabilities (..., n_classes) of running means P (..., n_windows, n_dims).
+
+        `first` is the number of windows before the first of them: early means are less certain.
+        """
+        place = np.minimum(np.arange(first, first + P.shape[-2]), len(self.early_) - 1)
+        values, vectors = np.linalg.eigh(self.within_)
+        variance = values + self.early_[place][:, np.newaxis]  # n_windows, n_dims
+        away = (P[..., np.newaxis, :] - (self.means_ + shifts)) @ vectors
+        return log_softmax(-0.5 * (np.square(away) / variance[:, np.newaxis]).sum(-1))
+
+
+def running_mean(P):
+    """Means over the windows so far, of (..., n_windows, n_dims)."""
+    return np.cumsum(P, axis=-2) / np.arange(1, P.shape[-2] + 1)[:, np.newaxis]

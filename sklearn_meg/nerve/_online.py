@@ -1,0 +1,122 @@
+"""A new session as it happens: each window is decided with what came before it, nothing else."""
+
+import numpy as np
+
+from ._gaussian import adapt, log_softmax
+from ._sessions import RunningNormaliser
+
+N_ITER = 5  # of the adaptation after each trial: it goes on from the last
+REMEMBERED = 500  # trials: memory stays constant in an endless stream
+
+
+class OnlineSession:
+    """Running normalisation, the network's state, and what is known of the session.
+
+    Parameters
+    ----------
+    model : NerveClassifier or NerveRegressor
+        Fitted.
+    state : dict or None
+        Of an earlier one, to go on from.
+    """
+
+    def __init__(self, model, state=None):
+        self.model = model
+        self.running = None
+        if model.adaptation is not None:
+            weight = model.prior_trials * model.n_windows_
+            self.running = RunningNormaliser(model.normal_, weight)
+        self.trial_means, self.trial_logs = [], []
+        self.shifts = 0.0
+        self.start_trial()
+        if state is not None:
+            self._restore(state)
+
+    def start_trial(self):
+        """Forget the windows of the present trial."""
+        self.network_state, self.n_windows = None, 0
+        self.raw_sum = self.embedded_sum = self.log_sum = self.linear_sum = 0.0
+
+    def push(self, F):
+        """Outputs (n_windows, n_outputs) of the next windows (n_features, n_windows)."""
+        Z = self._normalised(F)
+        out, self.network_state = self.model._step(Z[np.newaxis], self.network_state)
+        if not hasattr(self.model, "classes_"):
+            self.n_windows += F.shape[1]
+            return self.model._combined(Z[np.newaxis], out)[0].T
+        logs = out[0].T
+        if self.model._session_model:
+            logs = self._with_session(logs, Z[np.newaxis])
+        self.log_sum = self.log_sum + out[0].sum(1)
+        self.raw_sum = self.raw_sum + F.sum(1)
+        self.n_windows += F.shape[1]
+        return logs
+
+    def end_trial(self):
+        """Log probabilities of the trial (n_classes,); the session learns from it."""
+        if not self.n_windows:
+            return None
+        mean_log = self.log_sum / self.n_windows
+        if not self.model._session_model:
+            result = log_softmax(mean_log)
+        else:
+            from ._model import WEIGHT
+
+            result = log_softmax(mean_log + WEIGHT * self.linear_sum / self.n_windows)
+            if self.running is not None:
+                result = self._learn(result)
+        self.start_trial()
+        return result
+
+    def _normalised(self, F):
+        from ._model import CLIP, normalised
+
+        if self.running is None:
+            return normalised(F, self.model.normal_)
+        return np.clip(self.running(F.T).T, -CLIP, CLIP)
+
+    def _with_session(self, logs, Z):
+        model = self.model
+        embedded = model._embedded(Z)[0]
+        sums = self.embedded_sum + np.cumsum(embedded, axis=0)
+        counts = self.n_windows + np.arange(1, len(sums) + 1)[:, np.newaxis]
+        so_far = model._so_far(sums / counts, self.shifts, self.n_windows)
+        self.embedded_sum = sums[-1]
+        self.linear_sum = self.linear_sum + model._linear_logs(Z)[0].sum(1)
+        return log_softmax(logs + so_far)
+
+    def _learn(self, start):
+        """Classes of all trials so far, all in the present normalisation."""
+        self.trial_means = [*self.trial_means, self.raw_sum / self.n_windows][-REMEMBERED:]
+        self.trial_logs = [*self.trial_logs, start][-REMEMBERED:]
+        model, running = self.model, self.running
+        mean = running.first / running.weight
+        sd = np.sqrt(np.maximum(running.second / running.weight - mean**2, 1e-18))
+        P = (np.array(self.trial_means) - mean) / sd @ model.projection_ - model.offset_
+        logs, self.shifts = adapt(P, np.array(self.trial_logs), *model._gaussian, n_iter=N_ITER)
+        self.trial_logs = list(logs)
+        return logs[-1]
+
+    # ------------------------------------------------------------------ saving
+
+    def state(self):
+        """All of it as arrays and plain values."""
+        plain = ("trial_means", "trial_logs", "shifts", "n_windows")
+        sums = ("raw_sum", "embedded_sum", "log_sum", "linear_sum")
+        network = self.network_state
+        return {
+            **{key: np.array(getattr(self, key)) for key in (*plain, *sums)},
+            "running": None if self.running is None else self.running.state(),
+            "network": None if network is None else [np.array(part) for part in network],
+        }
+
+    def _restore(self, state):
+        for key in ("shifts", "raw_sum", "embedded_sum", "log_sum", "linear_sum"):
+            setattr(self, key, np.array(state[key]))
+        self.n_windows = int(state["n_windows"])
+        for key in ("trial_means", "trial_logs"):
+            setattr(self, key, list(np.array(state[key])))
+        if state["running"] is not None:
+            self.running = RunningNormaliser.from_state(state["running"])
+        network = state["network"]
+        self.network_state = None if network is None else [np.array(part) for part in network]

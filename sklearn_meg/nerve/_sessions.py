@@ -1,0 +1,80 @@
+"""Sessions: which trial belongs to which, and features normalised within them."""
+
+import numpy as np
+
+MINIMAL = 1e-9
+
+
+def split_session(X, session_row):
+    """Signals without the session's row, and the sessions (n_trials,) or None.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a row that X does not have, or that is not constant within a trial.
+    """
+    if session_row is None:
+        return X, None
+    n_rows = X.shape[1]
+    if isinstance(session_row, bool) or not isinstance(session_row, int | np.integer):
+        raise TypeError(f"session_row must be an int or None. Got {session_row!r}.")
+    if not -n_rows <= session_row < n_rows or n_rows < 2:
+        raise ValueError(
+            f"session_row must select one of the rows of X beside others. Got {session_row} for "
+            f"{n_rows} rows."
+        )
+    rows = X[:, session_row]
+    if (rows != rows[:, :1]).any():
+        trial = int(np.flatnonzero((rows != rows[:, :1]).any(1))[0])
+        raise ValueError(
+            f"session_row={session_row}: the session must be constant within a trial. Trial "
+            f"{trial} holds {np.unique(rows[trial])[:3].tolist()}."
+        )
+    return np.delete(X, session_row % n_rows, axis=1), rows[:, 0].astype(float)
+
+
+def location_and_scale(F):
+    """Mean and standard deviation (2, n_features) of features (n_trials, n_features, n_windows)."""
+    mean, sd = F.mean(axis=(0, 2)), F.std(axis=(0, 2))
+    return np.stack([mean, np.where(sd > MINIMAL * (1 + np.abs(mean)), sd, 1.0)])
+
+
+class RunningNormaliser:
+    """Mean and standard deviation of the windows so far, beginning with those of training.
+
+    Parameters
+    ----------
+    start : ndarray of shape (2, n_features)
+        Mean and standard deviation before anything was seen.
+    weight : float
+        Number of windows that they count for.
+    """
+
+    def __init__(self, start, weight):
+        mean, sd = start
+        self.weight = float(weight)
+        self.first = self.weight * mean
+        self.second = self.weight * (sd**2 + mean**2)
+
+    def __call__(self, F):
+        """Normalise windows (n, n_features) in the order of time, each with those up to it."""
+        weight = self.weight + np.arange(1, len(F) + 1)[:, np.newaxis]
+        first = self.first + np.cumsum(F, axis=0)
+        second = self.second + np.cumsum(F**2, axis=0)
+        self.weight, self.first, self.second = float(weight[-1, 0]), first[-1], second[-1]
+        mean = first / weight
+        variance = second / weight - mean**2
+        sd = np.sqrt(np.maximum(variance, 0.0))
+        return (F - mean) / np.where(sd > MINIMAL * (1 + np.abs(mean)), sd, 1.0)
+
+    def state(self):
+        """What it knows, as plain values."""
+        return {"weight": self.weight, "first": self.first.copy(), "second": self.second.copy()}
+
+    @classmethod
+    def from_state(cls, state):
+        """Go on from a `state`."""
+        new = cls.__new__(cls)
+        new.weight = float(state["weight"])
+        new.first, new.second = (np.array(state[key]) for key in ("first", "second"))
+        return new

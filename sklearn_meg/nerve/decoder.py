@@ -1,0 +1,358 @@
+"""Intended gestures from nerve or muscle signals, in real time, over many sessions."""
+
+from copy import deepcopy
+
+import numpy as np
+import torch
+from sklearn.base import ClassifierMixin
+
+from .._validation import check_option_param, check_scalar_param
+from ..base import _LOCK, TorchEstimator, limited_threads
+from ._gaussian import log_softmax
+from ._model import NerveClassifier, normalised
+from ._network import NerveNet, WindowLoss
+
+__all__ = ["NerveDecoder"]
+
+LEAST_CERTAIN = 0.5  # probability of a trial's class, to learn from it in `fine_tuned`
+
+
+class RecurrentModel(TorchEstimator):
+    """What the networks for gestures and for movements share."""
+
+    _module_class = NerveNet
+
+    def _check_params(self):
+        self._check_model()
+        check_option_param(self, "network", ("compact", "paper"))
+        check_scalar_param(self, "hidden_size", "int", 1)
+        check_scalar_param(self, "dropout", "float", 0, 1, closed="left")
+        check_scalar_param(self, "augment", "float", 0)
+        check_scalar_param(self, "channel_dropout", "float", 0, 1, closed="left")
+
+    def _module_params(self):
+        n_features = len(self.normal_[0])
+        return {
+            "kind": self.network,
+            "n_features": n_features,
+            "n_outputs": self._n_outputs,
+            "hidden_size": self.hidden_size,
+            "dropout": self.dropout,
+            "augment": self.augment,
+            "channel_dropout": self.channel_dropout,
+            "channels": self._channels(n_features) if self.channel_dropout else (),
+        }
+
+    def _inputs(self, X):
+        return {"features": torch.as_tensor(X, dtype=self._tensor_dtype)}
+
+    def _step(self, Z, state):
+        """Outputs of the next windows (1, n_features, n), as an array, and the state after."""
+        module = self.net_.module_
+        weight = next(module.parameters())
+        with _LOCK, limited_threads(self.n_threads), torch.inference_mode():
+            module.eval()
+            if state is not None:
+                state = [torch.as_tensor(part).to(weight.device, weight.dtype) for part in state]
+            inputs = torch.as_tensor(Z, dtype=weight.dtype, device=weight.device)
+            out, state = module.step(inputs, state)
+            return self._outputs(out.cpu().numpy().astype(float)), state
+
+    def exported(self):
+        """The network that decides one window, for use without this package.
+
+        Returns
+        -------
+        program : torch.export.ExportedProgram
+            Takes normalised features (1, n_features, 1) and the tensors of the state, returns
+            outputs (1, n_outputs, 1) and the next state. ``torch.export.save(program, path)``
+            writes it.
+        """
+        module = self.net_.module_.eval()
+        example = torch.zeros(1, len(self.normal_[0]), 1, dtype=next(module.parameters()).dtype)
+        with torch.no_grad():
+            _, state = module.step(example.to(next(module.parameters()).device), None)
+        return torch.export.export(_Step(module), (example.to(state[0].device), tuple(state)))
+
+
+class _Step(torch.nn.Module):
+    """One window, as a module."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.network = module.network
+
+    def forward(self, features, state):
+        return self.network(features, state)
+
+
+class NerveDecoder(ClassifierMixin, NerveClassifier, RecurrentModel):
+    """Gestures from nerve or muscle signals: features, a causal recurrent network, adaptation.
+
+    Each window is decided from it and the windows before it; a trial by the vote of its windows
+    (mean log probability), together with a linear model of the same features. In a session that
+    was not in ``fit``, features are normalised anew, and the classes of its trials are found by a
+    Gaussian model that knows how far the means of classes move from one session to another. No
+    labels are needed for that.
+
+    Parameters
+    ----------
+    sfreq : float or None, default=None
+        Sampling frequency of X in Hz; None: X holds features, of :class:`NerveFeatures` or other
+        ones, (n_trials, n_features, n_windows) or (n_trials, n_features) for a single window.
+    window, hop : float, default=0.1, 0.02
+        Length of a window, and from one to the next, seconds; where X is raw.
+    features : "all", list of str or None, default="all"
+    covariance : bool, default=True
+        See :class:`NerveFeatures`; where X is raw.
+    session_row : int or None, default=None
+        Row of X that says in which session a trial is: a number, constant within the trial.
+    adaptation : {None, "batch", "online"}, default=None
+        What is done about sessions that were not in ``fit``, without their labels. None: nothing.
+        "batch": the features are normalised, and the classes found, from all trials of the
+        session that `X` holds. "online": only from those before, in the order of `X`.
+    prior_trials : float, default=4.0
+        In how many trials' worth of windows the means and scales of training are believed.
+    network : {"compact", "paper"}, default="compact"
+        "compact": a dense layer, a causal convolution and a GRU of `hidden_size`; "paper": the
+        sizes of the paper, 1.6 million weights.
+    hidden_size : int, default=128
+    dropout : float, default=0.3
+    augment : float, default=0.6
+        Standard deviation of a random offset of each feature, constant within a trial, in
+        training: what a new session might do.
+    channel_dropout : float, default=0.0
+        Probability that a channel is lost in a training trial.
+    smoothing : float, default=0.1
+        Of the labels.
+    max_epochs, batch_size, lr, weight_decay, schedule, patience, clip_norm, validation_fraction, \
+validation_split, device, dtype, n_threads, random_state, verbose, callbacks, net_params
+        Of training, see :class:`~sklearn_meg.base.TorchEstimator`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    thresholds_ : ndarray of shape (2, n_channels)
+        See :class:`NerveFeatures`; where X is raw.
+    sessions_ : ndarray
+        Sessions of ``fit``.
+    normal_, session_normals_ : ndarray of shape (2, n_features) and (n_sessions, 2, n_features)
+        Mean and standard deviation of the features.
+    means_ : ndarray of shape (n_classes, n_dims)
+        Of trials of each class, in the space of the linear model.
+    within_, between_ : ndarray of shape (n_dims, n_dims)
+        Covariance of trials within a class and session, and of a class's mean over sessions.
+    net_ : skorch.NeuralNet
+    history_ : list of dict
+        Losses of each epoch.
+    n_iter_ : int
+    device_ : str
+    n_features_in_ : int
+        Rows of X.
+
+    See Also
+    --------
+    NerveRegressor : Several degrees of freedom at once.
+    WindowClassifier : Any classifier of scikit-learn behind the same interface.
+
+    References
+    ----------
+    Luu et al. (2022), Artificial intelligence enables real-time and intuitive control of
+    prostheses via nerve interface, arXiv 2203.08648. Prince and Elder (2007), Probabilistic
+    linear discriminant analysis for inferences about identity, ICCV.
+
+    Examples
+    --------
+    >>> from sklearn_meg import NerveDecoder
+    >>> from sklearn_meg.datasets import make_nerve
+    >>> nerve = make_nerve(n_train=4, n_test=1, duration=0.5)
+    >>> first, last = nerve.session == 0, nerve.session == 2
+    >>> decoder = NerveDecoder(
+    ...     sfreq=nerve.sfreq, session_row=-1, adaptation="batch", max_epochs=5, random_state=0
+    ... )
+    >>> decoder.fit(nerve.X[first], nerve.y[first]).predict(nerve.X[last]).shape
+    (10,)
+    """
+
+    def __init__(
+        self,
+        *,
+        sfreq=None,
+        window=0.1,
+        hop=0.02,
+        features="all",
+        covariance=True,
+        session_row=None,
+        adaptation=None,
+        prior_trials=4.0,
+        network="compact",
+        hidden_size=128,
+        dropout=0.3,
+        augment=0.6,
+        channel_dropout=0.0,
+        smoothing=0.1,
+        max_epochs=60,
+        batch_size=64,
+        lr=3e-3,
+        weight_decay=1e-2,
+        schedule="onecycle",
+        patience=None,
+        clip_norm=1.0,
+        validation_fraction=0,
+        validation_split="random",
+        device="auto",
+        dtype="float32",
+        n_threads=1,
+        random_state=None,
+        verbose=0,
+        callbacks=None,
+        net_params=None,
+    ):
+        self.sfreq = sfreq
+        self.window = window
+        self.hop = hop
+        self.features = features
+        self.covariance = covariance
+        self.session_row = session_row
+        self.adaptation = adaptation
+        self.prior_trials = prior_trials
+        self.network = network
+        self.hidden_size = hidden_size
+        self.dropout = dropout
+        self.augment = augment
+        self.channel_dropout = channel_dropout
+        self.smoothing = smoothing
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.patience = patience
+        self.clip_norm = clip_norm
+        self.validation_fraction = validation_fraction
+        self.validation_split = validation_split
+        self.device = device
+        self.dtype = dtype
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callbacks = callbacks
+        self.net_params = net_params
+
+    _session_model = True
+
+    def fit(self, X, y, groups=None):
+        """Train on labelled trials of one or several sessions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
+            Raw signals or features, with the row of the session where there is one.
+        y : array-like of shape (n_trials,)
+            Classes.
+        groups : array-like of shape (n_trials,), default=None
+            Trials of one group stay together in the inner validation split.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError, TypeError
+            For NaN or infinity, a single class, trials shorter than a window, a session that
+            changes within a trial, or a parameter out of range; always before training.
+        NonFiniteLossError
+            If the loss becomes NaN or infinite.
+        """
+        self._check_params()
+        F, session, y = self._check_classes(X, y)
+        Z, session = self._fit_normal(F, session)
+        with limited_threads(self.n_threads):
+            self._fit_session_model(Z, y, session)
+        self._n_outputs = len(self.classes_)
+        return self._train(Z, np.eye(self._n_outputs)[y], groups=groups)
+
+    def fine_tuned(self, X, max_epochs=20, lr=1e-3):
+        """A decoder for the sessions of X, trained further on them without labels.
+
+        The classes that adaptation finds are learnt by a copy of the network, so that single
+        windows, too, are decided as well as whole trials.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times)
+            Trials without labels; those decided with less than .5 are left out.
+        max_epochs : int, default=20
+        lr : float, default=1e-3
+
+        Returns
+        -------
+        decoder : NerveDecoder
+            Adapts to these sessions as this one does.
+
+        Raises
+        ------
+        ValueError
+            If no adaptation was chosen, all sessions are known, or no trial is certain.
+        """
+        if self.adaptation is None:
+            raise ValueError("fine_tuned needs adaptation='batch' or 'online'. Got None.")
+        F, session = self._raw_features(X, reset=False)
+        new = ~np.isin(session, self.sessions_)
+        if not new.any():
+            raise ValueError("X must hold a session that was not in fit. Got known ones only.")
+        F, session = F[new], session[new]
+        trials = np.empty((len(F), len(self.classes_)))
+        Z = np.empty_like(F)
+        tuned = deepcopy(self)
+        for s in np.unique(session):
+            index = np.flatnonzero(session == s)
+            normal = self._batch_normal(F[index])
+            trials[index], _ = self._decide_known(F[index], normal, True)
+            Z[index] = normalised(F[index], normal)
+        sure = np.exp(trials).max(axis=1) >= LEAST_CERTAIN
+        if not sure.any():
+            raise ValueError("No trial of X is decided with a probability of at least .5.")
+        tuned.set_params(max_epochs=max_epochs, lr=lr, validation_fraction=0)
+        weights = self.net_.module_.state_dict()
+        tuned._train(Z[sure], np.exp(trials[sure]), weights=weights)
+        return tuned
+
+    def stream(self, confidence=0.0, saturation=None, state=None):
+        """Decide while a recording arrives.
+
+        Parameters
+        ----------
+        confidence : float, default=0.0
+            Decisions with a smaller probability are withheld.
+        saturation : float or None, default=None
+            Largest absolute value that the amplifier can give: channels there are flagged.
+        state : dict or None
+            Of an earlier stream, to go on from.
+
+        Returns
+        -------
+        stream : NerveStream
+        """
+        from .stream import NerveStream
+
+        return NerveStream(self, confidence=confidence, saturation=saturation, state=state)
+
+    # ------------------------------------------------------------------ for TorchEstimator
+
+    def _check_params(self):
+        super()._check_params()
+        check_scalar_param(self, "smoothing", "float", 0, 1, closed="left")
+
+    def _criterion(self):
+        return WindowLoss(self.smoothing)
+
+    def _targets(self, X, y):
+        return torch.as_tensor(y, dtype=self._tensor_dtype)
+
+    def _outputs(self, out):
+        return log_softmax(out.transpose(0, 2, 1)).transpose(0, 2, 1)
+
+    def _window_logs(self, Z):
+        return self._outputs(self._forward(Z).astype(float))

@@ -1,0 +1,246 @@
+"""Features of nerve and muscle signals in sliding windows."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from .._threads import one_blas_thread
+from .._validation import check_bool_param, check_scalar_param, check_trials
+from ._sessions import split_session
+from ._windows import FEATURES, log_covariances, named_features, sliding
+
+__all__ = ["FEATURE_NAMES", "NerveFeatures"]
+
+FEATURE_NAMES = tuple(FEATURES)
+PART_BYTES = 2**25  # of windows that are worked on at once
+
+
+class NerveFeatures(TransformerMixin, BaseEstimator):
+    """Raw recordings to features in sliding windows.
+
+    The features of the paper a channel, and the logarithm of the channels' covariance. The same
+    windows give the same numbers, to the last bit, in a batch and in a stream.
+
+    Parameters
+    ----------
+    sfreq : float, default=1.0
+        Sampling frequency, Hz.
+    window : float, default=0.1
+        Length of a window in seconds.
+    hop : float, default=0.02
+        From one window to the next, seconds.
+    features : "all", list of str or None, default="all"
+        Which of ``FEATURE_NAMES``; None is none of them.
+    covariance : bool, default=True
+        Whether to add log covariances: n_channels * (n_channels + 1) / 2 features.
+    session_row : int or None, default=None
+        Row of X with the session; it becomes the last row of the features.
+
+    Attributes
+    ----------
+    thresholds_ : ndarray of shape (2, n_channels)
+        In units of X: a step above the first counts as more than noise (.1 of the channel's
+        standard deviation in ``fit``), a value above the second as activity (.5).
+    window_samples_, hop_samples_ : int
+    n_features_in_, n_features_out_ : int
+        Rows of X, and of what comes out.
+
+    References
+    ----------
+    Luu et al. (2022), Artificial intelligence enables real-time and intuitive control of
+    prostheses via nerve interface, arXiv 2203.08648. Barachant et al. (2012), Multiclass
+    brain-computer interface classification by Riemannian geometry, IEEE TBME 59.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.nerve import NerveFeatures
+    >>> X = np.random.default_rng(0).normal(size=(3, 4, 1000))  # 3 trials, 4 channels, 1 s
+    >>> NerveFeatures(sfreq=1000.0).fit_transform(X).shape  # 4 * 14 + 10 features, 46 windows
+    (3, 66, 46)
+    """
+
+    def __init__(
+        self,
+        *,
+        sfreq=1.0,
+        window=0.1,
+        hop=0.02,
+        features="all",
+        covariance=True,
+        session_row=None,
+    ):
+        self.sfreq = sfreq
+        self.window = window
+        self.hop = hop
+        self.features = features
+        self.covariance = covariance
+        self.session_row = session_row
+
+    def fit(self, X, y=None):
+        """Learn the thresholds.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_channels, n_times), or MNE Epochs
+        y : ignored
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError, TypeError
+            For NaN or infinity, trials shorter than a window, or a parameter out of range.
+        """
+        self._check_params()
+        X = check_trials(self, X, reset=True)
+        signal, _ = split_session(X, self.session_row)
+        self._check_length(signal)
+        self._learn(signal)
+        return self
+
+    def transform(self, X):
+        """Compute features.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_channels, n_times)
+            Of any number of samples that holds a window.
+
+        Returns
+        -------
+        features : ndarray of shape (n_trials, n_features, n_windows)
+            Channel by channel, then the covariances, then the session where there is one.
+
+        Raises
+        ------
+        ValueError
+            For other channels than in ``fit``, NaN or infinity, or trials shorter than a window.
+        """
+        check_is_fitted(self)
+        self.__dict__.pop("n_times_in_", None)  # trials may be of another length
+        X = check_trials(self, X, reset=False)
+        signal, session = split_session(X, self.session_row)
+        self._check_length(signal)
+        features = self._features(signal)
+        if session is None:
+            return features
+        rows = np.broadcast_to(session[:, np.newaxis, np.newaxis], (len(X), 1, features.shape[2]))
+        return np.concatenate([features, rows], axis=1)
+
+    def window_ends(self, n_times):
+        """Times at which windows end, in seconds from the start of a trial of `n_times` samples.
+
+        Parameters
+        ----------
+        n_times : int
+
+        Returns
+        -------
+        times : ndarray of shape (n_windows,)
+        """
+        return (self._last_samples(n_times) + 1) / self.sfreq
+
+    def at_windows(self, y):
+        """Take a signal at the last sample of each window.
+
+        Parameters
+        ----------
+        y : ndarray of shape (..., n_times)
+
+        Returns
+        -------
+        y : ndarray of shape (..., n_windows)
+        """
+        return np.asarray(y)[..., self._last_samples(np.shape(y)[-1])]
+
+    def get_feature_names_out(self, input_features=None):
+        """Names such as ``ch3_rms``.
+
+        Parameters
+        ----------
+        input_features : ignored
+
+        Returns
+        -------
+        names : ndarray of str
+        """
+        check_is_fitted(self)
+        n = self.thresholds_.shape[1]
+        names = [f"ch{c}_{name}" for c in range(n) for name in self._names()]
+        if self.covariance:
+            names += [f"logcov_{i}_{j}" for i in range(n) for j in range(i, n)]
+        return np.array(names + ["session"] * (self.session_row is not None), dtype=object)
+
+    def _check_params(self):
+        check_scalar_param(self, "sfreq", "float", 0, closed="neither")
+        check_scalar_param(self, "window", "float", 0, closed="neither")
+        check_scalar_param(self, "hop", "float", 0, closed="neither")
+        check_bool_param(self, "covariance")
+        if not isinstance(self.features, list | tuple) and self.features not in ("all", None):
+            raise ValueError(
+                f"The 'features' parameter of {type(self).__name__} must be 'all', None or a list "
+                f"of {', '.join(FEATURE_NAMES)}. Got {self.features!r} instead."
+            )
+        unknown = [name for name in self._names() if name not in FEATURES]
+        if unknown:
+            raise ValueError(
+                f"The 'features' parameter of {type(self).__name__} must hold names of "
+                f"{', '.join(FEATURE_NAMES)}. Got {unknown[0]!r}."
+            )
+        if not self._names() and not self.covariance:
+            raise ValueError("features=None and covariance=False leave no feature.")
+
+    def _names(self):
+        return FEATURE_NAMES if isinstance(self.features, str) else tuple(self.features or ())
+
+    def _last_samples(self, n_times):
+        size, hop = self._sizes()
+        return np.arange(size - 1, n_times, hop)
+
+    def _sizes(self):
+        return (
+            max(1, round(self.window * self.sfreq)),
+            max(1, round(self.hop * self.sfreq)),
+        )
+
+    def _check_length(self, signal):
+        size = self._sizes()[0]
+        if signal.shape[2] < size:
+            raise ValueError(
+                f"A window of {self.window:g} s at sfreq={self.sfreq:g} Hz has {size} samples. "
+                f"Got trials of {signal.shape[2]}."
+            )
+
+    def _learn(self, signal):
+        sd = signal.std(axis=(0, 2), dtype=np.float64)
+        sd = np.where(sd > 0, sd, 1.0)
+        self.thresholds_ = np.stack([0.1 * sd, 0.5 * sd])
+        self.window_samples_, self.hop_samples_ = self._sizes()
+        n = len(sd)
+        self.n_features_out_ = n * len(self._names()) + self.covariance * n * (n + 1) // 2
+
+    def _features(self, signal):
+        """Features (n_trials, n_features, n_windows) of checked signals, some trials at a time."""
+        size, hop = self.window_samples_, self.hop_samples_
+        n_windows = (signal.shape[2] - size) // hop + 1
+        step = max(1, PART_BYTES // (8 * signal.shape[1] * n_windows * size))
+        out = np.empty((len(signal), self.n_features_out_, n_windows))
+        for start in range(0, len(signal), step):
+            windows = sliding(signal[start : start + step], size, hop).swapaxes(1, 2)
+            flat = np.ascontiguousarray(windows, dtype=np.float64).reshape(-1, *windows.shape[2:])
+            part = self._of_windows(flat).reshape(*windows.shape[:2], -1)
+            out[start : start + step] = part.swapaxes(1, 2)
+        return out
+
+    def _of_windows(self, windows):
+        """Features (n, n_features) of contiguous windows (n, n_channels, size)."""
+        parts = []
+        if self._names():
+            parts.append(named_features(windows, self._names(), self.thresholds_))
+        if self.covariance:
+            with one_blas_thread():
+                parts.append(log_covariances(windows, self.thresholds_[0] ** 2))
+        return np.concatenate(parts, axis=1)

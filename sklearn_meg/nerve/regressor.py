@@ -1,0 +1,333 @@
+"""Intended movements from nerve or muscle signals: several degrees of freedom at once."""
+
+import numpy as np
+import torch
+from sklearn.base import RegressorMixin
+from sklearn.cluster import KMeans
+from sklearn.linear_model import Ridge, RidgeCV
+from sklearn.utils.validation import check_is_fitted
+
+from .._validation import (
+    check_option_param,
+    check_random_state,
+    check_scalar_param,
+    check_targets,
+    flatten_targets,
+)
+from ..base import limited_threads
+from ._model import NerveModel, normalised
+from ._online import OnlineSession
+from .decoder import RecurrentModel
+
+__all__ = ["NerveRegressor"]
+
+ALPHAS = np.logspace(-1, 5, 13)
+
+
+class NerveMovements(NerveModel):
+    """Predictions of movements, window by window; a subclass defines ``_movements(Z)``."""
+
+    def predict(self, X):
+        """Predict the movements in each window.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_trials, n_dof, n_windows)
+            Or flat or 1-D, as it was in ``fit``.
+
+        Raises
+        ------
+        ValueError
+            For input unlike that of ``fit``, NaN or infinity.
+        """
+        check_is_fitted(self, "normal_")
+        F, session = self._raw_features(X, reset=False)
+        out = np.empty((len(F), self.n_outputs_, F.shape[2]))
+        for index, kind, normal in self._by_session(F, session):
+            if kind == "online":
+                online = OnlineSession(self)
+                for i in index:
+                    out[i] = online.push(F[i]).T
+                    online.start_trial()
+            else:
+                out[index] = self._movements(normalised(F[index], normal))
+        return flatten_targets(out, self._y_ndim)
+
+    def _check_movements(self, X, y):
+        F, session = self._raw_features(X, reset=True)
+        y, self._y_ndim = check_targets(y, F)
+        self.n_outputs_ = y.shape[1]
+        self.target_mean_ = y.mean(axis=(0, 2))
+        sd = y.std(axis=(0, 2))
+        self.target_scale_ = np.where(sd > 1e-9 * (1 + np.abs(self.target_mean_)), sd, 1.0)
+        Z, session = self._fit_normal(F, session)
+        target = (y - self.target_mean_[:, np.newaxis]) / self.target_scale_[:, np.newaxis]
+        return Z, target, session
+
+    def _linear(self, Z):
+        """Standardised movements of the ridge regression."""
+        return np.einsum("of,nfk->nok", self.coef_, Z) + self.intercept_[:, np.newaxis]
+
+    def _unscaled(self, out):
+        return out * self.target_scale_[:, np.newaxis] + self.target_mean_[:, np.newaxis]
+
+
+class NerveRegressor(RegressorMixin, NerveMovements, RecurrentModel):
+    """Several degrees of freedom at once: ridge regression, and what a causal network adds to it.
+
+    Parameters
+    ----------
+    sfreq : float or None, default=None
+        Sampling frequency of X in Hz; None: X holds features, of :class:`NerveFeatures` or other
+        ones, (n_trials, n_features, n_windows) or (n_trials, n_features) for a single window.
+    window, hop : float, default=0.1, 0.02
+        Length of a window, and from one to the next, seconds; where X is raw.
+    features : "all", list of str or None, default="all"
+    covariance : bool, default=True
+        See :class:`NerveFeatures`; where X is raw.
+    session_row : int or None, default=None
+        Row of X that says in which session a trial is: a number, constant within the trial.
+    adaptation : {None, "batch", "online"}, default=None
+        What is done about sessions that were not in ``fit``, without their labels. None: nothing.
+        "batch": the features are normalised, and the classes found, from all trials of the
+        session that `X` holds. "online": only from those before, in the order of `X`.
+    prior_trials : float, default=4.0
+        In how many trials' worth of windows the means and scales of training are believed.
+    network : {"compact", "paper"}, default="compact"
+        "compact": a dense layer, a causal convolution and a GRU of `hidden_size`; "paper": the
+        sizes of the paper, 1.6 million weights.
+    hidden_size : int, default=128
+    dropout : float, default=0.3
+    augment : float, default=0.6
+        Standard deviation of a random offset of each feature, constant within a trial, in
+        training: what a new session might do.
+    channel_dropout : float, default=0.0
+        Probability that a channel is lost in a training trial.
+    strategy : {"direct", "classify"}, default="direct"
+        "direct": the network gives the movements. "classify", for small data: trials are put
+        into `n_gestures` kinds of movement, the network says which kind, and a ridge regression
+        of its own says how far; their mean is weighted with the probabilities.
+    n_gestures : int, default=10
+        For "classify".
+    max_epochs, batch_size, lr, weight_decay, schedule, patience, clip_norm, validation_fraction, \
+validation_split, device, dtype, n_threads, random_state, verbose, callbacks, net_params
+        Of training, see :class:`~sklearn_meg.base.TorchEstimator`.
+
+    Attributes
+    ----------
+    thresholds_ : ndarray of shape (2, n_channels)
+        See :class:`NerveFeatures`; where X is raw.
+    sessions_ : ndarray
+        Sessions of ``fit``.
+    normal_, session_normals_ : ndarray of shape (2, n_features) and (n_sessions, 2, n_features)
+        Mean and standard deviation of the features.
+    coef_, intercept_ : ndarray
+        Of the ridge regression, from normalised features to standardised movements.
+    n_outputs_ : int
+        Degrees of freedom.
+    target_mean_, target_scale_ : ndarray of shape (n_outputs,)
+    net_ : skorch.NeuralNet
+    history_ : list of dict
+        Losses of each epoch.
+    n_iter_ : int
+    device_ : str
+    n_features_in_ : int
+        Rows of X.
+
+    See Also
+    --------
+    NerveDecoder : Gestures.
+    NerveFeatures.at_windows : The movements at the windows.
+
+    References
+    ----------
+    Luu et al. (2022), arXiv 2203.08648: one-step regression and classify-then-regress.
+
+    Examples
+    --------
+    >>> from sklearn_meg import NerveRegressor
+    >>> from sklearn_meg.datasets import make_nerve
+    >>> from sklearn_meg.nerve import NerveFeatures
+    >>> nerve = make_nerve((0,), n_train=2, n_test=1, duration=0.5)
+    >>> y = NerveFeatures(sfreq=nerve.sfreq).at_windows(nerve.dof)
+    >>> model = NerveRegressor(sfreq=nerve.sfreq, session_row=-1, max_epochs=3, random_state=0)
+    >>> model.fit(nerve.X, y).predict(nerve.X).shape  # 6 degrees of freedom, 21 windows
+    (30, 6, 21)
+    """
+
+    def __init__(
+        self,
+        *,
+        sfreq=None,
+        window=0.1,
+        hop=0.02,
+        features="all",
+        covariance=True,
+        session_row=None,
+        adaptation=None,
+        prior_trials=4.0,
+        network="compact",
+        hidden_size=128,
+        dropout=0.3,
+        augment=0.3,
+        channel_dropout=0.0,
+        strategy="direct",
+        n_gestures=10,
+        max_epochs=60,
+        batch_size=16,
+        lr=3e-3,
+        weight_decay=1e-2,
+        schedule="onecycle",
+        patience=None,
+        clip_norm=1.0,
+        validation_fraction=0,
+        validation_split="random",
+        device="auto",
+        dtype="float32",
+        n_threads=1,
+        random_state=None,
+        verbose=0,
+        callbacks=None,
+        net_params=None,
+    ):
+        self.sfreq = sfreq
+        self.window = window
+        self.hop = hop
+        self.features = features
+        self.covariance = covariance
+        self.session_row = session_row
+        self.adaptation = adaptation
+        self.prior_trials = prior_trials
+        self.network = network
+        self.hidden_size = hidden_size
+        self.dropout = dropout
+        self.augment = augment
+        self.channel_dropout = channel_dropout
+        self.strategy = strategy
+        self.n_gestures = n_gestures
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.patience = patience
+        self.clip_norm = clip_norm
+        self.validation_fraction = validation_fraction
+        self.validation_split = validation_split
+        self.device = device
+        self.dtype = dtype
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callbacks = callbacks
+        self.net_params = net_params
+
+    def fit(self, X, y, groups=None):
+        """Train on trials whose movements are known.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
+        y : array-like of shape (n_trials, n_dof, n_windows)
+            Movements at the windows; or flat, ``(n_trials, n_dof * n_windows)``; or 1-D for one
+            degree of freedom in one window.
+        groups : array-like of shape (n_trials,), default=None
+            Trials of one group stay together in the inner validation split.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError, TypeError
+            For NaN or infinity, shapes that do not go together, or a parameter out of range;
+            always before training.
+        NonFiniteLossError
+            If the loss becomes NaN or infinite.
+        """
+        self._check_params()
+        Z, target, _ = self._check_movements(X, y)
+        with limited_threads(self.n_threads):
+            self.coef_, self.intercept_ = fit_ridge(Z, target)
+            if self.strategy == "classify":
+                target = self._fit_kinds(Z, target)
+            else:
+                target = target - self._linear(Z)
+        self._n_outputs = target.shape[1]
+        return self._train(Z, target, groups=groups)
+
+    def _fit_kinds(self, Z, target):
+        """Kinds of movement by their end, a ridge regression each; returns kinds as targets."""
+        ends = target[:, :, -1]
+        n = min(self.n_gestures, len(np.unique(ends.round(9), axis=0)))
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        kinds = KMeans(n, n_init=5, random_state=seed).fit_predict(ends)
+        weights = [fit_ridge(Z[kinds == k], target[kinds == k]) for k in range(n)]
+        self.kind_coef_ = np.stack([coef for coef, _ in weights])
+        self.kind_intercept_ = np.stack([intercept for _, intercept in weights])
+        return np.repeat(np.eye(n)[kinds][:, :, np.newaxis], Z.shape[2], axis=2)
+
+    # ------------------------------------------------------------------ for TorchEstimator
+
+    def _check_params(self):
+        super()._check_params()
+        check_option_param(self, "strategy", ("direct", "classify"))
+        check_scalar_param(self, "n_gestures", "int", 2)
+
+    def _criterion(self):
+        return MovementLoss(self.strategy == "classify")
+
+    def _targets(self, X, y):
+        return torch.as_tensor(y, dtype=self._tensor_dtype)
+
+    def _outputs(self, out):
+        return out
+
+    def _combined(self, Z, out):
+        if self.strategy == "direct":
+            return self._unscaled(self._linear(Z) + out)
+        out = np.exp(out - out.max(axis=1, keepdims=True))
+        share = out / out.sum(axis=1, keepdims=True)
+        each = np.einsum("gof,nfk->ngok", self.kind_coef_, Z)
+        each = each + self.kind_intercept_[:, :, np.newaxis]
+        return self._unscaled((share[:, :, np.newaxis] * each).sum(axis=1))
+
+    def _movements(self, Z):
+        return self._combined(Z, self._forward(Z).astype(float))
+
+
+class MovementLoss(torch.nn.Module):
+    """Mean squared error; or cross-entropy of each window, where kinds are the targets."""
+
+    def __init__(self, kinds=False):
+        super().__init__()
+        self.kinds = kinds
+
+    def forward(self, y_pred, y_true):
+        """Mean over trials and windows."""
+        y_pred = y_pred.to(y_true.dtype)
+        if self.kinds:
+            return -(torch.log_softmax(y_pred, 1) * y_true).sum(1).mean()
+        return (y_pred - y_true).square().mean()
+
+
+def fit_ridge(Z, target):
+    """Ridge regression from windows (n, f, k) to targets (n, o, k), its strength by leave-one-out.
+
+    Returns
+    -------
+    coef : ndarray of shape (n_outputs, n_features)
+    intercept : ndarray of shape (n_outputs,)
+    """
+    flat = Z.transpose(0, 2, 1).reshape(-1, Z.shape[1])
+    wanted = target.transpose(0, 2, 1).reshape(len(flat), -1)
+    if len(flat) < 3:
+        ridge = Ridge(1.0).fit(flat, wanted)
+    else:
+        ridge = RidgeCV(ALPHAS).fit(flat, wanted)
+    return np.atleast_2d(ridge.coef_), np.atleast_1d(ridge.intercept_)

@@ -1,0 +1,225 @@
+"""Decisions while a recording arrives."""
+
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from ._online import OnlineSession
+
+__all__ = ["Decision", "NerveStream"]
+
+LATENCIES = 10_000  # last ones that are kept
+SATURATED = 0.05  # share of a window at the limit
+FLAT = 1e-9  # standard deviation, relative to the low threshold
+
+
+@dataclass
+class Decision:
+    """What was decided at the end of a window.
+
+    Attributes
+    ----------
+    time : float
+        End of the window in seconds.
+    label : object or None
+        Class, or movements (n_dof,); None where the decision is withheld.
+    probability : float
+        Of the class; NaN for movements or where nothing was computed.
+    reason : str
+        Why it is withheld: "", "NaN" or "uncertain".
+    flagged : tuple of int
+        Channels that are flat or saturated in this window.
+    latency : float
+        Seconds of computation, features and model together.
+    """
+
+    time: float
+    label: object
+    probability: float
+    reason: str
+    flagged: tuple
+    latency: float
+
+
+class NerveStream:
+    """Takes chunks of any size, gives a decision a hop. Made by :meth:`NerveDecoder.stream`.
+
+    Parameters
+    ----------
+    model : NerveDecoder, NerveRegressor or a classical decoder
+        Fitted to raw signals (`sfreq` is not None).
+    confidence : float, default=0.0
+        Decisions with a smaller probability are withheld.
+    saturation : float or None, default=None
+        Largest absolute value that the amplifier can give.
+    state : dict or None, default=None
+        Of :meth:`state` of an earlier stream.
+
+    Attributes
+    ----------
+    time : float
+        End of what has arrived, seconds.
+    gaps : list of tuple of float
+        (time expected, time that came) of each gap; the last hundred.
+    latencies : list of float
+        Seconds a decision took; the last ten thousand.
+
+    Examples
+    --------
+    >>> from sklearn_meg.datasets import make_nerve
+    >>> from sklearn_meg.nerve import NerveStream, WindowClassifier
+    >>> nerve = make_nerve(n_train=2, n_test=1, duration=0.5)
+    >>> model = WindowClassifier(sfreq=nerve.sfreq, session_row=-1).fit(nerve.X, nerve.y)
+    >>> stream = NerveStream(model)
+    >>> decisions = stream.push(nerve.X[0, :-1, :700])  # channels x samples, without the session
+    >>> [round(d.time, 2) for d in decisions]
+    [0.1, 0.12, 0.14]
+    """
+
+    def __init__(self, model, *, confidence=0.0, saturation=None, state=None):
+        check_is_fitted(model, "normal_")
+        if model.sfreq is None:
+            raise ValueError("A stream takes raw signals: fit with sfreq. Got sfreq=None.")
+        if not 0 <= confidence <= 1:
+            raise ValueError(f"confidence must be between 0 and 1. Got {confidence!r}.")
+        if saturation is not None and not saturation > 0:
+            raise ValueError(f"saturation must be positive or None. Got {saturation!r}.")
+        self.model, self.confidence, self.saturation = model, confidence, saturation
+        self.extractor = model._extractor()
+        self.n_channels = model.thresholds_.shape[1]
+        self.buffer = np.empty((self.n_channels, 0))
+        self.n_seen, self.origin, self.skip = 0, 0.0, 0
+        self.gaps, self.latencies = [], []
+        self.session = OnlineSession(model)
+        if state is not None:
+            self._restore(state)
+
+    @property
+    def time(self):
+        """End of what has arrived, seconds."""
+        return self.origin + self.n_seen / self.model.sfreq
+
+    def push(self, chunk, time=None):
+        """Take the next samples.
+
+        Parameters
+        ----------
+        chunk : array-like of shape (n_channels, n_samples)
+            In the units of training, without the session's row. NaN is allowed: windows that
+            hold some are withheld.
+        time : float or None, default=None
+            Of its first sample, seconds. If it is not where the last chunk ended, samples were
+            dropped: windows begin anew, and the gap is added to `gaps`.
+
+        Returns
+        -------
+        decisions : list of Decision
+
+        Raises
+        ------
+        ValueError
+            For other channels than in training, infinity, or a time that goes back.
+        """
+        chunk = self._checked(chunk)
+        if time is not None:
+            self._follow(float(time))
+        self.buffer = np.concatenate([self.buffer, chunk], axis=1)
+        self.n_seen += chunk.shape[1]
+        size, hop = self.extractor.window_samples_, self.extractor.hop_samples_
+        decisions, start = [], self.skip
+        first = self.n_seen - self.buffer.shape[1]  # place of the buffer's first sample
+        while start + size <= self.buffer.shape[1]:
+            end = self.origin + (first + start + size) / self.model.sfreq
+            decisions.append(self._decide(self.buffer[:, start : start + size], end))
+            start += hop
+        kept = min(start, self.buffer.shape[1])
+        self.buffer, self.skip = self.buffer[:, kept:].copy(), start - kept
+        return decisions
+
+    def end_trial(self):
+        """End a trial (a movement): the session learns from it, the next begins without a past.
+
+        Returns
+        -------
+        label : object or None
+            The trial's class; None for movements, or if there was no window.
+        """
+        logs = None
+        if hasattr(self.model, "classes_"):
+            logs = self.session.end_trial()
+        else:
+            self.session.start_trial()
+        self.buffer, self.skip = self.buffer[:, :0], 0
+        return None if logs is None else self.model.classes_[int(logs.argmax())]
+
+    def state(self):
+        """All that is needed to go on later, as arrays and plain values.
+
+        Returns
+        -------
+        state : dict
+        """
+        plain = {"n_seen": self.n_seen, "origin": self.origin, "skip": self.skip}
+        return {**plain, "buffer": self.buffer.copy(), "session": self.session.state()}
+
+    def _restore(self, state):
+        self.n_seen, self.skip = int(state["n_seen"]), int(state["skip"])
+        self.origin = float(state["origin"])
+        self.buffer = np.array(state["buffer"])
+        self.session = OnlineSession(self.model, state["session"])
+
+    def _checked(self, chunk):
+        chunk = np.asarray(chunk)
+        if chunk.ndim != 2 or chunk.shape[0] != self.n_channels:
+            raise ValueError(
+                f"A chunk must have the shape ({self.n_channels}, n_samples), the channels of "
+                f"training. Got {chunk.shape}."
+            )
+        if chunk.dtype.kind not in "iuf":
+            raise ValueError(f"A chunk must hold real numbers. Got dtype {chunk.dtype}.")
+        chunk = chunk.astype(float)
+        if np.isinf(chunk).any():
+            raise ValueError("A chunk must not hold infinity. (NaN is allowed.)")
+        return chunk
+
+    def _follow(self, time):
+        """Start windows anew where samples are missing."""
+        expected, tolerance = self.time, 0.5 / self.model.sfreq
+        if not np.isfinite(time) or (self.n_seen and time < expected - tolerance):
+            raise ValueError(
+                f"time must not go back: samples up to {expected:g} s have come. Got {time:g}."
+            )
+        if self.n_seen and time > expected + tolerance:
+            self.gaps = [*self.gaps, (expected, time)][-100:]
+        if not self.n_seen or time > expected + tolerance:
+            self.buffer, self.skip = self.buffer[:, :0], 0
+            self.origin, self.n_seen = time, 0
+            self.session.network_state = None
+
+    def _decide(self, window, end):
+        began = perf_counter()
+        window = np.ascontiguousarray(window)
+        if np.isnan(window).any():
+            return Decision(end, None, np.nan, "NaN", (), perf_counter() - began)
+        features = self.extractor._of_windows(window[np.newaxis])
+        out = self.session.push(features.T)[0]
+        label, probability, reason = out, np.nan, ""
+        if hasattr(self.model, "classes_"):
+            best = int(out.argmax())
+            label, probability = self.model.classes_[best], float(np.exp(out[best]))
+            if probability < self.confidence:
+                label, reason = None, "uncertain"
+        flagged = self._flagged(window)
+        latency = perf_counter() - began
+        self.latencies.append(latency)
+        if len(self.latencies) > 2 * LATENCIES:
+            del self.latencies[:-LATENCIES]
+        return Decision(end, label, probability, reason, flagged, latency)
+
+    def _flagged(self, window):
+        bad = window.std(axis=1) <= FLAT * self.model.thresholds_[0]
+        if self.saturation is not None:
+            bad |= (np.abs(window) >= self.saturation).mean(axis=1) > SATURATED
+        return tuple(np.flatnonzero(bad).tolist())
