@@ -48,13 +48,16 @@ class NerveModel:
 
     def _raw_features(self, X, *, reset):
         """Features (n_trials, n_features, n_windows), sessions (n_trials,) or None."""
-        if not reset:  # trials may be of another length
-            self.__dict__.pop("n_times_in_", None)
+        extractor = self._extractor()
+        if extractor is not None and not reset:
+            extractor._check_not_one_trial(X, self.n_features_in_)
         X = check_trials(self, X, reset=reset)
+        if reset:  # later trials may be of another length
+            del self.n_times_in_
         signal, session = split_session(X, self.session_row)
         if reset:
             self.__dict__.pop("thresholds_", None)
-        extractor = self._extractor()
+            extractor = self._extractor()
         if extractor is None:
             return np.asarray(signal, dtype=float), session
         extractor._check_params()
@@ -166,7 +169,8 @@ class NerveClassifier(NerveModel):
         -------
         y : ndarray of shape (n_trials,)
         """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
     def predict_proba_windows(self, X):
         """Probabilities of the classes in each window, from it and the windows before it.
@@ -192,7 +196,8 @@ class NerveClassifier(NerveModel):
         -------
         y : ndarray of shape (n_trials, n_windows)
         """
-        return self.classes_[self.predict_proba_windows(X).argmax(axis=1)]
+        best = self.predict_proba_windows(X).argmax(axis=1)
+        return self.classes_[best]
 
     def is_uncertain(self, X, confidence=0.5):
         """Say which trials to reject.

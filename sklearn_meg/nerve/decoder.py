@@ -58,6 +58,26 @@ class RecurrentModel(TorchEstimator):
             out, state = module.step(inputs, state)
             return self._outputs(out.cpu().numpy().astype(float)), state
 
+    def stream(self, confidence=0.0, saturation=None, state=None):
+        """Decide while a recording arrives.
+
+        Parameters
+        ----------
+        confidence : float, default=0.0
+            Decisions with a smaller probability are withheld; movements never are.
+        saturation : float or None, default=None
+            Largest absolute value that the amplifier can give: channels there are flagged.
+        state : dict or None
+            Of an earlier stream, to go on from.
+
+        Returns
+        -------
+        stream : NerveStream
+        """
+        from .stream import NerveStream
+
+        return NerveStream(self, confidence=confidence, saturation=saturation, state=state)
+
     def exported(self):
         """The network that decides one window, for use without this package.
 
@@ -318,26 +338,6 @@ validation_split, device, dtype, n_threads, random_state, verbose, callbacks, ne
         weights = self.net_.module_.state_dict()
         tuned._train(Z[sure], np.exp(trials[sure]), weights=weights)
         return tuned
-
-    def stream(self, confidence=0.0, saturation=None, state=None):
-        """Decide while a recording arrives.
-
-        Parameters
-        ----------
-        confidence : float, default=0.0
-            Decisions with a smaller probability are withheld.
-        saturation : float or None, default=None
-            Largest absolute value that the amplifier can give: channels there are flagged.
-        state : dict or None
-            Of an earlier stream, to go on from.
-
-        Returns
-        -------
-        stream : NerveStream
-        """
-        from .stream import NerveStream
-
-        return NerveStream(self, confidence=confidence, saturation=saturation, state=state)
 
     # ------------------------------------------------------------------ for TorchEstimator
 
