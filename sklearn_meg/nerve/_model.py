@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
@@ -227,6 +228,7 @@ class NerveClassifier(NerveModel):
             raise ValueError("This estimator requires y to be passed, but the target y is None.")
         F, session = self._raw_features(X, reset=True)
         y = column_or_1d(y, warn=True)
+        assert_all_finite(y, input_name="y")
         check_classification_targets(y)
         check_consistent_length(F, y)
         self.classes_, y = np.unique(y, return_inverse=True)
