@@ -1,5 +1,6 @@
 """Intended gestures from nerve or muscle signals, in real time, over many sessions."""
 
+import warnings
 from copy import deepcopy
 
 import numpy as np
@@ -92,7 +93,10 @@ class RecurrentModel(TorchEstimator):
         example = torch.zeros(1, len(self.normal_[0]), 1, dtype=next(module.parameters()).dtype)
         with torch.no_grad():
             _, state = module.step(example.to(next(module.parameters()).device), None)
-        return torch.export.export(_Step(module), (example.to(state[0].device), tuple(state)))
+        arguments = example.to(state[0].device), tuple(state)
+        with warnings.catch_warnings():  # torch's own, about its GRU; the weights are exported
+            warnings.filterwarnings("ignore", "The tensor attributes .*_flat_weights", UserWarning)
+            return torch.export.export(_Step(module), arguments)
 
 
 class _Step(torch.nn.Module):

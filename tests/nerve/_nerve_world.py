@@ -14,15 +14,17 @@ from sklearn_meg import (
 )
 from sklearn_meg.datasets import make_nerve
 
-SFREQ = 2000.0
+SFREQ, HOP = 1000.0, 0.05
 QUICK = {"max_epochs": 3, "hidden_size": 16, "random_state": 0}
 
 
 @cache
 def nerve():
     """Three sessions: training, the same day, and one with a drift and other channel gains."""
-    data = make_nerve((0, 3), n_train=6, n_test=4, duration=0.8, sfreq=SFREQ, noise=0.3)
-    gains = np.exp(0.8 * np.random.default_rng(1).normal(size=(16, 1))).astype(np.float32)
+    data = make_nerve(
+        (0, 1), n_train=6, n_test=6, n_channels=8, duration=0.6, sfreq=SFREQ, noise=0.2
+    )
+    gains = np.exp(0.8 * np.random.default_rng(1).normal(size=(8, 1))).astype(np.float32)
     data.X[data.session == 2, :-1] *= gains
     return data
 
@@ -37,20 +39,20 @@ def small():
 
 def movements(data, rows=slice(None)):
     """What was meant at the ends of the windows."""
-    return NerveFeatures(sfreq=data.sfreq).at_windows(data.dof[rows])
+    return NerveFeatures(sfreq=data.sfreq, hop=HOP).at_windows(data.dof[rows])
 
 
 def decoder(**params):
-    return NerveDecoder(**{"sfreq": SFREQ, "session_row": -1, **QUICK, **params})
+    return NerveDecoder(**{"sfreq": SFREQ, "hop": HOP, "session_row": -1, **QUICK, **params})
 
 
 def classifier(**params):
-    return WindowClassifier(**{"sfreq": SFREQ, "session_row": -1, **params})
+    return WindowClassifier(**{"sfreq": SFREQ, "hop": HOP, "session_row": -1, **params})
 
 
 def regressor(cls=NerveRegressor, **params):
     quick = QUICK if cls is NerveRegressor else {}
-    return cls(**{"sfreq": SFREQ, "session_row": -1, **quick, **params})
+    return cls(**{"sfreq": SFREQ, "hop": HOP, "session_row": -1, **quick, **params})
 
 
 REGRESSORS = (NerveRegressor, WindowRegressor, KalmanRegressor)
