@@ -1,7 +1,7 @@
 """Classical decoders behind the same interface: same features, same sessions, same decisions."""
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import RidgeCV
 
@@ -122,7 +122,12 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
         self._check_model()
         check_bool_param(self, "session_model")
         check_scalar_param(self, "n_self_training", "int", 0)
-        if not (self.estimator is None or hasattr(self.estimator, "predict_proba")):
+        if self.n_self_training and self.adaptation != "batch":
+            raise ValueError(
+                f"n_self_training={self.n_self_training} needs adaptation='batch'. "
+                f"Got {self.adaptation!r}."
+            )
+        if not (self.estimator is None or _is_estimator(self.estimator, "predict_proba")):
             raise TypeError(
                 f"estimator must be a classifier with predict_proba, or None. "
                 f"Got {self.estimator!r}."
@@ -171,7 +176,7 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
         return self._window_logs(Z), None
 
 
-class WindowRegressor(RegressorMixin, NerveMovements, BaseEstimator):
+class WindowRegressor(NerveMovements, BaseEstimator):
     """Any regressor of scikit-learn, fitted to windows, for several degrees of freedom.
 
     Parameters
@@ -262,6 +267,10 @@ class WindowRegressor(RegressorMixin, NerveMovements, BaseEstimator):
             For input as of :meth:`NerveRegressor.fit`, always before fitting.
         """
         self._check_model()
+        if not (self.estimator is None or _is_estimator(self.estimator, "predict")):
+            raise TypeError(
+                f"estimator must be a regressor of scikit-learn, or None. Got {self.estimator!r}."
+            )
         Z, target, _ = self._check_movements(X, y)
         with one_blas_thread():
             self._fit_windows(Z, target)
@@ -285,7 +294,7 @@ class WindowRegressor(RegressorMixin, NerveMovements, BaseEstimator):
         return self._unscaled(self._step(Z, None)[0])
 
 
-class KalmanRegressor(RegressorMixin, NerveMovements, BaseEstimator):
+class KalmanRegressor(NerveMovements, BaseEstimator):
     """A Kalman filter: movements follow a linear dynamic, and a ridge regression observes them.
 
     The filter sees the ridge regression's outputs, which hold what the features say linearly.
@@ -425,6 +434,10 @@ class KalmanRegressor(RegressorMixin, NerveMovements, BaseEstimator):
     def _movements(self, Z):
         with one_blas_thread():
             return self._unscaled(self._step(Z, None)[0])
+
+
+def _is_estimator(thing, method):
+    return not isinstance(thing, type) and hasattr(thing, "get_params") and hasattr(thing, method)
 
 
 def _rows(Z):

@@ -235,7 +235,7 @@ class NerveClassifier(NerveModel):
         if len(self.classes_) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs at least two classes in y. Got 1 class: "
-                f"{self.classes_[0]!r}."
+                f"{self.classes_[0]}."
             )
         return F, session, y
 

@@ -107,7 +107,7 @@ class OnlineSession:
         return {
             **{key: np.array(getattr(self, key)) for key in (*plain, *sums)},
             "running": None if self.running is None else self.running.state(),
-            "network": None if network is None else [np.array(part) for part in network],
+            "network": None if network is None else [_array(part) for part in network],
         }
 
     def _restore(self, state):
@@ -120,3 +120,8 @@ class OnlineSession:
             self.running = RunningNormaliser.from_state(state["running"])
         network = state["network"]
         self.network_state = None if network is None else [np.array(part) for part in network]
+
+
+def _array(part):
+    """A copy of an array or tensor as an array."""
+    return np.array(part.cpu().numpy() if hasattr(part, "cpu") else part)

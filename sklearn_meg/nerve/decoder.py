@@ -6,6 +6,7 @@ from copy import deepcopy
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
 
 from .._validation import check_option_param, check_scalar_param
 from ..base import _LOCK, TorchEstimator, limited_threads
@@ -89,6 +90,7 @@ class RecurrentModel(TorchEstimator):
             outputs (1, n_outputs, 1) and the next state. ``torch.export.save(program, path)``
             writes it.
         """
+        check_is_fitted(self)
         module = self.net_.module_.eval()
         example = torch.zeros(1, len(self.normal_[0]), 1, dtype=next(module.parameters()).dtype)
         with torch.no_grad():

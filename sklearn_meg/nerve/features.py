@@ -191,6 +191,11 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
                 f"The 'features' parameter of {type(self).__name__} must hold names of "
                 f"{', '.join(FEATURE_NAMES)}. Got {unknown[0]!r}."
             )
+        if len(set(self._names())) < len(self._names()):
+            raise ValueError(
+                f"The 'features' parameter of {type(self).__name__} must name each feature once. "
+                f"Got {self.features!r}."
+            )
         if not self._names() and not self.covariance:
             raise ValueError("features=None and covariance=False leave no feature.")
 

@@ -5,6 +5,7 @@ import torch
 from sklearn.base import RegressorMixin
 from sklearn.cluster import KMeans
 from sklearn.linear_model import Ridge, RidgeCV
+from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
 from .._validation import (
@@ -24,7 +25,7 @@ __all__ = ["NerveRegressor"]
 ALPHAS = np.logspace(-1, 5, 13)
 
 
-class NerveMovements(NerveModel):
+class NerveMovements(RegressorMixin, NerveModel):
     """Predictions of movements, window by window; a subclass defines ``_movements(Z)``."""
 
     def predict(self, X):
@@ -44,6 +45,31 @@ class NerveMovements(NerveModel):
         ValueError
             For input unlike that of ``fit``, NaN or infinity.
         """
+        return flatten_targets(self._predicted(X), self._y_ndim)
+
+    def score(self, X, y):
+        """Coefficient of determination over all trials and windows, mean of the degrees of freedom.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
+        y : array-like of shape (n_trials, n_dof, n_windows), flat or 1-D
+
+        Returns
+        -------
+        r2 : float
+        """
+        predicted = self._predicted(X)
+        _check_windows(y, predicted.shape[2])
+        true = check_targets(y, predicted)[0]
+        if true.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"y must have the {self.n_outputs_} degrees of freedom of fit. Got {true.shape[1]}."
+            )
+        flat = (a.transpose(0, 2, 1).reshape(-1, self.n_outputs_) for a in (true, predicted))
+        return r2_score(*flat)
+
+    def _predicted(self, X):
         check_is_fitted(self, "normal_")
         F, session = self._raw_features(X, reset=False)
         out = np.empty((len(F), self.n_outputs_, F.shape[2]))
@@ -55,7 +81,7 @@ class NerveMovements(NerveModel):
                     online.start_trial()
             else:
                 out[index] = self._movements(normalised(F[index], normal))
-        return flatten_targets(out, self._y_ndim)
+        return out
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -64,6 +90,7 @@ class NerveMovements(NerveModel):
 
     def _check_movements(self, X, y):
         F, session = self._raw_features(X, reset=True)
+        _check_windows(y, F.shape[2])
         y, self._y_ndim = check_targets(y, F)
         self.n_outputs_ = y.shape[1]
         self.target_mean_ = y.mean(axis=(0, 2))
@@ -81,7 +108,7 @@ class NerveMovements(NerveModel):
         return out * self.target_scale_[:, np.newaxis] + self.target_mean_[:, np.newaxis]
 
 
-class NerveRegressor(RegressorMixin, NerveMovements, RecurrentModel):
+class NerveRegressor(NerveMovements, RecurrentModel):
     """Several degrees of freedom at once: ridge regression, and what a causal network adds to it.
 
     Parameters
@@ -319,6 +346,18 @@ class MovementLoss(torch.nn.Module):
         if self.kinds:
             return -(torch.log_softmax(y_pred, 1) * y_true).sum(1).mean()
         return (y_pred - y_true).square().mean()
+
+
+def _check_windows(y, n_windows):
+    """Say what y must be where it has another number of windows than X."""
+    shape = np.shape(y) if isinstance(y, list | tuple) else getattr(y, "shape", ())
+    wrong = {1: n_windows > 1, 2: shape[1:] and shape[1] % n_windows, 3: shape[2:] != (n_windows,)}
+    if wrong.get(len(shape)):
+        raise ValueError(
+            f"y must have as many windows a trial as X, {n_windows}: shape (n_trials, n_dof, "
+            f"{n_windows}), or flat, (n_trials, n_dof * {n_windows}). Got {shape}. "
+            "(NerveFeatures.at_windows takes the samples at which windows end.)"
+        )
 
 
 def fit_ridge(Z, target):

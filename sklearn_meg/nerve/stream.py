@@ -1,5 +1,6 @@
 """Decisions while a recording arrives."""
 
+import numbers
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -124,6 +125,8 @@ class NerveStream:
         """
         chunk = self._checked(chunk)
         if time is not None:
+            if not isinstance(time, numbers.Real) or isinstance(time, bool):
+                raise TypeError(f"time must be a number, seconds, or None. Got {time!r}.")
             self._follow(float(time))
         self.buffer = np.concatenate([self.buffer, chunk], axis=1)
         self.n_seen += chunk.shape[1]
@@ -165,6 +168,14 @@ class NerveStream:
         return {**plain, "buffer": self.buffer.copy(), "session": self.session.state()}
 
     def _restore(self, state):
+        keys = {"n_seen", "origin", "skip", "buffer", "session"}
+        if not (isinstance(state, dict) and keys <= set(state)):
+            raise ValueError(f"state must be what NerveStream.state gave. Got {type(state)}.")
+        if np.shape(state["buffer"])[0] != self.n_channels:
+            raise ValueError(
+                f"state is of a stream with {np.shape(state['buffer'])[0]} channels. The model "
+                f"has {self.n_channels}."
+            )
         self.n_seen, self.skip = int(state["n_seen"]), int(state["skip"])
         self.origin = float(state["origin"])
         self.buffer = np.array(state["buffer"])
