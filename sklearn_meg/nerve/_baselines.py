@@ -20,7 +20,8 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
     Parameters
     ----------
     estimator : classifier or None, default=None
-        With ``predict_proba``; None is linear discriminant analysis with shrinkage.
+        With ``predict_proba``, or else ``decision_function``, whose values are then taken for
+        log odds; None is linear discriminant analysis with shrinkage.
     sfreq : float or None, default=None
         Sampling frequency of X in Hz; None: X holds features, of :class:`NerveFeatures` or other
         ones, (n_trials, n_features, n_windows) or (n_trials, n_features) for a single window.
@@ -35,7 +36,7 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
         What is done about sessions that were not in ``fit``, without their labels. None: nothing.
         "batch": the features are normalised, and the classes found, from all trials of the
         session that `X` holds. "online": only from those before, in the order of `X`.
-    prior_trials : float, default=4.0
+    prior_trials : float, default=8.0
         In how many trials' worth of windows the means and scales of training are believed.
     session_model : bool, default=False
         Whether the classes of a new session are found by the Gaussian model of
@@ -85,7 +86,7 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
         covariance=True,
         session_row=None,
         adaptation=None,
-        prior_trials=4.0,
+        prior_trials=8.0,
         session_model=False,
         n_self_training=0,
     ):
@@ -122,9 +123,10 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
         self._check_model()
         check_bool_param(self, "session_model")
         check_scalar_param(self, "n_self_training", "int", 0)
-        if not (self.estimator is None or hasattr(self.estimator, "predict_proba")):
+        scores = [hasattr(self.estimator, name) for name in ("predict_proba", "decision_function")]
+        if not (self.estimator is None or any(scores)):
             raise TypeError(
-                f"estimator must be a classifier with predict_proba, or None. "
+                f"estimator must be a classifier with predict_proba or decision_function, or None. "
                 f"Got {self.estimator!r}."
             )
         F, session, y = self._check_classes(X, y)
@@ -150,7 +152,11 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
     def _window_logs(self, Z, estimator=None):
         with one_blas_thread(), np.errstate(divide="ignore"):
             estimator = self.estimator_ if estimator is None else estimator
-            logs = np.log(estimator.predict_proba(_rows(Z)))
+            if hasattr(estimator, "predict_proba"):
+                logs = np.log(estimator.predict_proba(_rows(Z)))
+            else:
+                odds = estimator.decision_function(_rows(Z))
+                logs = odds if odds.ndim == 2 else np.stack([0 * odds, odds], axis=1)
         logs = np.maximum(logs, LEAST_LOG).reshape(len(Z), Z.shape[2], -1)
         return log_softmax(logs).transpose(0, 2, 1)
 
@@ -192,7 +198,7 @@ class WindowRegressor(RegressorMixin, NerveMovements, BaseEstimator):
         What is done about sessions that were not in ``fit``, without their labels. None: nothing.
         "batch": the features are normalised, and the classes found, from all trials of the
         session that `X` holds. "online": only from those before, in the order of `X`.
-    prior_trials : float, default=4.0
+    prior_trials : float, default=8.0
         In how many trials' worth of windows the means and scales of training are believed.
 
     Attributes
@@ -232,7 +238,7 @@ class WindowRegressor(RegressorMixin, NerveMovements, BaseEstimator):
         covariance=True,
         session_row=None,
         adaptation=None,
-        prior_trials=4.0,
+        prior_trials=8.0,
     ):
         self.estimator = estimator
         self.sfreq = sfreq
@@ -306,7 +312,7 @@ class KalmanRegressor(RegressorMixin, NerveMovements, BaseEstimator):
         What is done about sessions that were not in ``fit``, without their labels. None: nothing.
         "batch": the features are normalised, and the classes found, from all trials of the
         session that `X` holds. "online": only from those before, in the order of `X`.
-    prior_trials : float, default=4.0
+    prior_trials : float, default=8.0
         In how many trials' worth of windows the means and scales of training are believed.
 
     Attributes
@@ -354,7 +360,7 @@ class KalmanRegressor(RegressorMixin, NerveMovements, BaseEstimator):
         covariance=True,
         session_row=None,
         adaptation=None,
-        prior_trials=4.0,
+        prior_trials=8.0,
     ):
         self.sfreq = sfreq
         self.window = window
