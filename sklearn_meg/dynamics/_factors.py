@@ -1,0 +1,170 @@
+"""Covariances that are shrunk towards factor models, chosen by held-out likelihood.
+
+A state's covariance is (S + weight * F) / (n + weight) * inflation, where S is the scatter of its n
+samples and F a factor model of rank r of the shrunk covariance: r common factors, and a variance
+of its own for each region.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+RANKS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 14, 20, 30)
+WEIGHTS = (0.0, 0.2, 0.5, 1.0, 3.0, 10.0, 100.0)  # times the mean number of samples of a state
+N_ITER = 15
+LEAST_VARIANCE = 0.02  # that a region has of its own, of its whole variance
+
+
+@dataclass
+class Shape:
+    """Rank of the factors, weight in samples, and factor by which covariances are widened."""
+
+    rank: int
+    weight: float
+    inflation: float
+
+
+def factor_model(covariance, rank, n_iter=N_ITER):
+    """Covariances of factor analysis, by expectation maximisation from principal components.
+
+    Parameters
+    ----------
+    covariance : ndarray of shape (..., n, n)
+    rank : int
+        0 is a diagonal covariance.
+    n_iter : int
+
+    Returns
+    -------
+    model : ndarray of shape (..., n, n)
+        With the same variances.
+
+    References
+    ----------
+    Rubin, Thayer (1982), EM algorithms for ML factor analysis, Psychometrika 47.
+    """
+    S = covariance
+    d = np.arange(S.shape[-1])
+    variances = S[..., d, d]
+    model = np.zeros_like(S)
+    if rank:
+        values, vectors = np.linalg.eigh(S)
+        noise = values[..., :-rank].mean(-1, keepdims=True)
+        sizes = np.sqrt(np.maximum(values[..., -rank:] - noise, 1e-6))
+        L = vectors[..., -rank:] * sizes[..., None, :]
+        for _ in range(n_iter):
+            L = _em_step(S, L, _own(variances, L))
+        most = (1 - LEAST_VARIANCE) * variances
+        common = np.maximum((L**2).sum(-1), 1e-300)
+        L *= np.sqrt(np.minimum(1.0, most / common))[..., None]
+        model = L @ L.swapaxes(-1, -2)
+    model[..., d, d] = variances
+    return model
+
+
+def _own(variances, L):
+    return np.maximum(variances - (L**2).sum(-1), LEAST_VARIANCE * variances)
+
+
+def _em_step(S, L, psi):
+    """Loadings that follow from the expected factors."""
+    weighted = L / psi[..., None]
+    inner = np.eye(L.shape[-1]) + L.swapaxes(-1, -2) @ weighted
+    B = np.linalg.solve(inner, weighted.swapaxes(-1, -2))  # expected factors are B x
+    SB = S @ B.swapaxes(-1, -2)
+    second = np.linalg.inv(inner) + B @ SB
+    return np.linalg.solve(second, SB.swapaxes(-1, -2)).swapaxes(-1, -2)
+
+
+def shaped(scatter, counts, shrunk, shape):
+    """Covariances of the states in a given shape.
+
+    Parameters
+    ----------
+    scatter : ndarray of shape (..., n, n)
+    counts : ndarray of shape (...)
+    shrunk : ndarray of shape (..., n, n)
+        Covariances that the factor model is made from.
+    shape : Shape
+    """
+    target = factor_model(shrunk, shape.rank)
+    return shape.inflation * _mixed(scatter, counts, target, shape.weight)
+
+
+def _mixed(scatter, counts, target, weight):
+    n = counts[..., None, None]
+    return (scatter + weight * target) / (n + weight)
+
+
+def choose_shape(moments, centre, shrink, ranks=None):
+    """The shape with the highest held-out likelihood, given the states of the samples.
+
+    Parameters
+    ----------
+    moments : list of tuple of ndarray
+        Counts, sums and products of the states, (n_states, ...), one tuple a fold.
+    centre : callable
+        Means and scatter from moments.
+    shrink : callable
+        Shrunk covariance from scatter and counts.
+    ranks : sequence of int, default=None
+        None tries those of `RANKS` below half of the number of regions.
+
+    Returns
+    -------
+    shape : Shape
+    """
+    total = [sum(parts) for parts in zip(*moments)]
+    d = total[1].shape[-1]
+    ranks = [r for r in RANKS if r == 0 or r < d / 2] if ranks is None else ranks
+    scores = {}
+    for fold in moments:
+        if fold[0].sum() == 0:
+            continue
+        train = [whole - part for whole, part in zip(total, fold)]
+        means, scatter = centre(*train)
+        shrunk = shrink(scatter, train[0])
+        tested = about(fold, means)
+        typical = train[0].mean()
+        for rank in ranks:
+            target = factor_model(shrunk, rank)
+            for factor in WEIGHTS:
+                # Without weight the scatter must be able to stand alone.
+                base = scatter if factor else shrunk * train[0][..., None, None]
+                covariance = _mixed(base, train[0], target, factor * typical)
+                found = held_out(covariance, *tested)
+                key = rank, factor
+                scores[key] = scores.get(key, 0.0) + np.array(found)
+    return _best(scores, total[0].mean(), d)
+
+
+def _best(scores, typical, d):
+    def likelihood(key):
+        n, log_det, distance = scores[key]
+        inflation = _inflation(n, distance, d)
+        return -0.5 * (log_det + n * d * np.log(inflation) + distance / inflation)
+
+    rank, factor = max(scores, key=likelihood)
+    n, _, distance = scores[rank, factor]
+    return Shape(rank, factor * typical, _inflation(n, distance, d))
+
+
+def _inflation(n, distance, d):
+    return float(np.clip(distance / (n * d), 1.0, 4.0))
+
+
+def about(moments, means):
+    """Counts, and products about given means."""
+    counts, sums, products = moments
+    cross = means[..., :, None] * sums[..., None, :]
+    square = means[..., :, None] * means[..., None, :] * counts[..., None, None]
+    return counts, products - cross - cross.swapaxes(-1, -2) + square
+
+
+def held_out(covariance, counts, products):
+    """Samples, summed log-determinants and summed squared distances of held-out samples."""
+    lower = np.linalg.cholesky(covariance)
+    log_det = 2 * np.log(np.diagonal(lower, axis1=-2, axis2=-1)).sum(-1)
+    inverse = np.linalg.inv(lower)
+    distance = ((inverse @ products) * inverse).sum((-2, -1))
+    return counts.sum(), (counts * log_det).sum(), distance.sum()
