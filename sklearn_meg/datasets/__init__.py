@@ -8,6 +8,7 @@ _WHERE = {
     "make_evoked": "._evoked",
     "make_fibres": "._fibres",
     "make_head": "._head",
+    "make_states": "._states",
     "make_words": "._words",
     "simulated_forward": "._forward",
     "simulated_info": "._forward",

@@ -1,0 +1,21 @@
+"""States of brain activity, the graphs they are, and the ranked communities of these graphs."""
+
+from importlib import import_module
+
+_WHERE = {
+    "PAPER_PARAMS": ".hidden_markov",
+    "HiddenMarkovGraph": ".hidden_markov",
+    "information_rate": "._graph",
+    "multiplex_walk": "._graph",
+}
+__all__ = list(_WHERE)
+
+
+def __getattr__(name):
+    if name in _WHERE:
+        return getattr(import_module(_WHERE[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

@@ -21,6 +21,7 @@ from ._starts import first_guesses
 
 RACE_SAMPLES = 20000  # restarts are compared on so many
 RACE_ITER, N_FINALISTS = 8, 3
+N_EPOCHS, FORGETTING = 2, 0.6  # of stochastic updates
 PRIOR_EVERY = 5  # iterations
 SHAPE_ITER = 12
 MAX_FOLDS = 5
@@ -81,9 +82,6 @@ class Expected:
             self.starts[which], self.transitions[which], self.log_likelihood[which],
         )  # fmt: skip
 
-    def __add__(self, other):
-        return self.blend(other, 1.0, 1.0)
-
     def blend(self, other, own, others):
         """Weighted sum of two."""
         return Expected(
@@ -106,29 +104,87 @@ class Batch:
         self.samples = Samples(X, missing)
         self._layouts = {}
 
-    def expect(self, mean, factor, constant, log_start, log_trans):
-        """E-step: Expected, and the state probabilities."""
+    @property
+    def n_samples(self):
+        """Samples that are not missing."""
+        return len(self.X) if self.missing is None else int((~self.missing).sum())
+
+    def decode(self, mean, factor, constant, log_start, log_trans):
+        """State probabilities (n_samples, n_restarts, n_states), starts, transitions, log p(X)."""
         log_b = self.samples.log_density(mean, factor, constant)
         n_restarts, n_states = constant.shape
         if n_restarts not in self._layouts:
             self._layouts[n_restarts] = make_layout(self.lengths, n_states, n_restarts)
-        layout = self._layouts[n_restarts]
-        gamma, starts, trans, log_l = forward_backward(log_b, log_start, log_trans, layout)
-        return Expected(self.samples.moments(gamma), starts, trans, log_l), gamma
+        return forward_backward(log_b, log_start, log_trans, self._layouts[n_restarts])
 
-    def fold_moments(self, gamma, folds):
-        """Moments of one restart by fold."""
-        return [
-            tuple(m[0] for m in self.samples.moments(gamma * (folds == f)[:, None, None]))
-            for f in range(folds.max() + 1)
-        ]
+    def expect(self, *parameters):
+        """E-step."""
+        gamma, *rest = self.decode(*parameters)
+        return Expected(self.samples.moments(gamma), *rest)
+
+    def fold_moments(self, parameters, folds=None):
+        """Moments of the only restart by fold; a dict."""
+        gamma = self.decode(*parameters)[0]
+        folds = folds_of(self.lengths) if folds is None else folds
+        return {
+            f: tuple(m[0] for m in self.samples.moments(gamma * (folds == f)[:, None, None]))
+            for f in np.unique(folds)
+        }
+
+
+class Stream:
+    """The same for recordings that are read in turn, some at a time."""
+
+    def __init__(self, recordings, centre, spread, batch_size):
+        self.recordings, self.batch_size = recordings, batch_size
+        self.centre, self.spread = centre, spread
+        self.n_samples = recordings.n_present()
+
+    def batches(self, order=None):
+        """Batches, and the recordings that are in them."""
+        order = np.arange(len(self.recordings.parts)) if order is None else order
+        for start in range(0, len(order), self.batch_size):
+            which = order[start : start + self.batch_size]
+            yield Batch(self.recordings.pick(which), self.centre, self.spread), which
+
+    def expect(self, *parameters):
+        """E-step."""
+        return sum_of(batch.expect(*parameters) for batch, _ in self.batches())
+
+    def fold_moments(self, parameters):
+        """Moments of the only restart by fold; a dict."""
+        folds, found = recording_folds(len(self.recordings.parts)), {}
+        for batch, which in self.batches():
+            where = None if folds is None else np.repeat(folds[which], batch.lengths)
+            for fold, moments in batch.fold_moments(parameters, where).items():
+                before = found.get(fold)
+                found[fold] = moments if before is None else add(before, moments)
+        return found
+
+
+def add(a, b):
+    """Sum of moments."""
+    return tuple(x + y for x, y in zip(a, b))
+
+
+def sum_of(parts):
+    """Sum of `Expected`."""
+    total = None
+    for part in parts:
+        total = part if total is None else total.blend(part, 1.0, 1.0)
+    return total
+
+
+def recording_folds(n):
+    """Fold of each recording; None where there are few."""
+    return np.arange(n) % MAX_FOLDS if n >= 3 else None
 
 
 def folds_of(lengths):
-    """Fold of each sample: recordings, or pieces of them where there are few."""
-    lengths = np.asarray(lengths)
-    if len(lengths) >= 3:
-        return np.repeat(np.arange(len(lengths)) % MAX_FOLDS, lengths)
+    """Fold of each sample: its recording's, or pieces of recordings where there are few."""
+    folds = recording_folds(len(lengths))
+    if folds is not None:
+        return np.repeat(folds, lengths)
     return np.concatenate([np.arange(n) * MAX_FOLDS // n for n in lengths])
 
 
@@ -149,28 +205,38 @@ def race(batch, settings, rng):
 
     Returns
     -------
-    expected : Expected
-        Of the finalists, the best first.
-    prior : Prior
-    scores : ndarray
-        Objective of the finalists per sample.
-    gamma : ndarray of shape (n_samples, n_finalists, n_states)
-    history : list of float
+    run : Run
+        Of the finalists.
     """
-    n, d = batch.X.shape
+    n, d = batch.n_samples, batch.X.shape[1]
     guess = first_guesses(
         batch.X, batch.lengths, settings.n_states, settings.n_init, settings.init,
         settings.windows, rng,
     )  # fmt: skip
     expected = _expected_of_guess(batch, guess)
-    prior = settings.prior(settings.n_init, d)
-    run = iterate(batch.expect, expected, prior, settings, RACE_ITER, n)
+    run = iterate(batch, expected, settings.prior(settings.n_init, d), settings, RACE_ITER)
     order = np.argsort(-run.objective, kind="stable")[:N_FINALISTS]
-    run = iterate(
-        batch.expect, run.expected.pick(order), _pick_prior(run.prior, order), settings,
-        settings.max_iter, n, run.history,
-    )  # fmt: skip
-    return run
+    prior = _pick_prior(run.prior, order)
+    return iterate(
+        batch, run.expected.pick(order), prior, settings, settings.max_iter, run.history
+    )
+
+
+def stochastic(stream, expected, prior, settings, rng):
+    """Parameters that follow batches of recordings (Hoffman et al. 2013, JMLR 14).
+
+    Moments of a batch, scaled to all recordings, are blended into the running ones with a weight
+    that falls with the number of steps.
+    """
+    n, step = len(stream.recordings.parts), 0
+    for _ in range(N_EPOCHS):
+        for batch, which in stream.batches(rng.permutation(n)):
+            _, prior, parameters, _ = m_step(expected, prior, settings, step % PRIOR_EVERY == 0)
+            share = len(which) / n
+            rate = (1 + step) ** -FORGETTING
+            expected = expected.blend(batch.expect(*parameters), 1 - rate, rate / share)
+            step += 1
+    return expected, prior
 
 
 def _pick_prior(prior, which):
@@ -193,35 +259,37 @@ class Run:
     expected: Expected
     prior: Prior
     objective: np.ndarray
-    gamma: np.ndarray | None
     history: list
     converged: bool
     parameters: tuple
 
-    @property
-    def best(self):
-        """The restart with the highest objective."""
-        return int(np.argmax(self.objective))
+    def winner(self):
+        """The restart with the highest objective alone."""
+        which = [int(np.argmax(self.objective))]
+        return Run(
+            self.expected.pick(which), _pick_prior(self.prior, which), self.objective[which],
+            self.history, self.converged, tuple(p[which] for p in self.parameters),
+        )  # fmt: skip
 
 
-def iterate(expect, expected, prior, settings, n_iter, n_samples, history=()):
+def iterate(data, expected, prior, settings, n_iter, history=()):
     """Alternate M- and E-steps until the objective of every restart stands still."""
     history, previous, converged = list(history), None, False
     for step in range(n_iter):
         choose = step % PRIOR_EVERY == 0
         _, prior, parameters, taken = m_step(expected, prior, settings, choose)
-        expected, gamma = expect(*parameters)
-        objective = (expected.log_likelihood - taken) / n_samples
+        expected = data.expect(*parameters)
+        objective = (expected.log_likelihood - taken) / data.n_samples
         _check_finite(objective, len(history))
         history.append(float(objective.max()))
         if settings.verbose:
-            print(f"iteration {len(history)}: objective per sample {objective.max():.6f}")
+            print(f"iteration {len(history)}: objective per sample {history[-1]:.6f}")
         # A prior chosen anew may lower the objective of the iteration after it.
         if previous is not None and not choose and np.all(objective - previous < settings.tol):
             converged = True
             break
         previous = objective
-    return Run(expected, prior, objective, gamma, history, converged, parameters)
+    return Run(expected, prior, objective, history, converged, parameters)
 
 
 def _check_finite(objective, step):
@@ -232,36 +300,30 @@ def _check_finite(objective, step):
         )
 
 
-def shape_states(expect, gamma_folds, run, settings, n_samples):
+def shape_states(data, run, settings):
     """Shrink the covariances of the winner towards factor models, and iterate again.
 
     Returns
     -------
     expected : Expected
     shape : Shape
-    mean, covariance : ndarray of shape (n_states, ...)
     """
-    prior = _pick_prior(run.prior, [0])
-    expected, shape = run.expected, None
-
-    def shrink(scatter, counts):
-        return _shrunk(scatter, counts, prior)
-
-    def centre(counts, sums, products):
-        return centred(counts, sums, products, prior.mean_weight)
-
-    ranks = None if settings.rank is None else [settings.rank]
-    shape = choose_shape(gamma_folds, centre, shrink, ranks)
+    prior, expected = run.prior, run.expected
+    shape = choose_shape(
+        list(data.fold_moments(run.parameters).values()),
+        lambda counts, sums, products: centred(counts, sums, products, prior.mean_weight),
+        lambda scatter, counts: _shrunk(scatter, counts, prior),
+        None if settings.rank is None else [settings.rank],
+    )
     previous = -np.inf
     for _ in range(SHAPE_ITER):
         mean, covariance = shaped_parameters(expected, prior, shape)
-        parameters = plug_in(mean[None], covariance[None], expected, prior)
-        expected, gamma = expect(*parameters)
-        log_l = expected.log_likelihood[0] / n_samples
-        if log_l - previous < settings.tol:
+        expected = data.expect(*plug_in(mean[None], covariance[None], expected, prior))
+        log_likelihood = expected.log_likelihood[0] / data.n_samples
+        if log_likelihood - previous < settings.tol:
             break
-        previous = log_l
-    return expected, shape, gamma
+        previous = log_likelihood
+    return expected, shape
 
 
 def _shrunk(scatter, counts, prior):

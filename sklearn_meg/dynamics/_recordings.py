@@ -33,6 +33,14 @@ class Recordings:
         """Samples of each recording."""
         return np.array([len(part) for part in self.parts])
 
+    def pick(self, which):
+        """Some recordings."""
+        return Recordings([self.parts[i] for i in which], self.kind)
+
+    def n_present(self):
+        """Samples that are not missing."""
+        return sum(int((~np.isnan(part).any(1)).sum()) for part in self.parts)
+
     def order(self):
         """An order of the recordings that does not depend on how they came."""
         keys = [(len(p), *p[0].tolist(), *p[-1].tolist()) for p in self.parts]
@@ -40,7 +48,7 @@ class Recordings:
 
     def sorted(self):
         """The same recordings in that order."""
-        return Recordings([self.parts[i] for i in self.order()], self.kind)
+        return self.pick(self.order())
 
     def samples(self):
         """All samples (n_samples, n_regions), 0 where missing, and which are missing (or None)."""
