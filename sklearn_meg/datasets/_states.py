@@ -7,8 +7,8 @@ import numpy as np
 __all__ = ["StateData", "make_states"]
 
 # n_subjects, n_times, stay, coupling
-WORLDS = {"easy": (6, 1000, 0.95, 1.0), "hard": (4, 600, 0.90, 0.6)}
-STRENGTHS = (.3,.7)  # correlations inside the weakest and the strongest community of a state
+WORLDS = {"easy": (6, 1000, 0.97, 1.0), "hard": (4, 600, 0.90, 0.6)}
+STRENGTHS = (0.3, 0.7)  # correlations inside the weakest and the strongest community of a state
 
 
 @dataclass
@@ -28,7 +28,7 @@ class StateData:
     communities : ndarray of int of shape (n_states, n_regions)
         Which community a region belongs to in a state.
     strengths : ndarray of shape (n_states, n_communities)
-        Correlation inside each community: the planted rank.
+        Correlation inside each community.
     """
 
     X: np.ndarray
@@ -47,15 +47,16 @@ def make_states(
 ):  # fmt: skip
     """Make recordings that switch between states of correlated regions.
 
-    In each state the regions fall into communities of equal size, drawn anew; inside a community all
-    pairs of regions have the same correlation, between communities none. The correlations of the
-    communities of a state are evenly spaced from 0.3 to 0.7, in random order. All states are
-    equally likely, with zero mean and unit variances: only correlations tell them apart.
+    In each state the regions fall into communities of unequal size, drawn anew; inside a community
+    all pairs of regions have the same correlation, between communities none. The sizes of the
+    communities of a state are evenly spaced from half to one and a half times their mean, their
+    correlations from 0.3 to 0.7, both in random order. The last state comes twice as often as the
+    first. All have zero mean and unit variances: only correlations tell them apart.
 
     Parameters
     ----------
     world : {"easy", "hard"}, default="easy"
-        "easy": 6 subjects, 1000 samples, a state stays with probability 0.95. "hard": 4 subjects,
+        "easy": 6 subjects, 1000 samples, a state stays with probability 0.97. "hard": 4 subjects,
         600 samples, 0.90, and all correlations times 0.6.
     n_states : int, default=4
     n_subjects, n_times : int, default=None
@@ -64,7 +65,7 @@ def make_states(
     n_communities : int, default=5
         In each state.
     stay : float, default=None
-        Probability that the next sample has the same state.
+        Probability that the next sample has the same state, on average over samples.
     coupling : float, default=None
         What correlations are multiplied with.
     random_state : int, RandomState instance or None, default=0
@@ -96,17 +97,18 @@ def make_states(
     )
     _check(n_states, n_subjects, n_times, n_regions, n_communities, stay, coupling)
     rng = check_random_state(random_state)
+    sizes = _sizes(n_regions, n_communities)
     communities = np.stack(
-        [rng.permutation(np.arange(n_regions) % n_communities) for _ in range(n_states)]
+        [rng.permutation(np.repeat(rng.permutation(n_communities), sizes)) for _ in range(n_states)]
     )
     strengths = np.stack(
         [rng.permutation(np.linspace(*STRENGTHS, n_communities)) for _ in range(n_states)]
     )
     strengths = coupling * strengths
     covariances = np.stack([_covariance(c, s) for c, s in zip(communities, strengths)])
-    startprob = np.full(n_states, 1 / n_states)
-    transmat = np.full((n_states, n_states), (1 - stay) / max(1, n_states - 1))
-    np.fill_diagonal(transmat, stay if n_states > 1 else 1.0)
+    startprob = np.linspace(1, 2, n_states)
+    startprob /= startprob.sum()
+    transmat = _transitions(startprob, stay)
     states = _walk(startprob, transmat, n_subjects, n_times, rng)
     factors = np.linalg.cholesky(covariances)
     noise = rng.normal(size=(n_subjects, n_times, n_regions))
@@ -134,6 +136,28 @@ def _check(n_states, n_subjects, n_times, n_regions, n_communities, stay, coupli
     for name, value in {"stay": stay, "coupling": coupling}.items():
         if not 0 < value <= 1:
             raise ValueError(f"{name} must be in (0, 1]. Got {value!r}.")
+
+
+def _sizes(n_regions, n_communities):
+    """Regions of each community, at least one."""
+    borders = np.cumsum(np.linspace(0.5, 1.5, n_communities) / n_communities * n_regions)
+    sizes = np.diff(np.rint(borders).astype(int), prepend=0)
+    if sizes.min() < 1 or sizes.sum() != n_regions:
+        sizes = np.bincount(np.arange(n_regions) % n_communities)
+    return sizes
+
+
+def _transitions(shares, stay):
+    """A chain that stays with one probability and has the given long-run shares of states."""
+    n = len(shares)
+    if n == 1:
+        return np.ones((1, 1))
+    # Metropolis: go to any other state, rarer to those that come less often; scaled to stay.
+    P = np.minimum(1, shares[None] / shares[:, None])
+    np.fill_diagonal(P, 0)
+    P *= (1 - stay) / (shares @ P.sum(1))
+    np.fill_diagonal(P, 1 - P.sum(1))
+    return P
 
 
 def _covariance(communities, strengths):

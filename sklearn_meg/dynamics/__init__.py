@@ -5,6 +5,10 @@ from importlib import import_module
 _WHERE = {
     "PAPER_PARAMS": ".hidden_markov",
     "HiddenMarkovGraph": ".hidden_markov",
+    "HmmlearnStates": "._baselines",
+    "MixtureStates": "._baselines",
+    "SingleGaussian": "._baselines",
+    "WindowStates": "._baselines",
     "information_rate": "._graph",
     "multiplex_walk": "._graph",
 }

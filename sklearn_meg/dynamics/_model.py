@@ -21,6 +21,7 @@ from ._graph import (
 from ._recordings import Recordings, check_recordings
 
 TINY = 1e-300
+SIGNIFICANT = 3.0  # standard errors of a correlation that is zero
 
 
 class StateModel(TransformerMixin, BaseEstimator):
@@ -40,6 +41,7 @@ class StateModel(TransformerMixin, BaseEstimator):
         check_option_param(self, "missing", ("error", "mask"))
         check_option_param(self, "decoding", ("posterior", "viterbi"))
         check_option_param(self, "layer", ("correlation", "partial"))
+        check_option_param(self, "community_edges", ("significant", "layer"))
         check_scalar_param(self, "density", "float", 0, 1, closed="right")
         check_scalar_param(self, "damping", "float", 0, 1, closed="left")
 
@@ -51,11 +53,12 @@ class StateModel(TransformerMixin, BaseEstimator):
 
     def _set_states(self, startprob, transmat, means, covariances, occupancy):
         """Keep the parameters, the most frequent state first, and what follows from them."""
-        order = np.argsort(-occupancy, kind="stable")
+        order = self._order = np.argsort(-occupancy, kind="stable")
         self.startprob_ = startprob[order]
         self.transmat_ = transmat[np.ix_(order, order)]
         self.means_ = means[order]
         self.covariances_ = covariances[order]
+        self.state_samples_ = occupancy[order]
         self.occupancy_ = occupancy[order] / occupancy.sum()
         self._set_graphs()
 
@@ -63,7 +66,11 @@ class StateModel(TransformerMixin, BaseEstimator):
         weights = correlations(self.covariances_, partial=self.layer == "partial")
         # One seed for all layers, so that the fitted states alone decide.
         self.layers_ = np.stack([strongest_edges(w, self.density) for w in weights])
-        self.communities_ = np.stack([louvain(e, w, 0) for e, w in zip(self.layers_, weights)])
+        edges = self.layers_
+        if self.community_edges == "significant":
+            least = SIGNIFICANT / np.sqrt(np.maximum(self.state_samples_, 1.0))
+            edges = np.where(weights > least[:, None, None], weights, 0.0)
+        self.communities_ = np.stack([louvain(e, w, 0) for e, w in zip(edges, weights)])
         self.visits_ = multiplex_walk(self.layers_, self.transmat_, self.damping)
         ranked = rank_communities(self.layers_, self.communities_, self.transmat_, self.damping)
         self.ranking_ = dict(vars(ranked))

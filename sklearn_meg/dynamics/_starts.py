@@ -44,14 +44,15 @@ def first_guesses(X, lengths, n_states, n_init, init, windows, rng):
     return gamma
 
 
-def cluster(features, n_states, seed):
+def cluster(features, n_states, seed, n_init=1):
     """Labels of k-means; rows that are all alike are told apart by nothing."""
     distinct = len(np.unique(features, axis=0))
-    return KMeans(min(n_states, distinct), n_init=1, random_state=seed).fit_predict(features)
+    means = KMeans(min(n_states, distinct), n_init=n_init, random_state=seed)
+    return means.fit_predict(features)
 
 
 def window_features(X, lengths, window, n_components):
-    """Principal components of the second moments and means of windows.
+    """Second moments and means of windows, or their principal components.
 
     States that differ in their covariance span, in the space of moments, a plane of fewer
     dimensions than there are states; noise fills all others.
@@ -75,6 +76,8 @@ def window_features(X, lengths, window, n_components):
     i, j = np.triu_indices(X.shape[1], 1)
     features = np.stack([_moments(X[a:b], i, j) for a, b in spans])
     features -= features.mean(0)
+    if n_components is None:
+        return features, nearest
     n = min(n_components, *features.shape)
     values, vectors = np.linalg.eigh(features @ features.T)
     return vectors[:, -n:] * np.sqrt(np.maximum(values[-n:], 0)), nearest

@@ -29,7 +29,8 @@ from ._model import StateModel
 
 # Variational Bayes with a weak prior, from clustered samples; the number of states by
 # select_n_states(..., rule="entropy").
-PAPER_PARAMS = {"method": "variational", "covariance": "full", "init": "kmeans", "n_init": 5}
+PAPER_PARAMS = {"method": "variational", "covariance": "full", "init": "kmeans", "n_init": 5,
+                "community_edges": "layer"}
 
 
 class HiddenMarkovGraph(StateModel):
@@ -79,6 +80,10 @@ class HiddenMarkovGraph(StateModel):
         What the edges of the network are: correlations, or those given all other regions.
     density : float, default=0.15
         Share of all pairs that have an edge: the largest positive values.
+    community_edges : {"significant", "layer"}, default="significant"
+        Where communities are looked for: all positive values above three standard errors of a
+        correlation that is zero, or the edges of the layer, as the paper does. With the layer
+        alone, communities that are weaker than its threshold are lost.
     damping : float, default=0.85
         Probability that the walk does not start anew.
     random_state : int, RandomState instance or None, default=None
@@ -92,8 +97,8 @@ class HiddenMarkovGraph(StateModel):
         Row: from; column: to. The state with the most samples is state 0.
     means_ : ndarray of shape (n_states, n_regions)
     covariances_ : ndarray of shape (n_states, n_regions, n_regions)
-    occupancy_ : ndarray of shape (n_states,)
-        Share of the samples.
+    occupancy_, state_samples_ : ndarray of shape (n_states,)
+        Share of the samples, and their number.
     layers_ : ndarray of shape (n_states, n_regions, n_regions)
         Edge weights.
     communities_ : ndarray of int of shape (n_states, n_regions)
@@ -156,8 +161,8 @@ class HiddenMarkovGraph(StateModel):
         self, n_states=4, *, method="variational", covariance="low_rank", rank=None,
         prior_weight=None, means=True, transition_prior=1.0, stay_prior=0.0, n_init=8,
         init="windows", windows=(8, 12, 20), max_iter=200, tol=1e-5, batch_size=None,
-        missing="error", decoding="posterior", layer="correlation", density=0.15, damping=0.85,
-        random_state=None, verbose=0,
+        missing="error", decoding="posterior", layer="correlation", density=0.15,
+        community_edges="significant", damping=0.85, random_state=None, verbose=0,
     ):  # fmt: skip
         self.n_states = n_states
         self.method = method
@@ -177,6 +182,7 @@ class HiddenMarkovGraph(StateModel):
         self.decoding = decoding
         self.layer = layer
         self.density = density
+        self.community_edges = community_edges
         self.damping = damping
         self.random_state = random_state
         self.verbose = verbose

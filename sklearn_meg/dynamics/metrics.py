@@ -5,7 +5,15 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 from sklearn.metrics import adjusted_rand_score
 
-__all__ = ["community_ari", "match_states", "rank_correlation", "state_accuracy"]
+from ._graph import correlations, rank_communities, strongest_edges
+
+__all__ = [
+    "community_ari",
+    "match_states",
+    "planted_scores",
+    "rank_correlation",
+    "state_accuracy",
+]
 
 
 def _flat(states):
@@ -110,15 +118,49 @@ def community_ari(true_labels, labels, matching):
     return float(np.mean(values))
 
 
-def rank_correlation(strengths, true_labels, model, matching):
-    """Spearman correlation of planted strengths and found scores, over all planted communities.
+def planted_scores(covariances, communities, transmat, density=0.15, damping=0.85):
+    """Scores of planted communities in the walk through the true network.
+
+    Parameters
+    ----------
+    covariances : array-like of shape (n_states, n_regions, n_regions)
+        The true ones.
+    communities : array-like of int of shape (n_states, n_regions)
+        Labels from 0.
+    transmat : array-like of shape (n_states, n_states)
+    density, damping : float
+        As :class:`~sklearn_meg.dynamics.HiddenMarkovGraph`.
+
+    Returns
+    -------
+    scores : ndarray of shape (n_states, n_communities)
+
+    Examples
+    --------
+    >>> from sklearn_meg.datasets import make_states
+    >>> from sklearn_meg.dynamics.metrics import planted_scores
+    >>> data = make_states("easy", n_times=10)
+    >>> planted_scores(data.covariances, data.communities, data.transmat).shape
+    (4, 5)
+    """
+    layers = np.stack([strongest_edges(c, density) for c in correlations(covariances)])
+    communities = np.asarray(communities)
+    ranked = rank_communities(layers, communities, np.asarray(transmat), damping)
+    scores = np.zeros((len(communities), communities.max() + 1))
+    scores[ranked.state, ranked.label] = ranked.score
+    return scores
+
+
+def rank_correlation(true_scores, true_labels, model, matching):
+    """Spearman correlation of planted and found scores, over all planted communities.
 
     A planted community takes the score of the found one in the matched state that shares most
     with it (by Jaccard index); 0 where the state was not found.
 
     Parameters
     ----------
-    strengths : array-like of shape (n_states, n_communities)
+    true_scores : array-like of shape (n_states, n_communities)
+        From `planted_scores`.
     true_labels : array-like of int of shape (n_states, n_regions)
     model : fitted estimator
         With ``communities_`` and ``ranking_``.
@@ -131,10 +173,10 @@ def rank_correlation(strengths, true_labels, model, matching):
     """
     found = []
     for k, state in enumerate(matching):
-        for label in range(len(strengths[k])):
+        for label in range(len(true_scores[k])):
             inside = np.asarray(true_labels[k]) == label
             found.append(_best_score(inside, model, state) if state >= 0 else 0.0)
-    a, b = rankdata(np.ravel(strengths)), rankdata(found)
+    a, b = rankdata(np.ravel(true_scores)), rankdata(found)
     if a.std() == 0 or b.std() == 0:
         return 0.0
     return float(np.corrcoef(a, b)[0, 1])
