@@ -9,8 +9,10 @@ _WHERE = {
     "MixtureStates": "._baselines",
     "SingleGaussian": "._baselines",
     "WindowStates": "._baselines",
+    "StateSelection": "._selection",
     "information_rate": "._graph",
     "multiplex_walk": "._graph",
+    "select_n_states": "._selection",
 }
 __all__ = list(_WHERE)
 

@@ -23,6 +23,7 @@ RACE_SAMPLES = 20000  # restarts are compared on so many
 RACE_ITER, N_FINALISTS = 8, 3
 N_EPOCHS, FORGETTING = 2, 0.6  # of stochastic updates
 PRIOR_EVERY = 5  # iterations
+REACH = 20  # iterations at the present gain, in which a restart must be able to win
 SHAPE_ITER = 12
 MAX_FOLDS = 5
 
@@ -285,9 +286,11 @@ def iterate(data, expected, prior, settings, n_iter, history=()):
         if settings.verbose:
             print(f"iteration {len(history)}: objective per sample {history[-1]:.6f}")
         # A prior chosen anew may lower the objective of the iteration after it.
-        if previous is not None and not choose and np.all(objective - previous < settings.tol):
-            converged = True
-            break
+        if previous is not None and not choose:
+            gain = objective - previous
+            if np.all((gain < settings.tol) | (objective + REACH * gain < objective.max())):
+                converged = True
+                break
         previous = objective
     return Run(expected, prior, objective, history, converged, parameters)
 

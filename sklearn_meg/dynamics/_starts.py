@@ -1,6 +1,7 @@
 """First guesses of the states: clusters of short windows, or of samples."""
 
 import numpy as np
+from scipy.sparse.linalg import eigsh
 from sklearn.cluster import KMeans
 
 MAX_WINDOWS = 2000
@@ -79,8 +80,16 @@ def window_features(X, lengths, window, n_components):
     if n_components is None:
         return features, nearest
     n = min(n_components, *features.shape)
-    values, vectors = np.linalg.eigh(features @ features.T)
-    return vectors[:, -n:] * np.sqrt(np.maximum(values[-n:], 0)), nearest
+    return principal(features @ features.T, n), nearest
+
+
+def principal(gram, n):
+    """Coordinates along the first principal components, from inner products."""
+    if n < len(gram) // 4:
+        values, vectors = eigsh(gram, n, v0=np.ones(len(gram)))  # the same start, the same bits
+    else:
+        values, vectors = (part[..., -n:] for part in np.linalg.eigh(gram))
+    return vectors * np.sqrt(np.maximum(values, 0))
 
 
 def _moments(part, i, j):

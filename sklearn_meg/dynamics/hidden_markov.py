@@ -67,7 +67,7 @@ class HiddenMarkovGraph(StateModel):
     windows : sequence of int, default=(8, 12, 20)
         Lengths of these windows in samples, taken in turn by the restarts.
     max_iter : int, default=200
-    tol : float, default=1e-5
+    tol : float, default=1e-4
         Iterations stop when the objective per sample, in nats, rises by less.
     batch_size : int, default=None
         Recordings in memory at a time: stochastic updates, then some exact passes. Pass a list of
@@ -160,7 +160,7 @@ class HiddenMarkovGraph(StateModel):
     def __init__(
         self, n_states=4, *, method="variational", covariance="low_rank", rank=None,
         prior_weight=None, means=True, transition_prior=1.0, stay_prior=0.0, n_init=8,
-        init="windows", windows=(8, 12, 20), max_iter=200, tol=1e-5, batch_size=None,
+        init="windows", windows=(8, 12, 20), max_iter=200, tol=1e-4, batch_size=None,
         missing="error", decoding="posterior", layer="correlation", density=0.15,
         community_edges="significant", damping=0.85, random_state=None, verbose=0,
     ):  # fmt: skip
