@@ -2,24 +2,39 @@
 
 A state's covariance is (S + weight * F) / (n + weight) * inflation, where S is the scatter of its n
 samples and F a factor model of rank r of the shrunk covariance: r common factors, and a variance
-of its own for each region.
+of its own for each region. Weight 0 is the shrunk covariance itself.
 """
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
-RANKS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 14, 20, 30)
-WEIGHTS = (0.0, 0.2, 0.5, 1.0, 3.0, 10.0, 100.0)  # times the mean number of samples of a state
+RANKS = (0, 1, 2, 3, 5, 8, 13, 21, 34)
+WEIGHTS = (0.0, 0.3, 1.0, 3.0, 10.0, 100.0)  # times the mean number of samples of a state
+COMMON = (0.0, 0.5, 1.0)
 N_ITER = 15
 LEAST_VARIANCE = 0.02  # that a region has of its own, of its whole variance
 
 
 @dataclass
 class Shape:
-    """Rank of the factors, weight in samples, and factor by which covariances are widened."""
+    """What covariances are shrunk to.
+
+    Attributes
+    ----------
+    rank : int
+        Of the factor models.
+    common : float
+        Share of the model of all states in the target, the rest is the state's own.
+    weight : float
+        Of the target, in samples.
+    inflation : float
+        By which covariances are widened.
+    """
 
     rank: int
+    common: float
     weight: float
     inflation: float
 
@@ -87,13 +102,26 @@ def shaped(scatter, counts, shrunk, shape):
         Covariances that the factor model is made from.
     shape : Shape
     """
-    target = factor_model(shrunk, shape.rank)
-    return shape.inflation * _mixed(scatter, counts, target, shape.weight)
+    models = state_models(scatter, counts, shrunk, shape.rank)
+    target = _blend(*models, shape.common)
+    return shape.inflation * _mixed(scatter, counts, shrunk, target, shape.weight)
 
 
-def _mixed(scatter, counts, target, weight):
+def state_models(scatter, counts, shrunk, rank):
+    """Factor models of each state, and of all states together."""
     n = counts[..., None, None]
-    return (scatter + weight * target) / (n + weight)
+    together = (shrunk * n).sum(-3, keepdims=True) / n.sum(-3, keepdims=True)
+    return factor_model(shrunk, rank), factor_model(together, rank)
+
+
+def _blend(own, together, common):
+    return (1 - common) * own + common * together
+
+
+def _mixed(scatter, counts, shrunk, target, weight):
+    if not weight:
+        return shrunk
+    return (scatter + weight * target) / (counts[..., None, None] + weight)
 
 
 def choose_shape(moments, centre, shrink, ranks=None):
@@ -117,40 +145,48 @@ def choose_shape(moments, centre, shrink, ranks=None):
     total = [sum(parts) for parts in zip(*moments)]
     d = total[1].shape[-1]
     ranks = [r for r in RANKS if r == 0 or r < d / 2] if ranks is None else ranks
-    scores = {}
-    for fold in moments:
-        if fold[0].sum() == 0:
-            continue
+    typical = total[0].mean()
+    folds = [Fold(total, fold, centre, shrink) for fold in moments if fold[0].sum()]
+    rank = _best(folds, product(ranks, (0.0, 1.0), (1.0, 10.0)), typical, d).rank
+    return _best(folds, product([rank], COMMON, WEIGHTS), typical, d)
+
+
+class Fold:
+    """States of all but one fold, and the moments of that one."""
+
+    def __init__(self, total, fold, centre, shrink):
         train = [whole - part for whole, part in zip(total, fold)]
-        means, scatter = centre(*train)
-        shrunk = shrink(scatter, train[0])
-        tested = about(fold, means)
-        typical = train[0].mean()
-        for rank in ranks:
-            target = factor_model(shrunk, rank)
-            for factor in WEIGHTS:
-                # Without weight the scatter must be able to stand alone.
-                base = scatter if factor else shrunk * train[0][..., None, None]
-                covariance = _mixed(base, train[0], target, factor * typical)
-                found = held_out(covariance, *tested)
-                key = rank, factor
-                scores[key] = scores.get(key, 0.0) + np.array(found)
-    return _best(scores, total[0].mean(), d)
+        means, self.scatter = centre(*train)
+        self.counts = train[0]
+        self.shrunk = shrink(self.scatter, self.counts)
+        self.tested = about(fold, means)
+
+    def held_out(self, keys, typical):
+        """Of each (rank, common, weight): what `held_out` finds; a rank is fitted once."""
+        found, fitted = [], None
+        for rank, common, factor in keys:
+            if fitted != rank:
+                models = state_models(self.scatter, self.counts, self.shrunk, rank)
+                fitted = rank
+            target = _blend(*models, common)
+            args = self.scatter, self.counts, self.shrunk, target, factor * typical
+            found.append(held_out(_mixed(*args), *self.tested))
+        return np.array(found)
 
 
-def _best(scores, typical, d):
-    def likelihood(key):
-        n, log_det, distance = scores[key]
-        inflation = _inflation(n, distance, d)
-        return -0.5 * (log_det + n * d * np.log(inflation) + distance / inflation)
-
-    rank, factor = max(scores, key=likelihood)
-    n, _, distance = scores[rank, factor]
-    return Shape(rank, factor * typical, _inflation(n, distance, d))
+def _best(folds, keys, typical, d):
+    """The shape with the highest held-out likelihood, widened as is best."""
+    keys = list(keys)
+    n, log_det, distance = sum(fold.held_out(keys, typical) for fold in folds).T
+    widths = _inflation(n, distance, d)
+    likelihood = -(log_det + n * d * np.log(widths) + distance / widths) / 2
+    best = int(np.argmax(likelihood))
+    rank, common, factor = keys[best]
+    return Shape(rank, common, factor * typical, float(widths[best]))
 
 
 def _inflation(n, distance, d):
-    return float(np.clip(distance / (n * d), 1.0, 4.0))
+    return np.clip(distance / (n * d), 1.0, 4.0)
 
 
 def about(moments, means):

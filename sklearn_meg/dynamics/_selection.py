@@ -56,7 +56,8 @@ def select_n_states(
     - entropy: the fewest states whose held-out occupancies have an entropy within `tolerance` of the
       highest. This is the maximum-entropy rule of the paper [1]_; without a tolerance it takes too
       many states.
-    - stability: the most states on which restarts agree (adjusted Rand index at least 0.99).
+    - stability: the most states on which restarts agree (adjusted Rand index at least 0.99, or
+      the highest that there is).
 
     Parameters
     ----------
@@ -199,7 +200,8 @@ def _by_entropy(table, tolerance):
 
 
 def _by_stability(table):
-    return int(table["n_states"][table["stability"] >= MOST_STABLE].max())
+    least = min(MOST_STABLE, table["stability"].max())
+    return int(table["n_states"][table["stability"] >= least].max())
 
 
 def _messages(table, choices):

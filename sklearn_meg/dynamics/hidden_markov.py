@@ -118,8 +118,9 @@ class HiddenMarkovGraph(StateModel):
         Objective of the restarts that went to the end.
     stability_ : float
         Mean adjusted Rand index of the states of these restarts and those of the best.
-    rank_, inflation_ : int, float
-        Of the chosen factor model, and by how much its covariances are widened.
+    rank_, common_, inflation_ : int, float, float
+        Of the chosen factor models: factors, the share of one model of all states in the target,
+        and by how much covariances are widened.
     prior_weight_ : float
     n_iter_ : int
     converged_ : bool
@@ -249,11 +250,12 @@ class HiddenMarkovGraph(StateModel):
         expected, prior = run.expected, run.prior
         states, *_ = m_step(expected, prior, settings)
         mean, covariance = states.mean[0], self._widened(states)
-        self.rank_, self.inflation_ = 0, 1.0
+        self.rank_, self.common_, self.inflation_ = 0, 0.0, 1.0
         if self.covariance == "low_rank":
             expected, shape = shape_states(data, run, settings)
             mean, covariance = shaped_parameters(expected, prior, shape)
             self.rank_, self.inflation_ = int(shape.rank), float(shape.inflation)
+            self.common_ = float(shape.common)
         start = expected.starts[0] + prior.start
         trans = expected.transitions[0] + prior.trans
         self.objective_ = float(run.objective.max())
