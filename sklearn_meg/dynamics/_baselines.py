@@ -323,6 +323,7 @@ communities_, visits_, ranking_, information_rate_, n_features_in_
         seeds = rng.randint(2**31 - 1, size=self.n_init)
         fits = [self._fit_once(X, lengths, seed) for seed in seeds]
         model = max(fits, key=lambda m: m.score(X, lengths))
+        self.n_iter_ = model.monitor_.iter
         counts = model.predict_proba(X, lengths).sum(0)
         return model.startprob_, model.transmat_, model.means_, model.covars_, counts
 

@@ -93,7 +93,7 @@ def check_recordings(estimator, X, *, reset, missing="error", min_times=2):
         For NaN or infinity, complex, text, sparse or empty X, another number of dimensions or
         regions, and recordings that are too short.
     """
-    if isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) == 2:
+    if is_list(X):
         parts = [_check_one(x, i, missing) for i, x in enumerate(X)]
         counts = [part.shape[1] for part in parts]
         if len(set(counts)) > 1:
@@ -103,7 +103,7 @@ def check_recordings(estimator, X, *, reset, missing="error", min_times=2):
                 f"{counts[0]} regions in X[0] and {counts[other]} in X[{other}]."
             )
         recordings = Recordings(parts, "list")
-    elif np.ndim(X) == 3 and not np.ma.is_masked(X):
+    elif getattr(X, "ndim", 0) == 3 and not np.ma.is_masked(X):
         X = np.asarray(X)
         if 0 in X.shape:
             raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}): X is empty.")
@@ -114,6 +114,11 @@ def check_recordings(estimator, X, *, reset, missing="error", min_times=2):
     _check_regions(estimator, recordings, reset)
     _check_lengths(recordings, min_times, missing)
     return recordings
+
+
+def is_list(X):
+    """Whether X is a list of recordings."""
+    return isinstance(X, list | tuple) and len(X) > 0 and getattr(X[0], "ndim", 0) == 2
 
 
 def _check_one(x, index, missing):

@@ -11,6 +11,8 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, check_cv
 
+from ._recordings import is_list
+
 __all__ = ["StateSelection", "select_n_states"]
 
 RULES = ("likelihood", "entropy", "stability")
@@ -135,7 +137,7 @@ def _check_numbers(n_states, tolerance):
 
 
 def _as_list(X):
-    if isinstance(X, list | tuple) and np.ndim(X[0]) == 2:
+    if is_list(X):
         return list(X)
     X = np.asarray(X)
     if X.ndim == 3:
