@@ -166,7 +166,7 @@ def _check_values(x, name, missing):
     bad = np.isnan(x)
     if missing != "mask" and bad.any():
         raise ValueError(f"Input {name} contains NaN ({bad.sum()} values). {HINT}")
-    largest = np.nanmax(np.abs(x), initial=0.0)
+    largest = float(np.nanmax(np.abs(x), initial=0.0))
     if largest > LARGEST_VALUE:
         raise ValueError(f"{name} holds values up to {largest:.3g}: they cannot be squared.")
 

@@ -57,20 +57,16 @@ def test_every_variant_finds_the_states(data, params):
             for c, k in zip(data.covariances, matching)]  # fmt: skip
     assert min(c[0, 1] for c in true) > 0.9
     np.testing.assert_allclose(model.transmat_.sum(1), 1)
-    assert abs(np.diag(model.transmat_) - 0.97).max() < 0.03
+    before, after = data.states[:, :-1], data.states[:, 1:]
+    stays = [(after[before == k] == k).mean() for k in range(3)]
+    np.testing.assert_allclose(np.diag(model.transmat_)[matching], stays, atol=0.03)
     assert (np.diff(model.occupancy_) <= 0).all()  # the most frequent state is the first
 
 
 def test_hard_states_are_found_whatever_the_seed():
     hard = make_states("hard", n_states=3, n_regions=20, random_state=5)
-    found = [
-        state_accuracy(hard.states, HiddenMarkovGraph(3, random_state=s).fit_predict(hard.X))
-        if hasattr(HiddenMarkovGraph, "fit_predict")
-        else state_accuracy(
-            hard.states, HiddenMarkovGraph(3, random_state=s).fit(hard.X).predict(hard.X)
-        )
-        for s in range(4)
-    ]
+    models = [HiddenMarkovGraph(3, random_state=seed).fit(hard.X) for seed in range(4)]
+    found = [state_accuracy(hard.states, model.predict(hard.X)) for model in models]
     assert min(found) > 0.75 and max(found) - min(found) < 0.02
 
 
@@ -85,8 +81,8 @@ def test_one_state_is_one_gaussian(data):
 def test_the_bound_rises_while_the_prior_stays(data):
     for method in ("variational", "maximum_likelihood"):
         params = {"covariance": "shrunk", "prior_weight": 40.0, "n_init": 1, "tol": 0.0}
-        with pytest.warns(ConvergenceWarning, match="No convergence in 25"):
-            model = make(method=method, max_iter=25, init="random", **params).fit(data.X)
+        with pytest.warns(ConvergenceWarning, match="No convergence in 10"):
+            model = make(method=method, max_iter=10, init="random", **params).fit(data.X)
         assert (np.diff(model.history_) > -1e-9).all()
         assert not model.converged_
 
