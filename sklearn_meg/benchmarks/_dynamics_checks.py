@@ -62,13 +62,16 @@ def _ratios(rows, case):
         if len(seconds):
             ratio = seconds.mean() / values(rows, case, "default", "fit_s").mean()
             checks.append(check(f"{case}: CPU seconds of {peer} / ours", ratio, bound))
+            gain = values(rows, case, "default", "loglik") - values(rows, case, peer, "loglik")
+            name = f"{case}: held-out log-likelihood above {peer}, per sample"
+            checks.append(check(name, gain.mean(), ">= 0"))
     return checks
 
 
 def _bold(rows):
     ours = values(rows, "bold", "default", "loglik").mean()
     checks = []
-    for peer in ("single_gaussian", "hmmlearn", "hmmlearn_tuned", "glhmm"):
+    for peer in ("single_gaussian", "single_gaussian_tuned", "hmmlearn", "hmmlearn_tuned", "glhmm"):
         theirs = values(rows, "bold", peer, "loglik")
         if len(theirs):
             name = f"bold: held-out log-likelihood above {peer}, per sample"

@@ -66,7 +66,7 @@ def bold_rows(left_out, quick=False):
     train, test = np.delete(X, left_out, axis=0), X[left_out : left_out + 1]
     models = {
         **ours(BOLD_STATES, left_out, quick),
-        **{k: choose(v, train) for k, v in peers(BOLD_STATES, left_out, quick).items()},
+        **{k: choose(v, train) for k, v in peers(BOLD_STATES, left_out, "bold", quick).items()},
     }
     models["shrunk"] = HiddenMarkovGraph(BOLD_STATES, covariance="shrunk", random_state=left_out)
     models["factor_gaussian"] = HiddenMarkovGraph(1, random_state=left_out)
@@ -83,7 +83,7 @@ def bold_rows(left_out, quick=False):
 
 def speed_rows(seed, quick=False):
     """A large fit in a process of its own, and how an iteration grows with the samples."""
-    size = {**BIG, **(SMALL_WORLD | {"n_states": 2} if quick else {})}
+    size = {**BIG, **(SMALL_WORLD | {"n_states": 2, "n_subjects": 3} if quick else {})}
     found = subprocess.run(
         [sys.executable, "-c", PROCESS, json.dumps({**size, "random_state": seed})],
         capture_output=True, text=True, check=True,

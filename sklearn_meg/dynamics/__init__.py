@@ -3,16 +3,23 @@
 from importlib import import_module
 
 _WHERE = {
-    "PAPER_PARAMS": ".hidden_markov",
+    "AmplitudeEnvelope": ".preprocessing",
     "HiddenMarkovGraph": ".hidden_markov",
     "HmmlearnStates": "._baselines",
     "MixtureStates": "._baselines",
+    "PAPER_PARAMS": ".hidden_markov",
     "SingleGaussian": "._baselines",
-    "WindowStates": "._baselines",
     "StateSelection": "._selection",
+    "TimeDelayEmbedding": ".preprocessing",
+    "WindowStates": "._baselines",
+    "community_significance": "._surrogates",
     "information_rate": "._graph",
+    "label_time_courses": ".io",
     "multiplex_walk": "._graph",
+    "read_parcellated_bold": ".io",
     "select_n_states": "._selection",
+    "states_to_annotations": ".io",
+    "surrogate": "._surrogates",
 }
 __all__ = list(_WHERE)
 
