@@ -11,7 +11,13 @@ from math import isfinite
 from pathlib import Path
 from statistics import mean, stdev
 
-NAMES = ("encoding", "source", "tms", "connectome", "dynamics")  # pages that include a table, measured or not
+NAMES = (
+    "encoding",
+    "source",
+    "tms",
+    "connectome",
+    "dynamics",
+)  # pages that include a table, measured or not
 CAPTIONS = {
     "r": "Pearson R across trials",
     "r_time": "Pearson R over time",

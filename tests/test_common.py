@@ -38,9 +38,7 @@ IN_TIME = {
 }
 EXPECTED_FAILURES = {
     "GammaMap": NEW_EVENTS,
-    **dict.fromkeys(
-        ("HiddenMarkovGraph", "HmmlearnStates", "WindowStates"), IN_TIME
-    ),
+    **dict.fromkeys(("HiddenMarkovGraph", "HmmlearnStates", "WindowStates"), IN_TIME),
     "LCMV": NEW_EVENTS,
     "MinimumNorm": NEW_EVENTS,
     "MixedNorm": NEW_EVENTS,

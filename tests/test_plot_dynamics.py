@@ -54,7 +54,9 @@ def test_transitions_say_where_a_state_goes(fitted):
     assert f"rest\nstays {fitted.transmat_[0, 0]:.2f}" in texts
     leave = fitted.transmat_[0, 1] / (1 - fitted.transmat_[0, 0])
     assert f"{leave:.2f}" in texts
-    one = plot_transitions(HiddenMarkovGraph(1).fit(np.random.default_rng(0).normal(size=(2, 4, 50))))
+    one = plot_transitions(
+        HiddenMarkovGraph(1).fit(np.random.default_rng(0).normal(size=(2, 4, 50)))
+    )
     assert len(one.patches) == 1
 
 
@@ -83,6 +85,8 @@ def test_selection_marks_what_each_rule_chooses():
     )  # fmt: skip
     choices = {"likelihood": 2, "entropy": 3, "stability": 2}
     figure = plot_selection(StateSelection(2, choices, table, None, []))
-    chosen = [next(x for x in ax.lines if x.get_linestyle() == "--").get_xdata()[0] for ax in figure.axes]
+    chosen = [
+        next(x for x in ax.lines if x.get_linestyle() == "--").get_xdata()[0] for ax in figure.axes
+    ]
     assert chosen == [2, 3, 2]
     assert "recommended" in figure.axes[0].get_title()

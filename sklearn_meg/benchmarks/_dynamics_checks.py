@@ -41,7 +41,10 @@ def _hard(rows):
         check("hard: accuracy / oracle, mean", ratio.mean(), ">= 0.975"),
         check("hard: accuracy / oracle (worst seed)", ratio.min(), ">= 0.93"),
     ]
-    for names, text in ((PEERS, "best peer as it comes"), ((*PEERS, *TUNED), "best peer, tuned too")):
+    for names, text in (
+        (PEERS, "best peer as it comes"),
+        ((*PEERS, *TUNED), "best peer, tuned too"),
+    ):
         for metric, bound in (("state_accuracy", ">= 0.03"), ("rank_rho", "> 0")):
             best = _best_peer(rows, "hard", metric, names)
             gain = values(rows, "hard", "default", metric).mean() - best

@@ -55,9 +55,7 @@ class GlhmmStates(StateModel):
         recordings = self._recordings(X, reset=True)
         Y, _ = recordings.samples()
         ends = np.cumsum(recordings.lengths)
-        model = glhmm.glhmm(
-            K=self.n_states, covtype="full", model_mean="state", model_beta="no"
-        )
+        model = glhmm.glhmm(K=self.n_states, covtype="full", model_mean="state", model_beta="no")
         state = np.random.get_state()  # noqa: NPY002  it draws from the global generator
         try:
             np.random.seed(self.random_state)  # noqa: NPY002

@@ -118,9 +118,7 @@ def growth(seed, quick=False):
     """Power of the number of samples by which the time of an iteration grows."""
     sizes = (2, 4) if quick else SIZES
     n_times = 100 if quick else 1200
-    data = make_states(
-        "hard", n_states=8, n_subjects=sizes[-1], n_times=n_times, random_state=seed
-    )
+    data = make_states("hard", n_states=8, n_subjects=sizes[-1], n_times=n_times, random_state=seed)
     parts = list(data.X.transpose(0, 2, 1))
     seconds = []
     settings = HiddenMarkovGraph(8, n_init=1, max_iter=2)._settings(40)

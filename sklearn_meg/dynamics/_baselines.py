@@ -127,9 +127,7 @@ communities_, visits_, ranking_, information_rate_, n_features_in_
 
     def _find(self, X, missing, lengths, rng):
         good = X if missing is None else X[~missing]
-        means, covariances = state_moments(
-            good, np.zeros(len(good), dtype=int), 1, self.shrinkage
-        )
+        means, covariances = state_moments(good, np.zeros(len(good), dtype=int), 1, self.shrinkage)
         return np.ones(1), np.ones((1, 1)), means, covariances, np.array([float(len(good))])
 
 

@@ -218,9 +218,7 @@ def race(batch, settings, rng):
     run = iterate(batch, expected, settings.prior(settings.n_init, d), settings, RACE_ITER)
     order = np.argsort(-run.objective, kind="stable")[:N_FINALISTS]
     prior = _pick_prior(run.prior, order)
-    return iterate(
-        batch, run.expected.pick(order), prior, settings, settings.max_iter, run.history
-    )
+    return iterate(batch, run.expected.pick(order), prior, settings, settings.max_iter, run.history)
 
 
 def stochastic(stream, expected, prior, settings, rng):

@@ -16,7 +16,8 @@ from ._recordings import is_list
 __all__ = ["StateSelection", "select_n_states"]
 
 RULES = ("likelihood", "entropy", "stability")
-MOST_STABLE, LEAST_STABLE = 0.99, 0.8  # adjusted Rand index: of the rule, of a warning
+STABLE_TOLERANCE = 0.01
+LEAST_STABLE = 0.8  # adjusted Rand index, below which there is a warning
 LEAST_SHARE = 0.01  # of the held-out samples, below which a state has collapsed
 
 
@@ -58,8 +59,8 @@ def select_n_states(
     - entropy: the fewest states whose held-out occupancies have an entropy within `tolerance` of the
       highest. This is the maximum-entropy rule of the paper [1]_; without a tolerance it takes too
       many states.
-    - stability: the most states on which restarts agree (adjusted Rand index at least 0.99, or
-      the highest that there is).
+    - stability: the most states, of more than one, on which restarts agree as well as on any number
+      (adjusted Rand index within 0.01 of the highest).
 
     Parameters
     ----------
@@ -202,8 +203,11 @@ def _by_entropy(table, tolerance):
 
 
 def _by_stability(table):
-    least = min(MOST_STABLE, table["stability"].max())
-    return int(table["n_states"][table["stability"] >= least].max())
+    several = table[table["n_states"] > 1]
+    if several.empty:
+        return int(table["n_states"].max())
+    stable = several["stability"] >= several["stability"].max() - STABLE_TOLERANCE
+    return int(several["n_states"][stable].max())
 
 
 def _messages(table, choices):

@@ -58,9 +58,7 @@ def _rephased(x, rng):
     return np.fft.irfft(spectrum * phases, n=x.shape[1], axis=1) + mean
 
 
-def community_significance(
-    model, X, *, n_surrogates=99, kind="shift", refit=False, random_state=0
-):
+def community_significance(model, X, *, n_surrogates=99, kind="shift", refit=False, random_state=0):
     """Table of the ranked communities with p-values against surrogate data.
 
     The surrogates keep the states in time: their layers are made from the moments of uncoupled

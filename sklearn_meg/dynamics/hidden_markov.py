@@ -29,8 +29,13 @@ from ._model import StateModel
 
 # Variational Bayes with a weak prior, from clustered samples; the number of states by
 # select_n_states(..., rule="entropy").
-PAPER_PARAMS = {"method": "variational", "covariance": "full", "init": "kmeans", "n_init": 5,
-                "community_edges": "layer"}
+PAPER_PARAMS = {
+    "method": "variational",
+    "covariance": "full",
+    "init": "kmeans",
+    "n_init": 5,
+    "community_edges": "layer",
+}
 
 
 class HiddenMarkovGraph(StateModel):

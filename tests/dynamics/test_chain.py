@@ -86,7 +86,9 @@ def test_likelihoods_that_underflow_are_no_problem():
     log_b[200:, 0] = [-3e4, -1e4]
     logs = np.log(np.array([[[0.9, 0.1], [0.1, 0.9]]]))
     layout = _chain.make_layout([400], 2)
-    gamma, _, transitions, log_l = _chain.forward_backward(log_b, np.log([[0.5, 0.5]]), logs, layout)
+    gamma, _, transitions, log_l = _chain.forward_backward(
+        log_b, np.log([[0.5, 0.5]]), logs, layout
+    )
     np.testing.assert_array_equal(gamma[:, 0].argmax(1), np.repeat([0, 1], 200))
     np.testing.assert_allclose(transitions[0], [[199, 1], [0, 199]], atol=1e-9)
     np.testing.assert_allclose(log_l, -4e6 + np.log(0.5) + 398 * np.log(0.9) + np.log(0.1))

@@ -32,7 +32,9 @@ def fitted(data):
 
 def _random_layers(seed, n_states=3, n_regions=8):
     rng = np.random.default_rng(seed)
-    W = rng.uniform(size=(n_states, n_regions, n_regions)) * (rng.uniform(size=(n_states, 1, 1)) + 1)
+    W = rng.uniform(size=(n_states, n_regions, n_regions)) * (
+        rng.uniform(size=(n_states, 1, 1)) + 1
+    )
     W = np.triu(W, 1) * (rng.uniform(size=W.shape) < 0.5)
     return W + W.swapaxes(1, 2), rng.dirichlet(np.ones(n_states), size=n_states)
 
@@ -99,7 +101,9 @@ def test_partial_correlations():
     L = np.array([[1.0, 0, 0], [0.8, 1, 0], [0.64, 0.8, 1]])
     covariance = (L @ L.T)[None]
     assert _graph.correlations(covariance)[0, 0, 2] > 0.3
-    np.testing.assert_allclose(_graph.correlations(covariance, partial=True)[0, 0, 2], 0, atol=1e-12)
+    np.testing.assert_allclose(
+        _graph.correlations(covariance, partial=True)[0, 0, 2], 0, atol=1e-12
+    )
 
 
 def test_planted_communities_and_ranks_are_found(data, fitted):

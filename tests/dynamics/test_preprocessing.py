@@ -34,7 +34,9 @@ def test_envelope_of_a_modulated_oscillation():
 
 def test_leakage_makes_no_correlation_of_amplitudes():
     rng = np.random.default_rng(0)
-    sources = rng.normal(size=(3, 4000)) * (1 + (np.arange(4000) // 400 + np.arange(3)[:, None]) % 3)
+    sources = rng.normal(size=(3, 4000)) * (
+        1 + (np.arange(4000) // 400 + np.arange(3)[:, None]) % 3
+    )
     mixed = np.array([[1, 0.6, 0.0], [0.6, 1, 0], [0, 0, 1]]) @ sources
     plain = AmplitudeEnvelope(SFREQ).fit_transform([mixed])[0]
     clean = AmplitudeEnvelope(SFREQ, orthogonalize=True).fit_transform([mixed])[0]
@@ -66,7 +68,9 @@ def test_embedding_is_a_rotation_and_goes_back():
     assert Z.shape == (2, 9, 198)
     flat = Z.transpose(0, 2, 1).reshape(-1, 9)
     covariance = np.cov(flat.T, bias=True)
-    np.testing.assert_allclose(covariance, np.diag(np.diag(covariance)), atol=1e-8 * covariance.max())
+    np.testing.assert_allclose(
+        covariance, np.diag(np.diag(covariance)), atol=1e-8 * covariance.max()
+    )
     assert (np.diff(embedding.explained_variance_ratio_) <= 0).all()
     lagged = np.concatenate(
         [np.stack([x[i, lag : 198 + lag] for i in range(3) for lag in range(3)], 1) for x in X]
@@ -131,7 +135,10 @@ def test_labels_of_source_estimates():
     )  # fmt: skip
     vertices = [np.arange(6), np.arange(6)]
     stcs = [mne.SourceEstimate(rng.normal(size=(12, n)), vertices, 0, 0.01, "s") for n in (40, 30)]
-    labels = [mne.Label([0, 1, 2], hemi="lh", subject="s"), mne.Label([3, 4], hemi="rh", subject="s")]
+    labels = [
+        mne.Label([0, 1, 2], hemi="lh", subject="s"),
+        mne.Label([3, 4], hemi="rh", subject="s"),
+    ]
     X = label_time_courses(stcs, labels, src, mode="mean")
     assert [x.shape for x in X] == [(2, 40), (2, 30)]
     np.testing.assert_allclose(X[0][0], stcs[0].data[:3].mean(0))

@@ -48,7 +48,12 @@ def test_the_rules_and_their_warnings():
     assert _selection._by_entropy(table, 0.2) == 2
     assert _selection._by_stability(table) == 3
     said = " ".join(_selection._messages(table, {"likelihood": 4, "entropy": 4, "stability": 3}))
-    for part in ("disagree on the number", "largest number tried", "index 0.50", "collapsed: 0.10%"):
+    for part in (
+        "disagree on the number",
+        "largest number tried",
+        "index 0.50",
+        "collapsed: 0.10%",
+    ):
         assert part in said
     assert not _selection._messages(table, {"likelihood": 2, "entropy": 2, "stability": 2})
 
