@@ -2,18 +2,17 @@
 States of brain activity, and the communities that matter
 =========================================================
 
-Which networks does the brain switch between, how many are there, and which groups of regions hold its
-activity longest? :class:`~sklearn_meg.HiddenMarkovGraph` finds states in regional time series and
-ranks the communities of all of them in one network.
+Which networks does the brain switch between, how many are there, and which groups of regions hold
+its activity longest? :class:`~sklearn_meg.HiddenMarkovGraph` finds states in regional time series
+and ranks the communities of all of them in one network.
 """
 
 # %%
 # Recordings that switch between states
 # -------------------------------------
-# Four subjects, 40 regions, 600 samples. In each state the regions are coupled in other communities; a
+# Four subjects, 40 regions, 600 samples. In each state the regions are coupled in other groups; a
 # state lasts 10 samples on average, and couplings are weak. Means and variances never change.
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from sklearn_meg import HiddenMarkovGraph, MixtureStates, WindowStates

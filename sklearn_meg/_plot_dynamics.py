@@ -131,9 +131,9 @@ def plot_transitions(model, ax=None, *, names=None):
         ax = _axes(ax, (5.2, 5.2))
         ax.grid(False)
         ax.axis("off")
-        for k, l in np.ndindex(n, n):
-            if k != l and leave[k, l] >= 0.1:
-                _arrow(ax, where[k], where[l], radii[k], radii[l], leave[k, l])
+        for k, to in np.ndindex(n, n):
+            if k != to and leave[k, to] >= 0.1:
+                _arrow(ax, where[k], where[to], radii[k], radii[to], leave[k, to])
         for k, color in enumerate(state_colors(n)):
             _node(ax, where[k], radii[k], color, f"{k}" if names is None else names[k], P[k, k])
         ax.set(xlim=(-1.75, 1.75), ylim=(-1.75, 1.75), aspect="equal")

@@ -5,7 +5,8 @@ import pytest
 from matplotlib.colors import to_hex
 
 from sklearn_meg.datasets import make_states
-from sklearn_meg.dynamics import HiddenMarkovGraph, StateSelection
+from sklearn_meg.dynamics import HiddenMarkovGraph
+from sklearn_meg.dynamics._selection import StateSelection
 from sklearn_meg.plotting import (
     plot_layers,
     plot_selection,

@@ -1,13 +1,13 @@
 """Benchmark of state models: states, communities and ranks against what was planted.
 
-Worlds of :func:`sklearn_meg.datasets.make_states`: ``easy`` and ``hard``; ``order3``, ``order4`` and
-``order6`` are the easy world with so many states, where the number of states is to be found. ``bold`` is
-real resting BOLD of five subjects, one left out at a time. ``speed`` compares CPU times of one thread.
-Each seed is another world, with other starts of the models.
+Worlds of :func:`sklearn_meg.datasets.make_states`: ``easy`` and ``hard``; ``order3``, ``order4``
+and ``order6`` are the easy world with so many states, where the number of states is to be found.
+``bold`` is real resting BOLD of five subjects, one left out at a time. ``speed`` is one large fit.
+Each seed is another world, with other starts of the models. Times are CPU times of one thread.
 
 ``default`` is HiddenMarkovGraph as it comes, ``paper`` the recipe of the paper, ``oracle`` the true
-parameters. Peers have as many restarts as ours. ``hmmlearn`` is as it comes; ``hmmlearn_tuned`` has a
-prior of the covariances whose weight is chosen by the likelihood of a held-out recording,
+parameters. Peers have as many restarts as ours. ``hmmlearn`` is as it comes; ``hmmlearn_tuned`` has
+a prior of the covariances whose weight is chosen by the likelihood of a held-out recording,
 as is the shrinkage of ``gmm`` and ``windows_chain`` (the moments and transitions of the clusters of
 windows, decoded as a chain; ``windows`` are the clusters themselves). ``glhmm`` runs where it
 can be imported.

@@ -9,7 +9,6 @@ _WHERE = {
     "MixtureStates": "._baselines",
     "PAPER_PARAMS": ".hidden_markov",
     "SingleGaussian": "._baselines",
-    "StateSelection": "._selection",
     "TimeDelayEmbedding": ".preprocessing",
     "WindowStates": "._baselines",
     "community_significance": "._surrogates",

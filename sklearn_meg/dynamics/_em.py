@@ -209,7 +209,7 @@ def race(batch, settings, rng):
     run : Run
         Of the finalists.
     """
-    n, d = batch.n_samples, batch.X.shape[1]
+    d = batch.X.shape[1]
     guess = first_guesses(
         batch.X, batch.lengths, settings.n_states, settings.n_init, settings.init,
         settings.windows, rng,

@@ -18,7 +18,7 @@ from ._graph import (
     stationary,
     strongest_edges,
 )
-from ._recordings import Recordings, check_recordings
+from ._recordings import check_recordings
 
 TINY = 1e-300
 SIGNIFICANT = 3.0  # standard errors of a correlation that is zero
@@ -302,8 +302,8 @@ class StateModel(TransformerMixin, BaseEstimator):
         graph = nx.DiGraph()
         for k, share in enumerate(stationary(self.transmat_)):
             graph.add_node(k, occupancy=float(share))
-        for k, l in np.ndindex(self.transmat_.shape):
-            graph.add_edge(k, l, weight=float(self.transmat_[k, l]))
+        for k, to in np.ndindex(self.transmat_.shape):
+            graph.add_edge(k, to, weight=float(self.transmat_[k, to]))
         return graph
 
 
@@ -318,6 +318,3 @@ def region_names_of(names, n_regions):
             f"{len(set(names))} of them different."
         )
     return names
-
-
-__all__ = ["Recordings", "StateModel", "region_names_of"]

@@ -13,7 +13,7 @@ from sklearn.model_selection import KFold, check_cv
 
 from ._recordings import is_list
 
-__all__ = ["StateSelection", "select_n_states"]
+__all__ = ["select_n_states"]
 
 RULES = ("likelihood", "entropy", "stability")
 STABLE_TOLERANCE = 0.01
@@ -34,8 +34,8 @@ class StateSelection:
     table_ : DataFrame
         One row a number of states: ``n_states``; ``loglik`` and ``loglik_sem``, the held-out
         log-likelihood per sample and the standard error over folds of its distance to the best;
-        ``entropy``, of the held-out occupancies in nats; ``stability``, the mean adjusted Rand index
-        of restarts; ``smallest_share``, of a state in held-out samples.
+        ``entropy``, of the held-out occupancies in nats; ``stability``, the mean adjusted Rand
+        index of restarts; ``smallest_share``, of a state in held-out samples.
     scores_ : ndarray of shape (n_numbers, n_folds)
         Held-out log-likelihood per sample.
     messages_ : list of str
@@ -56,9 +56,9 @@ def select_n_states(
 
     - likelihood, the recommended rule: the fewest states whose held-out log-likelihood is not
       more than one standard error (of the paired differences over folds) below the highest.
-    - entropy: the fewest states whose held-out occupancies have an entropy within `tolerance` of the
-      highest. This is the maximum-entropy rule of the paper [1]_; without a tolerance it takes too
-      many states.
+    - entropy: the fewest states whose held-out occupancies have an entropy within `tolerance` of
+      the highest. This is the maximum-entropy rule of the paper [1]_; without a tolerance it takes
+      too many states.
     - stability: the most states, of more than one, on which restarts agree as well as on any number
       (adjusted Rand index within 0.01 of the highest).
 
@@ -102,8 +102,8 @@ def select_n_states(
     >>> from sklearn_meg.dynamics import HiddenMarkovGraph, select_n_states
     >>> from sklearn_meg.datasets import make_states
     >>> data = make_states("easy", n_states=3, n_subjects=4, n_times=300, n_regions=15)
-    >>> model = HiddenMarkovGraph(random_state=0)
-    >>> selection = select_n_states(model, data.X, (1, 2, 3, 4))
+    >>> model = HiddenMarkovGraph(n_init=2, random_state=0)
+    >>> selection = select_n_states(model, data.X, (2, 3), tolerance=0.1)
     >>> selection.n_states_
     3
     """
@@ -130,7 +130,7 @@ def select_n_states(
 
 def _check_numbers(n_states, tolerance):
     numbers = [n_states] if np.ndim(n_states) == 0 else list(n_states)
-    if not numbers or any(b <= a for a, b in zip(numbers, numbers[1:])) or numbers[0] < 1:
+    if not numbers or (np.diff(numbers) <= 0).any() or numbers[0] < 1:
         raise ValueError(f"n_states must be increasing numbers from 1. Got {n_states!r}.")
     if not 0 <= tolerance < 1:
         raise ValueError(f"tolerance must be in [0, 1). Got {tolerance!r}.")

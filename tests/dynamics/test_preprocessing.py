@@ -165,7 +165,9 @@ def test_bold_of_an_atlas(tmp_path):
     bad = {
         "on the grid": (nib.Nifti1Image(bold[:2], np.eye(4)), atlas),
         "affines": (nib.Nifti1Image(bold, 2 * np.eye(4)), atlas),
-        "a region above 0": (nib.Nifti1Image(bold, np.eye(4)), nib.Nifti1Image(0 * numbers, np.eye(4))),
+        "a region above 0": (
+            nib.Nifti1Image(bold, np.eye(4)), nib.Nifti1Image(0 * numbers, np.eye(4)),
+        ),
         "do not vary": (nib.Nifti1Image(np.ones_like(bold), np.eye(4)), atlas),
     }  # fmt: skip
     for message, arguments in bad.items():
