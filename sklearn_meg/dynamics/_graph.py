@@ -179,8 +179,8 @@ def multiplex_walk(layers, transmat, damping=0.85, tol=1e-12, max_iter=1000):
     >>> import numpy as np
     >>> from sklearn_meg.dynamics import multiplex_walk
     >>> layers = np.array([[[0, 1.0, 0], [1, 0, 1], [0, 1, 0]]])
-    >>> multiplex_walk(layers, np.ones((1, 1)), damping=0.99999).round(2)
-    array([[0.25, 0.5 , 0.25]])
+    >>> multiplex_walk(layers, np.ones((1, 1))).round(3)
+    array([[0.257, 0.486, 0.257]])
     """
     steps = walk_steps(np.asarray(layers, dtype=float))
     visits = np.full(steps.shape[:2], 1 / steps[:, :, 0].size)

@@ -62,6 +62,9 @@ def select_n_states(
     - stability: the most states, of more than one, on which restarts agree as well as on any number
       (adjusted Rand index within 0.01 of the highest).
 
+    Numbers with which a state has collapsed, to less than 1 % of the held-out samples, are left
+    out.
+
     Parameters
     ----------
     model : HiddenMarkovGraph or another state model
@@ -102,8 +105,8 @@ def select_n_states(
     >>> from sklearn_meg.dynamics import HiddenMarkovGraph, select_n_states
     >>> from sklearn_meg.datasets import make_states
     >>> data = make_states("easy", n_states=3, n_subjects=4, n_times=300, n_regions=15)
-    >>> model = HiddenMarkovGraph(n_init=2, random_state=0)
-    >>> selection = select_n_states(model, data.X, (2, 3), tolerance=0.1)
+    >>> model = HiddenMarkovGraph(n_init=3, random_state=0)
+    >>> selection = select_n_states(model, data.X, (1, 2, 3, 4), tolerance=0.1)
     >>> selection.n_states_
     3
     """
@@ -117,10 +120,11 @@ def select_n_states(
     scores, stable = (np.array([f[i] for f in found]).reshape(shape) for i in (0, 1))
     shares = [_mean_shares(found[i * shape[1] : (i + 1) * shape[1]]) for i in range(shape[0])]
     table = _table(numbers, scores, stable, shares)
+    alive = _alive(table)
     choices = {
-        "likelihood": _by_likelihood(table),
-        "entropy": _by_entropy(table, tolerance),
-        "stability": _by_stability(table),
+        "likelihood": _by_likelihood(alive),
+        "entropy": _by_entropy(alive, tolerance),
+        "stability": _by_stability(alive),
     }
     messages = _messages(table, choices)
     for message in messages:
@@ -190,6 +194,12 @@ def _table(numbers, scores, stable, shares):
             "smallest_share": [s.min() for _, s in shares],
         }
     )
+
+
+def _alive(table):
+    """Numbers with which no state has collapsed; all where there are none."""
+    alive = table[table["smallest_share"] >= LEAST_SHARE]
+    return table if alive.empty else alive
 
 
 def _by_likelihood(table):

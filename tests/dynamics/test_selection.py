@@ -47,6 +47,9 @@ def test_the_rules_and_their_warnings():
     assert _selection._by_entropy(table, 0.02) == 4
     assert _selection._by_entropy(table, 0.2) == 2
     assert _selection._by_stability(table) == 3
+    assert list(_selection._alive(table)["n_states"]) == [1, 2, 3]
+    everything_collapsed = table.assign(smallest_share=0.0)
+    assert len(_selection._alive(everything_collapsed)) == 4
     said = " ".join(_selection._messages(table, {"likelihood": 4, "entropy": 4, "stability": 3}))
     for part in (
         "disagree on the number",
