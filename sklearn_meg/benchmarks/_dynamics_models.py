@@ -12,6 +12,7 @@ from ..dynamics import (
     SingleGaussian,
     WindowStates,
 )
+from ..dynamics._baselines import regular
 from ..dynamics._model import StateModel
 
 N_INIT = 8  # restarts, of ours and of every peer
@@ -65,10 +66,10 @@ class GlhmmStates(StateModel):
             )  # fmt: skip
         finally:
             np.random.set_state(state)  # noqa: NPY002
+        covariances = [model.get_covariance_matrix(k) for k in range(self.n_states)]
         self._set_states(
-            np.asarray(model.Pi).ravel(), np.asarray(model.P), np.asarray(model.get_means()).T,
-            np.stack([model.get_covariance_matrix(k) for k in range(self.n_states)]),
-            gamma.sum(0),
+            np.asarray(model.Pi).ravel(), np.asarray(model.P),
+            np.nan_to_num(np.asarray(model.get_means()).T), regular(covariances), gamma.sum(0),
         )  # fmt: skip
         return self
 

@@ -63,6 +63,24 @@ def shrunk_covariance(covariance, shrinkage):
     return (1 - shrinkage) * covariance + shrinkage * even
 
 
+def regular(covariances):
+    """Covariances of states that collapsed, made fit to compute with.
+
+    The least part of the mean variance is added to the diagonal with which there is a Cholesky
+    factor; what is no number is replaced by independent regions of unit variance.
+    """
+    out = np.array(covariances, dtype=float)
+    d = out.shape[-1]
+    for k, covariance in enumerate(out):
+        if not np.isfinite(covariance).all():
+            covariance = np.eye(d)
+        for ridge in (0.0, 1e-8, 1e-6, 1e-4, 1e-2, 1.0):
+            out[k] = covariance + ridge * max(np.trace(covariance) / d, 1e-8) * np.eye(d)
+            if np.linalg.eigvalsh(out[k])[0] > 1e-12 * np.trace(out[k]):
+                break
+    return out
+
+
 def counted(labels, lengths, n_states):
     """First-state and transition probabilities from decoded states, one pseudo count each."""
     ends = np.cumsum(lengths)
@@ -323,7 +341,8 @@ communities_, visits_, ranking_, information_rate_, n_features_in_
         model = max(fits, key=lambda m: m.score(X, lengths))
         self.n_iter_ = model.monitor_.iter
         counts = model.predict_proba(X, lengths).sum(0)
-        return model.startprob_, model.transmat_, model.means_, model.covars_, counts
+        covariances = regular(model.covars_)
+        return model.startprob_, model.transmat_, model.means_, covariances, counts
 
     def _fit_once(self, X, lengths, seed):
         import logging

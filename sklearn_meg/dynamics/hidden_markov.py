@@ -26,6 +26,7 @@ from ._em import (
     stochastic,
 )
 from ._model import StateModel
+from ._recordings import Recordings
 
 # Variational Bayes with a weak prior, from clustered samples; the number of states by
 # select_n_states(..., rule="entropy").
@@ -231,7 +232,7 @@ class HiddenMarkovGraph(StateModel):
             else Stream(recordings, centre, spread, self.batch_size)
         )
         few = some_recordings(recordings)
-        small = len(few.parts) == len(recordings.parts) and self.batch_size is None
+        small = few.lengths.sum() == recordings.lengths.sum() and self.batch_size is None
         racers = data if small else Batch(few, centre, spread)
         finalists = race(racers, settings, rng)
         self.restart_scores_ = np.sort(finalists.objective)[::-1]
@@ -360,13 +361,12 @@ def standardisation(recordings, n_states, covariance):
 
 
 def some_recordings(recordings):
-    """Recordings spread over all, with about `RACE_SAMPLES` samples."""
-    lengths = recordings.lengths
-    n = len(lengths)
-    wanted = int(np.ceil(RACE_SAMPLES / lengths.mean()))
-    if wanted >= n:
-        return recordings
-    return recordings.pick(np.unique(np.linspace(0, n - 1, wanted).astype(int)))
+    """Recordings spread over all, or the beginnings of long ones: about `RACE_SAMPLES` samples."""
+    n = len(recordings.parts)
+    lengths = np.minimum(recordings.lengths, RACE_SAMPLES)
+    wanted = min(n, int(np.ceil(RACE_SAMPLES / lengths.mean())))
+    few = recordings.pick(np.unique(np.linspace(0, n - 1, wanted).astype(int)))
+    return Recordings([part[:RACE_SAMPLES] for part in few.parts], few.kind)
 
 
 def agreement(batch, run):

@@ -13,7 +13,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_meg import HiddenMarkovGraph
 from sklearn_meg.datasets import make_states
-from sklearn_meg.dynamics import PAPER_PARAMS
+from sklearn_meg.dynamics import PAPER_PARAMS, hidden_markov
 from sklearn_meg.dynamics.metrics import match_states, state_accuracy
 
 
@@ -339,3 +339,28 @@ def test_failed_set_up_leaves_the_fitted_model(data):
     with pytest.raises(ValueError, match="NaN"):
         model.fit(_set(data.X, (0, 0, 0), np.nan))
     np.testing.assert_array_equal(model.predict(data.X), expected)
+
+
+def test_mne_objects_are_named_in_the_error():
+    import mne
+
+    raw = mne.io.RawArray(np.zeros((2, 50)), mne.create_info(2, 10.0), verbose="error")
+    with pytest.raises(ValueError, match="Got RawArray.*label_time_courses"):
+        make().fit(raw)
+
+
+def test_restarts_are_compared_on_a_part_of_long_recordings(data, fitted, monkeypatch):
+    monkeypatch.setattr(hidden_markov, "RACE_SAMPLES", 600)
+    model = make().fit(data.X)
+    assert state_accuracy(fitted.predict(data.X), model.predict(data.X)) > 0.99
+    one = make().fit(_line(data.X[:3]))
+    assert state_accuracy(data.states[:3].ravel(), one.predict(_line(data.X[:3]))) > 0.9
+
+
+def _line(X):
+    return X.transpose(0, 2, 1).reshape(-1, X.shape[1])
+
+
+def test_occupancies_as_a_data_frame(data, fitted):
+    frame = clone(fitted).set_output(transform="pandas").fit(data.X).transform(data.X)
+    assert list(frame.columns) == ["state0", "state1", "state2"] and len(frame) == 5

@@ -7,6 +7,7 @@ from sklearn.mixture import GaussianMixture
 
 from sklearn_meg import HmmlearnStates, MixtureStates, SingleGaussian, WindowStates
 from sklearn_meg.datasets import make_states
+from sklearn_meg.dynamics._baselines import regular
 from sklearn_meg.dynamics.metrics import match_states, state_accuracy
 
 
@@ -65,6 +66,14 @@ def test_hmmlearn_behind_the_same_interface(data):
     X[0, 0, 3] = np.nan
     with pytest.raises(ValueError, match="no missing samples"):
         HmmlearnStates(3, missing="mask").fit(X)
+
+
+def test_collapsed_covariances_are_made_regular():
+    good = np.array([[2.0, 0.5], [0.5, 1.0]])
+    found = regular([good, np.ones((2, 2)), np.zeros((2, 2)), np.full((2, 2), np.nan)])
+    np.testing.assert_array_equal(found[0], good)
+    np.testing.assert_allclose(found[1], np.ones((2, 2)), rtol=0.02)
+    assert (np.linalg.eigvalsh(found) > 0).all()
 
 
 def test_hmmlearn_that_is_not_there_is_named(data, monkeypatch):
