@@ -264,7 +264,7 @@ class Run:
 
     def winner(self):
         """The restart with the highest objective alone."""
-        which = [int(np.argmax(self.objective))]
+        which = [int(np.nanargmax(self.objective))]
         return Run(
             self.expected.pick(which), _pick_prior(self.prior, which), self.objective[which],
             self.history, self.converged, tuple(p[which] for p in self.parameters),

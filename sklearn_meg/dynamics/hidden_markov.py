@@ -372,7 +372,7 @@ def some_recordings(recordings):
 def agreement(batch, run):
     """Mean adjusted Rand index of the states of the restarts and those of the best."""
     states = batch.decode(*run.parameters)[0].argmax(-1)
-    best = int(np.argmax(run.objective))
+    best = int(np.nanargmax(run.objective))
     others = [r for r in range(states.shape[1]) if r != best]
     return float(
         np.mean([adjusted_rand_score(states[:, best], states[:, r]) for r in others] or [1.0])
