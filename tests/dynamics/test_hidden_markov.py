@@ -7,6 +7,7 @@ import skops.io
 from scipy.stats import multivariate_normal
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -364,3 +365,18 @@ def _line(X):
 def test_occupancies_as_a_data_frame(data, fitted):
     frame = clone(fitted).set_output(transform="pandas").fit(data.X).transform(data.X)
     assert list(frame.columns) == ["state0", "state1", "state2"] and len(frame) == 5
+
+
+def test_stock_scorers_on_one_recording_and_on_stacks(data):
+    X, y = _line(data.X[:2]), data.states[:2].ravel()
+    rand = cross_validate(
+        make(n_init=2), X, y, cv=KFold(2), scoring="adjusted_rand_score", error_score="raise"
+    )["test_score"]
+    assert rand.min() > 0.8
+    model = make(n_init=2, n_states=2)
+    labels = np.array([0, 1, 0, 1, 0])  # of subjects: occupancies as features of a classifier
+    pipeline = make_pipeline(model, LogisticRegression())
+    accuracy = cross_validate(
+        pipeline, data.X, labels, cv=KFold(2), scoring="accuracy", error_score="raise"
+    )["test_score"]
+    assert np.isfinite(accuracy).all()
