@@ -368,11 +368,11 @@ def test_occupancies_as_a_data_frame(data, fitted):
 
 
 def test_stock_scorers_on_one_recording_and_on_stacks(data):
-    X, y = _line(data.X[:2]), data.states[:2].ravel()
+    X, y = _line(data.X), data.states.ravel()
     rand = cross_validate(
-        make(n_init=2), X, y, cv=KFold(2), scoring="adjusted_rand_score", error_score="raise"
+        make(), X, y, cv=KFold(2), scoring="adjusted_rand_score", error_score="raise"
     )["test_score"]
-    assert rand.min() > 0.8
+    assert rand.min() > 0.6
     model = make(n_init=2, n_states=2)
     labels = np.array([0, 1, 0, 1, 0])  # of subjects: occupancies as features of a classifier
     pipeline = make_pipeline(model, LogisticRegression())
