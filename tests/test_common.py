@@ -25,6 +25,9 @@ SMALL = {
     "GammaMap": {"maxit": 10},
     "HiddenMarkovGraph": {"n_states": 2, "n_init": 2},
     "HmmlearnStates": {"n_states": 2, "n_init": 1, "shrinkage": 0.1},
+    "NerveDecoder": {"max_epochs": 10, "hidden_size": 32, "random_state": 0},
+    "NerveFeatures": {"sfreq": 1.0, "window": 1.0, "hop": 1.0},
+    "NerveRegressor": {"max_epochs": 10, "hidden_size": 32, "random_state": 0},
     # float64: in float32 the batch decides the 7th digit, about where a check draws the line.
     "RNNSourceSolver": {"max_epochs": 60, "dtype": "float64", "random_state": 0},
 }
@@ -89,6 +92,14 @@ def test_the_systems_so_far_are_found():
     assert {"ChannelScaler", "MinimumNorm", "RNNSourceSolver", "ThresholdCNN"} <= names
     assert {"ConnectomeMetric", "InverseTensorMetric"} <= names
     assert "RNNSourceSolver" in {cls.__name__ for cls in FLAT}
+    assert {cls.__name__ for cls in of_domain("nerve")} == {
+        "KalmanRegressor",
+        "NerveDecoder",
+        "NerveFeatures",
+        "NerveRegressor",
+        "WindowClassifier",
+        "WindowRegressor",
+    }
 
 
 @pytest.mark.parametrize("cls", ESTIMATORS)

@@ -121,15 +121,21 @@ def make_nerve(
     >>> nerve.X.shape, nerve.dof.shape, nerve.drift.tolist()
     ((40, 17, 2000), (40, 6, 2000), [0, 0, 2])
     """
-    unknown = [d for d in drifts if d not in SPREAD]
-    if unknown:
-        raise ValueError(
-            f"drifts must be levels {', '.join(map(str, SPREAD))}. Got {unknown[0]!r}."
-        )
+    _check_drifts(drifts)
     numbers = {"n_train": n_train, "n_test": n_test, "n_channels": n_channels, "n_units": n_units}
     for name, value in {**numbers, "sfreq": sfreq, "duration": duration}.items():
-        if not value > 0:
+        if not 0 < value < np.inf:
             raise ValueError(f"{name} must be positive. Got {value!r}.")
+        if name in numbers and not isinstance(value, int | np.integer):
+            raise TypeError(f"{name} must be an integer. Got {value!r}.")
+    if not 0 <= noise < np.inf:
+        raise ValueError(f"noise must not be negative. Got {noise!r}.")
+    if not np.isfinite(channel_shift):
+        raise ValueError(f"channel_shift must be finite. Got {channel_shift!r}.")
+    if round(duration * sfreq) < 2:
+        raise ValueError(
+            f"duration must hold two samples at sfreq={sfreq:g}. Got {duration!r} seconds."
+        )
     rng = check_random_state(random_state)
     units = _Units(n_units, n_channels, sfreq, rng)
     parts, levels = [], (0, *drifts)
@@ -146,6 +152,16 @@ def make_nerve(
     return NerveData(
         X, y, dof.astype(np.float32), session, np.array(levels), float(sfreq), list(GESTURES)
     )
+
+
+def _check_drifts(drifts):
+    each = [drifts] if np.ndim(drifts) == 0 else list(drifts)
+    unknown = [d for d in each if d not in SPREAD]
+    if unknown or np.ndim(drifts) == 0:
+        raise ValueError(
+            f"drifts must be levels {', '.join(map(str, SPREAD))}, one for each session. "
+            f"Got {(unknown or [drifts])[0]!r}."
+        )
 
 
 class _Units:

@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
@@ -48,13 +49,16 @@ class NerveModel:
 
     def _raw_features(self, X, *, reset):
         """Features (n_trials, n_features, n_windows), sessions (n_trials,) or None."""
-        if not reset:  # trials may be of another length
-            self.__dict__.pop("n_times_in_", None)
+        extractor = self._extractor()
+        if extractor is not None and not reset:
+            extractor._check_not_one_trial(X, self.n_features_in_)
         X = check_trials(self, X, reset=reset)
+        if reset:  # later trials may be of another length
+            del self.n_times_in_
         signal, session = split_session(X, self.session_row)
         if reset:
             self.__dict__.pop("thresholds_", None)
-        extractor = self._extractor()
+            extractor = self._extractor()
         if extractor is None:
             return np.asarray(signal, dtype=float), session
         extractor._check_params()
@@ -166,7 +170,8 @@ class NerveClassifier(NerveModel):
         -------
         y : ndarray of shape (n_trials,)
         """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
     def predict_proba_windows(self, X):
         """Probabilities of the classes in each window, from it and the windows before it.
@@ -192,7 +197,8 @@ class NerveClassifier(NerveModel):
         -------
         y : ndarray of shape (n_trials, n_windows)
         """
-        return self.classes_[self.predict_proba_windows(X).argmax(axis=1)]
+        best = self.predict_proba_windows(X).argmax(axis=1)
+        return self.classes_[best]
 
     def is_uncertain(self, X, confidence=0.5):
         """Say which trials to reject.
@@ -222,6 +228,7 @@ class NerveClassifier(NerveModel):
             raise ValueError("This estimator requires y to be passed, but the target y is None.")
         F, session = self._raw_features(X, reset=True)
         y = column_or_1d(y, warn=True)
+        assert_all_finite(y, input_name="y")
         check_classification_targets(y)
         check_consistent_length(F, y)
         self.classes_, y = np.unique(y, return_inverse=True)

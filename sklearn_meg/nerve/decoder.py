@@ -1,5 +1,6 @@
 """Intended gestures from nerve or muscle signals, in real time, over many sessions."""
 
+import warnings
 from copy import deepcopy
 
 import numpy as np
@@ -58,6 +59,26 @@ class RecurrentModel(TorchEstimator):
             out, state = module.step(inputs, state)
             return self._outputs(out.cpu().numpy().astype(float)), state
 
+    def stream(self, confidence=0.0, saturation=None, state=None):
+        """Decide while a recording arrives.
+
+        Parameters
+        ----------
+        confidence : float, default=0.0
+            Decisions with a smaller probability are withheld; movements never are.
+        saturation : float or None, default=None
+            Largest absolute value that the amplifier can give: channels there are flagged.
+        state : dict or None
+            Of an earlier stream, to go on from.
+
+        Returns
+        -------
+        stream : NerveStream
+        """
+        from .stream import NerveStream
+
+        return NerveStream(self, confidence=confidence, saturation=saturation, state=state)
+
     def exported(self):
         """The network that decides one window, for use without this package.
 
@@ -72,7 +93,10 @@ class RecurrentModel(TorchEstimator):
         example = torch.zeros(1, len(self.normal_[0]), 1, dtype=next(module.parameters()).dtype)
         with torch.no_grad():
             _, state = module.step(example.to(next(module.parameters()).device), None)
-        return torch.export.export(_Step(module), (example.to(state[0].device), tuple(state)))
+        arguments = example.to(state[0].device), tuple(state)
+        with warnings.catch_warnings():  # torch's own, about its GRU; the weights are exported
+            warnings.filterwarnings("ignore", "The tensor attributes .*_flat_weights", UserWarning)
+            return torch.export.export(_Step(module), arguments)
 
 
 class _Step(torch.nn.Module):
@@ -318,26 +342,6 @@ validation_split, device, dtype, n_threads, random_state, verbose, callbacks, ne
         weights = self.net_.module_.state_dict()
         tuned._train(Z[sure], np.exp(trials[sure]), weights=weights)
         return tuned
-
-    def stream(self, confidence=0.0, saturation=None, state=None):
-        """Decide while a recording arrives.
-
-        Parameters
-        ----------
-        confidence : float, default=0.0
-            Decisions with a smaller probability are withheld.
-        saturation : float or None, default=None
-            Largest absolute value that the amplifier can give: channels there are flagged.
-        state : dict or None
-            Of an earlier stream, to go on from.
-
-        Returns
-        -------
-        stream : NerveStream
-        """
-        from .stream import NerveStream
-
-        return NerveStream(self, confidence=confidence, saturation=saturation, state=state)
 
     # ------------------------------------------------------------------ for TorchEstimator
 

@@ -97,6 +97,7 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
         """
         self._check_params()
         X = check_trials(self, X, reset=True)
+        del self.n_times_in_  # later trials may be of another length
         signal, _ = split_session(X, self.session_row)
         self._check_length(signal)
         self._learn(signal)
@@ -121,7 +122,7 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
             For other channels than in ``fit``, NaN or infinity, or trials shorter than a window.
         """
         check_is_fitted(self)
-        self.__dict__.pop("n_times_in_", None)  # trials may be of another length
+        self._check_not_one_trial(X, self.n_features_in_)
         X = check_trials(self, X, reset=False)
         signal, session = split_session(X, self.session_row)
         self._check_length(signal)
@@ -214,6 +215,14 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
             raise ValueError(
                 f"A window of {self.window:g} s at sfreq={self.sfreq:g} Hz has {size} samples. "
                 f"Got trials of {signal.shape[2]}."
+            )
+
+    def _check_not_one_trial(self, X, n_rows):
+        size = self._sizes()[0]
+        if size > 1 and getattr(X, "ndim", 3) == 2:
+            raise ValueError(
+                f"X must have the shape (n_trials, {n_rows}, n_times), n_times at least {size}. "
+                f"Got {X.shape}. (A single trial is X[np.newaxis].)"
             )
 
     def _learn(self, signal):

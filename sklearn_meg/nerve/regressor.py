@@ -57,6 +57,11 @@ class NerveMovements(NerveModel):
                 out[index] = self._movements(normalised(F[index], normal))
         return flatten_targets(out, self._y_ndim)
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
     def _check_movements(self, X, y):
         F, session = self._raw_features(X, reset=True)
         y, self._y_ndim = check_targets(y, F)

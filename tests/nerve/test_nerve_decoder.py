@@ -1,0 +1,393 @@
+"""Decisions, adaptation to sessions, and life inside scikit-learn."""
+
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+import skops.io
+import torch
+from _nerve_world import HOP, QUICK, SFREQ, classifier, decoder, nerve, small
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict, cross_validate
+from sklearn.pipeline import make_pipeline
+
+from sklearn_meg import NerveDecoder, NerveFeatures, WindowClassifier
+from sklearn_meg.nerve import disturbed_sessions
+
+MODELS = {"decoder": decoder, "classifier": classifier}
+
+
+def parts(session):
+    data = nerve()
+    chosen = data.session == session
+    return data.X[chosen], data.y[chosen]
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def fitted(request):
+    """The same model with each kind of adaptation."""
+    settings = {"max_epochs": 10, "dtype": "float64"} if request.param == "decoder" else {}
+    return {
+        adaptation: MODELS[request.param](adaptation=adaptation, **settings).fit(*parts(0))
+        for adaptation in (None, "batch", "online")
+    }
+
+
+# ---------------------------------------------------------------------- decisions
+
+
+def test_shapes_and_sums(fitted):
+    X, y = parts(1)
+    for model in fitted.values():
+        n_windows = len(NerveFeatures(sfreq=SFREQ, hop=HOP).window_ends(X.shape[2]))
+        windows = model.predict_proba_windows(X)
+        assert windows.shape == (len(X), 10, n_windows)
+        np.testing.assert_allclose(windows.sum(axis=1), 1.0)
+        np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1.0)
+        assert model.predict_windows(X).shape == (len(X), n_windows)
+        np.testing.assert_array_equal(model.predict(X), model.predict_proba(X).argmax(axis=1))
+
+
+def test_the_same_day_is_decoded_far_above_chance(fitted):
+    for model in fitted.values():
+        assert model.score(*parts(1)) > 0.7  # chance is .1
+
+
+def test_adaptation_finds_a_drifted_session(fitted):
+    scores = {name: model.score(*parts(2)) for name, model in fitted.items()}
+    assert scores["batch"] > scores[None] + 0.2
+    assert scores["online"] > scores[None] + 0.1
+
+
+def test_a_known_session_is_decided_trial_by_trial_as_at_once(fitted):
+    X = parts(0)[0][:6]
+    for model in fitted.values():
+        alone = np.concatenate([model.predict_proba(x[np.newaxis]) for x in X])
+        np.testing.assert_allclose(model.predict_proba(X), alone, rtol=1e-6, atol=1e-9)
+
+
+def test_batch_does_not_depend_on_the_order_of_trials(fitted):
+    X = parts(2)[0]
+    order = np.random.default_rng(0).permutation(len(X))
+    expected = fitted["batch"].predict_proba(X)[order]
+    np.testing.assert_allclose(fitted["batch"].predict_proba(X[order]), expected, atol=1e-6)
+
+
+def test_online_knows_the_past_only(fitted):
+    X = parts(2)[0].copy()
+    model = fitted["online"]
+    trials, windows = model.predict_proba(X), model.predict_proba_windows(X)
+    X[12:, :-1] *= -7.0
+    np.testing.assert_array_equal(model.predict_proba(X)[:12], trials[:12])
+    assert not np.allclose(model.predict_proba(X)[12:], trials[12:])
+    cut = X.shape[2] // 2  # within a trial, too
+    changed = np.concatenate([X[:12], X[11:12]])[:12].copy()
+    changed[11, :-1, cut:] += 50.0
+    n = int((NerveFeatures(sfreq=SFREQ, hop=HOP).window_ends(X.shape[2]) <= cut / SFREQ + 1e-9).sum())
+    later = model.predict_proba_windows(changed)
+    np.testing.assert_allclose(later[11, :, :n], windows[11, :, :n], atol=1e-9)
+    assert not np.allclose(later[11, :, n:], windows[11, :, n:])
+
+
+def test_sessions_do_not_mix(fitted):
+    data = nerve()
+    new = data.session > 0
+    order = np.random.default_rng(1).permutation(new.sum())
+    mixed, session = data.X[new][order], data.session[new][order]
+    for model in fitted.values():
+        together = model.predict_proba(mixed)
+        for s in (1, 2):
+            alone = model.predict_proba(mixed[session == s])
+            np.testing.assert_allclose(together[session == s], alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("adaptation", ["batch", "online"])
+def test_amplitudes_of_a_session_are_found_whatever_the_gains(adaptation):
+    names = ["mav", "wl", "rms", "v3", "ms", "dasd", "mavs", "wmav"]
+    model = classifier(
+        adaptation=adaptation, features=names, covariance=False, prior_trials=1e-12
+    ).fit(*parts(0))
+    X = parts(2)[0]
+    other = X.astype(float)
+    other[:, :-1] *= np.geomspace(0.1, 10, 8)[:, np.newaxis]
+    np.testing.assert_allclose(model.predict_proba(other), model.predict_proba(X), atol=1e-4)
+    fixed = clone(model).set_params(adaptation=None).fit(*parts(0))
+    assert not np.allclose(fixed.predict_proba(other), fixed.predict_proba(X), atol=0.1)
+
+
+def test_log_covariances_are_found_whatever_the_units():
+    model = classifier(adaptation="batch", features=None, prior_trials=1e-9).fit(*parts(0))
+    X = parts(2)[0]
+    other = X.astype(float)
+    other[:, :-1] *= 30.0
+    model.thresholds_ = 1e-6 * model.thresholds_  # no floor
+    np.testing.assert_allclose(model.predict_proba(other), model.predict_proba(X), atol=1e-4)
+
+
+def test_rejection(fitted):
+    X, y = parts(2)
+    model = fitted["batch"]
+    best = model.predict_proba(X).max(axis=1)
+    middle = float(np.median(best))
+    np.testing.assert_array_equal(model.is_uncertain(X, middle), best < middle)
+    assert not model.is_uncertain(X, 0.0).any()
+    with pytest.raises(ValueError, match="confidence must be between 0 and 1. Got 1.5"):
+        model.is_uncertain(X, 1.5)
+
+
+def test_classes_may_be_names():
+    X, y = parts(0)
+    names = np.array(nerve().gestures)
+    model = decoder().fit(X, names[y])
+    assert model.classes_.tolist() == sorted(names)
+    expected = decoder().fit(X, y).predict(X)
+    assert (model.predict(X) == names[expected]).mean() > 0.9
+    assert set(model.predict_windows(X).ravel()) <= set(names)
+
+
+def test_the_sizes_of_the_paper():
+    X, y = np.random.default_rng(0).normal(size=(20, 224, 3)), np.arange(20) % 10
+    model = NerveDecoder(network="paper", max_epochs=1, random_state=0).fit(X, y)
+    weights = sum(p.numel() for p in model.net_.module_.parameters())
+    assert weights == 1_626_122  # as counted for the paper
+    assert model.predict_windows(X).shape == (20, 3)
+
+
+def test_channel_dropout_and_augmentation_change_training_only():
+    X, y = parts(0)
+    plain = decoder().fit(X, y)
+    lost = decoder(channel_dropout=0.3).fit(X, y)
+    assert not np.array_equal(lost.predict_proba(X), plain.predict_proba(X))
+    np.testing.assert_array_equal(lost.predict_proba(X), lost.predict_proba(X))
+
+
+# ---------------------------------------------------------------------- features as X
+
+
+def test_features_in_a_pipeline_are_the_same_as_inside():
+    data = nerve()
+    train, test = data.session == 0, data.session == 2
+    for model, last in (
+        (decoder(adaptation="batch"), NerveDecoder(session_row=-1, adaptation="batch", **QUICK)),
+        (classifier(adaptation="online"), WindowClassifier(session_row=-1, adaptation="online")),
+    ):
+        pipeline = make_pipeline(NerveFeatures(sfreq=SFREQ, hop=HOP, session_row=-1), last)
+        pipeline.fit(data.X[train], data.y[train])
+        inside = model.fit(data.X[train], data.y[train])
+        np.testing.assert_allclose(
+            pipeline.predict_proba(data.X[test]), inside.predict_proba(data.X[test]), atol=1e-6
+        )
+
+
+def test_trials_of_other_lengths():
+    X, y = parts(1)
+    model = classifier().fit(*parts(0))
+    assert model.predict_windows(X[:, :, :400]).shape == (len(X), 7)
+    shared = model.predict_proba_windows(X)[:, :, :7]
+    np.testing.assert_allclose(model.predict_proba_windows(X[:, :, :400]), shared)
+
+
+# ---------------------------------------------------------------------- scikit-learn
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_round_trips_keep_decisions(name, tmp_path):
+    X, y = parts(0)
+    new = parts(2)[0]
+    model = MODELS[name](adaptation="batch").fit(X, y)
+    expected = model.predict_proba(new)
+    skopsed = skops.io.dumps(model)
+    types = skops.io.get_untrusted_types(data=skopsed)
+    assert types == [f"{type(model).__module__}.{type(model).__qualname__}"]
+    joblib.dump(model, tmp_path / "model.joblib")
+    for again in (
+        pickle.loads(pickle.dumps(model)),
+        joblib.load(tmp_path / "model.joblib"),
+        skops.io.loads(skopsed, trusted=types),
+    ):
+        np.testing.assert_array_equal(again.predict_proba(new), expected)
+    np.testing.assert_array_equal(clone(model).fit(X, y).predict_proba(new), expected)
+
+
+def test_grid_search_over_a_pipeline():
+    X, y, session = small()
+    pipeline = make_pipeline(
+        NerveFeatures(sfreq=1000.0, session_row=-1),
+        NerveDecoder(session_row=-1, adaptation="batch", **QUICK),
+    )
+    search = GridSearchCV(
+        pipeline,
+        {"nervedecoder__augment": [0.0, 0.5], "nervefeatures__covariance": [True, False]},
+        cv=GroupKFold(2),
+        scoring=["accuracy", "neg_log_loss"],
+        refit="accuracy",
+        error_score="raise",
+    ).fit(X, y, groups=session)
+    assert search.predict(X).shape == y.shape
+    assert np.isfinite(search.cv_results_["mean_test_neg_log_loss"]).all()
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_cross_validation_gives_the_same_bits_with_two_jobs(backend):
+    X, y, session = small()
+    model = NerveDecoder(sfreq=1000.0, session_row=-1, adaptation="online", **QUICK)
+    how = {"cv": GroupKFold(2), "groups": session, "method": "predict_proba"}
+    one = cross_val_predict(model, X, y, n_jobs=1, **how)
+    with joblib.parallel_config(backend):
+        two = cross_val_predict(model, X, y, n_jobs=2, **how)
+    np.testing.assert_array_equal(one, two)
+
+
+def test_cross_validate_over_sessions():
+    X, y, session = small()
+    scores = cross_validate(
+        WindowClassifier(sfreq=1000.0, session_row=-1, adaptation="batch"),
+        X, y, groups=session, cv=GroupKFold(2), scoring=("accuracy", "f1_macro"),
+    )  # fmt: skip
+    assert scores["test_accuracy"].shape == (2,) and (scores["test_f1_macro"] >= 0).all()
+
+
+def test_same_seed_same_result_and_global_generators_untouched():
+    X, y, _ = small()
+    model = NerveDecoder(sfreq=1000.0, session_row=-1, channel_dropout=0.2, **QUICK)
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), torch.get_num_threads()  # noqa: NPY002
+    first = clone(model).fit(X, y).predict_proba(X)
+    after = torch.get_rng_state(), np.random.get_state()[1], torch.get_num_threads()  # noqa: NPY002
+    assert torch.equal(before[0], after[0]) and before[2] == after[2]
+    np.testing.assert_array_equal(before[1], after[1])
+    torch.manual_seed(2)
+    np.testing.assert_array_equal(clone(model).fit(X, y).predict_proba(X), first)
+    other = clone(model).set_params(random_state=1).fit(X, y).predict_proba(X)
+    assert not np.array_equal(other, first)
+
+
+@pytest.mark.parametrize("kind", ["float64", "fortran", "memmap", "list"])
+@pytest.mark.parametrize("cls", [NerveDecoder, WindowClassifier])
+def test_layout_does_not_matter_and_input_stays(cls, kind, tmp_path):
+    X, y, _ = small()
+    quick = QUICK if cls is NerveDecoder else {}
+    model = cls(sfreq=1000.0, session_row=-1, adaptation="batch", **quick)
+    expected = clone(model).fit(X, y).predict_proba(X)
+    variant = {"float64": X.astype(float), "fortran": np.asfortranarray(X), "list": X.tolist()}
+    if kind == "memmap":
+        np.save(tmp_path / "X.npy", X)
+        variant[kind] = np.load(tmp_path / "X.npy", mmap_mode="r")
+    before, labels = np.array(variant[kind]), y.copy()
+    got = clone(model).fit(variant[kind], y).predict_proba(variant[kind])
+    np.testing.assert_array_equal(np.array(variant[kind]), before)
+    np.testing.assert_array_equal(y, labels)
+    np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_refit_forgets():
+    X, y, _ = small()
+    model = NerveDecoder(sfreq=1000.0, session_row=-1, **QUICK).fit(*parts(0))
+    again = model.fit(X, y).predict_proba(X)
+    expected = clone(model).fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(again, expected)
+
+
+def test_any_classifier_of_scikit_learn():
+    X, y, _ = small()
+    forest = RandomForestClassifier(10, random_state=0)
+    model = WindowClassifier(forest, sfreq=1000.0, session_row=-1).fit(X, y)
+    assert model.score(X, y) > 0.9
+    assert not hasattr(forest, "estimators_")
+
+
+def test_self_training_helps_itself():
+    plain = classifier(adaptation="batch").fit(*parts(0))
+    trained = classifier(adaptation="batch", n_self_training=2).fit(*parts(0))
+    X, y = parts(2)
+    assert trained.score(X, y) >= plain.score(X, y) - 0.05
+    np.testing.assert_array_equal(trained.predict(parts(0)[0]), plain.predict(parts(0)[0]))
+    with_model = classifier(adaptation="batch", session_model=True).fit(*parts(0))
+    assert with_model.score(X, y) >= plain.score(X, y) - 0.05
+
+
+# ---------------------------------------------------------------------- fine-tuning, export
+
+
+def test_fine_tuning_learns_the_new_session_without_its_labels():
+    model = decoder(adaptation="batch", max_epochs=10).fit(*parts(0))
+    X, y = parts(2)
+    before = model.predict_proba(X)
+    tuned = model.fine_tuned(X, max_epochs=10)
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+    plain = (model.predict_windows(X) == y[:, np.newaxis]).mean()
+    assert (tuned.predict_windows(X) == y[:, np.newaxis]).mean() > plain - 0.02
+    assert not np.array_equal(tuned.predict_proba_windows(X), model.predict_proba_windows(X))
+    assert tuned.score(X, y) > 0.5
+    again = model.fine_tuned(X, max_epochs=10)
+    np.testing.assert_array_equal(again.predict_proba(X), tuned.predict_proba(X))
+
+
+def test_fine_tuning_needs_something_to_adapt_to():
+    X = parts(2)[0]
+    with pytest.raises(ValueError, match="fine_tuned needs adaptation='batch' or 'online'"):
+        decoder(adaptation=None).fit(*parts(0)).fine_tuned(X)
+    with pytest.raises(ValueError, match="a session that was not in fit"):
+        decoder(adaptation="batch").fit(*parts(0)).fine_tuned(parts(0)[0])
+
+
+@pytest.mark.parametrize("network", ["compact", "paper"])
+def test_an_exported_network_gives_the_same_outputs(network, tmp_path):
+    X = np.random.default_rng(0).normal(size=(12, 9, 6))
+    model = NerveDecoder(network=network, **QUICK).fit(X, np.arange(12) % 3)
+    program = model.exported()
+    torch.export.save(program, tmp_path / "net.pt2")
+    mean, sd = model.normal_
+    Z = torch.as_tensor((X[:1] - mean[:, None]) / sd[:, None], dtype=torch.float32)
+    module = model.net_.module_.eval()
+    with torch.no_grad():
+        expected = module.step(Z, None)[0]
+        _, start = module.step(0 * Z[:, :, :1], None)
+        zeros = [torch.zeros_like(part) for part in start]
+        for step in (program.module(), torch.export.load(tmp_path / "net.pt2").module()):
+            state, out = tuple(zeros), []
+            for k in range(6):
+                now, state = step(Z[:, :, k : k + 1], state)
+                out.append(now)
+            torch.testing.assert_close(torch.cat(out, dim=2), expected, rtol=1e-4, atol=1e-5)
+
+
+# ---------------------------------------------------------------------- disturbed sessions
+
+
+def test_disturbed_sessions_are_sessions_of_their_own():
+    X, y = parts(0)
+    both, labels = disturbed_sessions(X, y, -1, n_copies=2, gain=0.5, random_state=0)
+    np.testing.assert_array_equal(both[: len(X)], X)
+    np.testing.assert_array_equal(labels, np.tile(y, 3))
+    assert np.unique(both[:, -1]).tolist() == [0, 1, 2]
+    ratio = both[len(X) : 2 * len(X), :-1] / X[:, :-1]
+    np.testing.assert_allclose(ratio, ratio[:1, :, :1] + 0 * ratio, rtol=1e-4)
+    assert np.log(ratio[0, :, 0]).std() > 0.1
+    again, _ = disturbed_sessions(X, y, -1, n_copies=2, gain=0.5, random_state=0)
+    np.testing.assert_array_equal(again, both)
+
+
+def test_disturbed_sessions_lose_and_shift_channels():
+    X, y = parts(0)
+    lost, _ = disturbed_sessions(X, y, -1, gain=0.0, dropout=0.5, random_state=0)
+    gone = (lost[len(X) :, :-1] == 0).all(axis=(0, 2))
+    assert 0 < gone.sum() < 8
+    np.testing.assert_array_equal(lost[len(X) :, :-1][:, ~gone], X[:, :-1][:, ~gone])
+    moved, _ = disturbed_sessions(X, y, -1, gain=0.0, shift=2.0, random_state=0)
+    power = [np.square(part[:, :-1], dtype=float).mean() for part in (X, moved[len(X) :])]
+    assert 0.5 < power[1] / power[0] < 2
+    assert not np.allclose(moved[len(X) :], X)
+
+
+@pytest.mark.parametrize("name", ["gain", "dropout", "shift"])
+def test_disturbed_sessions_names_what_is_wrong(name):
+    X, y = parts(0)
+    for value in (-1.0, np.nan):
+        with pytest.raises(ValueError, match=f"{name} must not be negative. Got {value}"):
+            disturbed_sessions(X, y, -1, **{name: value})
+    with pytest.raises(ValueError, match="session_row must select"):
+        disturbed_sessions(X, y, 99)
