@@ -15,7 +15,7 @@ test: .venv/tested
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/python -m pytest -q -n 2
 	$(BIN)/python -m pytest -q $(PAGES)
-	for name in encoding source tms connectome dynamics; do \
+	for name in encoding source tms connectome nerve dynamics; do \
 	  $(BIN)/python -m sklearn_meg.benchmarks $$name --quick --json .venv/quick.json || exit 1; \
 	done
 

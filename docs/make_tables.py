@@ -16,6 +16,7 @@ NAMES = (
     "source",
     "tms",
     "connectome",
+    "nerve",
     "dynamics",
 )  # pages that include a table, measured or not
 CAPTIONS = {
@@ -58,6 +59,10 @@ CAPTIONS = {
     "state_accuracy": "State accuracy, after matching the states",
     "ari": "Adjusted Rand index of the communities",
     "rank_rho": "Spearman correlation of the ranks of communities with the planted ones",
+    "trial_accuracy": "Share of trials that are right",
+    "window_accuracy": "Share of windows that are right",
+    "p95_ms": "95th percentile of the milliseconds a decision takes",
+    "real_time_factor": "Seconds of signal a second of computation",
     "loglik": "Held-out log-likelihood per sample, nats",
     "k_recovered": "Share of seeds in which the number of states is the true one",
     "k_chosen": "Number of states chosen",

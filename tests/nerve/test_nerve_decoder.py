@@ -85,7 +85,9 @@ def test_online_knows_the_past_only(fitted):
     cut = X.shape[2] // 2  # within a trial, too
     changed = np.concatenate([X[:12], X[11:12]])[:12].copy()
     changed[11, :-1, cut:] += 50.0
-    n = int((NerveFeatures(sfreq=SFREQ, hop=HOP).window_ends(X.shape[2]) <= cut / SFREQ + 1e-9).sum())
+    n = int(
+        (NerveFeatures(sfreq=SFREQ, hop=HOP).window_ends(X.shape[2]) <= cut / SFREQ + 1e-9).sum()
+    )
     later = model.predict_proba_windows(changed)
     np.testing.assert_allclose(later[11, :, :n], windows[11, :, :n], atol=1e-9)
     assert not np.allclose(later[11, :, n:], windows[11, :, n:])

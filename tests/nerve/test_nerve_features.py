@@ -23,9 +23,7 @@ def loops(w, low, high):
     absolute = [abs(x) for x in w]
     return {
         "zc": sum(w[i] * w[i + 1] < 0 and large[i] for i in range(n - 1)),
-        "ssc": sum(
-            step[i] * step[i + 1] < 0 and (large[i] or large[i + 1]) for i in range(n - 2)
-        ),
+        "ssc": sum(step[i] * step[i + 1] < 0 and (large[i] or large[i + 1]) for i in range(n - 2)),
         "wl": sum(abs(s) for s in step),
         "wamp": sum(abs(s) > high for s in step),
         "mav": sum(absolute) / n,
