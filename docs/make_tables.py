@@ -11,7 +11,14 @@ from math import isfinite
 from pathlib import Path
 from statistics import mean, stdev
 
-NAMES = ("encoding", "source", "tms", "connectome")  # pages that include a table, measured or not
+NAMES = (
+    "encoding",
+    "source",
+    "tms",
+    "connectome",
+    "nerve",
+    "dynamics",
+)  # pages that include a table, measured or not
 CAPTIONS = {
     "r": "Pearson R across trials",
     "r_time": "Pearson R over time",
@@ -49,6 +56,16 @@ CAPTIONS = {
     "n_voxels": "Voxels",
     "iteration_ms": "Milliseconds an iteration",
     "exponent": "Power of the number of voxels by which an iteration grows",
+    "state_accuracy": "State accuracy, after matching the states",
+    "ari": "Adjusted Rand index of the communities",
+    "rank_rho": "Spearman correlation of the ranks of communities with the planted ones",
+    "trial_accuracy": "Share of trials that are right",
+    "window_accuracy": "Share of windows that are right",
+    "p95_ms": "95th percentile of the milliseconds a decision takes",
+    "real_time_factor": "Seconds of signal a second of computation",
+    "loglik": "Held-out log-likelihood per sample, nats",
+    "k_recovered": "Share of seeds in which the number of states is the true one",
+    "k_chosen": "Number of states chosen",
     "fit_s": "Seconds to fit",
     "fit_4x_s": "Seconds to fit four times the trials",
     "epoch_s": "Seconds an epoch",

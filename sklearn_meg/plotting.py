@@ -11,6 +11,12 @@ from ._plot_connectome import (  # noqa: F401
     plot_geodesics,
     plot_metric_field,
 )
+from ._plot_dynamics import (  # noqa: F401
+    plot_layers,
+    plot_selection,
+    plot_state_time_courses,
+    plot_transitions,
+)
 from ._plot_importance import plot_importance, plot_importance_topomap  # noqa: F401
 from ._plot_source import (  # noqa: F401
     plot_field_reconstruction,

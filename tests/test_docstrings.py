@@ -10,6 +10,7 @@ import sklearn_meg
 from sklearn_meg import (
     connectome,
     datasets,
+    dynamics,
     encoding,
     metrics,
     nerve,
@@ -19,6 +20,7 @@ from sklearn_meg import (
     tms,
 )
 from sklearn_meg.connectome import metrics as connectome_metrics
+from sklearn_meg.dynamics import metrics as dynamics_metrics
 from sklearn_meg.source import metrics as source_metrics
 
 # What must not be missing: docstring, summary, every parameter and no other, what is returned.
@@ -30,6 +32,8 @@ MODULES = (
     connectome,
     connectome_metrics,
     datasets,
+    dynamics,
+    dynamics_metrics,
     encoding,
     metrics,
     nerve,

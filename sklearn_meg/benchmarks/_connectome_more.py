@@ -138,7 +138,7 @@ def _real_rows(name, model, X, curves, directions):
     lengths = [0.5 * (len(c) - 1) for c in curves]
     seeds = np.stack([c[0] for c in curves])
     paths = model.shoot(seeds, directions, max(lengths), within="grid")
-    deviation = geodesic_deviation(paths, curves)
+    deviation = geodesic_deviation(paths, curves, max(lengths) / (paths.shape[1] - 1))
     found = {
         "fit_s": spent,
         "deviation_mean": np.nanmean(deviation),

@@ -116,13 +116,13 @@ def deviation_rows(case, name, seed, model, fibres):
     """Rows of mean and median deviation in voxels, and the mean in crossing voxels."""
     lengths = [np.linalg.norm(np.diff(c, axis=0), axis=1).sum() for c in fibres.curves]
     paths = model.shoot(fibres.seeds, fibres.directions, max(lengths), within="grid")
-    deviation = geodesic_deviation(paths, fibres.curves)
+    step = max(lengths) / (paths.shape[1] - 1)
+    deviation = geodesic_deviation(paths, fibres.curves, step)
     counted = np.isfinite(deviation)
     found = {
         "deviation_mean": deviation[counted].mean(),
         "deviation_median": np.median(deviation[counted]),
     }
-    step = max(lengths) / (paths.shape[1] - 1)
     crossing = counted & np.stack(
         [_crossing(c, paths.shape[1], step, fibres) for c in fibres.curves]
     )

@@ -5,7 +5,7 @@ import numpy as np
 __all__ = ["geodesic_deviation"]
 
 
-def geodesic_deviation(paths, curves):
+def geodesic_deviation(paths, curves, step=None):
     """Distance of geodesics from true curves, orthogonal to these.
 
     A geodesic counts up to the length of its curve, each point with the distance to the nearest
@@ -19,6 +19,8 @@ def geodesic_deviation(paths, curves):
         Geodesics with steps of even length, NaN after their end.
     curves : list of array-like of shape (n_curve_points, dim)
         Where each should go.
+    step : float or None, default=None
+        Length of a step; None takes the mean of those in `paths`.
 
     Returns
     -------
@@ -28,7 +30,7 @@ def geodesic_deviation(paths, curves):
     Raises
     ------
     ValueError
-        If there are not as many curves as paths.
+        If there are not as many curves as paths, or `step` is None and no path has a step.
 
     Examples
     --------
@@ -45,8 +47,11 @@ def geodesic_deviation(paths, curves):
             f"curves. Got {paths.shape}."
         )
     deviation = np.full(paths.shape[:2], np.nan)
-    steps = np.linalg.norm(np.diff(paths, axis=1), axis=2)
-    step = steps[np.isfinite(steps)].mean() if np.isfinite(steps).any() else np.inf
+    if step is None:
+        steps = np.linalg.norm(np.diff(paths, axis=1), axis=2)
+        if not np.isfinite(steps).any():
+            raise ValueError("No path has a second point: say how long a step is. Got step=None.")
+        step = steps[np.isfinite(steps)].mean()
     for path, curve, row in zip(paths, curves, deviation):
         curve = np.asarray(curve, dtype=float)
         place = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])

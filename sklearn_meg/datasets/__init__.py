@@ -9,6 +9,7 @@ _WHERE = {
     "make_fibres": "._fibres",
     "make_head": "._head",
     "make_nerve": "._nerve",
+    "make_states": "._states",
     "make_words": "._words",
     "simulated_forward": "._forward",
     "simulated_info": "._forward",

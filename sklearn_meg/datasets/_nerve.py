@@ -28,7 +28,7 @@ UNIT_RADIUS = 1.2  # electrodes over which a unit is seen
 REST_RATE, TOP_RATE = 4.0, 60.0  # spikes a second of a unit
 RAMP = 0.25  # seconds of a movement
 JITTER = 0.05  # of each degree of freedom in a trial
-OWN_NOISE, SHARED_NOISE = 2.3, 1.6  # microvolt
+OWN_NOISE, SHARED_NOISE = 1.75, 1.6  # microvolt
 SIZES = 1.0  # SD of the log of how large units are seen
 BURST, BURSTINESS = 0.2, 1.0  # seconds of a swell of the shared noise; SD of its log
 

@@ -20,7 +20,8 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
     Parameters
     ----------
     estimator : classifier or None, default=None
-        With ``predict_proba``; None is linear discriminant analysis with shrinkage.
+        With ``predict_proba``, or else ``decision_function``, whose values are then taken for
+        log odds; None is linear discriminant analysis with shrinkage.
     sfreq : float or None, default=None
         Sampling frequency of X in Hz; None: X holds features, of :class:`NerveFeatures` or other
         ones, (n_trials, n_features, n_windows) or (n_trials, n_features) for a single window.
@@ -35,7 +36,7 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
         What is done about sessions that were not in ``fit``, without their labels. None: nothing.
         "batch": the features are normalised, and the classes found, from all trials of the
         session that `X` holds. "online": only from those before, in the order of `X`.
-    prior_trials : float, default=4.0
+    prior_trials : float, default=8.0
         In how many trials' worth of windows the means and scales of training are believed.
     session_model : bool, default=False
         Whether the classes of a new session are found by the Gaussian model of
@@ -85,7 +86,7 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
         covariance=True,
         session_row=None,
         adaptation=None,
-        prior_trials=4.0,
+        prior_trials=8.0,
         session_model=False,
         n_self_training=0,
     ):
@@ -127,9 +128,10 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
                 f"n_self_training={self.n_self_training} needs adaptation='batch'. "
                 f"Got {self.adaptation!r}."
             )
-        if not (self.estimator is None or _is_estimator(self.estimator, "predict_proba")):
+        scores = "predict_proba", "decision_function"
+        if not (self.estimator is None or any(_is_estimator(self.estimator, s) for s in scores)):
             raise TypeError(
-                f"estimator must be a classifier with predict_proba, or None. "
+                f"estimator must be a classifier with predict_proba or decision_function, or None. "
                 f"Got {self.estimator!r}."
             )
         F, session, y = self._check_classes(X, y)
@@ -155,7 +157,11 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
     def _window_logs(self, Z, estimator=None):
         with one_blas_thread(), np.errstate(divide="ignore"):
             estimator = self.estimator_ if estimator is None else estimator
-            logs = np.log(estimator.predict_proba(_rows(Z)))
+            if hasattr(estimator, "predict_proba"):
+                logs = np.log(estimator.predict_proba(_rows(Z)))
+            else:
+                odds = estimator.decision_function(_rows(Z))
+                logs = odds if odds.ndim == 2 else np.stack([0 * odds, odds], axis=1)
         logs = np.maximum(logs, LEAST_LOG).reshape(len(Z), Z.shape[2], -1)
         return log_softmax(logs).transpose(0, 2, 1)
 
@@ -197,7 +203,7 @@ class WindowRegressor(NerveMovements, BaseEstimator):
         What is done about sessions that were not in ``fit``, without their labels. None: nothing.
         "batch": the features are normalised, and the classes found, from all trials of the
         session that `X` holds. "online": only from those before, in the order of `X`.
-    prior_trials : float, default=4.0
+    prior_trials : float, default=8.0
         In how many trials' worth of windows the means and scales of training are believed.
 
     Attributes
@@ -237,7 +243,7 @@ class WindowRegressor(NerveMovements, BaseEstimator):
         covariance=True,
         session_row=None,
         adaptation=None,
-        prior_trials=4.0,
+        prior_trials=8.0,
     ):
         self.estimator = estimator
         self.sfreq = sfreq
@@ -315,7 +321,7 @@ class KalmanRegressor(NerveMovements, BaseEstimator):
         What is done about sessions that were not in ``fit``, without their labels. None: nothing.
         "batch": the features are normalised, and the classes found, from all trials of the
         session that `X` holds. "online": only from those before, in the order of `X`.
-    prior_trials : float, default=4.0
+    prior_trials : float, default=8.0
         In how many trials' worth of windows the means and scales of training are believed.
 
     Attributes
@@ -363,7 +369,7 @@ class KalmanRegressor(NerveMovements, BaseEstimator):
         covariance=True,
         session_row=None,
         adaptation=None,
-        prior_trials=4.0,
+        prior_trials=8.0,
     ):
         self.sfreq = sfreq
         self.window = window

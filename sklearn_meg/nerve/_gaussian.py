@@ -9,7 +9,7 @@ probabilistic discriminant analysis with unknown labels; Prince and Elder (2007)
 import numpy as np
 
 SHRINK = 0.1  # of covariances towards a multiple of the identity
-ONE_SESSION = 6.0  # B as a multiple of W where one session tells nothing about it
+ONE_SESSION = 10.0  # B as a multiple of W where one session tells nothing about it
 
 
 def fit_gaussian(P, y, sessions, n_classes):

@@ -76,7 +76,7 @@ class NerveModel:
         n = self.thresholds_.shape[1]
         channels = [(c,) for c in range(n) for _ in extractor._names()]
         if self.covariance:
-            channels += [(i, j) for i in range(n) for j in range(i, n)]
+            channels += 2 * [(i, j) for i in range(n) for j in range(i, n)]
         return tuple(channels)
 
     # ------------------------------------------------------------------ sessions
@@ -290,6 +290,7 @@ class NerveClassifier(NerveModel):
         self.means_, self.within_, self.between_ = fit_gaussian(
             P.mean(1), y, session, len(self.classes_)
         )
+        self._axes = tuple(np.linalg.eigh(self.within_))
         early = running_mean(P) - P.mean(1, keepdims=True)
         self.early_ = np.square(early).mean((0, 2))
 
@@ -321,7 +322,7 @@ class NerveClassifier(NerveModel):
         `first` is the number of windows before the first of them: early means are less certain.
         """
         place = np.minimum(np.arange(first, first + P.shape[-2]), len(self.early_) - 1)
-        values, vectors = np.linalg.eigh(self.within_)
+        values, vectors = self._axes
         variance = values + self.early_[place][:, np.newaxis]  # n_windows, n_dims
         away = (P[..., np.newaxis, :] - (self.means_ + shifts)) @ vectors
         return log_softmax(-0.5 * (np.square(away) / variance[:, np.newaxis]).sum(-1))

@@ -10,82 +10,92 @@ def sliding(X, size, hop):
     return np.lib.stride_tricks.sliding_window_view(X, size, axis=-1)[..., ::hop, :]
 
 
+class Windows:
+    """Windows (n, n_channels, size) and what several features are made from, computed once."""
+
+    def __init__(self, x):
+        self.x, self.size = x, x.shape[-1]
+        self.step = np.diff(x, axis=-1)
+        self.abs, self.abs_step = np.abs(x), np.abs(self.step)
+        self.square = np.square(x)
+        self.mean_square = self.square.mean(-1)
+        self.step_power = np.square(self.step).sum(-1)
+
+
 def zero_crossings(w, low, high):
     """Changes of sign with a step above the low threshold."""
-    step = np.diff(w, axis=-1)
-    return ((w[..., 1:] * w[..., :-1] < 0) & (np.abs(step) > low)).sum(-1)
+    return ((w.x[..., 1:] * w.x[..., :-1] < 0) & (w.abs_step > low)).sum(-1)
 
 
 def slope_sign_changes(w, low, high):
     """Changes of the sign of the slope, one of the two slopes above the low threshold."""
-    step = np.diff(w, axis=-1)
-    large = np.abs(step) > low
-    turned = step[..., 1:] * step[..., :-1] < 0
+    large = w.abs_step > low
+    turned = w.step[..., 1:] * w.step[..., :-1] < 0
     return (turned & (large[..., 1:] | large[..., :-1])).sum(-1)
 
 
 def waveform_length(w, low, high):
     """Sum of the absolute steps."""
-    return np.abs(np.diff(w, axis=-1)).sum(-1)
+    return w.abs_step.sum(-1)
 
 
 def willison_amplitude(w, low, high):
     """Number of steps above the high threshold."""
-    return (np.abs(np.diff(w, axis=-1)) > high).sum(-1)
+    return (w.abs_step > high).sum(-1)
 
 
 def mean_absolute_value(w, low, high):
     """Mean of |x|."""
-    return np.abs(w).mean(-1)
+    return w.abs.mean(-1)
 
 
 def mean_square(w, low, high):
     """Mean of x squared."""
-    return np.square(w).mean(-1)
+    return w.mean_square
 
 
 def root_mean_square(w, low, high):
     """Root of the mean of x squared."""
-    return np.sqrt(np.square(w).mean(-1))
+    return np.sqrt(w.mean_square)
 
 
 def v_order(w, low, high):
     """Third root of the mean of |x| cubed."""
-    return np.cbrt((np.abs(w) ** 3).mean(-1))
+    return np.cbrt((w.abs * w.square).mean(-1))
 
 
 def log_detector(w, low, high):
     """Geometric mean of |x|."""
-    return np.exp(np.log(np.abs(w) + 1e-3 * low + TINY).mean(-1))
+    return np.exp(np.log(w.abs + 1e-3 * low + TINY).mean(-1))
 
 
 def difference_absolute_sd(w, low, high):
     """Root of the mean squared step."""
-    return np.sqrt(np.square(np.diff(w, axis=-1)).sum(-1) / max(1, w.shape[-1] - 1))
+    return np.sqrt(w.step_power / max(1, w.size - 1))
 
 
 def maximum_fractal_length(w, low, high):
     """Log of the root of the sum of squared steps."""
-    return np.log10(np.sqrt(np.square(np.diff(w, axis=-1)).sum(-1)) + 1e-3 * low[..., 0] + TINY)
+    return np.log10(np.sqrt(w.step_power) + 1e-3 * low[..., 0] + TINY)
 
 
 def myopulse_rate(w, low, high):
     """Share of samples with |x| above the high threshold."""
-    return (np.abs(w) > high).mean(-1)
+    return (w.abs > high).mean(-1)
 
 
 def mav_slope(w, low, high):
     """Mean absolute value of the second half of the window minus that of the first."""
-    half = w.shape[-1] // 2
+    half = w.size // 2
     if half == 0:
-        return np.zeros(w.shape[:-1])
-    return np.abs(w[..., -half:]).mean(-1) - np.abs(w[..., :half]).mean(-1)
+        return np.zeros(w.x.shape[:-1])
+    return w.abs[..., -half:].mean(-1) - w.abs[..., :half].mean(-1)
 
 
 def weighted_mav(w, low, high):
     """Mean absolute value, the first and the last quarter of the window counting half."""
-    place = (np.arange(w.shape[-1]) + 0.5) / w.shape[-1]
-    return (np.abs(w) * np.where((place < 0.25) | (place > 0.75), 0.5, 1.0)).mean(-1)
+    place = (np.arange(w.size) + 0.5) / w.size
+    return (w.abs * np.where((place < 0.25) | (place > 0.75), 0.5, 1.0)).mean(-1)
 
 
 FEATURES = {
@@ -119,8 +129,9 @@ def named_features(windows, names, thresholds):
         A low one (noise) and a high one (activity) a channel.
     """
     low, high = (np.asarray(t)[:, np.newaxis] for t in thresholds)
+    windows = Windows(windows)
     columns = [FEATURES[name](windows, low, high) for name in names]
-    return np.stack(columns, axis=-1).reshape(len(windows), -1)
+    return np.stack(columns, axis=-1).reshape(len(windows.x), -1)
 
 
 def log_covariances(windows, floor):
@@ -135,7 +146,8 @@ def log_covariances(windows, floor):
     floor : ndarray of shape (n_channels,)
         Power added to the diagonal: a flat channel has a logarithm, too.
     """
-    covariance = windows @ windows.swapaxes(1, 2) / windows.shape[-1] + np.diag(floor)
+    size = max(1, windows.shape[-1])  # a window of one sample has no steps
+    covariance = windows @ windows.swapaxes(1, 2) / size + np.diag(floor)
     values, vectors = np.linalg.eigh(covariance)
     logs = np.log(np.maximum(values, np.finfo(float).tiny))
     matrix = (vectors * logs[:, np.newaxis]) @ vectors.swapaxes(1, 2)

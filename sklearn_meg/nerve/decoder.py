@@ -137,14 +137,14 @@ class NerveDecoder(ClassifierMixin, NerveClassifier, RecurrentModel):
         What is done about sessions that were not in ``fit``, without their labels. None: nothing.
         "batch": the features are normalised, and the classes found, from all trials of the
         session that `X` holds. "online": only from those before, in the order of `X`.
-    prior_trials : float, default=4.0
+    prior_trials : float, default=8.0
         In how many trials' worth of windows the means and scales of training are believed.
     network : {"compact", "paper"}, default="compact"
         "compact": a dense layer, a causal convolution and a GRU of `hidden_size`; "paper": the
         sizes of the paper, 1.6 million weights.
     hidden_size : int, default=128
-    dropout : float, default=0.3
-    augment : float, default=0.6
+    dropout : float, default=0.5
+    augment : float, default=1.0
         Standard deviation of a random offset of each feature, constant within a trial, in
         training: what a new session might do.
     channel_dropout : float, default=0.0
@@ -210,14 +210,14 @@ validation_split, device, dtype, n_threads, random_state, verbose, callbacks, ne
         covariance=True,
         session_row=None,
         adaptation=None,
-        prior_trials=4.0,
+        prior_trials=8.0,
         network="compact",
         hidden_size=128,
-        dropout=0.3,
-        augment=0.6,
+        dropout=0.5,
+        augment=1.0,
         channel_dropout=0.0,
         smoothing=0.1,
-        max_epochs=60,
+        max_epochs=40,
         batch_size=64,
         lr=3e-3,
         weight_decay=1e-2,
@@ -322,6 +322,7 @@ validation_split, device, dtype, n_threads, random_state, verbose, callbacks, ne
         ValueError
             If no adaptation was chosen, all sessions are known, or no trial is certain.
         """
+        check_is_fitted(self)
         if self.adaptation is None:
             raise ValueError("fine_tuned needs adaptation='batch' or 'online'. Got None.")
         F, session = self._raw_features(X, reset=False)

@@ -18,7 +18,7 @@ PART_BYTES = 2**25  # of windows that are worked on at once
 class NerveFeatures(TransformerMixin, BaseEstimator):
     """Raw recordings to features in sliding windows.
 
-    The features of the paper a channel, and the logarithm of the channels' covariance. The same
+    The features of the paper a channel, and logarithms of the channels' covariances. The same
     windows give the same numbers, to the last bit, in a batch and in a stream.
 
     Parameters
@@ -32,7 +32,8 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
     features : "all", list of str or None, default="all"
         Which of ``FEATURE_NAMES``; None is none of them.
     covariance : bool, default=True
-        Whether to add log covariances: n_channels * (n_channels + 1) / 2 features.
+        Whether to add log covariances of the channels and of their steps from one sample to the
+        next (which show fast spikes under slow noise): n_channels * (n_channels + 1) features.
     session_row : int or None, default=None
         Row of X with the session; it becomes the last row of the features.
 
@@ -56,8 +57,8 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
     >>> import numpy as np
     >>> from sklearn_meg.nerve import NerveFeatures
     >>> X = np.random.default_rng(0).normal(size=(3, 4, 1000))  # 3 trials, 4 channels, 1 s
-    >>> NerveFeatures(sfreq=1000.0).fit_transform(X).shape  # 4 * 14 + 10 features, 46 windows
-    (3, 66, 46)
+    >>> NerveFeatures(sfreq=1000.0).fit_transform(X).shape  # 4 * 14 + 2 * 10 features, 46 windows
+    (3, 76, 46)
     """
 
     def __init__(
@@ -172,7 +173,8 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
         n = self.thresholds_.shape[1]
         names = [f"ch{c}_{name}" for c in range(n) for name in self._names()]
         if self.covariance:
-            names += [f"logcov_{i}_{j}" for i in range(n) for j in range(i, n)]
+            pairs = [(i, j) for i in range(n) for j in range(i, n)]
+            names += [f"{kind}_{i}_{j}" for kind in ("logcov", "logcov_step") for i, j in pairs]
         return np.array(names + ["session"] * (self.session_row is not None), dtype=object)
 
     def _check_params(self):
@@ -234,7 +236,7 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
         self.thresholds_ = np.stack([0.1 * sd, 0.5 * sd])
         self.window_samples_, self.hop_samples_ = self._sizes()
         n = len(sd)
-        self.n_features_out_ = n * len(self._names()) + self.covariance * n * (n + 1) // 2
+        self.n_features_out_ = n * len(self._names()) + self.covariance * n * (n + 1)
 
     def _features(self, signal):
         """Features (n_trials, n_features, n_windows) of checked signals, some trials at a time."""
@@ -256,5 +258,7 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
             parts.append(named_features(windows, self._names(), self.thresholds_))
         if self.covariance:
             with one_blas_thread():
-                parts.append(log_covariances(windows, self.thresholds_[0] ** 2))
+                floor = self.thresholds_[0] ** 2
+                parts.append(log_covariances(windows, floor))
+                parts.append(log_covariances(np.diff(windows, axis=2), 0.1 * floor))
         return np.concatenate(parts, axis=1)

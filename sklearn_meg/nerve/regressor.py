@@ -127,7 +127,7 @@ class NerveRegressor(NerveMovements, RecurrentModel):
         What is done about sessions that were not in ``fit``, without their labels. None: nothing.
         "batch": the features are normalised, and the classes found, from all trials of the
         session that `X` holds. "online": only from those before, in the order of `X`.
-    prior_trials : float, default=4.0
+    prior_trials : float, default=8.0
         In how many trials' worth of windows the means and scales of training are believed.
     network : {"compact", "paper"}, default="compact"
         "compact": a dense layer, a causal convolution and a GRU of `hidden_size`; "paper": the
@@ -201,7 +201,7 @@ validation_split, device, dtype, n_threads, random_state, verbose, callbacks, ne
         covariance=True,
         session_row=None,
         adaptation=None,
-        prior_trials=4.0,
+        prior_trials=8.0,
         network="compact",
         hidden_size=128,
         dropout=0.3,

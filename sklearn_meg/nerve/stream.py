@@ -7,13 +7,14 @@ from time import perf_counter
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._threads import one_blas_thread
 from ._online import OnlineSession
 
 __all__ = ["Decision", "NerveStream"]
 
 LATENCIES = 10_000  # last ones that are kept
 SATURATED = 0.05  # share of a window at the limit
-FLAT = 1e-9  # standard deviation, relative to the low threshold
+FLAT = 1e-9  # range, relative to the low threshold
 
 
 @dataclass
@@ -33,7 +34,8 @@ class Decision:
     flagged : tuple of int
         Channels that are flat or saturated in this window.
     latency : float
-        Seconds of computation, features and model together.
+        Seconds of computation, features and model together; of several windows in one chunk,
+        their mean.
     """
 
     time: float
@@ -131,12 +133,12 @@ class NerveStream:
         self.buffer = np.concatenate([self.buffer, chunk], axis=1)
         self.n_seen += chunk.shape[1]
         size, hop = self.extractor.window_samples_, self.extractor.hop_samples_
-        decisions, start = [], self.skip
         first = self.n_seen - self.buffer.shape[1]  # place of the buffer's first sample
-        while start + size <= self.buffer.shape[1]:
-            end = self.origin + (first + start + size) / self.model.sfreq
-            decisions.append(self._decide(self.buffer[:, start : start + size], end))
-            start += hop
+        starts = range(self.skip, self.buffer.shape[1] - size + 1, hop)
+        ends = [self.origin + (first + start + size) / self.model.sfreq for start in starts]
+        windows = [self.buffer[:, start : start + size] for start in starts]
+        decisions = self._decide(windows, ends)
+        start = self.skip + hop * len(starts)
         kept = min(start, self.buffer.shape[1])
         self.buffer, self.skip = self.buffer[:, kept:].copy(), start - kept
         return decisions
@@ -209,28 +211,41 @@ class NerveStream:
             self.origin, self.n_seen = time, 0
             self.session.network_state = None
 
-    def _decide(self, window, end):
+    def _decide(self, windows, ends):
+        """Decisions of all windows of a chunk, computed together."""
         began = perf_counter()
-        window = np.ascontiguousarray(window)
-        if np.isnan(window).any():
-            return Decision(end, None, np.nan, "NaN", (), perf_counter() - began)
-        features = self.extractor._of_windows(window[np.newaxis])
-        out = self.session.push(features.T)[0]
-        label, probability, reason = out, np.nan, ""
-        if hasattr(self.model, "classes_"):
-            best = int(out.argmax())
-            label, probability = self.model.classes_[best], float(np.exp(out[best]))
-            if probability < self.confidence:
-                label, reason = None, "uncertain"
-        flagged = self._flagged(window)
-        latency = perf_counter() - began
-        self.latencies.append(latency)
+        good = [i for i, window in enumerate(windows) if not np.isnan(window).any()]
+        decisions = [Decision(end, None, np.nan, "NaN", (), 0.0) for end in ends]
+        if not good:
+            return decisions
+        stacked = np.stack([windows[i] for i in good])
+        with one_blas_thread():  # once, not in every part
+            outputs = self.session.push(self.extractor._of_windows(stacked).T)
+        flagged = self._flagged(stacked)
+        for i, output, flags in zip(good, outputs, flagged, strict=True):
+            decisions[i].flagged = tuple(np.flatnonzero(flags).tolist())
+            self._fill(decisions[i], output)
+        latency = (perf_counter() - began) / len(good)
+        for i in good:
+            decisions[i].latency = latency
+        self.latencies += [latency] * len(good)
         if len(self.latencies) > 2 * LATENCIES:
             del self.latencies[:-LATENCIES]
-        return Decision(end, label, probability, reason, flagged, latency)
+        return decisions
 
-    def _flagged(self, window):
-        bad = window.std(axis=1) <= FLAT * self.model.thresholds_[0]
+    def _fill(self, decision, output):
+        """The class and its probability, or the movements."""
+        decision.label = output
+        if hasattr(self.model, "classes_"):
+            best = int(output.argmax())
+            decision.label = self.model.classes_[best]
+            decision.probability = float(np.exp(output[best]))
+            if decision.probability < self.confidence:
+                decision.label, decision.reason = None, "uncertain"
+
+    def _flagged(self, windows):
+        """Which channels (n, n_channels) are flat or saturated."""
+        bad = np.ptp(windows, axis=2) <= FLAT * self.model.thresholds_[0]
         if self.saturation is not None:
-            bad |= (np.abs(window) >= self.saturation).mean(axis=1) > SATURATED
-        return tuple(np.flatnonzero(bad).tolist())
+            bad |= (np.abs(windows) >= self.saturation).mean(axis=2) > SATURATED
+        return bad

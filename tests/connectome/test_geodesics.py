@@ -312,6 +312,16 @@ def test_a_geodesic_that_ends_on_the_curve_has_not_followed_it():
     np.testing.assert_allclose(found[2], np.arange(11))
 
 
+def test_geodesics_that_all_end_at_once_have_not_followed_their_curves():
+    line = np.column_stack([np.arange(6.0), np.zeros(6)])
+    ended = np.full((2, 6, 2), np.nan)
+    ended[:, 0] = line[0]
+    found = geodesic_deviation(ended, [line, line], step=1.0)
+    np.testing.assert_allclose(found, np.tile(np.arange(6.0), (2, 1)))
+    with pytest.raises(ValueError, match="how long a step is"):
+        geodesic_deviation(ended, [line, line])
+
+
 def test_deviation_is_orthogonal_and_ends_with_the_curve():
     curve = np.stack([np.linspace(0, 10, 50), np.zeros(50)], 1)
     path = np.stack([np.arange(0, 13, 1.0), np.full(13, 2.0)], 1)

@@ -1,0 +1,215 @@
+"""Benchmark of nerve decoders: the same day, after drift, six movements, weeks of EMG, latency.
+
+Simulation: :func:`sklearn_meg.datasets.make_nerve`, 10 training trials of 10 gestures, 4 test
+trials a gesture in a session of each level of drift; each seed is another nerve. Its difficulty
+is set by ``lda``: shrinkage LDA on the 14 features. Every classifier decides a trial by the vote
+of its windows, so that all use the whole trial. Names: ``lda`` has the 14 features, ``lda_cov``
+log covariances, too; ``..._adapted`` are normalised with the unlabelled test session,
+``..._self_trained`` are fitted again with their own decisions; ``lda_session`` has our model of
+sessions, but no network. Ours are ``default`` (adapted to the whole unlabelled session),
+``default_online`` (only to what came before), ``default_fixed`` (not adapted), ``default_tuned``
+(the network trained further on its own decisions), ``paper`` (the paper's network, adapted).
+
+Real: surface EMG over 30 days (skipped where it is absent). Online decoders get the test trials
+of all test days in random order, day after day. Times are CPU times of one thread.
+"""
+
+from functools import lru_cache
+from time import process_time
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import RidgeClassifier
+from sklearn.metrics import r2_score
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from ..datasets import make_nerve
+from ..nerve import (
+    KalmanRegressor,
+    NerveDecoder,
+    NerveFeatures,
+    NerveRegressor,
+    WindowClassifier,
+    WindowRegressor,
+)
+from . import _nerve_real, _nerve_speed
+from ._nerve_checks import make_checks
+from ._report import row
+
+LEVELS = {"same_day": 0, "drift1": 1, "drift2": 2, "drift3": 3}
+EMG = tuple(_nerve_real.SPLITS)
+CASES = (*LEVELS, "dof", *EMG, "latency", "stream")
+ONCE = ("latency", "stream")
+N_CLASSICAL = 14  # features a channel; the log covariances follow
+QUICK_DATA = {"n_train": 3, "n_test": 1, "sfreq": 2000.0, "duration": 0.4}
+
+
+def run(quick=False, n_seeds=None, cases=None):
+    """Run the benchmark.
+
+    Parameters
+    ----------
+    quick : bool
+        Short trials, few epochs, one seed: shows that everything runs; numbers mean nothing.
+    n_seeds : int or None
+        Seeds of nerves and of training: 5 unless quick.
+    cases : list of str or None
+        Some of `CASES`; None all.
+
+    Returns
+    -------
+    rows, checks : list of dict
+    settings : dict
+    """
+    cases = CASES if cases is None else cases
+    seeds = range(n_seeds or (1 if quick else 5))
+    steps = [(c, s) for s in seeds for c in cases if c not in ONCE]
+    steps += [(c, 0) for c in cases if c in ONCE]
+    simulated.cache_clear()
+    fitted.cache_clear()
+    rows = []
+    with threadpool_limits(1):
+        for case, seed in tqdm(steps, desc="nerve", unit="case"):
+            rows += _run_case(case, seed, quick)
+    settings = {"quick": quick, "seeds": len(seeds), "cases": list(cases)}
+    return rows, [] if quick else make_checks(rows), settings
+
+
+def _run_case(case, seed, quick):
+    if case in LEVELS:
+        return level_rows(case, seed, quick)
+    if case == "dof":
+        return movement_rows(seed, quick)
+    if case in EMG:
+        return _nerve_real.emg_rows(case, seed, deep(quick), quick)
+    if case == "latency":
+        return _nerve_speed.latency_rows(quick)
+    return _nerve_speed.stream_rows(quick)
+
+
+def deep(quick):
+    """Parameters of training."""
+    return {"max_epochs": 3} if quick else {}
+
+
+@lru_cache(maxsize=1)
+def simulated(seed, quick):
+    """Features of a nerve: (n_trials, n_features + 1, n_windows), gestures, movements, sessions."""
+    levels = tuple(LEVELS.values())
+    nerve = make_nerve(levels, random_state=seed, **(QUICK_DATA if quick else {}))
+    features = NerveFeatures(sfreq=nerve.sfreq, session_row=-1).fit(nerve.X[nerve.session == 0])
+    y = features.at_windows(nerve.dof)
+    return features.transform(nerve.X).astype(np.float32), nerve.y, y, nerve.session
+
+
+def classical(X, n_channels=16):
+    """Only the 14 features and the session."""
+    return np.concatenate([X[:, : N_CLASSICAL * n_channels], X[:, -1:]], axis=1)
+
+
+def classifiers(seed, quick):
+    """Models by name: (14 features only?, model)."""
+    few = {"n_estimators": 10 if quick else 200, "min_samples_leaf": 3, "random_state": seed}
+    boosted = {"max_iter": 3 if quick else 40, "max_leaf_nodes": 15, "random_state": seed}
+    window = WindowClassifier(session_row=-1)
+    adapted = clone(window).set_params(adaptation="batch")
+    others = {
+        "ridge": RidgeClassifier(100.0),
+        "forest": RandomForestClassifier(**few),
+        "hist_gb": HistGradientBoostingClassifier(**boosted),
+    }
+    ours = NerveDecoder(session_row=-1, adaptation="batch", random_state=seed, **deep(quick))
+    models = {
+        "lda": (True, window),
+        "lda_adapted": (True, adapted),
+        "lda_cov": (False, window),
+        "lda_cov_adapted": (False, adapted),
+        "lda_self_trained": (False, clone(adapted).set_params(n_self_training=2)),
+        "lda_session": (False, clone(adapted).set_params(session_model=True)),
+        **{
+            f"{k}_adapted": (False, clone(adapted).set_params(estimator=e))
+            for k, e in others.items()
+        },
+        "default": (False, ours),
+    }
+    if seed < 2:  # its training takes some ten times as long
+        models["paper"] = (
+            False,
+            clone(ours).set_params(network="paper", max_epochs=3 if quick else 30),
+        )
+    return models
+
+
+@lru_cache(maxsize=20)
+def fitted(name, seed, quick):
+    """A model fitted to the training session, and the seconds it took."""
+    X, y, _, session = simulated(seed, quick)
+    simple, model = classifiers(seed, quick)[name]
+    train = session == 0
+    begun = process_time()
+    model = clone(model).fit(classical(X[train]) if simple else X[train], y[train])
+    return model, process_time() - begun
+
+
+def level_rows(case, seed, quick):
+    """Accuracy of all classifiers in one test session."""
+    X, y, _, session = simulated(seed, quick)
+    test = session == 1 + list(LEVELS).index(case)
+    X, y = X[test].copy(), y[test]
+    if case == "same_day":
+        X[:, -1] = 0  # the session of training
+    rows = []
+    for name, (simple, _) in classifiers(seed, quick).items():
+        model, seconds = fitted(name, seed, quick)
+        if case == "same_day":
+            rows.append(row(case, name, "fit_s", seed, seconds))
+        rows += accuracy_rows(case, name, seed, model, classical(X) if simple else X, y)
+        if name == "default" and case != "same_day":
+            rows += more_of_ours(case, seed, model, X, y)
+    return rows
+
+
+def more_of_ours(case, seed, model, X, y):
+    """The same network with other adaptations."""
+    rows = []
+    for name, adaptation in (("default_online", "online"), ("default_fixed", None)):
+        model.set_params(adaptation=adaptation)
+        rows += accuracy_rows(case, name, seed, model, X, y)
+    model.set_params(adaptation="batch")
+    tuned = model.fine_tuned(X)
+    return rows + accuracy_rows(case, "default_tuned", seed, tuned, X, y)
+
+
+def accuracy_rows(case, name, seed, model, X, y):
+    """Share of trials and of windows that are right."""
+    windows = model.predict_windows(X)
+    return [
+        row(case, name, "trial_accuracy", seed, np.mean(model.predict(X) == y)),
+        row(case, name, "window_accuracy", seed, np.mean(windows == y[:, np.newaxis])),
+    ]
+
+
+def movement_rows(seed, quick):
+    """R2 of six degrees of freedom on the same day, mean over them."""
+    X, _, y, session = simulated(seed, quick)
+    train, test = session == 0, session == 1
+    ours = NerveRegressor(random_state=seed, **deep(quick))
+    models = {
+        "ridge": WindowRegressor(),
+        "kalman": KalmanRegressor(),
+        "default": ours,
+        "classify": clone(ours).set_params(strategy="classify"),
+    }
+    if seed < 2:
+        models["paper"] = clone(ours).set_params(network="paper")
+    rows = []
+    for name, model in models.items():
+        begun = process_time()
+        model.fit(X[train, :-1], y[train])
+        rows.append(row("dof", name, "fit_s", seed, process_time() - begun))
+        guess = model.predict(X[test, :-1])
+        flat = [a.transpose(0, 2, 1).reshape(-1, a.shape[1]) for a in (y[test], guess)]
+        rows.append(row("dof", name, "r2", seed, r2_score(*flat)))
+    return rows

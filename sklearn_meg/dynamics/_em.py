@@ -1,0 +1,361 @@
+"""Expectation maximisation: restarts side by side, then the winner alone."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ._chain import forward_backward, make_layout
+from ._emissions import Samples
+from ._factors import choose_shape, shaped
+from ._posterior import (
+    LOG_2PI,
+    Prior,
+    best_prior,
+    centred,
+    chain_parts,
+    log_density_parts,
+    penalty,
+    update,
+)
+from ._starts import first_guesses
+
+RACE_SAMPLES = 20000  # restarts are compared on so many
+RACE_ITER, N_FINALISTS = 8, 3
+N_EPOCHS, FORGETTING = 2, 0.6  # of stochastic updates
+PRIOR_EVERY = 5  # iterations
+REACH = 20  # iterations at the present gain, in which a restart must be able to win
+SHAPE_ITER = 12
+MAX_FOLDS = 5
+
+
+@dataclass
+class Settings:
+    """What a fit needs to know; see the parameters of HiddenMarkovGraph."""
+
+    n_states: int
+    variational: bool
+    covariance: str
+    rank: int | None
+    prior_weight: float | None
+    means: bool
+    transition_prior: float
+    stay_prior: float
+    n_init: int
+    init: str
+    windows: tuple
+    max_iter: int
+    tol: float
+    verbose: int = 0
+
+    def prior(self, n_restarts, n_regions):
+        """The prior before anything is known."""
+        trans = np.full((self.n_states, self.n_states), float(self.transition_prior))
+        trans[np.diag_indices(self.n_states)] += self.stay_prior
+        if self.covariance == "full":
+            dof = float(n_regions) if self.variational else 1e-6
+            scale = 1e-3 / dof
+        else:
+            dof = float(self.prior_weight or n_regions + 10)
+            scale = 1.0
+        mean_weight = (1.0 if self.variational else 1e-6) if self.means else np.inf
+        ones = np.ones(n_restarts)
+        return Prior(dof * ones, scale * ones, mean_weight, trans)
+
+    @property
+    def learns_prior(self):
+        """Whether the weight of the prior is chosen by the data."""
+        return self.covariance != "full" and self.prior_weight is None
+
+
+@dataclass
+class Expected:
+    """What an E-step finds: moments, first states, transitions, log-likelihood."""
+
+    moments: tuple
+    starts: np.ndarray
+    transitions: np.ndarray
+    log_likelihood: np.ndarray
+
+    def pick(self, which):
+        """Some restarts."""
+        return Expected(
+            tuple(m[which] for m in self.moments),
+            self.starts[which], self.transitions[which], self.log_likelihood[which],
+        )  # fmt: skip
+
+    def blend(self, other, own, others):
+        """Weighted sum of two."""
+        return Expected(
+            tuple(own * a + others * b for a, b in zip(self.moments, other.moments)),
+            own * self.starts + others * other.starts,
+            own * self.transitions + others * other.transitions,
+            own * self.log_likelihood + others * other.log_likelihood,
+        )
+
+
+class Batch:
+    """Some recordings in memory, standardised."""
+
+    def __init__(self, recordings, centre, spread):
+        X, missing = recordings.samples()
+        X = (X - centre) / spread
+        if missing is not None:
+            X[missing] = 0
+        self.X, self.missing, self.lengths = X, missing, recordings.lengths
+        self.samples = Samples(X, missing)
+        self._layouts = {}
+
+    @property
+    def n_samples(self):
+        """Samples that are not missing."""
+        return len(self.X) if self.missing is None else int((~self.missing).sum())
+
+    def decode(self, mean, factor, constant, log_start, log_trans):
+        """State probabilities (n_samples, n_restarts, n_states), starts, transitions, log p(X)."""
+        log_b = self.samples.log_density(mean, factor, constant)
+        n_restarts, n_states = constant.shape
+        if n_restarts not in self._layouts:
+            self._layouts[n_restarts] = make_layout(self.lengths, n_states, n_restarts)
+        return forward_backward(log_b, log_start, log_trans, self._layouts[n_restarts])
+
+    def expect(self, *parameters):
+        """E-step."""
+        gamma, *rest = self.decode(*parameters)
+        return Expected(self.samples.moments(gamma), *rest)
+
+    def fold_moments(self, parameters, folds=None):
+        """Moments of the only restart by fold; a dict."""
+        gamma = self.decode(*parameters)[0]
+        folds = folds_of(self.lengths) if folds is None else folds
+        return {
+            f: tuple(m[0] for m in self.samples.moments(gamma * (folds == f)[:, None, None]))
+            for f in np.unique(folds)
+        }
+
+
+class Stream:
+    """The same for recordings that are read in turn, some at a time."""
+
+    def __init__(self, recordings, centre, spread, batch_size):
+        self.recordings, self.batch_size = recordings, batch_size
+        self.centre, self.spread = centre, spread
+        self.n_samples = recordings.n_present()
+
+    def batches(self, order=None):
+        """Batches, and the recordings that are in them."""
+        order = np.arange(len(self.recordings.parts)) if order is None else order
+        for start in range(0, len(order), self.batch_size):
+            which = order[start : start + self.batch_size]
+            yield Batch(self.recordings.pick(which), self.centre, self.spread), which
+
+    def expect(self, *parameters):
+        """E-step."""
+        return sum_of(batch.expect(*parameters) for batch, _ in self.batches())
+
+    def fold_moments(self, parameters):
+        """Moments of the only restart by fold; a dict."""
+        folds, found = recording_folds(len(self.recordings.parts)), {}
+        for batch, which in self.batches():
+            where = None if folds is None else np.repeat(folds[which], batch.lengths)
+            for fold, moments in batch.fold_moments(parameters, where).items():
+                before = found.get(fold)
+                found[fold] = moments if before is None else add(before, moments)
+        return found
+
+
+def add(a, b):
+    """Sum of moments."""
+    return tuple(x + y for x, y in zip(a, b))
+
+
+def sum_of(parts):
+    """Sum of `Expected`."""
+    total = None
+    for part in parts:
+        total = part if total is None else total.blend(part, 1.0, 1.0)
+    return total
+
+
+def recording_folds(n):
+    """Fold of each recording; None where there are few."""
+    return np.arange(n) % MAX_FOLDS if n >= 3 else None
+
+
+def folds_of(lengths):
+    """Fold of each sample: its recording's, or pieces of recordings where there are few."""
+    folds = recording_folds(len(lengths))
+    if folds is not None:
+        return np.repeat(folds, lengths)
+    return np.concatenate([np.arange(n) * MAX_FOLDS // n for n in lengths])
+
+
+def m_step(expected, prior, settings, choose=False):
+    """Parameters, and the numbers that the next E-step and the objective need."""
+    if choose and settings.learns_prior:
+        dof, scale = best_prior(expected.moments, prior.mean_weight)
+        prior = replace(prior, dof=dof, scale=scale)
+    states = update(expected.moments, expected.starts, expected.transitions, prior)
+    factor, constant, log_det = log_density_parts(states, settings.variational)
+    taken = penalty(states, prior, factor, log_det, settings.variational)
+    chain = chain_parts(states, settings.variational)
+    return states, prior, (states.mean, factor, constant, *chain), taken
+
+
+def race(batch, settings, rng):
+    """Several restarts: all for some iterations, the best to the end.
+
+    Returns
+    -------
+    run : Run
+        Of the finalists.
+    """
+    d = batch.X.shape[1]
+    guess = first_guesses(
+        batch.X, batch.lengths, settings.n_states, settings.n_init, settings.init,
+        settings.windows, rng,
+    )  # fmt: skip
+    expected = _expected_of_guess(batch, guess)
+    run = iterate(batch, expected, settings.prior(settings.n_init, d), settings, RACE_ITER)
+    order = np.argsort(-run.objective, kind="stable")[:N_FINALISTS]
+    prior = _pick_prior(run.prior, order)
+    return iterate(batch, run.expected.pick(order), prior, settings, settings.max_iter, run.history)
+
+
+def stochastic(stream, expected, prior, settings, rng):
+    """Parameters that follow batches of recordings (Hoffman et al. 2013, JMLR 14).
+
+    Moments of a batch, scaled to all recordings, are blended into the running ones with a weight
+    that falls with the number of steps.
+    """
+    n, step = len(stream.recordings.parts), 0
+    for _ in range(N_EPOCHS):
+        for batch, which in stream.batches(rng.permutation(n)):
+            _, prior, parameters, _ = m_step(expected, prior, settings, step % PRIOR_EVERY == 0)
+            share = len(which) / n
+            rate = (1 + step) ** -FORGETTING
+            expected = expected.blend(batch.expect(*parameters), 1 - rate, rate / share)
+            step += 1
+    return expected, prior
+
+
+def _pick_prior(prior, which):
+    return replace(prior, dof=prior.dof[which], scale=prior.scale[which])
+
+
+def _expected_of_guess(batch, gamma):
+    n, n_restarts, n_states = gamma.shape
+    stays = 0.85 * n / n_states
+    transitions = np.full((n_restarts, n_states, n_states), 0.15 * n / n_states**2)
+    transitions += stays * np.eye(n_states)
+    starts = np.full((n_restarts, n_states), len(batch.lengths) / n_states)
+    return Expected(batch.samples.moments(gamma), starts, transitions, np.zeros(n_restarts))
+
+
+@dataclass
+class Run:
+    """Where iterations ended, all restarts."""
+
+    expected: Expected
+    prior: Prior
+    objective: np.ndarray
+    history: list
+    converged: bool
+    parameters: tuple
+
+    def winner(self):
+        """The restart with the highest objective alone."""
+        which = [int(np.nanargmax(self.objective))]
+        return Run(
+            self.expected.pick(which), _pick_prior(self.prior, which), self.objective[which],
+            self.history, self.converged, tuple(p[which] for p in self.parameters),
+        )  # fmt: skip
+
+
+def iterate(data, expected, prior, settings, n_iter, history=()):
+    """Alternate M- and E-steps until the objective of every restart stands still."""
+    history, previous, converged = list(history), None, False
+    for step in range(n_iter):
+        choose = step % PRIOR_EVERY == 0
+        _, prior, parameters, taken = m_step(expected, prior, settings, choose)
+        expected = data.expect(*parameters)
+        objective = (expected.log_likelihood - taken) / data.n_samples
+        _check_finite(objective, len(history))
+        history.append(float(objective.max()))
+        if settings.verbose:
+            print(f"iteration {len(history)}: objective per sample {history[-1]:.6f}")
+        # A prior chosen anew may lower the objective of the iteration after it.
+        if previous is not None and not choose:
+            gain = objective - previous
+            if np.all((gain < settings.tol) | (objective + REACH * gain < objective.max())):
+                converged = True
+                break
+        previous = objective
+    return Run(expected, prior, objective, history, converged, parameters)
+
+
+def _check_finite(objective, step):
+    if not np.isfinite(objective).any():
+        raise ValueError(
+            f"The likelihood is not finite after {step + 1} iterations. Are regions copies or sums "
+            "of each other? covariance='shrunk' can bear it."
+        )
+
+
+def shape_states(data, run, settings):
+    """Shrink the covariances of the winner towards factor models, and iterate again.
+
+    Returns
+    -------
+    expected : Expected
+    shape : Shape
+    """
+    prior, expected = run.prior, run.expected
+    shape = choose_shape(
+        list(data.fold_moments(run.parameters).values()),
+        lambda counts, sums, products: centred(counts, sums, products, prior.mean_weight),
+        lambda scatter, counts: _shrunk(scatter, counts, prior),
+        None if settings.rank is None else [settings.rank],
+    )
+    previous = -np.inf
+    for _ in range(SHAPE_ITER):
+        mean, covariance = shaped_parameters(expected, prior, shape)
+        expected = data.expect(*plug_in(mean[None], covariance[None], expected, prior))
+        log_likelihood = expected.log_likelihood[0] / data.n_samples
+        if log_likelihood - previous < settings.tol:
+            break
+        previous = log_likelihood
+    return expected, shape
+
+
+def _shrunk(scatter, counts, prior):
+    d = np.arange(scatter.shape[-1])
+    inner = scatter.copy()
+    inner[..., d, d] += prior.dof * prior.scale
+    return inner / (counts + prior.dof)[..., None, None]
+
+
+def shaped_parameters(expected, prior, shape):
+    """Means and covariances (n_states, ...) of the only restart, in a shape."""
+    counts, sums, products = (m[0] for m in expected.moments)
+    mean, scatter = centred(counts, sums, products, prior.mean_weight)
+    return mean, shaped(scatter, counts, _shrunk(scatter, counts, prior), shape)
+
+
+def plug_in(mean, covariance, expected, prior):
+    """What an E-step needs, with the parameters taken at their estimates."""
+    start = expected.starts + prior.start
+    trans = expected.transitions + prior.trans
+    return (
+        mean,
+        *plug_in_density(covariance),
+        np.log(start / start.sum(-1, keepdims=True)),
+        np.log(trans / trans.sum(-1, keepdims=True)),
+    )
+
+
+def plug_in_density(covariance):
+    """Factor of the precision and constant of Gaussian log-densities."""
+    lower = np.linalg.cholesky(covariance)
+    log_det = 2 * np.log(np.diagonal(lower, axis1=-2, axis2=-1)).sum(-1)
+    factor = np.linalg.inv(lower).swapaxes(-1, -2)
+    return factor, -(log_det + covariance.shape[-1] * LOG_2PI) / 2

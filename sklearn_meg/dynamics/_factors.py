@@ -1,0 +1,206 @@
+"""Covariances that are shrunk towards factor models, chosen by held-out likelihood.
+
+A state's covariance is (S + weight * F) / (n + weight) * inflation, where S is the scatter of its n
+samples and F a factor model of rank r of the shrunk covariance: r common factors, and a variance
+of its own for each region. Weight 0 is the shrunk covariance itself.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+RANKS = (0, 1, 2, 3, 5, 8, 13, 21, 34)
+WEIGHTS = (0.0, 0.3, 1.0, 3.0, 10.0, 100.0)  # times the mean number of samples of a state
+COMMON = (0.0, 0.5, 1.0)
+N_ITER = 15
+LEAST_VARIANCE = 0.02  # that a region has of its own, of its whole variance
+
+
+@dataclass
+class Shape:
+    """What covariances are shrunk to.
+
+    Attributes
+    ----------
+    rank : int
+        Of the factor models.
+    common : float
+        Share of the model of all states in the target, the rest is the state's own.
+    weight : float
+        Of the target, in samples.
+    inflation : float
+        By which covariances are widened.
+    """
+
+    rank: int
+    common: float
+    weight: float
+    inflation: float
+
+
+def factor_model(covariance, rank, n_iter=N_ITER):
+    """Covariances of factor analysis, by expectation maximisation from principal components.
+
+    Parameters
+    ----------
+    covariance : ndarray of shape (..., n, n)
+    rank : int
+        0 is a diagonal covariance.
+    n_iter : int
+
+    Returns
+    -------
+    model : ndarray of shape (..., n, n)
+        With the same variances.
+
+    References
+    ----------
+    Rubin, Thayer (1982), EM algorithms for ML factor analysis, Psychometrika 47.
+    """
+    S = covariance
+    d = np.arange(S.shape[-1])
+    variances = S[..., d, d]
+    model = np.zeros_like(S)
+    if rank:
+        values, vectors = np.linalg.eigh(S)
+        noise = values[..., :-rank].mean(-1, keepdims=True)
+        sizes = np.sqrt(np.maximum(values[..., -rank:] - noise, 1e-6))
+        L = vectors[..., -rank:] * sizes[..., None, :]
+        for _ in range(n_iter):
+            L = _em_step(S, L, _own(variances, L))
+        most = (1 - LEAST_VARIANCE) * variances
+        common = np.maximum((L**2).sum(-1), 1e-300)
+        L *= np.sqrt(np.minimum(1.0, most / common))[..., None]
+        model = L @ L.swapaxes(-1, -2)
+    model[..., d, d] = variances
+    return model
+
+
+def _own(variances, L):
+    return np.maximum(variances - (L**2).sum(-1), LEAST_VARIANCE * variances)
+
+
+def _em_step(S, L, psi):
+    """Loadings that follow from the expected factors."""
+    weighted = L / psi[..., None]
+    inner = np.eye(L.shape[-1]) + L.swapaxes(-1, -2) @ weighted
+    B = np.linalg.solve(inner, weighted.swapaxes(-1, -2))  # expected factors are B x
+    SB = S @ B.swapaxes(-1, -2)
+    second = np.linalg.inv(inner) + B @ SB
+    return np.linalg.solve(second, SB.swapaxes(-1, -2)).swapaxes(-1, -2)
+
+
+def shaped(scatter, counts, shrunk, shape):
+    """Covariances of the states in a given shape.
+
+    Parameters
+    ----------
+    scatter : ndarray of shape (..., n, n)
+    counts : ndarray of shape (...)
+    shrunk : ndarray of shape (..., n, n)
+        Covariances that the factor model is made from.
+    shape : Shape
+    """
+    models = state_models(scatter, counts, shrunk, shape.rank)
+    target = _blend(*models, shape.common)
+    return shape.inflation * _mixed(scatter, counts, shrunk, target, shape.weight)
+
+
+def state_models(scatter, counts, shrunk, rank):
+    """Factor models of each state, and of all states together."""
+    n = counts[..., None, None]
+    together = (shrunk * n).sum(-3, keepdims=True) / n.sum(-3, keepdims=True)
+    return factor_model(shrunk, rank), factor_model(together, rank)
+
+
+def _blend(own, together, common):
+    return (1 - common) * own + common * together
+
+
+def _mixed(scatter, counts, shrunk, target, weight):
+    if not weight:
+        return shrunk
+    return (scatter + weight * target) / (counts[..., None, None] + weight)
+
+
+def choose_shape(moments, centre, shrink, ranks=None):
+    """The shape with the highest held-out likelihood, given the states of the samples.
+
+    Parameters
+    ----------
+    moments : list of tuple of ndarray
+        Counts, sums and products of the states, (n_states, ...), one tuple a fold.
+    centre : callable
+        Means and scatter from moments.
+    shrink : callable
+        Shrunk covariance from scatter and counts.
+    ranks : sequence of int, default=None
+        None tries those of `RANKS` below half of the number of regions.
+
+    Returns
+    -------
+    shape : Shape
+    """
+    total = [sum(parts) for parts in zip(*moments)]
+    d = total[1].shape[-1]
+    ranks = [r for r in RANKS if r == 0 or r < d / 2] if ranks is None else ranks
+    typical = total[0].mean()
+    folds = [Fold(total, fold, centre, shrink) for fold in moments if fold[0].sum()]
+    rank = _best(folds, product(ranks, (0.0, 1.0), (1.0, 10.0)), typical, d).rank
+    return _best(folds, product([rank], COMMON, WEIGHTS), typical, d)
+
+
+class Fold:
+    """States of all but one fold, and the moments of that one."""
+
+    def __init__(self, total, fold, centre, shrink):
+        train = [whole - part for whole, part in zip(total, fold)]
+        means, self.scatter = centre(*train)
+        self.counts = train[0]
+        self.shrunk = shrink(self.scatter, self.counts)
+        self.tested = about(fold, means)
+
+    def held_out(self, keys, typical):
+        """Of each (rank, common, weight): what `held_out` finds; a rank is fitted once."""
+        found, fitted = [], None
+        for rank, common, factor in keys:
+            if fitted != rank:
+                models = state_models(self.scatter, self.counts, self.shrunk, rank)
+                fitted = rank
+            target = _blend(*models, common)
+            args = self.scatter, self.counts, self.shrunk, target, factor * typical
+            found.append(held_out(_mixed(*args), *self.tested))
+        return np.array(found)
+
+
+def _best(folds, keys, typical, d):
+    """The shape with the highest held-out likelihood, widened as is best."""
+    keys = list(keys)
+    n, log_det, distance = sum(fold.held_out(keys, typical) for fold in folds).T
+    widths = _inflation(n, distance, d)
+    likelihood = -(log_det + n * d * np.log(widths) + distance / widths) / 2
+    best = int(np.argmax(likelihood))
+    rank, common, factor = keys[best]
+    return Shape(rank, common, factor * typical, float(widths[best]))
+
+
+def _inflation(n, distance, d):
+    return np.clip(distance / (n * d), 1.0, 4.0)
+
+
+def about(moments, means):
+    """Counts, and products about given means."""
+    counts, sums, products = moments
+    cross = means[..., :, None] * sums[..., None, :]
+    square = means[..., :, None] * means[..., None, :] * counts[..., None, None]
+    return counts, products - cross - cross.swapaxes(-1, -2) + square
+
+
+def held_out(covariance, counts, products):
+    """Samples, summed log-determinants and summed squared distances of held-out samples."""
+    lower = np.linalg.cholesky(covariance)
+    log_det = 2 * np.log(np.diagonal(lower, axis1=-2, axis2=-1)).sum(-1)
+    inverse = np.linalg.inv(lower)
+    distance = ((inverse @ products) * inverse).sum((-2, -1))
+    return counts.sum(), (counts * log_det).sum(), distance.sum()

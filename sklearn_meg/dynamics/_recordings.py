@@ -1,0 +1,194 @@
+"""Recordings as they come, and as the mathematics wants them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from .._validation import LARGEST_VALUE
+
+HINT = (
+    "Remove the bad samples, or set missing='mask': samples in which any region is NaN then say "
+    "nothing about the states, and time goes on."
+)
+
+
+@dataclass
+class Recordings:
+    """Samples of several recordings, one after the other.
+
+    Attributes
+    ----------
+    parts : list of ndarray of shape (n_times, n_regions)
+        In the order in which they came; views of what was given.
+    kind : {"one", "stack", "list"}
+        Whether X was one recording (n_times, n_regions), an array of recordings, or a list.
+    """
+
+    parts: list
+    kind: str
+
+    @property
+    def lengths(self):
+        """Samples of each recording."""
+        return np.array([len(part) for part in self.parts])
+
+    def pick(self, which):
+        """Some recordings."""
+        return Recordings([self.parts[i] for i in which], self.kind)
+
+    def n_present(self):
+        """Samples that are not missing."""
+        return sum(int((~np.isnan(part).any(1)).sum()) for part in self.parts)
+
+    def order(self):
+        """An order of the recordings that does not depend on how they came."""
+        keys = [(len(p), *p[0].tolist(), *p[-1].tolist()) for p in self.parts]
+        return sorted(range(len(keys)), key=lambda i: [repr(k) for k in keys[i]])
+
+    def sorted(self):
+        """The same recordings in that order."""
+        return self.pick(self.order())
+
+    def samples(self):
+        """All samples (n_samples, n_regions), 0 where missing, and which are missing (or None)."""
+        X = np.concatenate(self.parts).astype(float, copy=False)
+        missing = np.isnan(X).any(1)
+        if not missing.any():
+            return X, None
+        return np.where(missing[:, None], 0.0, X), missing
+
+    def split(self, values):
+        """Values of all samples as they belong to X."""
+        if self.kind == "one":
+            return values
+        parts = np.split(values, np.cumsum(self.lengths)[:-1])
+        return np.stack(parts) if self.kind == "stack" else parts
+
+
+def check_recordings(estimator, X, *, reset, missing="error", min_times=2):
+    """Check X and return its recordings.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Gets ``n_features_in_``, the number of regions, when `reset`.
+    X : array-like of shape (n_subjects, n_regions, n_times), list of (n_regions, n_times), or \
+(n_times, n_regions)
+        Of unequal length in a list. A 2-D array is one recording, samples first.
+    reset : bool
+        True in ``fit``.
+    missing : {"error", "mask"}
+        Whether NaN is an error.
+    min_times : int
+        Fewest samples of a recording.
+
+    Returns
+    -------
+    recordings : Recordings
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinity, complex, text, sparse or empty X, another number of dimensions or
+        regions, and recordings that are too short.
+    """
+    if is_list(X):
+        parts = [_check_one(x, i, missing) for i, x in enumerate(X)]
+        counts = [part.shape[1] for part in parts]
+        if len(set(counts)) > 1:
+            other = next(i for i, n in enumerate(counts) if n != counts[0])
+            raise ValueError(
+                "All recordings of X must have the same regions, (n_regions, n_times) each. Got "
+                f"{counts[0]} regions in X[0] and {counts[other]} in X[{other}]."
+            )
+        recordings = Recordings(parts, "list")
+    elif getattr(X, "ndim", 0) == 3 and not np.ma.is_masked(X):
+        X = np.asarray(X)
+        if 0 in X.shape:
+            raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}): X is empty.")
+        parts = [_check_one(x, i, missing) for i, x in enumerate(X)]
+        recordings = Recordings(parts, "stack")
+    else:
+        recordings = Recordings([_check_flat(estimator, X, reset, missing)], "one")
+    _check_regions(estimator, recordings, reset)
+    _check_lengths(recordings, min_times, missing)
+    return recordings
+
+
+def is_list(X):
+    """Whether X is a list of recordings."""
+    return isinstance(X, list | tuple) and len(X) > 0 and getattr(X[0], "ndim", 0) == 2
+
+
+def _check_one(x, index, missing):
+    """One recording (n_regions, n_times) of a list or stack, as (n_times, n_regions)."""
+    name = f"X[{index}]"
+    x = np.asarray(x)
+    if x.ndim != 2:
+        raise ValueError(f"{name} must have the shape (n_regions, n_times). Got {x.shape}.")
+    if x.dtype.kind not in "biuf":
+        kind = "Complex data" if x.dtype.kind == "c" else f"data of type {x.dtype}"
+        raise ValueError(f"{name} must hold real numbers. {kind} is not supported.")
+    if 0 in x.shape:
+        raise ValueError(f"Found array with 0 sample(s) (shape={x.shape}): {name} is empty.")
+    _check_values(x, name, missing)
+    return x.T
+
+
+def _check_flat(estimator, X, reset, missing):
+    if np.ma.is_masked(X):
+        raise ValueError(f"Masked arrays are not supported: put NaN where X is masked. {HINT}")
+    if hasattr(X, "info") and hasattr(X, "ch_names"):
+        raise ValueError(
+            f"X must be arrays of regional time series. Got {type(X).__name__}: see "
+            "sklearn_meg.dynamics.label_time_courses, or pass .get_data()."
+        )
+    finite = "allow-nan" if missing == "mask" else True
+    try:
+        X = validate_data(
+            estimator, X, reset=reset, dtype=np.float64, ensure_all_finite=finite,
+            ensure_min_samples=2 if reset else 1,
+        )  # fmt: skip
+    except ValueError as error:
+        if "NaN" in str(error):
+            raise ValueError(f"{error}\n{HINT}") from error
+        raise
+    _check_values(X, "X", missing)
+    return X
+
+
+def _check_values(x, name, missing):
+    if x.dtype.kind != "f":
+        return
+    if np.isinf(x).any():
+        raise ValueError(f"Input {name} contains infinity.")
+    bad = np.isnan(x)
+    if missing != "mask" and bad.any():
+        raise ValueError(f"Input {name} contains NaN ({bad.sum()} values). {HINT}")
+    largest = float(np.nanmax(np.abs(x), initial=0.0))
+    if largest > LARGEST_VALUE:
+        raise ValueError(f"{name} holds values up to {largest:.3g}: they cannot be squared.")
+
+
+def _check_regions(estimator, recordings, reset):
+    n = recordings.parts[0].shape[1]
+    if reset:
+        estimator.n_features_in_ = n
+    elif n != estimator.n_features_in_:
+        raise ValueError(
+            f"X has {n} features (regions), but {type(estimator).__name__} is expecting "
+            f"{estimator.n_features_in_} features as input."
+        )
+
+
+def _check_lengths(recordings, min_times, missing):
+    for i, part in enumerate(recordings.parts):
+        if len(part) < min_times:
+            raise ValueError(
+                f"Each recording must have at least {min_times} samples. Got {len(part)} in "
+                f"X[{i}]. (Stacked arrays are (n_subjects, n_regions, n_times); one recording is "
+                "(n_times, n_regions).)"
+            )
+        if missing == "mask" and np.isnan(part).any(1).all():
+            raise ValueError(f"X[{i}] has no sample without NaN: leave it out.")

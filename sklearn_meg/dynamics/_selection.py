@@ -1,0 +1,241 @@
+"""How many states: held-out likelihood, held-out entropy, stability, side by side."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from scipy.stats import entropy
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import KFold, check_cv
+
+from ._recordings import is_list
+
+__all__ = ["select_n_states"]
+
+RULES = ("likelihood", "entropy", "stability")
+STABLE_TOLERANCE = 0.01
+LEAST_STABLE = 0.8  # adjusted Rand index, below which there is a warning
+LEAST_SHARE = 0.01  # of the held-out samples, below which a state has collapsed
+
+
+@dataclass
+class StateSelection:
+    """What each rule says of the number of states.
+
+    Attributes
+    ----------
+    n_states_ : int
+        The recommended number: that of the likelihood.
+    choices_ : dict
+        The number that each rule chooses: ``likelihood, entropy, stability``.
+    table_ : DataFrame
+        One row a number of states: ``n_states``; ``loglik`` and ``loglik_sem``, the held-out
+        log-likelihood per sample and the standard error over folds of its distance to the best;
+        ``entropy``, of the held-out occupancies in nats; ``stability``, the mean adjusted Rand
+        index of restarts; ``smallest_share``, of a state in held-out samples.
+    scores_ : ndarray of shape (n_numbers, n_folds)
+        Held-out log-likelihood per sample.
+    messages_ : list of str
+        What was warned about.
+    """
+
+    n_states_: int
+    choices_: dict
+    table_: pd.DataFrame
+    scores_: np.ndarray
+    messages_: list
+
+
+def select_n_states(
+    model, X, n_states=(1, 2, 3, 4, 5, 6, 7, 8), *, cv=None, tolerance=0.02, n_jobs=None
+):
+    """Cross-validate the number of states over recordings, by three rules.
+
+    - likelihood, the recommended rule: the fewest states whose held-out log-likelihood is not
+      more than one standard error (of the paired differences over folds) below the highest.
+    - entropy: the fewest states whose held-out occupancies have an entropy within `tolerance` of
+      the highest. This is the maximum-entropy rule of the paper [1]_; without a tolerance it takes
+      too many states.
+    - stability: the most states, of more than one, on which restarts agree as well as on any number
+      (adjusted Rand index within 0.01 of the highest).
+
+    Numbers with which a state has collapsed, to less than 1 % of the held-out samples, are left
+    out.
+
+    Parameters
+    ----------
+    model : HiddenMarkovGraph or another state model
+        Fitted to clones; its own ``n_states`` does not matter.
+    X : array-like of shape (n_subjects, n_regions, n_times), or list of (n_regions, n_times)
+        A single recording (n_times, n_regions) is cut into five pieces.
+    n_states : sequence of int, default=(1, 2, 3, 4, 5, 6, 7, 8)
+    cv : int, splitter or None, default=None
+        Folds over recordings; None is one recording out for up to five, five folds above.
+    tolerance : float, default=0.02
+        Share of the highest entropy.
+    n_jobs : int, default=None
+        joblib's.
+
+    Returns
+    -------
+    selection : StateSelection
+
+    Raises
+    ------
+    ValueError
+        For numbers that are not increasing, a tolerance outside [0, 1), or fewer than two
+        recordings.
+
+    Warns
+    -----
+    UserWarning
+        Where rules disagree, the chosen number is the largest that was tried, restarts disagree, or
+        a state has collapsed.
+
+    References
+    ----------
+    .. [1] Wilsenach, Warnaby, Deane, Reinert (2022), Ranking of communities in multiplex
+       spatiotemporal models of brain dynamics, arXiv 2203.09281.
+
+    Examples
+    --------
+    >>> from sklearn_meg.dynamics import HiddenMarkovGraph, select_n_states
+    >>> from sklearn_meg.datasets import make_states
+    >>> data = make_states("easy", n_states=3, n_subjects=4, n_times=300, n_regions=15)
+    >>> model = HiddenMarkovGraph(n_init=3, random_state=0)
+    >>> selection = select_n_states(model, data.X, (1, 2, 3, 4), tolerance=0.1)
+    >>> selection.n_states_
+    3
+    """
+    numbers = _check_numbers(n_states, tolerance)
+    recordings = _as_list(X)
+    splits = _splits(cv, recordings)
+    jobs = [(k, train, test) for k in numbers for train, test in splits]
+    parallel = Parallel(n_jobs=n_jobs)
+    found = parallel(delayed(_one)(model, recordings, *job) for job in jobs)
+    shape = len(numbers), len(splits)
+    scores, stable = (np.array([f[i] for f in found]).reshape(shape) for i in (0, 1))
+    shares = [_mean_shares(found[i * shape[1] : (i + 1) * shape[1]]) for i in range(shape[0])]
+    table = _table(numbers, scores, stable, shares)
+    alive = _alive(table)
+    choices = {
+        "likelihood": _by_likelihood(alive),
+        "entropy": _by_entropy(alive, tolerance),
+        "stability": _by_stability(alive),
+    }
+    messages = _messages(table, choices)
+    for message in messages:
+        warnings.warn(message, UserWarning)
+    return StateSelection(choices["likelihood"], choices, table, scores, messages)
+
+
+def _check_numbers(n_states, tolerance):
+    numbers = [n_states] if np.ndim(n_states) == 0 else list(n_states)
+    if not numbers or (np.diff(numbers) <= 0).any() or numbers[0] < 1:
+        raise ValueError(f"n_states must be increasing numbers from 1. Got {n_states!r}.")
+    if not 0 <= tolerance < 1:
+        raise ValueError(f"tolerance must be in [0, 1). Got {tolerance!r}.")
+    return [int(k) for k in numbers]
+
+
+def _as_list(X):
+    if is_list(X):
+        return list(X)
+    X = np.asarray(X)
+    if X.ndim == 3:
+        return list(X)
+    if X.ndim == 2:
+        return [np.ascontiguousarray(part.T) for part in np.array_split(X, 5)]
+    raise ValueError(
+        "X must be (n_subjects, n_regions, n_times), a list of (n_regions, n_times), or "
+        f"(n_times, n_regions). Got {X.ndim} dimension(s)."
+    )
+
+
+def _splits(cv, recordings):
+    n = len(recordings)
+    if n < 2:
+        raise ValueError(f"X must have at least two recordings to leave one out. Got {n}.")
+    cv = KFold(min(n, 5)) if cv is None else check_cv(cv)
+    return list(cv.split(np.zeros((n, 1))))
+
+
+def _one(model, recordings, k, train, test):
+    """Held-out score, stability and occupancies of one fit."""
+    tested = [recordings[i] for i in test]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted = clone(model).set_params(n_states=k).fit([recordings[i] for i in train])
+    lengths = np.array([r.shape[1] for r in tested])
+    occupancy = lengths @ fitted.transform(tested)
+    return fitted.score(tested), getattr(fitted, "stability_", 1.0), occupancy
+
+
+def _mean_shares(found):
+    """Held-out shares of the states, sorted within each fold, and their entropy."""
+    shares = [np.sort(f[2])[::-1] / f[2].sum() for f in found]
+    return float(np.mean([entropy(s) for s in shares])), np.mean(shares, axis=0)
+
+
+def _table(numbers, scores, stable, shares):
+    best = scores[np.argmax(scores.mean(1))]
+    below = best - scores
+    sem = below.std(axis=1, ddof=1) / np.sqrt(scores.shape[1]) if scores.shape[1] > 1 else 0.0
+    return pd.DataFrame(
+        {
+            "n_states": numbers,
+            "loglik": scores.mean(1),
+            "loglik_sem": sem,
+            "entropy": [h for h, _ in shares],
+            "stability": stable.mean(1),
+            "smallest_share": [s.min() for _, s in shares],
+        }
+    )
+
+
+def _alive(table):
+    """Numbers with which no state has collapsed; all where there are none."""
+    alive = table[table["smallest_share"] >= LEAST_SHARE]
+    return table if alive.empty else alive
+
+
+def _by_likelihood(table):
+    below = table["loglik"].max() - table["loglik"]
+    return int(table["n_states"][(below <= table["loglik_sem"]).idxmax()])
+
+
+def _by_entropy(table, tolerance):
+    enough = table["entropy"] >= (1 - tolerance) * table["entropy"].max()
+    return int(table["n_states"][enough.idxmax()])
+
+
+def _by_stability(table):
+    several = table[table["n_states"] > 1]
+    if several.empty:
+        return int(table["n_states"].max())
+    stable = several["stability"] >= several["stability"].max() - STABLE_TOLERANCE
+    return int(several["n_states"][stable].max())
+
+
+def _messages(table, choices):
+    chosen = choices["likelihood"]
+    row = table.set_index("n_states").loc[chosen]
+    messages = []
+    if len(set(choices.values())) > 1:
+        says = ", ".join(f"{rule} {k}" for rule, k in choices.items())
+        messages.append(f"The rules disagree on the number of states: {says}.")
+    if chosen == table["n_states"].max() and len(table) > 1:
+        messages.append(f"{chosen} states is the largest number tried: try more.")
+    if row["stability"] < LEAST_STABLE:
+        messages.append(
+            f"Restarts with {chosen} states disagree (adjusted Rand index {row['stability']:.2f})."
+        )
+    if row["smallest_share"] < LEAST_SHARE:
+        messages.append(
+            f"With {chosen} states one of them has collapsed: {row['smallest_share']:.2%} of the "
+            "held-out samples."
+        )
+    return messages

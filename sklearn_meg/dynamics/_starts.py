@@ -1,0 +1,97 @@
+"""First guesses of the states: clusters of short windows, or of samples."""
+
+import numpy as np
+from scipy.sparse.linalg import eigsh
+from sklearn.cluster import KMeans
+
+MAX_WINDOWS = 2000
+CERTAINTY = 0.95  # of a first guess; the rest is shared by the states
+
+
+def first_guesses(X, lengths, n_states, n_init, init, windows, rng):
+    """State probabilities to start from, one set a restart.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_regions)
+        Standardised, 0 where missing.
+    lengths : ndarray of int
+    n_states, n_init : int
+    init : {"windows", "kmeans", "random"}
+    windows : sequence of int
+        Lengths in samples, taken in turn.
+    rng : RandomState
+
+    Returns
+    -------
+    gamma : ndarray of shape (n_samples, n_init, n_states)
+    """
+    labels = np.empty((len(X), n_init), dtype=int)
+    seeds = rng.randint(2**31 - 1, size=n_init)
+    features = {}
+    for r, seed in enumerate(seeds):
+        if init == "windows":
+            window = windows[r % len(windows)]
+            if window not in features:
+                features[window] = window_features(X, lengths, window, max(2, n_states))
+            found = cluster(features[window][0], n_states, seed)
+            labels[:, r] = found[features[window][1]]
+        elif init == "kmeans":
+            labels[:, r] = cluster(X, n_states, seed)
+        else:
+            labels[:, r] = np.random.RandomState(seed).randint(n_states, size=len(X))
+    gamma = np.full((*labels.shape, n_states), (1 - CERTAINTY) / n_states)
+    np.put_along_axis(gamma, labels[..., None], CERTAINTY + (1 - CERTAINTY) / n_states, axis=-1)
+    return gamma
+
+
+def cluster(features, n_states, seed, n_init=1):
+    """Labels of k-means; rows that are all alike are told apart by nothing."""
+    distinct = len(np.unique(features, axis=0))
+    means = KMeans(min(n_states, distinct), n_init=n_init, random_state=seed)
+    return means.fit_predict(features)
+
+
+def window_features(X, lengths, window, n_components):
+    """Second moments and means of windows, or their principal components.
+
+    States that differ in their covariance span, in the space of moments, a plane of fewer
+    dimensions than there are states; noise fills all others.
+
+    Returns
+    -------
+    features : ndarray of shape (n_windows, n_components)
+    nearest : ndarray of int of shape (n_samples,)
+        The window around each sample.
+    """
+    step = max(1, window // 2, int(np.ceil(len(X) / MAX_WINDOWS)))
+    spans, nearest = [], np.empty(len(X), dtype=int)
+    ends = np.cumsum(lengths)
+    for start, end in zip(ends - lengths, ends):
+        firsts = np.arange(start, max(start + 1, end - window + 1), step)
+        middles = firsts + window / 2
+        times = np.arange(start, end) + 0.5
+        index = np.rint((times - middles[0]) / step).clip(0, len(firsts) - 1).astype(int)
+        nearest[start:end] = len(spans) + index
+        spans += [(first, min(first + window, end)) for first in firsts]
+    i, j = np.triu_indices(X.shape[1], 1)
+    features = np.stack([_moments(X[a:b], i, j) for a, b in spans])
+    features -= features.mean(0)
+    if n_components is None:
+        return features, nearest
+    n = min(n_components, *features.shape)
+    return principal(features @ features.T, n), nearest
+
+
+def principal(gram, n):
+    """Coordinates along the first principal components, from inner products."""
+    if n < len(gram) // 4:
+        values, vectors = eigsh(gram, n, v0=np.ones(len(gram)))  # the same start, the same bits
+    else:
+        values, vectors = (part[..., -n:] for part in np.linalg.eigh(gram))
+    return vectors * np.sqrt(np.maximum(values, 0))
+
+
+def _moments(part, i, j):
+    products = part.T @ part / len(part)
+    return np.concatenate([products[i, j] * np.sqrt(2), products.diagonal(), part.mean(0)])

@@ -1,0 +1,379 @@
+"""The hidden Markov model of regional activity, and the network that its states are."""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import adjusted_rand_score
+
+from .._threads import one_blas_thread
+from .._validation import (
+    check_bool_param,
+    check_option_param,
+    check_random_state,
+    check_scalar_param,
+)
+from ._em import (
+    RACE_SAMPLES,
+    Batch,
+    Settings,
+    Stream,
+    iterate,
+    m_step,
+    race,
+    shape_states,
+    shaped_parameters,
+    stochastic,
+)
+from ._model import StateModel
+from ._recordings import Recordings
+
+# Variational Bayes with a weak prior, from clustered samples; the number of states by
+# select_n_states(..., rule="entropy").
+PAPER_PARAMS = {
+    "method": "variational",
+    "covariance": "full",
+    "init": "kmeans",
+    "n_init": 5,
+    "community_edges": "layer",
+}
+
+
+class HiddenMarkovGraph(StateModel):
+    """Brain states by a Gaussian hidden Markov model, read as a network of ranked communities.
+
+    Each state has a mean and a covariance of the regions; the states follow a Markov chain. Each
+    state is a layer of a network, the communities of all layers are ranked by a walk through
+    states and regions [1]_.
+
+    Parameters
+    ----------
+    n_states : int, default=4
+        See :func:`select_n_states`.
+    method : {"variational", "maximum_likelihood"}, default="variational"
+        Variational Bayes [2]_, or penalised maximum likelihood.
+    covariance : {"low_rank", "shrunk", "full"}, default="low_rank"
+        "shrunk": towards independent regions of equal variance, as much as the marginal likelihood
+        wants. "low_rank": then towards a factor model; rank, weight and width are those with the
+        highest likelihood in held-out recordings. "full": as the samples are.
+    rank : int, default=None
+        Factors of "low_rank"; None chooses.
+    prior_weight : float, default=None
+        Samples that the prior covariance counts as, above ``n_regions + 1``; None chooses.
+    means : bool, default=True
+        False: states differ in covariance only, about the mean of all data.
+    transition_prior : float, default=1.0
+        Dirichlet parameter of every transition.
+    stay_prior : float, default=0.0
+        Added for transitions of a state to itself: favours long visits.
+    n_init : int, default=8
+        Restarts. All are iterated a little side by side, the best to the end.
+    init : {"windows", "kmeans", "random"}, default="windows"
+        From clusters of the moments of short windows, of samples, or from chance.
+    windows : sequence of int, default=(8, 12, 20)
+        Lengths of these windows in samples, taken in turn by the restarts.
+    max_iter : int, default=200
+    tol : float, default=1e-4
+        Iterations stop when the objective per sample, in nats, rises by less.
+    batch_size : int, default=None
+        Recordings in memory at a time: stochastic updates, then some exact passes. Pass a list of
+        memory-mapped arrays, or a mapped 3-D array. None takes all.
+    missing : {"error", "mask"}, default="error"
+        What NaN is: an error, or samples that say nothing about the states.
+    decoding : {"posterior", "viterbi"}, default="posterior"
+        What ``predict`` gives: the most probable state of each sample, or the most probable path.
+    layer : {"correlation", "partial"}, default="correlation"
+        What the edges of the network are: correlations, or those given all other regions.
+    density : float, default=0.15
+        Share of all pairs that have an edge: the largest positive values.
+    community_edges : {"significant", "layer"}, default="significant"
+        Where communities are looked for: all positive values above three standard errors of a
+        correlation that is zero, or the edges of the layer, as the paper does. With the layer
+        alone, communities that are weaker than its threshold are lost.
+    damping : float, default=0.85
+        Probability that the walk does not start anew.
+    random_state : int, RandomState instance or None, default=None
+    verbose : int, default=0
+        1 prints the objective of each iteration.
+
+    Attributes
+    ----------
+    startprob_ : ndarray of shape (n_states,)
+    transmat_ : ndarray of shape (n_states, n_states)
+        Row: from; column: to. The state with the most samples is state 0.
+    means_ : ndarray of shape (n_states, n_regions)
+    covariances_ : ndarray of shape (n_states, n_regions, n_regions)
+    occupancy_, state_samples_ : ndarray of shape (n_states,)
+        Share of the samples, and their number.
+    layers_ : ndarray of shape (n_states, n_regions, n_regions)
+        Edge weights.
+    communities_ : ndarray of int of shape (n_states, n_regions)
+        Community of each region.
+    visits_ : ndarray of shape (n_states, n_regions)
+        Share of time of the walk.
+    ranking_ : dict of ndarray
+        ``state, label, score, occupancy, persistence, size`` of all communities, the highest score
+        first; a table by :meth:`community_table`.
+    information_rate_ : float
+        Entropy rate of the chain of states, in nats a sample.
+    objective_ : float
+        Per sample, in nats: evidence lower bound, or penalised log-likelihood.
+    history_ : ndarray
+        The objective of the best restart, by iteration.
+    restart_scores_ : ndarray
+        Objective of the restarts that went to the end.
+    stability_ : float
+        Mean adjusted Rand index of the states of these restarts and those of the best.
+    rank_, common_, inflation_ : int, float, float
+        Of the chosen factor models: factors, the share of one model of all states in the target,
+        and by how much covariances are widened.
+    prior_weight_ : float
+    n_iter_ : int
+    converged_ : bool
+    n_features_in_ : int
+        Regions.
+
+    Raises
+    ------
+    ValueError
+        In ``fit``: NaN (unless masked), recordings with other regions or fewer than two samples,
+        constant regions, too few samples for the states, a covariance that is singular.
+
+    See Also
+    --------
+    select_n_states : How many states.
+
+    References
+    ----------
+    .. [1] Wilsenach, Warnaby, Deane, Reinert (2022), Ranking of communities in multiplex
+       spatiotemporal models of brain dynamics, arXiv 2203.09281.
+    .. [2] Bishop (2006), Pattern recognition and machine learning, sections 10.2 and 13.2.
+
+    Examples
+    --------
+    >>> from sklearn_meg.dynamics import HiddenMarkovGraph
+    >>> from sklearn_meg.dynamics.metrics import state_accuracy
+    >>> from sklearn_meg.datasets import make_states
+    >>> data = make_states("easy", n_subjects=2, n_times=600)
+    >>> model = HiddenMarkovGraph(n_states=4, random_state=0).fit(data.X)
+    >>> model.predict(data.X).shape
+    (2, 600)
+    >>> state_accuracy(data.states, model.predict(data.X)) > 0.98
+    True
+    >>> list(model.community_table().columns[:4])
+    ['rank', 'state', 'community', 'score']
+    """
+
+    def __init__(
+        self, n_states=4, *, method="variational", covariance="low_rank", rank=None,
+        prior_weight=None, means=True, transition_prior=1.0, stay_prior=0.0, n_init=8,
+        init="windows", windows=(8, 12, 20), max_iter=200, tol=1e-4, batch_size=None,
+        missing="error", decoding="posterior", layer="correlation", density=0.15,
+        community_edges="significant", damping=0.85, random_state=None, verbose=0,
+    ):  # fmt: skip
+        self.n_states = n_states
+        self.method = method
+        self.covariance = covariance
+        self.rank = rank
+        self.prior_weight = prior_weight
+        self.means = means
+        self.transition_prior = transition_prior
+        self.stay_prior = stay_prior
+        self.n_init = n_init
+        self.init = init
+        self.windows = windows
+        self.max_iter = max_iter
+        self.tol = tol
+        self.batch_size = batch_size
+        self.missing = missing
+        self.decoding = decoding
+        self.layer = layer
+        self.density = density
+        self.community_edges = community_edges
+        self.damping = damping
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X, y=None):
+        """Find the states, and the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_subjects, n_regions, n_times), list of (n_regions, n_times), or \
+(n_times, n_regions)
+            The order of the recordings does not matter.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+        """
+        self._check_parameters()
+        recordings = self._recordings(X, reset=True).sorted()
+        settings = self._settings(self.n_features_in_)
+        rng = check_random_state(self.random_state)
+        with one_blas_thread():
+            centre, spread = standardisation(recordings, self.n_states, self.covariance)
+            try:
+                self._fit(recordings, centre, spread, settings, rng)
+            except np.linalg.LinAlgError as error:
+                raise ValueError(
+                    f"The covariance of a state became singular ({error}): too few samples for "
+                    f"{self.n_states} states, or regions that are sums of others. Use fewer states "
+                    "or covariance='shrunk'."
+                ) from error
+        return self
+
+    def _fit(self, recordings, centre, spread, settings, rng):
+        data = (
+            Batch(recordings, centre, spread)
+            if self.batch_size is None
+            else Stream(recordings, centre, spread, self.batch_size)
+        )
+        few = some_recordings(recordings)
+        small = few.lengths.sum() == recordings.lengths.sum() and self.batch_size is None
+        racers = data if small else Batch(few, centre, spread)
+        finalists = race(racers, settings, rng)
+        self.restart_scores_ = np.sort(finalists.objective)[::-1]
+        self.stability_ = agreement(racers, finalists)
+        run = finalists.winner()
+        if not small:
+            run = self._on_all(data, run, racers.n_samples, settings, rng)
+        self._keep(data, run, settings, centre, spread)
+
+    def _on_all(self, data, run, n_seen, settings, rng):
+        """Go on with all recordings."""
+        more = data.n_samples / n_seen
+        expected, prior = run.expected.blend(run.expected, more, 0.0), run.prior
+        n_iter = settings.max_iter
+        if self.batch_size is not None:
+            expected, prior = stochastic(data, expected, prior, settings, rng)
+            n_iter = min(5, n_iter)  # exact passes
+        return iterate(data, expected, prior, settings, n_iter, run.history)
+
+    def _keep(self, data, run, settings, centre, spread):
+        expected, prior = run.expected, run.prior
+        states, *_ = m_step(expected, prior, settings)
+        mean, covariance = states.mean[0], self._widened(states)
+        self.rank_, self.common_, self.inflation_ = 0, 0.0, 1.0
+        if self.covariance == "low_rank":
+            expected, shape = shape_states(data, run, settings)
+            mean, covariance = shaped_parameters(expected, prior, shape)
+            self.rank_, self.inflation_ = int(shape.rank), float(shape.inflation)
+            self.common_ = float(shape.common)
+        start = expected.starts[0] + prior.start
+        trans = expected.transitions[0] + prior.trans
+        self.objective_ = float(run.objective.max())
+        self.history_ = np.array(run.history)
+        self.n_iter_, self.converged_ = len(run.history), bool(run.converged)
+        self.prior_weight_ = float(prior.dof[0])
+        if not run.converged and self.batch_size is None:
+            warnings.warn(
+                f"No convergence in {self.max_iter} iterations: raise max_iter or tol.",
+                ConvergenceWarning,
+            )
+        self._set_states(
+            start / start.sum(), trans / trans.sum(1, keepdims=True), centre + mean * spread,
+            covariance * spread[:, None] * spread, expected.moments[0][0],
+        )  # fmt: skip
+
+    def _widened(self, states):
+        """Covariances: the posterior means under a prior that shrinks."""
+        extra = self.n_features_in_ + 1 if self.covariance != "full" else 0
+        return (states.scatter / (states.dof - extra)[..., None, None])[0]
+
+    def _settings(self, n_regions):
+        weight = self.prior_weight
+        if weight is not None and weight <= n_regions + 1:
+            raise ValueError(
+                f"The 'prior_weight' parameter must be above n_regions + 1 = {n_regions + 1}. "
+                f"Got {weight!r}."
+            )
+        return Settings(
+            n_states=self.n_states,
+            variational=self.method == "variational",
+            covariance=self.covariance,
+            rank=self.rank,
+            prior_weight=weight,
+            means=self.means,
+            transition_prior=self.transition_prior,
+            stay_prior=self.stay_prior,
+            n_init=self.n_init,
+            init=self.init,
+            windows=tuple(self.windows),
+            max_iter=self.max_iter,
+            tol=self.tol,
+            verbose=self.verbose,
+        )
+
+    def _check_parameters(self):
+        self._check_common()
+        check_option_param(self, "method", ("variational", "maximum_likelihood"))
+        check_option_param(self, "covariance", ("low_rank", "shrunk", "full"))
+        check_option_param(self, "init", ("windows", "kmeans", "random"))
+        check_bool_param(self, "means")
+        for name in ("n_states", "n_init", "max_iter"):
+            check_scalar_param(self, name, "int", 1)
+        for name in ("rank", "batch_size"):
+            check_scalar_param(self, name, "int", 1, allow_none=True)
+        check_scalar_param(self, "prior_weight", "float", 0, closed="neither", allow_none=True)
+        check_scalar_param(self, "transition_prior", "float", 0, closed="neither")
+        check_scalar_param(self, "stay_prior", "float", 0)
+        check_scalar_param(self, "tol", "float", 0)
+        windows = self.windows
+        if isinstance(windows, str) or not np.iterable(windows) or not len(windows):
+            raise TypeError(f"The 'windows' parameter must be a sequence of int. Got {windows!r}.")
+        for w in windows:
+            if not isinstance(w, int | np.integer) or isinstance(w, bool) or w < 2:
+                raise ValueError(f"The 'windows' must be int of at least 2 samples. Got {w!r}.")
+
+
+def standardisation(recordings, n_states, covariance):
+    """Mean and standard deviation of each region, after a look at whether they can be fitted.
+
+    Raises
+    ------
+    ValueError
+        For a constant region, or too few samples.
+    """
+    n, total, squares = 0, 0.0, 0.0
+    shift = np.nan_to_num(np.nanmean(recordings.parts[0], axis=0))
+    for part in recordings.parts:
+        x = part[~np.isnan(part).any(1)] - shift
+        n, total, squares = n + len(x), total + x.sum(0), squares + (x**2).sum(0)
+    d = len(shift)
+    least = n_states * (d + 1 if covariance == "full" else 2)
+    if n < least:
+        raise ValueError(
+            f"{n_states} states of {d} regions need at least {least} samples with "
+            f"covariance={covariance!r}. Got {n}."
+        )
+    spread = np.sqrt(np.maximum(squares / n - (total / n) ** 2, 0))
+    size = np.abs(shift) + np.sqrt(squares / n)
+    constant = np.flatnonzero(spread <= 1e-9 * size)
+    if len(constant):
+        raise ValueError(
+            f"Regions must vary. Constant: {', '.join(map(str, constant[:10]))} (of {d}); leave "
+            "them out."
+        )
+    return shift + total / n, spread
+
+
+def some_recordings(recordings):
+    """Recordings spread over all, or the beginnings of long ones: about `RACE_SAMPLES` samples."""
+    n = len(recordings.parts)
+    lengths = np.minimum(recordings.lengths, RACE_SAMPLES)
+    wanted = min(n, int(np.ceil(RACE_SAMPLES / lengths.mean())))
+    few = recordings.pick(np.unique(np.linspace(0, n - 1, wanted).astype(int)))
+    return Recordings([part[:RACE_SAMPLES] for part in few.parts], few.kind)
+
+
+def agreement(batch, run):
+    """Mean adjusted Rand index of the states of the restarts and those of the best."""
+    states = batch.decode(*run.parameters)[0].argmax(-1)
+    best = int(np.nanargmax(run.objective))
+    others = [r for r in range(states.shape[1]) if r != best]
+    return float(
+        np.mean([adjusted_rand_score(states[:, best], states[:, r]) for r in others] or [1.0])
+    )

@@ -1,0 +1,89 @@
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sklearn_meg import HiddenMarkovGraph, MixtureStates
+from sklearn_meg.datasets import make_states
+from sklearn_meg.dynamics import _selection, select_n_states
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_states("easy", n_states=3, n_subjects=4, n_times=300, n_regions=15)
+
+
+@pytest.mark.filterwarnings("ignore:The rules disagree")
+@pytest.mark.filterwarnings("ignore:Restarts")
+def test_the_true_number_is_recommended_for_any_jobs_and_kind(data):
+    model = HiddenMarkovGraph(n_init=3, random_state=0)
+    found = select_n_states(model, data.X, (1, 2, 3, 4))
+    assert found.n_states_ == 3 == found.choices_["likelihood"]
+    assert found.scores_.shape == (4, 4)
+    assert list(found.table_["n_states"]) == [1, 2, 3, 4]
+    np.testing.assert_allclose(found.table_["loglik"], found.scores_.mean(1))
+    assert found.table_["entropy"][0] == 0 and found.table_["entropy"].between(0, np.log(4)).all()
+    again = select_n_states(model, list(data.X), (1, 2, 3, 4), n_jobs=2)
+    pd.testing.assert_frame_equal(again.table_, found.table_)
+    assert model.n_states == 4 and not hasattr(model, "means_")
+
+
+def _table(loglik, sem, entropy, stability, share):
+    return pd.DataFrame(
+        {
+            "n_states": np.arange(1, len(loglik) + 1), "loglik": loglik, "loglik_sem": sem,
+            "entropy": entropy, "stability": stability, "smallest_share": share,
+        }
+    )  # fmt: skip
+
+
+def test_the_rules_and_their_warnings():
+    table = _table(
+        [-9.0, -8.0, -7.99, -8.2], [0.1, 0.02, 0.0, 0.1], [0, 0.69, 0.7, 0.8],
+        [1, 1, 0.995, 0.5], [1, 0.4, 0.2, 0.001],
+    )  # fmt: skip
+    assert _selection._by_likelihood(table) == 2  # not worse by more than one standard error
+    assert _selection._by_entropy(table, 0.02) == 4
+    assert _selection._by_entropy(table, 0.2) == 2
+    assert _selection._by_stability(table) == 3
+    assert list(_selection._alive(table)["n_states"]) == [1, 2, 3]
+    everything_collapsed = table.assign(smallest_share=0.0)
+    assert len(_selection._alive(everything_collapsed)) == 4
+    said = " ".join(_selection._messages(table, {"likelihood": 4, "entropy": 4, "stability": 3}))
+    for part in (
+        "disagree on the number",
+        "largest number tried",
+        "index 0.50",
+        "collapsed: 0.10%",
+    ):
+        assert part in said
+    assert not _selection._messages(table, {"likelihood": 2, "entropy": 2, "stability": 2})
+
+
+def test_one_recording_is_cut_and_warnings_are_given(data):
+    model = MixtureStates(n_init=1, random_state=0)
+    with pytest.warns(UserWarning, match="rules disagree"):
+        found = select_n_states(model, data.X[0].T, (1, 2))
+    assert found.scores_.shape == (2, 5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        select_n_states(model, data.X, (1,))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n_states": (3, 2)}, "increasing"),
+        ({"n_states": ()}, "increasing"),
+        ({"n_states": (0, 1)}, "from 1"),
+        ({"tolerance": 1.0}, "tolerance"),
+        ({"X": np.zeros((1, 3, 50))}, "at least two recordings"),
+        ({"X": np.zeros(5)}, "1 dimension"),
+    ],
+)
+def test_bad_arguments(data, arguments, message):
+    given = {"X": data.X, "n_states": (1, 2), **arguments}
+    X = given.pop("X")
+    with pytest.raises(ValueError, match=message):
+        select_n_states(MixtureStates(), X, **given)

@@ -1,0 +1,25 @@
+import numpy as np
+
+from sklearn_meg.benchmarks import nerve
+from sklearn_meg.benchmarks._nerve_checks import make_checks
+from sklearn_meg.benchmarks._report import row
+
+
+def test_quick_run_has_every_model_and_no_check():
+    rows, checks, settings = nerve.run(quick=True, cases=["drift2", "dof"])
+    assert checks == [] and settings["cases"] == ["drift2", "dof"]
+    drift = {r["model"] for r in rows if r["case"] == "drift2"}
+    ours = {"default", "default_online", "default_fixed", "default_tuned", "paper"}
+    assert drift == {*ours, *nerve.classifiers(0, True)}
+    assert {r["model"] for r in rows if r["case"] == "dof"} >= {"default", "ridge", "kalman"}
+    assert all(np.isfinite(r["value"]) for r in rows)
+
+
+def test_an_easy_world_and_a_better_peer_are_lost_checks():
+    rows = []
+    for seed in range(2):
+        rows.append(row("drift2", "lda", "trial_accuracy", seed, 0.9))
+        rows.append(row("drift2", "lda_adapted", "trial_accuracy", seed, 0.95))
+        rows.append(row("drift2", "default", "trial_accuracy", seed, 0.96))
+    found = [(c["bound"], c["passed"]) for c in make_checks(rows)]
+    assert found == [(">= 0.7", True), ("<= 0.78", False), (">= 0.04", False)]
