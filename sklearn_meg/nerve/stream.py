@@ -235,7 +235,7 @@ class NerveStream:
 
     def _fill(self, decision, output):
         """The class and its probability, or the movements."""
-        decision.label = output
+        decision.label, decision.reason = output, ""
         if hasattr(self.model, "classes_"):
             best = int(output.argmax())
             decision.label = self.model.classes_[best]
