@@ -18,6 +18,12 @@ from ._plot_dynamics import (  # noqa: F401
     plot_transitions,
 )
 from ._plot_importance import plot_importance, plot_importance_topomap  # noqa: F401
+from ._plot_nerve import (  # noqa: F401
+    plot_accuracy_over_days,
+    plot_confusion,
+    plot_latency,
+    plot_stream,
+)
 from ._plot_source import (  # noqa: F401
     plot_field_reconstruction,
     plot_solver_comparison,
