@@ -31,10 +31,10 @@ print("trials x rows x times:", nerve.X.shape)
 # %%
 # Fit once, adapt to every session
 # --------------------------------
-# With ``adaptation="batch"`` features are normalised anew and classes found anew from all unlabelled
-# trials of a session; with "online" only from the trials that came before. Linear discriminant
-# analysis is the classical way; it is normalised in the same ways. With one session of training the
-# fit does not depend on the adaptation, so one is enough.
+# With ``adaptation="batch"`` features are normalised anew, and classes found, from all unlabelled
+# trials of a session; with "online" only from those before. Linear discriminant analysis is the
+# classical way, and normalised in the same ways. Where there is one session of training, the fit
+# does not depend on the adaptation, so one is enough.
 
 settings = {"sfreq": nerve.sfreq, "session_row": -1}
 models = {
@@ -65,10 +65,10 @@ plot_confusion(nerve.y[later], decoder.predict(nerve.X[later]), nerve.gestures)
 # %%
 # In real time
 # ------------
-# A stream takes chunks of any size and gives a decision every 20 ms; it sees no session's number and
-# no label. Here each trial comes in chunks of 13 ms. In one of them, the amplifier writes NaN. What
-# is decided with less than .6 is withheld. After each movement, ``end_trial`` lets the decoder learn
-# what it can about this session.
+# A stream takes chunks of any size and gives a decision every 20 ms. It sees no number of a session
+# and no label. Here each trial comes in chunks of 13 ms, and in one of them the amplifier writes
+# NaN. What is decided with less than .6 is withheld. After each movement, ``end_trial`` lets the
+# decoder learn what it can about this session.
 
 stream = decoder.stream(confidence=0.6)
 decisions, truth, votes = [], [], []
