@@ -31,23 +31,26 @@ print("trials x rows x times:", nerve.X.shape)
 # %%
 # Fit once, adapt to every session
 # --------------------------------
-# With ``adaptation="batch"`` features are normalised anew and classes found anew from all unlabelled
-# trials of a session; with "online" only from the trials that came before. Normalised linear
-# discriminant analysis is the classical way.
+# With ``adaptation="batch"`` features are normalised anew, and classes found, from all unlabelled
+# trials of a session; with "online" only from those before. Linear discriminant analysis is the
+# classical way, and normalised in the same ways. Where there is one session of training, the fit
+# does not depend on the adaptation, so one is enough.
 
 settings = {"sfreq": nerve.sfreq, "session_row": -1}
-models = {"NerveDecoder": NerveDecoder(**settings, max_epochs=40, random_state=0)}
-models["LDA"] = WindowClassifier(**settings)
-scores, fitted = {}, {}
+models = {
+    "NerveDecoder": NerveDecoder(**settings, max_epochs=40, random_state=0),
+    "LDA": WindowClassifier(**settings),
+}
+scores = {}
 for name, model in models.items():
+    model.fit(nerve.X[train], nerve.y[train])
     scores[name] = {}
     for adaptation in (None, "online", "batch"):
-        model = model.set_params(adaptation=adaptation).fit(nerve.X[train], nerve.y[train])
+        model.set_params(adaptation=adaptation)
         kind = "not adapted" if adaptation is None else adaptation
         scores[name][kind] = [
             model.score(nerve.X[nerve.session == s], nerve.y[nerve.session == s]) for s in (1, 2, 3)
         ]
-    fitted[name] = model
 ax = plot_accuracy_over_days(scores, chance=0.1)
 ax.set_xticks([1, 2, 3], ["the same day", "drift 2", "drift 3"])
 ax.set_xlabel("Session")
@@ -56,16 +59,16 @@ ax.set_xlabel("Session")
 # Which movements are taken for each other after the drift?
 
 later = nerve.session == 2
-decoder = fitted["NerveDecoder"]
+decoder = models["NerveDecoder"]
 plot_confusion(nerve.y[later], decoder.predict(nerve.X[later]), nerve.gestures)
 
 # %%
 # In real time
 # ------------
-# A stream takes chunks of any size and gives a decision every 20 ms; it sees no session's number and
-# no label. Here each trial comes in chunks of 13 ms. In one of them, the amplifier writes NaN. What
-# is decided with less than .6 is withheld. After each movement, ``end_trial`` lets the decoder learn
-# what it can about this session.
+# A stream takes chunks of any size and gives a decision every 20 ms. It sees no number of a session
+# and no label. Here each trial comes in chunks of 13 ms, and in one of them the amplifier writes
+# NaN. What is decided with less than .6 is withheld. After each movement, ``end_trial`` lets the
+# decoder learn what it can about this session.
 
 stream = decoder.stream(confidence=0.6)
 decisions, truth, votes = [], [], []

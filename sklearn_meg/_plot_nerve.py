@@ -142,8 +142,7 @@ def plot_latency(latencies, ax=None, *, limit=None):
     Returns
     -------
     ax : Axes
-        Histogram in ms with the 95th percentile. What lies beyond twice the 99th percentile is
-        not drawn, but counted in the title.
+        Histogram in ms, on a logarithmic axis, with the 95th percentile.
 
     Raises
     ------
@@ -155,26 +154,26 @@ def plot_latency(latencies, ax=None, *, limit=None):
     >>> from sklearn_meg.plotting import plot_latency
     >>> ax = plot_latency([0.001, 0.0012, 0.002], limit=0.02)
     """
+    from ._plot_tms import _plain_log_ticks
     from .plotting import PALETTE, _axes, style
 
     ms = 1e3 * np.asarray(latencies, dtype=float).ravel()
-    if not len(ms) or not (ms >= 0).all():
+    if not len(ms) or not (np.isfinite(ms) & (ms > 0)).all():
         raise ValueError(f"latencies must be positive numbers, seconds. Got {latencies!r}.")
-    p95, top = np.percentile(ms, 95), 2 * np.percentile(ms, 99)
+    p95 = np.percentile(ms, 95)
+    edges = np.geomspace(0.8 * ms.min(), 1.25 * ms.max(), 41)
     with style():
         ax = _axes(ax, (6, 3.5))
-        ax.hist(ms[ms <= top], bins=40, color=PALETTE[0])
+        ax.hist(ms, bins=edges, color=PALETTE[0])
         ax.axvline(p95, color=PALETTE[5], label=f"95th percentile {p95:.2g} ms")
         if limit is not None:
-            ax.axvline(
-                1e3 * limit, color="#777777", linestyle="--", label=f"limit {1e3 * limit:g} ms"
-            )
-        beyond = int((ms > top).sum())
-        title = f"median {np.median(ms):.2g} ms, {len(ms)} decisions"
-        ax.set_title(title + (f", {beyond} beyond the axis" if beyond else ""))
+            label = f"limit {1e3 * limit:g} ms"
+            ax.axvline(1e3 * limit, color="#777777", linestyle="--", label=label)
+        ax.set_xscale("log")
+        _plain_log_ticks(ax.xaxis)
+        ax.set_title(f"median {np.median(ms):.2g} ms, {len(ms)} decisions")
         ax.set(xlabel="Computation of a decision (ms)", ylabel="Decisions")
-        ax.set_xlim(left=0)
-        ax.legend(loc="upper right")
+        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax
 
 

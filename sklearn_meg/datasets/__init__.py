@@ -3,6 +3,7 @@
 from importlib import import_module
 
 _WHERE = {
+    "load_long_term_emg": "._emg",
     "load_mne_sample_epochs": "._real",
     "load_multimodal_epochs": "._real",
     "make_evoked": "._evoked",
