@@ -1,6 +1,5 @@
 """How long a decision takes, and a long stream."""
 
-import resource
 from time import process_time
 
 import numpy as np
@@ -45,7 +44,9 @@ def latency_rows(quick):
 
 
 def stream_rows(quick):
-    """One hour in chunks of 0.2 s, as an amplifier's driver sends them: speed, and growth of the peak memory (Linux)."""
+    """One hour in chunks of 0.2 s: speed, and growth of the peak memory (not on Windows)."""
+    import resource
+
     nerve = make_nerve((0,), **SHORT)
     model = _models(nerve)["default"]
     stream = model.stream()
