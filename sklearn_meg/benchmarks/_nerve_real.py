@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
 
 from ..nerve import NerveDecoder, NerveFeatures, WindowClassifier
 from ._recordings import recording
@@ -67,6 +68,8 @@ def _models(seed, deep, quick):
         "lda_self_trained": (False, clone(adapted).set_params(n_self_training=2)),
         "lda_session": (False, clone(adapted).set_params(session_model=True)),
     }
+    forest = RandomForestClassifier(10 if quick else 200, min_samples_leaf=3, random_state=seed)
+    models["forest_adapted"] = (False, clone(adapted).set_params(estimator=forest))
     models = models if seed == 0 else {}
     ours = NerveDecoder(session_row=-1, adaptation="batch", random_state=seed, **deep)
     models["default"] = (False, ours)

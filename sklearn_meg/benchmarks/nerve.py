@@ -128,6 +128,10 @@ def classifiers(seed, quick):
         "lda_cov_adapted": (False, adapted),
         "lda_self_trained": (False, clone(adapted).set_params(n_self_training=2)),
         "lda_session": (False, clone(adapted).set_params(session_model=True)),
+        "forest_session": (
+            False,
+            clone(adapted).set_params(estimator=others["forest"], session_model=True),
+        ),
         **{
             f"{k}_adapted": (False, clone(adapted).set_params(estimator=e))
             for k, e in others.items()
