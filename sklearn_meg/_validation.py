@@ -81,8 +81,12 @@ def _good_data_channels(info):
 
     kinds = dict.fromkeys(("meg", "eeg", "seeg", "ecog", "dbs", "fnirs"), True)
     picks = pick_types(info, ref_meg=False, exclude="bads", **kinds)
+    if not len(picks):  # muscles alone; beside a brain they are not data
+        picks = pick_types(info, emg=True, exclude="bads")
     if not len(picks):
-        raise ValueError("The MNE object has no good data channel (MEG, EEG, sEEG, ECoG, fNIRS).")
+        raise ValueError(
+            "The MNE object has no good data channel (MEG, EEG, sEEG, ECoG, fNIRS, EMG)."
+        )
     return picks
 
 

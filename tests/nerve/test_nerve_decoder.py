@@ -10,11 +10,13 @@ import torch
 from _nerve_world import HOP, QUICK, SFREQ, classifier, decoder, nerve, small
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict, cross_validate
 from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
 
 from sklearn_meg import NerveDecoder, NerveFeatures, WindowClassifier
-from sklearn_meg.nerve import disturbed_sessions
+from sklearn_meg.nerve import NerveStream, disturbed_sessions
 
 MODELS = {"decoder": decoder, "classifier": classifier}
 
@@ -291,6 +293,30 @@ def test_refit_forgets():
     again = model.fit(X, y).predict_proba(X)
     expected = clone(model).fit(X, y).predict_proba(X)
     np.testing.assert_array_equal(again, expected)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("estimator", [RidgeClassifier(), SVC()])
+def test_classifiers_without_probabilities(estimator, n_classes):
+    X, y, session = small()
+    chosen = np.isin(y, np.unique(y)[:n_classes])
+    model = WindowClassifier(estimator, sfreq=1000.0, session_row=-1)
+    model.fit(X[chosen], y[chosen])
+    assert model.score(X[chosen], y[chosen]) > 0.9
+    np.testing.assert_allclose(model.predict_proba(X[chosen]).sum(axis=1), 1.0)
+    stream = NerveStream(model, confidence=0.01)
+    decisions = stream.push(X[chosen][0, :-1])
+    assert [d.label for d in decisions] == model.predict_windows(X[chosen][:1])[0].tolist()
+
+
+def test_two_classes_with_a_model_of_sessions():
+    data = nerve()
+    two = np.isin(data.y, [0, 7])
+    first, last = two & (data.session == 0), two & (data.session == 2)
+    model = decoder(adaptation="batch").fit(data.X[first], data.y[first])
+    assert set(model.predict(data.X[last])) <= {0, 7}
+    assert model.predict_proba_windows(data.X[last]).shape[1] == 2
+    assert model.score(data.X[first], data.y[first]) > 0.8
 
 
 def test_any_classifier_of_scikit_learn():

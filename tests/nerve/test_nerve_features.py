@@ -2,6 +2,7 @@
 
 import math
 
+import mne
 import numpy as np
 import pytest
 from _nerve_world import SFREQ, nerve
@@ -146,3 +147,15 @@ def test_flat_channels_have_features():
     X[:, 1] = 0.0
     F = NerveFeatures(sfreq=1.0, window=20, hop=20).fit_transform(X)
     assert np.isfinite(F).all()
+
+
+def test_epochs_of_muscles():
+    signal = 1e-5 * np.random.default_rng(0).normal(size=(5, 4, 200))
+    info = mne.create_info(4, 1000.0, "emg")
+    info["bads"] = ["2"]
+    epochs = mne.EpochsArray(signal, info, verbose=False)
+    good = signal[:, [0, 1, 3]]
+    model = NerveFeatures(sfreq=1000.0)
+    np.testing.assert_array_equal(model.fit_transform(epochs), clone(model).fit_transform(good))
+    epochs.set_channel_types({"0": "eeg"}, verbose=False, on_unit_change="ignore")
+    assert model.fit(epochs).n_features_in_ == 1  # muscles beside a brain are no data
