@@ -58,7 +58,20 @@ def disturbed_sessions(
     for name, value in {"gain": gain, "dropout": dropout, "shift": shift}.items():
         if not value >= 0:
             raise ValueError(f"{name} must not be negative. Got {value!r}.")
+    if dropout > 1:
+        raise ValueError(f"dropout must be a probability, at most 1. Got {dropout!r}.")
+    if not isinstance(n_copies, int | np.integer) or n_copies < 0:
+        raise ValueError(f"n_copies must be an integer of at least 0. Got {n_copies!r}.")
     X, y = np.asarray(X), np.asarray(y)
+    if X.ndim != 3 or len(y) != len(X):
+        raise ValueError(
+            "X must have the shape (n_trials, n_rows, n_times), and y the same n_trials. "
+            f"Got {X.shape} and {y.shape}."
+        )
+    if X.dtype.kind != "f":
+        X = X.astype(float)
+    if session_row is None:
+        raise TypeError("session_row must be an int: the copies are sessions. Got None.")
     signal, session = split_session(X, session_row)
     rng = check_random_state(random_state)
     channels = np.delete(np.arange(X.shape[1]), session_row % X.shape[1])

@@ -1,5 +1,7 @@
 """What every decoder of nerve signals shares: features, sessions, normalisation, decisions."""
 
+import numbers
+
 import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.utils import assert_all_finite
@@ -22,8 +24,11 @@ class NerveModel:
 
     def _check_model(self):
         check_scalar_param(self, "sfreq", "float", 0, closed="neither", allow_none=True)
-        check_option_param(self, "adaptation", (None, "batch", "online"))
         check_scalar_param(self, "prior_trials", "float", 0, closed="neither")
+        self._check_adaptation()
+
+    def _check_adaptation(self):
+        check_option_param(self, "adaptation", (None, "batch", "online"))
         if self.adaptation is not None and self.session_row is None:
             raise ValueError(
                 f"adaptation={self.adaptation!r} adapts to sessions: say in which row of X the "
@@ -32,15 +37,13 @@ class NerveModel:
 
     def _extractor(self):
         """The transformer of raw signals, or None where X holds features."""
-        if self.sfreq is None:
+        names = "sfreq", "window", "hop", "features", "covariance"
+        params = {name: getattr(self, name) for name in names}
+        if hasattr(self, "_fitted_windows"):  # whatever set_params did since
+            params = self._fitted_windows
+        if params["sfreq"] is None:
             return None
-        extractor = NerveFeatures(
-            sfreq=self.sfreq,
-            window=self.window,
-            hop=self.hop,
-            features=self.features,
-            covariance=self.covariance,
-        )
+        extractor = NerveFeatures(**params)
         if hasattr(self, "thresholds_"):
             extractor.thresholds_ = self.thresholds_
             extractor.window_samples_, extractor.hop_samples_ = extractor._sizes()
@@ -49,6 +52,9 @@ class NerveModel:
 
     def _raw_features(self, X, *, reset):
         """Features (n_trials, n_features, n_windows), sessions (n_trials,) or None."""
+        if reset:
+            self.__dict__.pop("_fitted_windows", None)
+            self.__dict__.pop("thresholds_", None)
         extractor = self._extractor()
         if extractor is not None and not reset:
             extractor._check_not_one_trial(X, self.n_features_in_)
@@ -56,16 +62,16 @@ class NerveModel:
         if reset:  # later trials may be of another length
             del self.n_times_in_
         signal, session = split_session(X, self.session_row)
-        if reset:
-            self.__dict__.pop("thresholds_", None)
-            extractor = self._extractor()
         if extractor is None:
+            if reset:
+                self._fitted_windows = {"sfreq": None}
             return np.asarray(signal, dtype=float), session
         extractor._check_params()
         extractor._check_length(signal)
         if reset:
             extractor._learn(signal)
             self.thresholds_ = extractor.thresholds_
+            self._fitted_windows = extractor.get_params()
         return extractor._features(signal), session
 
     def _channels(self, n_features):
@@ -111,6 +117,7 @@ class NerveModel:
 
     def _by_session(self, F, session):
         """Slices of trials and what they are: (index, "fixed" with a normal, "batch", "online")."""
+        self._check_adaptation()
         if self.adaptation is None:
             return [(np.arange(len(F)), "fixed", self.normal_)]
         found = []
@@ -130,6 +137,12 @@ def normalised(F, normal):
     """Features (..., n_features, n_windows) in standard deviations, clipped."""
     mean, sd = normal
     return np.clip((F - mean[:, np.newaxis]) / sd[:, np.newaxis], -CLIP, CLIP)
+
+
+def check_confidence(confidence):
+    """Complain about what is no probability."""
+    if not isinstance(confidence, numbers.Real) or not 0 <= confidence <= 1:
+        raise ValueError(f"confidence must be between 0 and 1. Got {confidence!r}.")
 
 
 class NerveClassifier(NerveModel):
@@ -218,8 +231,7 @@ class NerveClassifier(NerveModel):
         ValueError
             For a confidence that is not between 0 and 1.
         """
-        if not 0 <= confidence <= 1:
-            raise ValueError(f"confidence must be between 0 and 1. Got {confidence!r}.")
+        check_confidence(confidence)
         return self.predict_proba(X).max(axis=1) < confidence
 
     def _check_classes(self, X, y):
@@ -278,7 +290,10 @@ class NerveClassifier(NerveModel):
         n_windows = Z.shape[2]
         flat = Z.transpose(0, 2, 1).reshape(-1, Z.shape[1])
         lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto")
-        lda.fit(flat, np.repeat(y, n_windows))
+        try:
+            lda.fit(flat, np.repeat(y, n_windows))
+        except np.linalg.LinAlgError as error:
+            raise ValueError("The features in X do not vary within the classes of y.") from error
         coef, intercept = lda.coef_, lda.intercept_
         if len(self.classes_) == 2:
             coef, intercept = np.stack([0 * coef[0], coef[0]]), np.array([0.0, intercept[0]])

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .._threads import one_blas_thread
+from ._model import check_confidence
 from ._online import OnlineSession
 
 __all__ = ["Decision", "NerveStream"]
@@ -83,14 +84,13 @@ class NerveStream:
 
     def __init__(self, model, *, confidence=0.0, saturation=None, state=None):
         check_is_fitted(model, "normal_")
-        if model.sfreq is None:
+        self.extractor = model._extractor()
+        if self.extractor is None:
             raise ValueError("A stream takes raw signals: fit with sfreq. Got sfreq=None.")
-        if not 0 <= confidence <= 1:
-            raise ValueError(f"confidence must be between 0 and 1. Got {confidence!r}.")
-        if saturation is not None and not saturation > 0:
+        check_confidence(confidence)
+        if saturation is not None and not (isinstance(saturation, numbers.Real) and saturation > 0):
             raise ValueError(f"saturation must be positive or None. Got {saturation!r}.")
         self.model, self.confidence, self.saturation = model, confidence, saturation
-        self.extractor = model._extractor()
         self.n_channels = model.thresholds_.shape[1]
         self.buffer = np.empty((self.n_channels, 0))
         self.n_seen, self.origin, self.skip = 0, 0.0, 0
@@ -102,7 +102,7 @@ class NerveStream:
     @property
     def time(self):
         """End of what has arrived, seconds."""
-        return self.origin + self.n_seen / self.model.sfreq
+        return self.origin + self.n_seen / self.extractor.sfreq
 
     def push(self, chunk, time=None):
         """Take the next samples.
@@ -135,7 +135,7 @@ class NerveStream:
         size, hop = self.extractor.window_samples_, self.extractor.hop_samples_
         first = self.n_seen - self.buffer.shape[1]  # place of the buffer's first sample
         starts = range(self.skip, self.buffer.shape[1] - size + 1, hop)
-        ends = [self.origin + (first + start + size) / self.model.sfreq for start in starts]
+        ends = [self.origin + (first + start + size) / self.extractor.sfreq for start in starts]
         windows = [self.buffer[:, start : start + size] for start in starts]
         decisions = self._decide(windows, ends)
         start = self.skip + hop * len(starts)
@@ -199,7 +199,7 @@ class NerveStream:
 
     def _follow(self, time):
         """Start windows anew where samples are missing."""
-        expected, tolerance = self.time, 0.5 / self.model.sfreq
+        expected, tolerance = self.time, 0.5 / self.extractor.sfreq
         if not np.isfinite(time) or (self.n_seen and time < expected - tolerance):
             raise ValueError(
                 f"time must not go back: samples up to {expected:g} s have come. Got {time:g}."

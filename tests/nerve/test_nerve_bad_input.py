@@ -1,5 +1,7 @@
 """Wrong input is an error before any computation, and says what was expected and what came."""
 
+import pickle
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -15,6 +17,7 @@ from sklearn_meg import (
     WindowClassifier,
     WindowRegressor,
 )
+from sklearn_meg.nerve import NerveStream, disturbed_sessions
 
 CLASSIFIERS = (NerveDecoder, WindowClassifier)
 DECODERS = (*CLASSIFIERS, NerveRegressor, WindowRegressor, KalmanRegressor)
@@ -243,3 +246,52 @@ def test_use_before_fit(cls):
 @pytest.mark.parametrize("n_times", [0, 99])
 def test_windows_of_too_short_a_trial(n_times):
     assert len(NerveFeatures(sfreq=1000.0).window_ends(n_times)) == 0
+
+
+@pytest.mark.parametrize("confidence", ["0.5", None, np.nan, -0.1])
+def test_a_confidence_that_is_none(confidence):
+    X, y, _ = small()
+    model = make(WindowClassifier).fit(X, y)
+    for use in (
+        lambda: model.is_uncertain(X, confidence),
+        lambda: NerveStream(model, confidence=confidence),
+    ):
+        with pytest.raises(ValueError, match="confidence must be between 0 and 1. Got"):
+            use()
+
+
+@pytest.mark.parametrize("cls", DECODERS)
+def test_parameters_that_change_after_fit(cls):
+    X, y = small()[0], target(cls)
+    model = make(cls).fit(X, y)
+    expected = model.predict(X)
+    model.set_params(features=["rms"], covariance=False, hop=0.05, window=0.2, sfreq=500.0)
+    np.testing.assert_array_equal(model.predict(X), expected)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), expected)
+    for adaptation, message in (("later", "Got 'later'"), (1, "Got 1")):
+        with pytest.raises(ValueError, match=message):
+            model.set_params(adaptation=adaptation).predict(X)
+
+
+def test_features_without_any_variation():
+    y = np.arange(20) % 2
+    for X in (np.ones((20, 4)), np.stack([y, 1.0 - y], axis=1)):
+        with pytest.raises(ValueError, match="X do not vary within the classes of y"):
+            NerveDecoder(**QUICK).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_copies": -1}, "n_copies must be an integer of at least 0. Got -1"),
+        ({"n_copies": 1.5}, "n_copies must be an integer of at least 0. Got 1.5"),
+        ({"dropout": 2.0}, "dropout must be a probability, at most 1. Got 2.0"),
+        ({"session_row": None}, "session_row must be an int"),
+        ({"X": np.ones((4, 10))}, r"shape \(n_trials, n_rows, n_times\).* Got \(4, 10\)"),
+        ({"y": np.ones(3)}, r"the same n_trials. Got .* and \(3,\)"),
+    ],
+)
+def test_sessions_that_cannot_be_disturbed(change, message):
+    X, y, _ = small()
+    with pytest.raises((ValueError, TypeError), match=message):
+        disturbed_sessions(**{"X": X, "y": y, "session_row": -1, **change})
