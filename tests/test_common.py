@@ -70,7 +70,9 @@ if find_spec("hmmlearn") is None:  # an extra
     FLAT.remove(sklearn_meg.HmmlearnStates)
 checked = [instance(cls) for cls in FLAT]
 checked.append(
-    sklearn_meg.DeepRecurrentEncoder(base=None, hidden_size=16, max_epochs=30, random_state=0)
+    sklearn_meg.DeepRecurrentEncoder(
+        base=None, hidden_size=16, max_epochs=30, dtype="float64", random_state=0
+    )
 )
 
 

@@ -3,13 +3,14 @@
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import RidgeCV
+from sklearn.linear_model import Ridge
 
 from .._threads import one_blas_thread
 from .._validation import check_bool_param, check_scalar_param
 from ._gaussian import log_softmax
 from ._model import LEAST_LOG, NerveClassifier, normalised
-from .regressor import ALPHAS, NerveMovements, fit_ridge
+from ._smooth import as_rows, filtered, fit_dynamic, fit_ridge
+from .regressor import NerveMovements
 
 __all__ = ["KalmanRegressor", "WindowClassifier", "WindowRegressor"]
 
@@ -152,15 +153,15 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
         estimator = self.estimator
         if estimator is None:
             estimator = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-        return clone(estimator).fit(_rows(Z), np.repeat(y, Z.shape[2]))
+        return clone(estimator).fit(as_rows(Z), np.repeat(y, Z.shape[2]))
 
     def _window_logs(self, Z, estimator=None):
         with one_blas_thread(), np.errstate(divide="ignore"):
             estimator = self.estimator_ if estimator is None else estimator
             if hasattr(estimator, "predict_proba"):
-                logs = np.log(estimator.predict_proba(_rows(Z)))
+                logs = np.log(estimator.predict_proba(as_rows(Z)))
             else:
-                odds = estimator.decision_function(_rows(Z))
+                odds = estimator.decision_function(as_rows(Z))
                 logs = odds if odds.ndim == 2 else np.stack([0 * odds, odds], axis=1)
         logs = np.maximum(logs, LEAST_LOG).reshape(len(Z), Z.shape[2], -1)
         return log_softmax(logs).transpose(0, 2, 1)
@@ -188,7 +189,8 @@ class WindowRegressor(NerveMovements, BaseEstimator):
     Parameters
     ----------
     estimator : regressor or None, default=None
-        Of several outputs; None is ridge regression, its strength chosen by leave-one-out.
+        Of several outputs; None is ridge regression, its strength chosen by leaving out
+        trials.
     sfreq : float or None, default=None
         Sampling frequency of X in Hz; None: X holds features, of :class:`NerveFeatures` or other
         ones, (n_trials, n_features, n_windows) or (n_trials, n_features) for a single window.
@@ -283,18 +285,17 @@ class WindowRegressor(NerveMovements, BaseEstimator):
         return self
 
     def _fit_windows(self, Z, target):
-        estimator = RidgeCV(ALPHAS) if self.estimator is None else clone(self.estimator)
-        wanted = _rows(target)
+        estimator = (
+            Ridge(fit_ridge(Z, target)[3]) if self.estimator is None else clone(self.estimator)
+        )
+        wanted = as_rows(target)
         one = wanted.shape[1] == 1
-        self.estimator_ = estimator.fit(_rows(Z), wanted[:, 0] if one else wanted)
+        self.estimator_ = estimator.fit(as_rows(Z), wanted[:, 0] if one else wanted)
 
     def _step(self, Z, state):
         with one_blas_thread():
-            out = self.estimator_.predict(_rows(Z))
+            out = self.estimator_.predict(as_rows(Z))
         return out.reshape(len(Z), Z.shape[2], -1).transpose(0, 2, 1), None
-
-    def _combined(self, Z, out):
-        return self._unscaled(out)
 
     def _movements(self, Z):
         return self._unscaled(self._step(Z, None)[0])
@@ -400,42 +401,18 @@ class KalmanRegressor(NerveMovements, BaseEstimator):
         self._check_model()
         Z, target, _ = self._check_movements(X, y)
         with one_blas_thread():
-            self.coef_, self.intercept_ = fit_ridge(Z, target)
-            self._fit_dynamic(target, self._linear(Z))
+            self.coef_, self.intercept_, _, _ = fit_ridge(Z, target)
+            dynamic = fit_dynamic(target, self._linear(Z))
+        self.transition_, self.process_, self.observation_, self.noise_ = dynamic
         return self
 
-    def _fit_dynamic(self, target, seen):
-        d = target.shape[1]
-        small = 1e-6 * np.eye(d)
-        before, after = _rows(target[:, :, :-1]), _rows(target[:, :, 1:])
-        if len(before):
-            A = np.linalg.solve(before.T @ before + small, before.T @ after).T
-            error = after - before @ A.T
-            self.transition_, self.process_ = A, error.T @ error / len(error) + small
-        else:  # single windows follow nothing
-            self.transition_, self.process_ = np.zeros((d, d)), np.eye(d)
-        seen, true = _rows(seen), _rows(target)
-        H = np.linalg.solve(true.T @ true + small * len(true), true.T @ seen).T
-        error = seen - true @ H.T
-        self.observation_, self.noise_ = H, error.T @ error / len(error) + small
+    @property
+    def _dynamic(self):
+        return self.transition_, self.process_, self.observation_, self.noise_
 
     def _step(self, Z, state):
         """Filtered movements of the next windows, and (mean, covariance) after them."""
-        seen = self._linear(Z)
-        d = seen.shape[1]
-        A, Q, H, R = self.transition_, self.process_, self.observation_, self.noise_
-        mean, covariance = (np.zeros((len(Z), d)), np.eye(d)) if state is None else state
-        out = np.empty_like(seen)
-        for k in range(seen.shape[2]):
-            mean, covariance = mean @ A.T, A @ covariance @ A.T + Q
-            gain = np.linalg.solve(H @ covariance @ H.T + R, H @ covariance).T
-            mean = mean + (seen[:, :, k] - mean @ H.T) @ gain.T
-            covariance = (np.eye(d) - gain @ H) @ covariance
-            out[:, :, k] = mean
-        return out, [mean, covariance]
-
-    def _combined(self, Z, out):
-        return self._unscaled(out)
+        return filtered(self._linear(Z), self._dynamic, state)
 
     def _movements(self, Z):
         with one_blas_thread():
@@ -444,8 +421,3 @@ class KalmanRegressor(NerveMovements, BaseEstimator):
 
 def _is_estimator(thing, method):
     return not isinstance(thing, type) and hasattr(thing, "get_params") and hasattr(thing, method)
-
-
-def _rows(Z):
-    """Windows as rows, (n * n_windows, n_features)."""
-    return Z.transpose(0, 2, 1).reshape(-1, Z.shape[1])

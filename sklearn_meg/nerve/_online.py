@@ -43,7 +43,7 @@ class OnlineSession:
         out, self.network_state = self.model._step(Z[np.newaxis], self.network_state)
         if not hasattr(self.model, "classes_"):
             self.n_windows += F.shape[1]
-            return self.model._combined(Z[np.newaxis], out)[0].T
+            return self.model._unscaled(out)[0].T
         logs = out[0].T
         if self.model._session_model:
             logs = self._with_session(logs, Z[np.newaxis])

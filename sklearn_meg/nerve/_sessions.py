@@ -34,9 +34,12 @@ def split_session(X, session_row):
 
 
 def location_and_scale(F):
-    """Mean and standard deviation (2, n_features) of features (n_trials, n_features, n_windows)."""
+    """Mean and standard deviation (2, n_features) of features (n_trials, n_features, n_windows).
+
+    That of a constant feature is infinite: it stays nothing where it moves in a later session.
+    """
     mean, sd = F.mean(axis=(0, 2)), F.std(axis=(0, 2))
-    return np.stack([mean, np.where(sd > MINIMAL * (1 + np.abs(mean)), sd, 1.0)])
+    return np.stack([mean, np.where(sd > MINIMAL * (1 + np.abs(mean)), sd, np.inf)])
 
 
 class RunningNormaliser:

@@ -4,7 +4,6 @@ import numpy as np
 import torch
 from sklearn.base import RegressorMixin
 from sklearn.cluster import KMeans
-from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
@@ -18,11 +17,10 @@ from .._validation import (
 from ..base import limited_threads
 from ._model import NerveModel, normalised
 from ._online import OnlineSession
+from ._smooth import fit_ridge
 from .decoder import RecurrentModel
 
 __all__ = ["NerveRegressor"]
-
-ALPHAS = np.logspace(-1, 5, 13)
 
 
 class NerveMovements(RegressorMixin, NerveModel):
@@ -140,7 +138,8 @@ class NerveRegressor(NerveMovements, RecurrentModel):
     channel_dropout : float, default=0.0
         Probability that a channel is lost in a training trial.
     strategy : {"direct", "classify"}, default="direct"
-        "direct": the network gives the movements. "classify", for small data: trials are put
+        "direct": the network adds to a ridge regression what that
+        misses on trials that it has not seen. "classify", for small data: trials are put
         into `n_gestures` kinds of movement, the network says which kind, and a ridge regression
         of its own says how far; their mean is weighted with the probabilities.
     n_gestures : int, default=10
@@ -285,11 +284,11 @@ validation_split, device, dtype, n_threads, random_state, verbose, callbacks, ne
         self._check_params()
         Z, target, _ = self._check_movements(X, y)
         with limited_threads(self.n_threads):
-            self.coef_, self.intercept_ = fit_ridge(Z, target)
+            self.coef_, self.intercept_, unseen, _ = fit_ridge(Z, target)
             if self.strategy == "classify":
                 target = self._fit_kinds(Z, target)
-            else:
-                target = target - self._linear(Z)
+            else:  # what the ridge regression misses on trials that it has not seen
+                target = target - unseen
         self._n_outputs = target.shape[1]
         return self._train(Z, target, groups=groups)
 
@@ -300,8 +299,8 @@ validation_split, device, dtype, n_threads, random_state, verbose, callbacks, ne
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         kinds = KMeans(n, n_init=5, random_state=seed).fit_predict(ends)
         weights = [fit_ridge(Z[kinds == k], target[kinds == k]) for k in range(n)]
-        self.kind_coef_ = np.stack([coef for coef, _ in weights])
-        self.kind_intercept_ = np.stack([intercept for _, intercept in weights])
+        self.kind_coef_ = np.stack([each[0] for each in weights])
+        self.kind_intercept_ = np.stack([each[1] for each in weights])
         return np.repeat(np.eye(n)[kinds][:, :, np.newaxis], Z.shape[2], axis=2)
 
     # ------------------------------------------------------------------ for TorchEstimator
@@ -320,17 +319,23 @@ validation_split, device, dtype, n_threads, random_state, verbose, callbacks, ne
     def _outputs(self, out):
         return out
 
+    def _step(self, Z, state):
+        out, state = super()._step(Z, state)
+        return self._combined(Z, out), state
+
     def _combined(self, Z, out):
+        """Standardised movements from what the network says."""
         if self.strategy == "direct":
-            return self._unscaled(self._linear(Z) + out)
+            return self._linear(Z) + out
         out = np.exp(out - out.max(axis=1, keepdims=True))
         share = out / out.sum(axis=1, keepdims=True)
         each = np.einsum("gof,nfk->ngok", self.kind_coef_, Z)
         each = each + self.kind_intercept_[:, :, np.newaxis]
-        return self._unscaled((share[:, :, np.newaxis] * each).sum(axis=1))
+        return (share[:, :, np.newaxis] * each).sum(axis=1)
 
     def _movements(self, Z):
-        return self._combined(Z, self._forward(Z).astype(float))
+        with limited_threads(self.n_threads):
+            return self._unscaled(self._combined(Z, self._forward(Z).astype(float)))
 
 
 class MovementLoss(torch.nn.Module):
@@ -358,20 +363,3 @@ def _check_windows(y, n_windows):
             f"{n_windows}), or flat, (n_trials, n_dof * {n_windows}). Got {shape}. "
             "(NerveFeatures.at_windows takes the samples at which windows end.)"
         )
-
-
-def fit_ridge(Z, target):
-    """Ridge regression from windows (n, f, k) to targets (n, o, k), its strength by leave-one-out.
-
-    Returns
-    -------
-    coef : ndarray of shape (n_outputs, n_features)
-    intercept : ndarray of shape (n_outputs,)
-    """
-    flat = Z.transpose(0, 2, 1).reshape(-1, Z.shape[1])
-    wanted = target.transpose(0, 2, 1).reshape(len(flat), -1)
-    if len(flat) < 3:
-        ridge = Ridge(1.0).fit(flat, wanted)
-    else:
-        ridge = RidgeCV(ALPHAS).fit(flat, wanted)
-    return np.atleast_2d(ridge.coef_), np.atleast_1d(ridge.intercept_)
