@@ -6,7 +6,9 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 
+from ..datasets import load_long_term_emg
 from ..nerve import NerveDecoder, NerveFeatures, WindowClassifier
+from ._nerve_scores import accuracy_rows, classical
 from ._recordings import recording
 from ._report import row
 
@@ -16,7 +18,6 @@ SPLITS = {
     "emg_day1_to_25-30": (1,),
     "emg_intraday": None,
 }
-SFREQ = 200.0
 WINDOW, HOP = 0.25, 0.05  # s: at 200 Hz the 0.1 s of a nerve are too few samples
 N_CHANNELS = 8
 
@@ -27,13 +28,9 @@ def emg():
     path = recording("nerve", "sub1_30days.npz")
     if path is None:
         return None
-    data = np.load(path)
-    signal = data["emg"].astype(np.float32).transpose(0, 2, 1)
-    day = data["day"].astype(int)
-    session = np.broadcast_to(day[:, None, None], (len(day), 1, signal.shape[2]))
-    features = NerveFeatures(sfreq=SFREQ, window=WINDOW, hop=HOP, session_row=-1)
-    X = features.fit_transform(np.concatenate([signal, session], axis=1))
-    return X.astype(np.float32), data["motion"].astype(int), day, data["trial"].astype(int)
+    data = load_long_term_emg(path)
+    features = NerveFeatures(sfreq=data.sfreq, window=WINDOW, hop=HOP, session_row=-1)
+    return features.fit_transform(data.X).astype(np.float32), data.y, data.session, data.trial
 
 
 def emg_rows(case, seed, deep, quick):
@@ -48,14 +45,16 @@ def emg_rows(case, seed, deep, quick):
     test = order[np.isin(day[order], LAST[:1] if quick else LAST)]
     rows = []
     for name, (simple, model) in _models(seed, deep, quick).items():
-        chosen = _classical(X) if simple else X
-        rows += _scored(case, name, seed, model.fit(chosen[train], y[train]), chosen[test], y[test])
+        chosen = classical(X, N_CHANNELS) if simple else X
+        rows += accuracy_rows(
+            case, name, seed, model.fit(chosen[train], y[train]), chosen[test], y[test]
+        )
         if name == "default":
-            rows += _scored(
+            rows += accuracy_rows(
                 case, "default_tuned", seed, model.fine_tuned(X[test]), X[test], y[test]
             )
             model.set_params(adaptation="online")
-            rows += _scored(case, "default_online", seed, model, X[test], y[test])
+            rows += accuracy_rows(case, "default_online", seed, model, X[test], y[test])
     return rows
 
 
@@ -100,16 +99,4 @@ def intraday_rows(seed, deep, quick):
         row("emg_intraday", name, "trial_accuracy", seed, np.mean(each))
         for name, each in right.items()
         if each
-    ]
-
-
-def _classical(X):
-    return np.concatenate([X[:, : 14 * N_CHANNELS], X[:, -1:]], axis=1)
-
-
-def _scored(case, name, seed, model, X, y):
-    windows = model.predict_windows(X)
-    return [
-        row(case, name, "trial_accuracy", seed, np.mean(model.predict(X) == y)),
-        row(case, name, "window_accuracy", seed, np.mean(windows == y[:, np.newaxis])),
     ]

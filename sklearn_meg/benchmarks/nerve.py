@@ -20,8 +20,8 @@ from time import process_time
 import numpy as np
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.linear_model import RidgeClassifier
-from sklearn.metrics import r2_score
+from sklearn.linear_model import RidgeClassifierCV
+from sklearn.model_selection import KFold
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -36,13 +36,15 @@ from ..nerve import (
 )
 from . import _nerve_real, _nerve_speed
 from ._nerve_checks import make_checks
+from ._nerve_scores import accuracy_rows, classical
 from ._report import row
 
 LEVELS = {"same_day": 0, "drift1": 1, "drift2": 2, "drift3": 3}
 EMG = tuple(_nerve_real.SPLITS)
 CASES = (*LEVELS, "dof", *EMG, "latency", "stream")
+N_CHANNELS = 16
+RIDGE = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 ONCE = ("latency", "stream")
-N_CLASSICAL = 14  # features a channel; the log covariances follow
 QUICK_DATA = {"n_train": 3, "n_test": 1, "sfreq": 2000.0, "duration": 0.4}
 
 
@@ -104,11 +106,6 @@ def simulated(seed, quick):
     return features.transform(nerve.X).astype(np.float32), nerve.y, y, nerve.session
 
 
-def classical(X, n_channels=16):
-    """Only the 14 features and the session."""
-    return np.concatenate([X[:, : N_CLASSICAL * n_channels], X[:, -1:]], axis=1)
-
-
 def classifiers(seed, quick):
     """Models by name: (14 features only?, model)."""
     few = {"n_estimators": 10 if quick else 200, "min_samples_leaf": 3, "random_state": seed}
@@ -116,7 +113,7 @@ def classifiers(seed, quick):
     window = WindowClassifier(session_row=-1)
     adapted = clone(window).set_params(adaptation="batch")
     others = {
-        "ridge": RidgeClassifier(100.0),
+        "ridge": RidgeClassifierCV(RIDGE, cv=KFold(5)),  # unshuffled: whole trials are left out
         "forest": RandomForestClassifier(**few),
         "hist_gb": HistGradientBoostingClassifier(**boosted),
     }
@@ -153,7 +150,7 @@ def fitted(name, seed, quick):
     simple, model = classifiers(seed, quick)[name]
     train = session == 0
     begun = process_time()
-    model = clone(model).fit(classical(X[train]) if simple else X[train], y[train])
+    model = clone(model).fit(classical(X[train], N_CHANNELS) if simple else X[train], y[train])
     return model, process_time() - begun
 
 
@@ -169,7 +166,7 @@ def level_rows(case, seed, quick):
         model, seconds = fitted(name, seed, quick)
         if case == "same_day":
             rows.append(row(case, name, "fit_s", seed, seconds))
-        rows += accuracy_rows(case, name, seed, model, classical(X) if simple else X, y)
+        rows += accuracy_rows(case, name, seed, model, classical(X, N_CHANNELS) if simple else X, y)
         if name == "default" and case != "same_day":
             rows += more_of_ours(case, seed, model, X, y)
     return rows
@@ -184,15 +181,6 @@ def more_of_ours(case, seed, model, X, y):
     model.set_params(adaptation="batch")
     tuned = model.fine_tuned(X)
     return rows + accuracy_rows(case, "default_tuned", seed, tuned, X, y)
-
-
-def accuracy_rows(case, name, seed, model, X, y):
-    """Share of trials and of windows that are right."""
-    windows = model.predict_windows(X)
-    return [
-        row(case, name, "trial_accuracy", seed, np.mean(model.predict(X) == y)),
-        row(case, name, "window_accuracy", seed, np.mean(windows == y[:, np.newaxis])),
-    ]
 
 
 def movement_rows(seed, quick):
@@ -213,7 +201,5 @@ def movement_rows(seed, quick):
         begun = process_time()
         model.fit(X[train, :-1], y[train])
         rows.append(row("dof", name, "fit_s", seed, process_time() - begun))
-        guess = model.predict(X[test, :-1])
-        flat = [a.transpose(0, 2, 1).reshape(-1, a.shape[1]) for a in (y[test], guess)]
-        rows.append(row("dof", name, "r2", seed, r2_score(*flat)))
+        rows.append(row("dof", name, "r2", seed, model.score(X[test, :-1], y[test])))
     return rows

@@ -1,6 +1,7 @@
 """What a hidden Markov model must beat, behind the same interface."""
 
 import numpy as np
+from sklearn.covariance import shrunk_covariance
 from sklearn.mixture import GaussianMixture
 
 from .._threads import one_blas_thread
@@ -53,14 +54,6 @@ class _Baseline(StateModel):
             check_scalar_param(self, "n_states", "int", 1)
             check_scalar_param(self, "n_init", "int", 1)
         check_scalar_param(self, "shrinkage", "float", 0, 1, closed="left")
-
-
-def shrunk_covariance(covariance, shrinkage):
-    """Towards independent regions of the mean variance."""
-    d = covariance.shape[-1]
-    mean = np.trace(covariance, axis1=-2, axis2=-1) / d
-    even = np.asarray(mean)[..., None, None] * np.eye(d)
-    return (1 - shrinkage) * covariance + shrinkage * even
 
 
 def regular(covariances):

@@ -1,16 +1,17 @@
 """Classical decoders behind the same interface: same features, same sessions, same decisions."""
 
 import numpy as np
+from scipy.special import log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import Ridge
 
 from .._threads import one_blas_thread
 from .._validation import check_bool_param, check_scalar_param
-from ._gaussian import log_softmax
-from ._model import LEAST_LOG, NerveClassifier, normalised
+from ._model import LEAST_LOG, NerveClassifier
+from ._movements import NerveMovements
+from ._sessions import normalised
 from ._smooth import as_rows, filtered, fit_dynamic, fit_ridge
-from .regressor import NerveMovements
 
 __all__ = ["KalmanRegressor", "WindowClassifier", "WindowRegressor"]
 
@@ -164,7 +165,7 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
                 odds = estimator.decision_function(as_rows(Z))
                 logs = odds if odds.ndim == 2 else np.stack([0 * odds, odds], axis=1)
         logs = np.maximum(logs, LEAST_LOG).reshape(len(Z), Z.shape[2], -1)
-        return log_softmax(logs).transpose(0, 2, 1)
+        return log_softmax(logs, axis=-1).transpose(0, 2, 1)
 
     def _decide_known(self, F, normal, is_new):
         trials, windows = super()._decide_known(F, normal, is_new)
@@ -176,7 +177,7 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
             with one_blas_thread():
                 again = self._fitted(np.concatenate([old, Z]), np.concatenate([y, own]))
             windows = self._window_logs(Z, again)
-            trials = log_softmax(windows.mean(2))
+            trials = log_softmax(windows.mean(2), axis=-1)
         return trials, windows
 
     def _step(self, Z, state):

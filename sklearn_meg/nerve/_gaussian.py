@@ -7,7 +7,10 @@ probabilistic discriminant analysis with unknown labels; Prince and Elder (2007)
 """
 
 import numpy as np
+from scipy.special import log_softmax
+from sklearn.covariance import shrunk_covariance
 
+TINY = 1e-7  # added to variances, which are about one
 SHRINK = 0.1  # of covariances towards a multiple of the identity
 ONE_SESSION = 10.0  # B as a multiple of W where one session tells nothing about it
 
@@ -28,33 +31,24 @@ def fit_gaussian(P, y, sessions, n_classes):
     within, between : ndarray of shape (n_dims, n_dims)
     """
     means = np.stack([P[y == c].mean(0) for c in range(n_classes)])
-    cells = [P[(y == c) & (sessions == s)] for c in range(n_classes) for s in np.unique(sessions)]
-    cells = [cell for cell in cells if len(cell)]
-    spread = np.concatenate([cell - cell.mean(0) for cell in cells])
-    within = _shrunk(spread.T @ spread / max(1, len(P) - len(cells)))
-    if len(cells) == n_classes:
+    pairs, cell = np.unique(np.stack([y, sessions]), axis=1, return_inverse=True)
+    cell, owner, sizes = cell.ravel(), pairs[0].astype(int), np.bincount(cell.ravel())
+    centres = np.stack([P[cell == i].mean(0) for i in range(len(owner))])
+    spread = P - centres[cell]
+    within = _regular(spread.T @ spread / max(1, len(P) - len(owner)))
+    if len(owner) == n_classes:  # no class in two sessions
         return means, within, ONE_SESSION * within
-    owner = [
-        c
-        for c in range(n_classes)
-        for s in np.unique(sessions)
-        if ((y == c) & (sessions == s)).any()
-    ]
-    centres = np.stack([cell.mean(0) for cell in cells])
-    centres = (
-        centres - np.stack([centres[np.equal(owner, c)].mean(0) for c in range(n_classes)])[owner]
-    )
-    size = len(cells) / sum(1 / len(cell) for cell in cells)
-    between = centres.T @ centres / (len(cells) - n_classes) - within / size
+    middle = np.stack([centres[owner == c].mean(0) for c in range(n_classes)])
+    away = centres - middle[owner]
+    between = away.T @ away / (len(owner) - n_classes) - within * np.mean(1 / sizes)
     values, vectors = np.linalg.eigh(between)
     values = np.maximum(values, 1e-3 * max(values.max(), 1e-3 * np.trace(within) / len(within)))
-    return means, within, _shrunk((vectors * values) @ vectors.T)
+    return means, within, _regular((vectors * values) @ vectors.T)
 
 
-def _shrunk(C):
+def _regular(C):
     """A covariance nearer to the identity, and never singular."""
-    size = max(np.trace(C) / len(C), 1e-6)
-    return (1 - SHRINK) * C + SHRINK * size * np.eye(len(C))
+    return shrunk_covariance(C, SHRINK) + TINY * np.eye(len(C))
 
 
 def adapt(P, log_start, means, within, between, n_iter=20):
@@ -84,7 +78,7 @@ def adapt(P, log_start, means, within, between, n_iter=20):
         pull = r.T @ P - r.sum(0)[:, np.newaxis] * means
         shifts = np.einsum("cfg,gh,ch->cf", covariance, W, pull)
         blur = np.einsum("fg,cgf->c", W, covariance)
-        log_p = log_softmax(-0.5 * (_distances(P, means + shifts, W) + blur))
+        log_p = log_softmax(-0.5 * (_distances(P, means + shifts, W) + blur), axis=-1)
     return log_p, shifts
 
 
@@ -93,9 +87,3 @@ def _distances(P, means, precision):
     root = np.linalg.cholesky(precision)
     points, means = P @ root, means @ root
     return np.square(points[..., np.newaxis, :] - means).sum(-1)
-
-
-def log_softmax(a):
-    """Log of the softmax over the last axis."""
-    a = a - a.max(axis=-1, keepdims=True)
-    return a - np.log(np.exp(a).sum(axis=-1, keepdims=True))

@@ -3,18 +3,25 @@
 import numbers
 
 import numpy as np
+from scipy.special import log_softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from .._validation import check_option_param, check_scalar_param, check_trials
-from ._gaussian import adapt, fit_gaussian, log_softmax
+from ._gaussian import adapt, fit_gaussian
 from ._online import OnlineSession
-from ._sessions import location_and_scale, split_session
+from ._sessions import (
+    RunningNormaliser,
+    location_and_scale,
+    mean_normal,
+    normalised,
+    split_session,
+)
+from ._smooth import as_rows
 from .features import NerveFeatures
 
-CLIP = 8.0  # standard deviations
 LEAST_LOG = -20.0  # of a window's probability: no single window decides against all others
 WEIGHT = 0.5  # of the linear model's log probabilities beside the network's
 
@@ -78,7 +85,7 @@ class NerveModel:
         """Channels that each feature is made from; nothing is known of features that came as X."""
         extractor = self._extractor()
         if extractor is None:
-            return tuple((f,) for f in range(n_features)) if self.channel_dropout else ()
+            return tuple((f,) for f in range(n_features))
         n = self.thresholds_.shape[1]
         channels = [(c,) for c in range(n) for _ in extractor._names()]
         if self.covariance:
@@ -95,7 +102,7 @@ class NerveModel:
         self.session_normals_ = np.stack([location_and_scale(part) for part in parts])
         self.normal_ = location_and_scale(F)
         if self.adaptation is not None:
-            self.normal_ = self.session_normals_.mean(0)
+            self.normal_ = mean_normal(self.session_normals_)
         self.n_windows_ = F.shape[2]
         out = np.empty_like(F)
         for s, normal in zip(self.sessions_, self.session_normals_, strict=True):
@@ -103,17 +110,13 @@ class NerveModel:
             out[session == s] = normalised(F[session == s], chosen)
         return out, session
 
+    def _running(self):
+        """Normalisation of a new session, those of training counting as some trials."""
+        return RunningNormaliser(self.normal_, self.prior_trials * self.n_windows_)
+
     def _batch_normal(self, F):
-        """Mean and scale of a new session, those of training counting as some trials."""
-        weight = self.prior_trials * self.n_windows_
-        n = F.shape[0] * F.shape[2]
-        mean, square = F.mean((0, 2)), np.square(F).mean((0, 2))
-        old_mean, old_sd = self.normal_
-        share = n / (n + weight)
-        new = share * mean + (1 - share) * old_mean
-        square = share * square + (1 - share) * (old_sd**2 + old_mean**2)
-        sd = np.sqrt(np.maximum(square - new**2, 0.0))
-        return np.stack([new, np.where(sd > 1e-9 * (1 + np.abs(new)), sd, 1.0)])
+        """Mean and scale of a new session from all its trials."""
+        return self._running().add(F).normal
 
     def _by_session(self, F, session):
         """Slices of trials and what they are: (index, "fixed" with a normal, "batch", "online")."""
@@ -131,12 +134,6 @@ class NerveModel:
             else:
                 found.append((index, "online", None))
         return found
-
-
-def normalised(F, normal):
-    """Features (..., n_features, n_windows) in standard deviations, clipped."""
-    mean, sd = normal
-    return np.clip((F - mean[:, np.newaxis]) / sd[:, np.newaxis], -CLIP, CLIP)
 
 
 def check_confidence(confidence):
@@ -268,8 +265,8 @@ class NerveClassifier(NerveModel):
         Z = normalised(F, normal)
         logs = self._window_logs(Z)
         if not self._session_model:
-            return log_softmax(logs.mean(2)), logs
-        start = self._start(logs, Z)
+            return log_softmax(logs.mean(2), axis=-1), logs
+        start = self._start(logs.mean(2), self._linear_logs(Z).mean(2))
         if not is_new:
             return start, self._with_gaussian(logs, Z, np.zeros_like(self.means_))
         trials, shifts = adapt(self._embedded(Z).mean(1), start, *self._gaussian)
@@ -287,11 +284,9 @@ class NerveClassifier(NerveModel):
 
     def _fit_session_model(self, Z, y, session):
         """Learn the linear model, the space of trials, and how trials and sessions differ."""
-        n_windows = Z.shape[2]
-        flat = Z.transpose(0, 2, 1).reshape(-1, Z.shape[1])
         lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto")
         try:
-            lda.fit(flat, np.repeat(y, n_windows))
+            lda.fit(as_rows(Z), np.repeat(y, Z.shape[2]))
         except np.linalg.LinAlgError as error:
             raise ValueError("The features in X do not vary within the classes of y.") from error
         coef, intercept = lda.coef_, lda.intercept_
@@ -320,16 +315,16 @@ class NerveClassifier(NerveModel):
     def _linear_logs(self, Z):
         """Log probabilities of the linear model, (n, n_classes, n_windows)."""
         scores = Z.transpose(0, 2, 1) @ self.coef_.T + self.intercept_
-        return np.maximum(log_softmax(scores), LEAST_LOG).transpose(0, 2, 1)
+        return np.maximum(log_softmax(scores, axis=-1), LEAST_LOG).transpose(0, 2, 1)
 
-    def _start(self, logs, Z):
+    def _start(self, logs, linear_logs):
         """Log probabilities of trials before anything is known of their session."""
-        return log_softmax(logs.mean(2) + WEIGHT * self._linear_logs(Z).mean(2))
+        return log_softmax(logs + WEIGHT * linear_logs, axis=-1)
 
     def _with_gaussian(self, logs, Z, shifts):
         """Log probabilities of windows: the network's, and those of the trial so far."""
         P = running_mean(self._embedded(Z))
-        return log_softmax(logs.transpose(0, 2, 1) + self._so_far(P, shifts, 0)).transpose(0, 2, 1)
+        return log_softmax(logs + self._so_far(P, shifts, 0).transpose(0, 2, 1), axis=1)
 
     def _so_far(self, P, shifts, first):
         """Log probabilities (..., n_classes) of running means P (..., n_windows, n_dims).
@@ -340,7 +335,8 @@ class NerveClassifier(NerveModel):
         values, vectors = self._axes
         variance = values + self.early_[place][:, np.newaxis]  # n_windows, n_dims
         away = (P[..., np.newaxis, :] - (self.means_ + shifts)) @ vectors
-        return log_softmax(-0.5 * (np.square(away) / variance[:, np.newaxis]).sum(-1))
+        distances = (np.square(away) / variance[:, np.newaxis]).sum(-1)
+        return log_softmax(-0.5 * distances, axis=-1)
 
 
 def running_mean(P):

@@ -1,9 +1,10 @@
 """A new session as it happens: each window is decided with what came before it, nothing else."""
 
 import numpy as np
+from scipy.special import log_softmax
 
-from ._gaussian import adapt, log_softmax
-from ._sessions import RunningNormaliser
+from ._gaussian import adapt
+from ._sessions import RunningNormaliser, normalised
 
 N_ITER = 5  # of the adaptation after each trial: it goes on from the last
 REMEMBERED = 500  # trials: memory stays constant in an endless stream
@@ -22,10 +23,7 @@ class OnlineSession:
 
     def __init__(self, model, state=None):
         self.model = model
-        self.running = None
-        if model.adaptation is not None:
-            weight = model.prior_trials * model.n_windows_
-            self.running = RunningNormaliser(model.normal_, weight)
+        self.running = None if model.adaptation is None else model._running()
         self.trial_means, self.trial_logs = [], []
         self.shifts = 0.0
         self.start_trial()
@@ -60,20 +58,14 @@ class OnlineSession:
         if not self.model._session_model:
             result = log_softmax(mean_log)
         else:
-            from ._model import WEIGHT
-
-            result = log_softmax(mean_log + WEIGHT * self.linear_sum / self.n_windows)
+            result = self.model._start(mean_log, self.linear_sum / self.n_windows)
             if self.running is not None:
                 result = self._learn(result)
         self.start_trial()
         return result
 
     def _normalised(self, F):
-        from ._model import CLIP, normalised
-
-        if self.running is None:
-            return normalised(F, self.model.normal_)
-        return np.clip(self.running(F.T).T, -CLIP, CLIP)
+        return normalised(F, self.model.normal_) if self.running is None else self.running(F)
 
     def _with_session(self, logs, Z):
         model = self.model
@@ -83,15 +75,13 @@ class OnlineSession:
         so_far = model._so_far(sums / counts, self.shifts, self.n_windows)
         self.embedded_sum = sums[-1]
         self.linear_sum = self.linear_sum + model._linear_logs(Z)[0].sum(1)
-        return log_softmax(logs + so_far)
+        return log_softmax(logs + so_far, axis=-1)
 
     def _learn(self, start):
         """Classes of all trials so far, all in the present normalisation."""
         self.trial_means = [*self.trial_means, self.raw_sum / self.n_windows][-REMEMBERED:]
         self.trial_logs = [*self.trial_logs, start][-REMEMBERED:]
-        model, running = self.model, self.running
-        mean = running.first / running.weight
-        sd = np.sqrt(np.maximum(running.second / running.weight - mean**2, 1e-18))
+        model, (mean, sd) = self.model, self.running.normal
         P = (np.array(self.trial_means) - mean) / sd @ model.projection_ - model.offset_
         logs, self.shifts = adapt(P, np.array(self.trial_logs), *model._gaussian, n_iter=N_ITER)
         self.trial_logs = list(logs)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-MINIMAL = 1e-9
+MINIMAL = 1e-9  # of a standard deviation, relative: less is rounding
+CLIP = 8.0  # standard deviations
 
 
 def split_session(X, session_row):
@@ -39,7 +40,32 @@ def location_and_scale(F):
     That of a constant feature is infinite: it stays nothing where it moves in a later session.
     """
     mean, sd = F.mean(axis=(0, 2)), F.std(axis=(0, 2))
-    return np.stack([mean, np.where(sd > MINIMAL * (1 + np.abs(mean)), sd, np.inf)])
+    return np.stack([mean, _scale(mean, sd, np.inf)])
+
+
+def mean_normal(normals):
+    """Means and scales (2, n_features) of sessions together; infinite where constant in all."""
+    sd = normals[:, 1]
+    varies = np.isfinite(sd)
+    total = np.where(varies, sd, 0.0).sum(0)
+    scale = np.where(varies.any(0), total / np.maximum(varies.sum(0), 1), np.inf)
+    return np.stack([normals[:, 0].mean(0), scale])
+
+
+def normalised(F, normal):
+    """Features (..., n_features, n_windows) in standard deviations, clipped."""
+    mean, sd = normal
+    return np.clip((F - mean[:, np.newaxis]) / sd[:, np.newaxis], -CLIP, CLIP)
+
+
+def _scale(mean, sd, otherwise):
+    return np.where(sd > MINIMAL * (1 + np.abs(mean)), sd, otherwise)
+
+
+def _normal_of(weight, first, second):
+    """Mean and scale from weighted sums of values and squares."""
+    mean = first / weight
+    return mean, _scale(mean, np.sqrt(np.maximum(second / weight - mean**2, 0.0)), 1.0)
 
 
 class RunningNormaliser:
@@ -60,15 +86,26 @@ class RunningNormaliser:
         self.second = self.weight * (sd**2 + mean**2)
 
     def __call__(self, F):
-        """Normalise windows (n, n_features) in the order of time, each with those up to it."""
+        """Normalise windows (n_features, n) in the order of time, each with those up to it."""
+        F = F.T
         weight = self.weight + np.arange(1, len(F) + 1)[:, np.newaxis]
         first = self.first + np.cumsum(F, axis=0)
         second = self.second + np.cumsum(F**2, axis=0)
         self.weight, self.first, self.second = float(weight[-1, 0]), first[-1], second[-1]
-        mean = first / weight
-        variance = second / weight - mean**2
-        sd = np.sqrt(np.maximum(variance, 0.0))
-        return (F - mean) / np.where(sd > MINIMAL * (1 + np.abs(mean)), sd, 1.0)
+        mean, sd = _normal_of(weight, first, second)
+        return np.clip((F - mean) / sd, -CLIP, CLIP).T
+
+    @property
+    def normal(self):
+        """Mean and scale (2, n_features) of all so far."""
+        return np.stack(_normal_of(self.weight, self.first, self.second))
+
+    def add(self, F):
+        """Take trials (n_trials, n_features, n_windows) into account."""
+        self.weight += F.shape[0] * F.shape[2]
+        self.first = self.first + F.sum(axis=(0, 2))
+        self.second = self.second + np.square(F).sum(axis=(0, 2))
+        return self
 
     def state(self):
         """What it knows, as plain values."""

@@ -28,13 +28,13 @@ def fit_ridge(Z, target):
     n_folds = min(N_FOLDS, len(Z))
     if n_folds < 2:
         coef, intercept = (part[0] for part in _path(Z, target, ALPHAS[:1]))
-        return coef, intercept, _predicted(Z, coef, intercept), float(ALPHAS[0])
+        return coef, intercept, linear(Z, coef, intercept), float(ALPHAS[0])
     fold = np.arange(len(Z)) % n_folds
     errors, guesses = np.zeros(len(ALPHAS)), np.empty((len(ALPHAS), *target.shape))
     for f in range(n_folds):
         out = fold == f
         for i, (coef, intercept) in enumerate(zip(*_path(Z[~out], target[~out], ALPHAS))):
-            guesses[i, out] = _predicted(Z[out], coef, intercept)
+            guesses[i, out] = linear(Z[out], coef, intercept)
             errors[i] += np.square(guesses[i, out] - target[out]).sum()
     best = int(errors.argmin())
     coef, intercept = (part[0] for part in _path(Z, target, ALPHAS[best : best + 1]))
@@ -52,7 +52,8 @@ def _path(Z, target, alphas):
     return np.stack(coefs), np.stack([mean_y - coef @ mean_x for coef in coefs])
 
 
-def _predicted(Z, coef, intercept):
+def linear(Z, coef, intercept):
+    """Linear functions (n, o, k) of windows (n, f, k)."""
     return np.einsum("of,nfk->nok", coef, Z) + intercept[:, np.newaxis]
 
 

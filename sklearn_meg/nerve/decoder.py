@@ -5,14 +5,15 @@ from copy import deepcopy
 
 import numpy as np
 import torch
+from scipy.special import log_softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._validation import check_option_param, check_scalar_param
 from ..base import _LOCK, TorchEstimator, limited_threads
-from ._gaussian import log_softmax
-from ._model import NerveClassifier, normalised
+from ._model import NerveClassifier
 from ._network import NerveNet, WindowLoss
+from ._sessions import normalised
 
 __all__ = ["NerveDecoder"]
 
@@ -359,7 +360,7 @@ validation_split, device, dtype, n_threads, random_state, verbose, callbacks, ne
         return torch.as_tensor(y, dtype=self._tensor_dtype)
 
     def _outputs(self, out):
-        return log_softmax(out.transpose(0, 2, 1)).transpose(0, 2, 1)
+        return log_softmax(out, axis=1)
 
     def _window_logs(self, Z):
         return self._outputs(self._forward(Z).astype(float))

@@ -1,0 +1,106 @@
+"""What every decoder of movements shares."""
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted
+
+from .._validation import check_targets, flatten_targets
+from ._model import NerveModel
+from ._online import OnlineSession
+from ._sessions import normalised
+from ._smooth import as_rows, linear
+
+
+class NerveMovements(RegressorMixin, NerveModel):
+    """Predictions of movements, window by window; a subclass defines ``_movements(Z)``."""
+
+    def predict(self, X):
+        """Predict the movements in each window.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_trials, n_dof, n_windows)
+            Or flat or 1-D, as it was in ``fit``.
+
+        Raises
+        ------
+        ValueError
+            For input unlike that of ``fit``, NaN or infinity.
+        """
+        return flatten_targets(self._predicted(X), self._y_ndim)
+
+    def score(self, X, y):
+        """Coefficient of determination over all trials and windows, mean of the degrees of freedom.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
+        y : array-like of shape (n_trials, n_dof, n_windows), flat or 1-D
+
+        Returns
+        -------
+        r2 : float
+        """
+        predicted = self._predicted(X)
+        _check_windows(y, predicted.shape[2])
+        true = check_targets(y, predicted)[0]
+        if true.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"y must have the {self.n_outputs_} degrees of freedom of fit. Got {true.shape[1]}."
+            )
+        return r2_score(as_rows(true), as_rows(predicted))
+
+    def _predicted(self, X):
+        check_is_fitted(self, "normal_")
+        F, session = self._raw_features(X, reset=False)
+        out = np.empty((len(F), self.n_outputs_, F.shape[2]))
+        for index, kind, normal in self._by_session(F, session):
+            if kind == "online":
+                online = OnlineSession(self)
+                for i in index:
+                    out[i] = online.push(F[i]).T
+                    online.start_trial()
+            else:
+                out[index] = self._movements(normalised(F[index], normal))
+        return out
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _check_movements(self, X, y):
+        F, session = self._raw_features(X, reset=True)
+        _check_windows(y, F.shape[2])
+        y, self._y_ndim = check_targets(y, F)
+        self.n_outputs_ = y.shape[1]
+        self.target_mean_ = y.mean(axis=(0, 2))
+        sd = y.std(axis=(0, 2))
+        self.target_scale_ = np.where(sd > 1e-9 * (1 + np.abs(self.target_mean_)), sd, 1.0)
+        Z, session = self._fit_normal(F, session)
+        target = (y - self.target_mean_[:, np.newaxis]) / self.target_scale_[:, np.newaxis]
+        return Z, target, session
+
+    def _linear(self, Z):
+        """Standardised movements of the ridge regression."""
+        return linear(Z, self.coef_, self.intercept_)
+
+    def _unscaled(self, out):
+        return out * self.target_scale_[:, np.newaxis] + self.target_mean_[:, np.newaxis]
+
+
+def _check_windows(y, n_windows):
+    """Say what y must be where it has another number of windows than X."""
+    shape = np.shape(y) if isinstance(y, list | tuple) else getattr(y, "shape", ())
+    wrong = {1: n_windows > 1, 2: shape[1:] and shape[1] % n_windows, 3: shape[2:] != (n_windows,)}
+    if wrong.get(len(shape)):
+        raise ValueError(
+            f"y must have as many windows a trial as X, {n_windows}: shape (n_trials, n_dof, "
+            f"{n_windows}), or flat, (n_trials, n_dof * {n_windows}). Got {shape}. "
+            "(NerveFeatures.at_windows takes the samples at which windows end.)"
+        )
