@@ -34,6 +34,8 @@ class BestWeights(EarlyStopping):
     ``1 - (error / gain)**2``.
     """
 
+    _LEARNT = ("misses_", "dynamic_threshold_", "best_model_weights_", "best_epoch_")
+
     def __init__(self, patience, start_is_model=False, shrink=False):
         super().__init__(patience=patience, threshold=0.0, load_best=True, sink=_silent)
         self.start_is_model, self.shrink = start_is_model, shrink
@@ -58,6 +60,15 @@ class BestWeights(EarlyStopping):
             if self.start_is_model:
                 self._doubt(net)
         self.best_model_weights_ = self.start_weights_ = self.valid_ = None
+
+    def state_dict(self):
+        """What has to be known to go on; the start is the same again."""
+        return {name: getattr(self, name) for name in self._LEARNT}
+
+    def load_state_dict(self, state):
+        """Go on from a ``state_dict``."""
+        for name in self._LEARNT:
+            setattr(self, name, state[name])
 
     def _doubt(self, net):
         """Go back to the start if what was learnt may be chance, or part of the way if it can."""
@@ -98,6 +109,14 @@ class Progress(Callback):
     def on_train_end(self, net, **kwargs):
         self.bar_.close()
 
+    def state_dict(self):
+        """How far it is."""
+        return {"n": self.bar_.n}
+
+    def load_state_dict(self, state):
+        """Go on from a ``state_dict``."""
+        self.bar_.update(state["n"])
+
 
 class TrainLastRows(Callback):
     """Freeze everything but the last rows of some weights.
@@ -123,6 +142,13 @@ class TrainLastRows(Callback):
         for weight in net.module_.parameters():
             weight._backward_hooks = None
             weight.requires_grad_(True)
+
+    def state_dict(self):
+        """Nothing: what is frozen follows from the parameters."""
+        return {}
+
+    def load_state_dict(self, state):
+        """Nothing to do."""
 
     def _last_rows_of(self, gradient):
         frozen = torch.zeros_like(gradient[: -self.n_rows])

@@ -185,7 +185,7 @@ def _path(folder, key):
     return Path(folder) / f"{key}.npz"
 
 
-def open_store(store):
+def open_store(store, name="store"):
     """Make sure that the folder exists and can be written to, before anything is computed.
 
     Raises
@@ -194,7 +194,7 @@ def open_store(store):
         If it is a file, or cannot be made or written to.
     """
     if not isinstance(store, str | os.PathLike):
-        raise ValueError(f"store must be the path of a folder. Got {store!r}.")
+        raise ValueError(f"{name} must be the path of a folder. Got {store!r}.")
     folder = Path(store).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -202,6 +202,6 @@ def open_store(store):
             pass
     except OSError as error:
         raise ValueError(
-            f"store must be a folder that can be written to. Got {store}: {error}"
+            f"{name} must be a folder that can be written to. Got {store}: {error}"
         ) from error
     return folder

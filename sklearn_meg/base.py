@@ -19,6 +19,7 @@ from skorch.callbacks import GradientNormClipping, LRScheduler
 from skorch.helper import predefined_split
 
 from ._callbacks import BestWeights, NonFiniteLossError, Progress, StopAtNonFiniteLoss
+from ._checkpoint import Checkpoint, checkpoint_of
 from ._threads import one_blas_thread
 from ._validation import (
     check_option_param,
@@ -92,6 +93,10 @@ class TorchEstimator(BaseEstimator):
     net_params : dict or None
         Further parameters of :class:`skorch.NeuralNet`, for example
         ``{"optimizer": torch.optim.SGD}``.
+    checkpoint_dir : path-like or None
+        Folder in which the state of the training is kept. A fit that was killed goes on there when
+        the same is fitted again (same parameters, data and versions, `random_state` an int), and
+        ends with the same weights to the last bit. Writing takes a twentieth of the time at most.
     """
 
     _module_class = None
@@ -144,14 +149,15 @@ class TorchEstimator(BaseEstimator):
             residual = fresh and self._starts_as_a_model()
             start = {"start_is_model": residual or not fresh, "shrink": residual}
             callbacks = [*self._callbacks(n_batches, start), *callbacks]
+            checkpoint = self._checkpoint(device, X, y, groups, weights, module_params)
+            if checkpoint is not None:
+                callbacks.append(("checkpoint", checkpoint))
             net = self._make_net(module_params, device, self.dtype, callbacks, **net_params)
             if not fresh:
                 net.module_.load_state_dict(weights)
             if len(valid):
                 net.set_params(train_split=predefined_split(Trials(self, X, y, valid)))
-            net.partial_fit(Trials(self, X, y, train))
-            if "train_loss" not in net.history[-1]:  # skorch swallows Ctrl-C within an epoch
-                raise KeyboardInterrupt
+            _run(net, Trials(self, X, y, train))
         self._forget_training(net)
         history = [_plain(epoch) for epoch in net.history]
         self.history_ = history if fresh else [*self.history_, *history]
@@ -239,6 +245,15 @@ class TorchEstimator(BaseEstimator):
         return callbacks + [
             c if isinstance(c, tuple) else (f"user{i}", c) for i, c in enumerate(user)
         ]
+
+    def _checkpoint(self, device, X, y, groups, weights, module_params):
+        """The callback that keeps this training and goes on with it, if there is a folder."""
+        if self.checkpoint_dir is None:
+            return None
+        before = [] if weights is None else [weights[k].cpu().numpy() for k in sorted(weights)]
+        arrays = [X, y, None if groups is None else np.asarray(groups), *before, module_params]
+        file = checkpoint_of(self, arrays, device.type)
+        return Checkpoint(file, file.read(), device)
 
     def _make_net(self, module_params, device, dtype, callbacks=(), **net_params):
         net = NeuralNet(
@@ -416,6 +431,17 @@ def limited_threads(n_threads):
             yield
         finally:
             torch.set_num_threads(before)
+
+
+def _run(net, trials):
+    """Train as ``net.partial_fit`` does, but only the epochs that a checkpoint has not."""
+    net.notify("on_train_begin", X=trials, y=None)
+    try:
+        net.fit_loop(trials, epochs=net.max_epochs - len(net.history))
+    except KeyboardInterrupt:  # skorch's way of stopping early
+        if "train_loss" not in net.history[-1]:  # within an epoch it was Ctrl-C
+            raise
+    net.notify("on_train_end", X=trials, y=None)
 
 
 def resolve_device(device, missing="raise"):

@@ -95,6 +95,9 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
         Added to the training of the network.
     net_params : dict or None, default=None
         Further parameters of :class:`skorch.NeuralNet`.
+    checkpoint_dir : path-like or None, default=None
+        Folder in which training is kept, so that the same fit goes on there after it was killed,
+        to the same weights; `random_state` must be an int.
 
     Attributes
     ----------
@@ -189,6 +192,7 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
         verbose=0,
         callbacks=None,
         net_params=None,
+        checkpoint_dir=None,
     ):
         self.solver = solver
         self.knot_spacing = knot_spacing
@@ -213,6 +217,7 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
         self.verbose = verbose
         self.callbacks = callbacks
         self.net_params = net_params
+        self.checkpoint_dir = checkpoint_dir
 
     def fit(self, X, y=None, mask=None):
         """Find the metric.

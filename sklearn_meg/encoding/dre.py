@@ -150,6 +150,9 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         Added to the training loop.
     net_params : dict or None, default=None
         Further parameters of :class:`skorch.NeuralNet`.
+    checkpoint_dir : path-like or None, default=None
+        Folder in which training is kept, so that the same fit goes on there after it was killed,
+        to the same weights; `random_state` must be an int.
 
     Attributes
     ----------
@@ -231,6 +234,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         verbose=0,
         callbacks=None,
         net_params=None,
+        checkpoint_dir=None,
     ):
         self.subject_row = subject_row
         self.initial_rows = initial_rows
@@ -266,6 +270,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         self.verbose = verbose
         self.callbacks = callbacks
         self.net_params = net_params
+        self.checkpoint_dir = checkpoint_dir
 
     def fit(self, X, y, groups=None):
         """Fit the linear encoder, then the network on what it leaves.

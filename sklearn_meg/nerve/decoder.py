@@ -153,7 +153,8 @@ class NerveDecoder(ClassifierMixin, NerveClassifier, RecurrentModel):
     smoothing : float, default=0.1
         Of the labels.
     max_epochs, batch_size, lr, weight_decay, schedule, patience, clip_norm, validation_fraction, \
-validation_split, device, dtype, n_threads, random_state, verbose, callbacks, net_params
+validation_split, device, dtype, n_threads, random_state, verbose, callbacks, net_params, \
+checkpoint_dir
         Of training, see :class:`~sklearn_meg.base.TorchEstimator`.
 
     Attributes
@@ -234,6 +235,7 @@ validation_split, device, dtype, n_threads, random_state, verbose, callbacks, ne
         verbose=0,
         callbacks=None,
         net_params=None,
+        checkpoint_dir=None,
     ):
         self.sfreq = sfreq
         self.window = window
@@ -265,6 +267,7 @@ validation_split, device, dtype, n_threads, random_state, verbose, callbacks, ne
         self.verbose = verbose
         self.callbacks = callbacks
         self.net_params = net_params
+        self.checkpoint_dir = checkpoint_dir
 
     _session_model = True
 

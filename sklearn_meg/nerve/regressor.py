@@ -52,7 +52,8 @@ class NerveRegressor(NerveMovements, RecurrentModel):
     n_gestures : int, default=10
         For "classify".
     max_epochs, batch_size, lr, weight_decay, schedule, patience, clip_norm, validation_fraction, \
-validation_split, device, dtype, n_threads, random_state, verbose, callbacks, net_params
+validation_split, device, dtype, n_threads, random_state, verbose, callbacks, net_params, \
+checkpoint_dir
         Of training, see :class:`~sklearn_meg.base.TorchEstimator`.
 
     Attributes
@@ -131,6 +132,7 @@ validation_split, device, dtype, n_threads, random_state, verbose, callbacks, ne
         verbose=0,
         callbacks=None,
         net_params=None,
+        checkpoint_dir=None,
     ):
         self.sfreq = sfreq
         self.window = window
@@ -163,6 +165,7 @@ validation_split, device, dtype, n_threads, random_state, verbose, callbacks, ne
         self.verbose = verbose
         self.callbacks = callbacks
         self.net_params = net_params
+        self.checkpoint_dir = checkpoint_dir
 
     def fit(self, X, y, groups=None):
         """Train on trials whose movements are known.

@@ -27,6 +27,7 @@ class Phases(Callback):
         first = net.max_epochs // 2
         later = np.linspace(first, net.max_epochs, self.n_rounds + 2).astype(int)
         self.starts_, self.data_ = [first, *later[1:-1]], X
+        self.criterion_, self.device_ = net.criterion_, net.device
 
     def on_epoch_begin(self, net, **kwargs):
         epoch = len(net.history) - 1
@@ -36,7 +37,17 @@ class Phases(Callback):
             net.criterion_.weights = self._weights(net)
 
     def on_train_end(self, net, **kwargs):
-        self.data_ = None
+        self.data_ = self.criterion_ = None
+
+    def state_dict(self):
+        """The penalty of the present phase."""
+        return {"strength": self.criterion_.strength, "weights": self.criterion_.weights}
+
+    def load_state_dict(self, state):
+        """Go on in the phase of a ``state_dict``."""
+        self.criterion_.strength = state["strength"]
+        weights = state["weights"]
+        self.criterion_.weights = None if weights is None else weights.to(self.device_)
 
     def _weights(self, net):
         inputs, _ = self.data_.batch(np.arange(len(self.data_)))

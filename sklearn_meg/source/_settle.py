@@ -33,6 +33,13 @@ class Settle(Callback):
             net.module_.load_state_dict(self.start_)
         self.events_ = self.targets_ = self.start_ = None
 
+    def state_dict(self):
+        """Nothing: the start is the same again."""
+        return {}
+
+    def load_state_dict(self, state):
+        """Nothing to do."""
+
 
 def settle(module, events, targets):
     """Solve for the source layer of a network.

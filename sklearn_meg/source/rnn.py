@@ -138,6 +138,9 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         Added to ours.
     net_params : dict or None, default=None
         Further parameters of :class:`skorch.NeuralNet`.
+    checkpoint_dir : path-like or None, default=None
+        Folder in which training is kept, so that the same fit goes on there after it was killed,
+        to the same weights; `random_state` must be an int.
 
     Attributes
     ----------
@@ -255,6 +258,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         verbose=0,
         callbacks=None,
         net_params=None,
+        checkpoint_dir=None,
     ):
         self.forward = forward
         self.noise_cov = noise_cov
@@ -288,6 +292,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         self.verbose = verbose
         self.callbacks = callbacks
         self.net_params = net_params
+        self.checkpoint_dir = checkpoint_dir
 
     # ------------------------------------------------------------------ checks
 

@@ -118,6 +118,9 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         Added to the training loop.
     net_params : dict or None, default=None
         Further parameters of :class:`skorch.NeuralNet`.
+    checkpoint_dir : path-like or None, default=None
+        Folder in which training is kept, so that the same fit goes on there after it was killed,
+        to the same weights; `random_state` must be an int.
 
     Attributes
     ----------
@@ -195,6 +198,7 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         verbose=0,
         callbacks=None,
         net_params=None,
+        checkpoint_dir=None,
     ):
         self.network = network
         self.n_estimators = n_estimators
@@ -222,6 +226,7 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         self.verbose = verbose
         self.callbacks = callbacks
         self.net_params = net_params
+        self.checkpoint_dir = checkpoint_dir
 
     def fit(self, X, y, groups=None):
         """Train the network.
