@@ -5,6 +5,7 @@ from copy import deepcopy
 import numpy as np
 import torch
 from skorch.callbacks import Callback, EarlyStopping
+from skorch.history import History
 
 
 class NonFiniteLossError(FloatingPointError):
@@ -153,6 +154,87 @@ class TrainLastRows(Callback):
     def _last_rows_of(self, gradient):
         frozen = torch.zeros_like(gradient[: -self.n_rows])
         return torch.cat([frozen, gradient[-self.n_rows :]])
+
+
+class Checkpoint(Callback):
+    """Keep the state of a fit after epochs, and go on from it. The last of all callbacks.
+
+    Parameters
+    ----------
+    file : CheckpointFile
+    device : torch.device
+    """
+
+    def __init__(self, file, device):
+        self.file, self.device = file, device
+
+    def on_train_begin(self, net, **kwargs):
+        state = self.file.read()
+        if state is None:
+            return
+        for name, callback in net.callbacks_:
+            if name in state["callbacks"]:
+                _load_callback(callback, state["callbacks"][name])
+        net.module_.load_state_dict(state["module"])
+        net.optimizer_.load_state_dict(state["optimizer"])
+        net.history = History([{**epoch, "batches": []} for epoch in state["history"]])
+        torch.default_generator.set_state(state["rng"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["gpu_rng"], self.device)
+
+    def on_epoch_end(self, net, **kwargs):
+        self.file.write(lambda: self._state_of(net), now=len(net.history) >= net.max_epochs)
+
+    def _state_of(self, net):
+        kept = {name: _callback_state(callback) for name, callback in net.callbacks_}
+        on_gpu = self.device.type == "cuda"
+        return {
+            "module": net.module_.state_dict(),
+            "optimizer": net.optimizer_.state_dict(),
+            "history": [{k: v for k, v in e.items() if k != "batches"} for e in net.history],
+            "callbacks": {name: state for name, state in kept.items() if state},
+            "rng": torch.default_generator.get_state(),
+            "gpu_rng": torch.cuda.get_rng_state(self.device) if on_gpu else None,
+        }
+
+
+def _callback_state(callback):
+    """What a callback learnt: its ``state_dict()`` or, of a foreign one, all that ends in ``_``."""
+    if hasattr(callback, "state_dict"):
+        return callback.state_dict()
+    found = {k: v for k, v in vars(callback).items() if k.endswith("_") and not k.endswith("__")}
+    scheduler = found.get("lr_scheduler_")
+    if hasattr(scheduler, "state_dict"):
+        found["lr_scheduler_"] = scheduler.state_dict()
+    plain = {key: _plain_parts(value) for key, value in found.items()}
+    return {key: value for key, value in plain.items() if value is not _FOREIGN}
+
+
+def _load_callback(callback, state):
+    if hasattr(callback, "load_state_dict"):
+        callback.load_state_dict(state)
+        return
+    for key, value in state.items():
+        part = getattr(callback, key, None)
+        if hasattr(part, "load_state_dict"):
+            part.load_state_dict(value)
+        else:
+            setattr(callback, key, value)
+
+
+_FOREIGN = object()
+_PLAIN = (type(None), bool, int, float, str, torch.Tensor, np.ndarray, np.generic)
+
+
+def _plain_parts(value):
+    """A value without what is no array or plain value in its dictionaries."""
+    if isinstance(value, dict):
+        parts = {key: _plain_parts(v) for key, v in value.items()}
+        return {key: v for key, v in parts.items() if v is not _FOREIGN}
+    if isinstance(value, list | tuple):
+        parts = [_plain_parts(v) for v in value]
+        return _FOREIGN if any(part is _FOREIGN for part in parts) else type(value)(parts)
+    return value if isinstance(value, _PLAIN) else _FOREIGN
 
 
 def _silent(*args, **kwargs):

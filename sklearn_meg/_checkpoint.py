@@ -1,21 +1,18 @@
-"""Fits that go on where they were killed: what is written after epochs, and how it is found again.
+"""Fits that go on where they were killed: what is kept, and how it is found again.
 
-A checkpoint is found by its content: class, source and parameters of the model, and its data. It is
-written whole or not at all, holds tensors and plain values only, and carries a checksum.
+A checkpoint is found by its content: class, source and parameters of the model, and its data. The
+file is whole or absent, holds arrays and plain values only, and carries a checksum.
 """
 
 import hashlib
 import io
+import json
 import time
 import warnings
-from copy import deepcopy
 from numbers import Integral
 
 import numpy as np
-import torch
 from sklearn.base import clone
-from skorch.callbacks import Callback
-from skorch.history import History
 
 from ._files import write_whole
 from ._store import content_key, fingerprint, open_store, versions
@@ -26,16 +23,20 @@ SHARE = 0.05  # of the time of a fit that writing may take
 NEUTRAL = {"checkpoint_dir": None, "verbose": 0, "n_jobs": None}
 
 
-def checkpoint_of(estimator, arrays, device="cpu"):
+def checkpoint_of(estimator, marks, device="cpu"):
     """Where a fit is kept, or None if its ``checkpoint_dir`` is None.
 
     Parameters
     ----------
     estimator : TorchEstimator or HiddenMarkovGraph
-    arrays : sequence of ndarray, str, int or None
-        Everything beside the parameters that decides the result.
+    marks : sequence
+        Arrays and values that, beside the parameters, decide the result.
     device : str
         Type of the device: another computes other bits.
+
+    Returns
+    -------
+    file : CheckpointFile or None
 
     Raises
     ------
@@ -54,13 +55,18 @@ def checkpoint_of(estimator, arrays, device="cpu"):
     folder = open_store(estimator.checkpoint_dir, "checkpoint_dir")
     neutral = {k: v for k, v in NEUTRAL.items() if k in estimator.get_params(deep=False)}
     model = clone(estimator).set_params(**neutral)
-    marks = [fingerprint(a) if isinstance(a, np.ndarray) else a for a in arrays]
+    marks = [fingerprint(m) if isinstance(m, np.ndarray) else m for m in marks]
     key = content_key(model, marks, device, versions())
     return CheckpointFile(folder / f"{type(estimator).__name__}-{key}.ckpt")
 
 
 class CheckpointFile:
-    """A file of tensors and plain values that is whole or absent."""
+    """A file of arrays, tensors and plain values.
+
+    Parameters
+    ----------
+    path : Path
+    """
 
     def __init__(self, path):
         self.path = path
@@ -70,144 +76,153 @@ class CheckpointFile:
     def read(self):
         """What was written last; None if nothing was, or (with a warning) if it is damaged."""
         try:
-            data = self.path.read_bytes()
+            return unpack(self.path.read_bytes())
         except FileNotFoundError:
             return None
-        except OSError as error:
-            return self._damaged(error)
-        digest, payload = data[len(MAGIC) : len(MAGIC) + 64], data[len(MAGIC) + 64 :]
-        if not data.startswith(MAGIC):
-            return self._damaged("it is not a checkpoint of this version of sklearn_meg")
-        if _digest(payload) != digest:
-            return self._damaged("its checksum is wrong")
-        try:
-            return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-        except Exception as error:  # torch names no types; only plain values and tensors are read
-            return self._damaged(error)
+        except (OSError, ValueError) as error:
+            warnings.warn(
+                f"The checkpoint {self.path} cannot be used and the fit begins anew: {error}",
+                UserWarning,
+            )
+            return None
 
     def write(self, state, *, now=False):
-        """Write if it is time to (or ``now``); a failure is a warning, and what was there stays.
+        """Write if it is time to; a failure is a warning, and what was there stays.
 
         Parameters
         ----------
         state : callable
-            Returns a dict of tensors and plain values.
+            Returns what is to be written.
         now : bool
+            Do not wait until writing takes its share of the time only.
         """
         begun = time.monotonic()
         if not now and begun < self._next:
             return
-        buffer = io.BytesIO()
-        torch.save(state(), buffer)
-        payload = buffer.getvalue()
+        data = pack(state())
         try:
-            write_whole(self.path, lambda file: file.write(MAGIC + _digest(payload) + payload))
+            write_whole(self.path, lambda file: file.write(data))
         except OSError as error:
-            self._warn(f"The checkpoint {self.path} could not be written; the fit goes on: {error}")
+            if not self._warned:
+                warnings.warn(
+                    f"The checkpoint {self.path} could not be written, the fit goes on: {error}",
+                    UserWarning,
+                )
+            self._warned = True
         done = time.monotonic()
         self._next = done + (done - begun) / SHARE
 
-    def _damaged(self, error):
-        warnings.warn(
-            f"The checkpoint {self.path} cannot be used and the fit begins anew: {error}",
-            UserWarning,
-        )
 
-    def _warn(self, text):
-        if not self._warned:
-            warnings.warn(text, UserWarning)
-        self._warned = True
-
-
-class Checkpoint(Callback):
-    """Keep the state of a fit after epochs. The last of all callbacks.
+class Journal:
+    """Loops of a fit, one after the other, that are kept in one file.
 
     Parameters
     ----------
-    file : CheckpointFile
-    state : dict or None
-        What was read from it: training goes on there.
-    device : torch.device
+    file : CheckpointFile or None
+        None keeps nothing.
+    rng : RandomState or None
+        Of the fit: goes on with the loops.
     """
 
-    def __init__(self, file, state, device):
-        self.file, self.state, self.device = file, state, device
+    def __init__(self, file=None, rng=None):
+        self.file, self.rng = file, rng
+        self.states = (file.read() if file else None) or {}
 
-    def on_train_begin(self, net, **kwargs):
-        if self.state is None:
+    def loop(self, name):
+        """The loop of a name, where it was."""
+        kept = self.states.get(name)
+        if kept is not None:
+            self.rng.set_state(kept["rng"])
+        return Loop(self, name, None if kept is None else kept["state"])
+
+
+class Loop:
+    """A loop of a `Journal`.
+
+    Parameters
+    ----------
+    journal : Journal
+    name : str
+    state : object
+        What was kept; None if nothing was.
+    """
+
+    def __init__(self, journal, name, state=None):
+        self.journal, self.name, self.state = journal, name, state
+
+    def write(self, state, *, now=False):
+        """Keep what ``state()`` returns, if it is time to."""
+        journal = self.journal
+        if journal.file is None:
             return
-        for name, callback in net.callbacks_:
-            if name in self.state["callbacks"]:
-                _load_callback(callback, self.state["callbacks"][name])
-        net.module_.load_state_dict(self.state["module"])
-        net.optimizer_.load_state_dict(self.state["optimizer"])
-        net.history = History([{**epoch, "batches": []} for epoch in self.state["history"]])
-        torch.default_generator.set_state(self.state["rng"])
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state(self.state["gpu_rng"], self.device)
-        self.state = None
 
-    def on_epoch_end(self, net, **kwargs):
-        self.file.write(lambda: self._state_of(net), now=len(net.history) >= net.max_epochs)
+        def states():
+            journal.states[self.name] = {"state": state(), "rng": journal.rng.get_state()}
+            return journal.states
 
-    def _state_of(self, net):
-        kept = {name: _callback_state(callback) for name, callback in net.callbacks_}
-        state = {
-            "module": net.module_.state_dict(),
-            "optimizer": net.optimizer_.state_dict(),
-            "history": [{k: v for k, v in e.items() if k != "batches"} for e in net.history],
-            "callbacks": {name: state for name, state in kept.items() if state},
-            "rng": torch.default_generator.get_state(),
-        }
-        if self.device.type == "cuda":
-            state["gpu_rng"] = torch.cuda.get_rng_state(self.device)
-        return _plain(state)
+        journal.file.write(states, now=now)
 
 
-def _callback_state(callback):
-    """What a callback learnt: its ``state_dict()`` or, of a foreign one, all that ends in ``_``."""
-    if hasattr(callback, "state_dict"):
-        return callback.state_dict()
-    if isinstance(callback, Checkpoint):
-        return {}
-    found = {k: v for k, v in vars(callback).items() if k.endswith("_") and not k.endswith("__")}
-    scheduler = found.get("lr_scheduler_")
-    if hasattr(scheduler, "state_dict"):
-        found["lr_scheduler_"] = scheduler.state_dict()
-    return {key: value for key, value in found.items() if _is_plain(value)}
+NO_JOURNAL = Journal()
+FORGET = Loop(NO_JOURNAL, "")
 
 
-def _load_callback(callback, state):
-    if hasattr(callback, "load_state_dict"):
-        callback.load_state_dict(state)
-        return
-    for key, value in state.items():
-        part = getattr(callback, key, None)
-        if hasattr(part, "load_state_dict"):
-            part.load_state_dict(value)
-        else:
-            setattr(callback, key, deepcopy(value))
+def pack(value):
+    """Arrays, tensors and plain values as bytes, with a checksum."""
+    arrays, buffer = [], io.BytesIO()
+    text = json.dumps(_take_apart(value, arrays))
+    np.savez(buffer, text=np.array(text), **{f"a{i}": a for i, a in enumerate(arrays)})
+    payload = buffer.getvalue()
+    return MAGIC + _digest(payload) + payload
 
 
-def _is_plain(value):
+def unpack(data):
+    """What was packed.
+
+    Raises
+    ------
+    ValueError
+        If it was not packed here, or is damaged. No code in it is ever run.
+    """
+    start = len(MAGIC) + 64
+    if not data.startswith(MAGIC):
+        raise ValueError("it is not a checkpoint of this version of sklearn_meg.")
+    if _digest(data[start:]) != data[len(MAGIC) : start]:
+        raise ValueError("its checksum is wrong: it is damaged.")
+    with np.load(io.BytesIO(data[start:]), allow_pickle=False) as file:
+        return _put_together(json.loads(str(file["text"])), file)
+
+
+def _take_apart(value, arrays):
+    """JSON that names the arrays."""
     if isinstance(value, dict):
-        return all(isinstance(k, str | int) and _is_plain(v) for k, v in value.items())
+        return {"dict": [[k, _take_apart(v, arrays)] for k, v in value.items()]}
     if isinstance(value, list | tuple):
-        return all(_is_plain(v) for v in value)
-    return isinstance(
-        value, None | bool | int | float | str | torch.Tensor | np.ndarray | np.number
-    )
-
-
-def _plain(value):
-    """Numpy as torch and Python, which is all that is read back."""
-    if isinstance(value, dict):
-        return {key: _plain(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_plain(v) for v in value)
+        return {type(value).__name__: [_take_apart(v, arrays) for v in value]}
+    if type(value).__module__ == "torch" and hasattr(value, "numpy"):
+        arrays.append(value.detach().cpu().numpy())
+        return {"tensor": len(arrays) - 1}
     if isinstance(value, np.ndarray):
-        return torch.from_numpy(np.array(value))
-    return value.item() if isinstance(value, np.number | np.bool_) else value
+        arrays.append(value)
+        return {"array": len(arrays) - 1}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _put_together(tree, file):
+    if not isinstance(tree, dict):
+        return tree
+    ((kind, content),) = tree.items()
+    if kind == "dict":
+        return {k: _put_together(v, file) for k, v in content}
+    if kind in ("list", "tuple"):
+        values = [_put_together(v, file) for v in content]
+        return values if kind == "list" else tuple(values)
+    array = file[f"a{content}"]
+    if kind == "array":
+        return array
+    import torch
+
+    return torch.from_numpy(array)
 
 
 def _digest(payload):

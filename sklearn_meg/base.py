@@ -18,8 +18,14 @@ from skorch import NeuralNet
 from skorch.callbacks import GradientNormClipping, LRScheduler
 from skorch.helper import predefined_split
 
-from ._callbacks import BestWeights, NonFiniteLossError, Progress, StopAtNonFiniteLoss
-from ._checkpoint import Checkpoint, checkpoint_of
+from ._callbacks import (
+    BestWeights,
+    Checkpoint,
+    NonFiniteLossError,
+    Progress,
+    StopAtNonFiniteLoss,
+)
+from ._checkpoint import checkpoint_of
 from ._threads import one_blas_thread
 from ._validation import (
     check_option_param,
@@ -251,9 +257,8 @@ class TorchEstimator(BaseEstimator):
         if self.checkpoint_dir is None:
             return None
         before = [] if weights is None else [weights[k].cpu().numpy() for k in sorted(weights)]
-        arrays = [X, y, None if groups is None else np.asarray(groups), *before, module_params]
-        file = checkpoint_of(self, arrays, device.type)
-        return Checkpoint(file, file.read(), device)
+        marks = [X, y, None if groups is None else np.asarray(groups), *before, module_params]
+        return Checkpoint(checkpoint_of(self, marks, device.type), device)
 
     def _make_net(self, module_params, device, dtype, callbacks=(), **net_params):
         net = NeuralNet(

@@ -15,6 +15,7 @@ from skorch.callbacks import EarlyStopping
 from sklearn_meg import (
     ConnectomeMetric,
     DeepRecurrentEncoder,
+    HiddenMarkovGraph,
     NerveDecoder,
     NerveRegressor,
     RNNSourceSolver,
@@ -22,7 +23,8 @@ from sklearn_meg import (
     _checkpoint,
 )
 from sklearn_meg._callbacks import StopAtNonFiniteLoss
-from sklearn_meg.datasets import make_fibres
+from sklearn_meg.datasets import make_fibres, make_states
+from sklearn_meg.dynamics._emissions import Samples
 
 N_EPOCHS = 8
 
@@ -126,7 +128,7 @@ def test_a_fit_that_was_killed_ends_with_the_same_weights(name, crash, tmp_path)
     assert seen == [last]
     same(resumed, whole)
     again, seen = crash(model, X, y)
-    assert seen in ([], [last])  # stopped early: the last epoch says so once more
+    assert seen in ([], [last])  # [last]: that which stopped early
     same(again, whole)
 
 
@@ -255,6 +257,37 @@ def test_a_folder_that_is_none_is_an_error_before_training(folder, tmp_path):
         folder.write_text("")
     with pytest.raises(ValueError, match="checkpoint_dir must be"):
         model.set_params(checkpoint_dir=folder).fit(X, y)
+
+
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_states_go_on_too(batch_size, tmp_path, monkeypatch, after_every_epoch):
+    X = make_states("easy", n_subjects=5, n_times=300).X[:, :8]
+    params = {"n_states": 3, "n_init": 3, "batch_size": batch_size, "random_state": 0}
+    whole = HiddenMarkovGraph(**params).fit(X)
+    model = HiddenMarkovGraph(**params, checkpoint_dir=tmp_path)
+    count, expect, crashes_at = [], Samples.moments, [4]
+
+    def moments(self, gamma):
+        count.append(1)
+        if len(count) in crashes_at:
+            raise Crash
+        return expect(self, gamma)
+
+    monkeypatch.setattr(Samples, "moments", moments)
+    for _ in range(3):
+        count.clear()
+        with pytest.raises(Crash):
+            model.fit(X)
+    crashes_at.clear()
+    count.clear()
+    model.fit(X)
+    resumed = len(count)
+    count.clear()
+    whole_again = HiddenMarkovGraph(**params).fit(X)
+    assert resumed < len(count) - 5  # it went on, it did not begin anew
+    for one in (model, whole_again):
+        for name in ("means_", "covariances_", "transmat_", "history_", "restart_scores_"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(whole, name), err_msg=name)
 
 
 def _fit_and_save(name, folder, out):

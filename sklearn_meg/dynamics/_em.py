@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .._checkpoint import FORGET, NO_JOURNAL
 from ._chain import forward_backward, make_layout
 from ._emissions import Samples
 from ._factors import choose_shape, shaped
@@ -201,41 +202,63 @@ def m_step(expected, prior, settings, choose=False):
     return states, prior, (states.mean, factor, constant, *chain), taken
 
 
-def race(batch, settings, rng):
+def race(batch, settings, rng, journal=NO_JOURNAL):
     """Several restarts: all for some iterations, the best to the end.
+
+    Parameters
+    ----------
+    batch : Batch
+    settings : Settings
+    rng : RandomState
+    journal : Journal
 
     Returns
     -------
     run : Run
         Of the finalists.
     """
-    d = batch.X.shape[1]
-    guess = first_guesses(
-        batch.X, batch.lengths, settings.n_states, settings.n_init, settings.init,
-        settings.windows, rng,
-    )  # fmt: skip
-    expected = _expected_of_guess(batch, guess)
-    run = iterate(batch, expected, settings.prior(settings.n_init, d), settings, RACE_ITER)
+    d, keep = batch.X.shape[1], journal.loop("race")
+    expected = None
+    if keep.state is None:
+        guess = first_guesses(
+            batch.X, batch.lengths, settings.n_states, settings.n_init, settings.init,
+            settings.windows, rng,
+        )  # fmt: skip
+        expected = _expected_of_guess(batch, guess)
+    prior = settings.prior(settings.n_init, d)
+    run = iterate(batch, expected, prior, settings, RACE_ITER, keep=keep)
     order = np.argsort(-run.objective, kind="stable")[:N_FINALISTS]
-    prior = _pick_prior(run.prior, order)
-    return iterate(batch, run.expected.pick(order), prior, settings, settings.max_iter, run.history)
+    prior, expected = _pick_prior(run.prior, order), run.expected.pick(order)
+    final = journal.loop("final")
+    return iterate(batch, expected, prior, settings, settings.max_iter, run.history, final)
 
 
-def stochastic(stream, expected, prior, settings, rng):
+def stochastic(stream, expected, prior, settings, rng, keep=FORGET):
     """Parameters that follow batches of recordings (Hoffman et al. 2013, JMLR 14).
 
     Moments of a batch, scaled to all recordings, are blended into the running ones with a weight
     that falls with the number of steps.
     """
-    n, step = len(stream.recordings.parts), 0
-    for _ in range(N_EPOCHS):
-        for batch, which in stream.batches(rng.permutation(n)):
-            _, prior, parameters, _ = m_step(expected, prior, settings, step % PRIOR_EVERY == 0)
-            share = len(which) / n
-            rate = (1 + step) ** -FORGETTING
-            expected = expected.blend(batch.expect(*parameters), 1 - rate, rate / share)
-            step += 1
-    return expected, prior
+    n = len(stream.recordings.parts)
+    order = np.concatenate([rng.permutation(n) for _ in range(N_EPOCHS)])
+    run = _from_tree(keep.state) or Run(expected, prior, None, [], False, ())
+    a_pass = -(-n // stream.batch_size)
+    while run.step < N_EPOCHS * a_pass:
+        epoch, place = divmod(run.step, a_pass)
+        own = order[epoch * n : (epoch + 1) * n][place * stream.batch_size :]
+        batch, which = next(stream.batches(own))
+        run = _stepped(batch, len(which) / n, run, settings)
+        keep.write(lambda run=run: _as_tree(run), now=run.step == N_EPOCHS * a_pass)
+    return run.expected, run.prior
+
+
+def _stepped(batch, share, run, settings):
+    """One batch more."""
+    choose = run.step % PRIOR_EVERY == 0
+    _, prior, parameters, _ = m_step(run.expected, run.prior, settings, choose)
+    rate = (1 + run.step) ** -FORGETTING
+    expected = run.expected.blend(batch.expect(*parameters), 1 - rate, rate / share)
+    return replace(run, expected=expected, prior=prior, step=run.step + 1)
 
 
 def _pick_prior(prior, which):
@@ -261,6 +284,7 @@ class Run:
     history: list
     converged: bool
     parameters: tuple
+    step: int = 0
 
     def winner(self):
         """The restart with the highest objective alone."""
@@ -271,26 +295,60 @@ class Run:
         )  # fmt: skip
 
 
-def iterate(data, expected, prior, settings, n_iter, history=()):
-    """Alternate M- and E-steps until the objective of every restart stands still."""
-    history, previous, converged = list(history), None, False
-    for step in range(n_iter):
-        choose = step % PRIOR_EVERY == 0
-        _, prior, parameters, taken = m_step(expected, prior, settings, choose)
-        expected = data.expect(*parameters)
-        objective = (expected.log_likelihood - taken) / data.n_samples
-        _check_finite(objective, len(history))
-        history.append(float(objective.max()))
-        if settings.verbose:
-            print(f"iteration {len(history)}: objective per sample {history[-1]:.6f}")
-        # A prior chosen anew may lower the objective of the iteration after it.
-        if previous is not None and not choose:
-            gain = objective - previous
-            if np.all((gain < settings.tol) | (objective + REACH * gain < objective.max())):
-                converged = True
-                break
-        previous = objective
-    return Run(expected, prior, objective, history, converged, parameters)
+def iterate(data, expected, prior, settings, n_iter, history=(), keep=FORGET):
+    """Alternate M- and E-steps until the objective of every restart stands still.
+
+    Parameters
+    ----------
+    data : Batch or Stream
+    expected, prior : Expected, Prior
+        Where to start.
+    settings : Settings
+    n_iter : int
+    history : sequence of float
+        Of the iterations before.
+    keep : Loop
+        Where the run goes on if it was killed.
+    """
+    run = _from_tree(keep.state) or Run(expected, prior, None, list(history), False, (), 0)
+    while run.step < n_iter and not run.converged:
+        run = _iterated(data, run, settings)
+        ended = run.step == n_iter or run.converged
+        keep.write(lambda run=run: _as_tree(run), now=ended)
+    return run
+
+
+def _iterated(data, run, settings):
+    """One iteration more."""
+    choose = run.step % PRIOR_EVERY == 0
+    _, prior, parameters, taken = m_step(run.expected, run.prior, settings, choose)
+    expected = data.expect(*parameters)
+    objective = (expected.log_likelihood - taken) / data.n_samples
+    _check_finite(objective, len(run.history))
+    history = [*run.history, float(objective.max())]
+    if settings.verbose:
+        print(f"iteration {len(history)}: objective per sample {history[-1]:.6f}")
+    converged = False
+    # A prior chosen anew may lower the objective of the iteration after it.
+    if run.objective is not None and not choose:
+        gain = objective - run.objective
+        slow = (gain < settings.tol) | (objective + REACH * gain < objective.max())
+        converged = bool(slow.all())
+    return Run(expected, prior, objective, history, converged, parameters, run.step + 1)
+
+
+def _as_tree(run):
+    """A run as plain values and arrays."""
+    return {**vars(run), "expected": vars(run.expected), "prior": vars(run.prior)}
+
+
+def _from_tree(tree):
+    """The run that was kept; None if none was."""
+    if tree is None:
+        return None
+    return Run(
+        **{**tree, "expected": Expected(**tree["expected"]), "prior": Prior(**tree["prior"])}
+    )
 
 
 def _check_finite(objective, step):

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
+from .._checkpoint import Journal, checkpoint_of
 from .._threads import one_blas_thread
 from .._validation import (
     check_bool_param,
@@ -95,6 +96,9 @@ class HiddenMarkovGraph(StateModel):
     random_state : int, RandomState instance or None, default=None
     verbose : int, default=0
         1 prints the objective of each iteration.
+    checkpoint_dir : path-like or None, default=None
+        Folder in which iterations are kept, so that the same fit goes on there after it was killed,
+        to the same states; `random_state` must be an int.
 
     Attributes
     ----------
@@ -170,6 +174,7 @@ class HiddenMarkovGraph(StateModel):
         init="windows", windows=(8, 12, 20), max_iter=200, tol=1e-4, batch_size=None,
         missing="error", decoding="posterior", layer="correlation", density=0.15,
         community_edges="significant", damping=0.85, random_state=None, verbose=0,
+        checkpoint_dir=None,
     ):  # fmt: skip
         self.n_states = n_states
         self.method = method
@@ -193,6 +198,7 @@ class HiddenMarkovGraph(StateModel):
         self.damping = damping
         self.random_state = random_state
         self.verbose = verbose
+        self.checkpoint_dir = checkpoint_dir
 
     def fit(self, X, y=None):
         """Find the states, and the network.
@@ -213,10 +219,11 @@ class HiddenMarkovGraph(StateModel):
         recordings = self._recordings(X, reset=True).sorted()
         settings = self._settings(self.n_features_in_)
         rng = check_random_state(self.random_state)
+        journal = Journal(checkpoint_of(self, recordings.parts), rng)
         with one_blas_thread():
             centre, spread = standardisation(recordings, self.n_states, self.covariance)
             try:
-                self._fit(recordings, centre, spread, settings, rng)
+                self._fit(recordings, centre, spread, settings, rng, journal)
             except np.linalg.LinAlgError as error:
                 raise ValueError(
                     f"The covariance of a state became singular ({error}): too few samples for "
@@ -225,7 +232,7 @@ class HiddenMarkovGraph(StateModel):
                 ) from error
         return self
 
-    def _fit(self, recordings, centre, spread, settings, rng):
+    def _fit(self, recordings, centre, spread, settings, rng, journal):
         data = (
             Batch(recordings, centre, spread)
             if self.batch_size is None
@@ -234,23 +241,25 @@ class HiddenMarkovGraph(StateModel):
         few = some_recordings(recordings)
         small = few.lengths.sum() == recordings.lengths.sum() and self.batch_size is None
         racers = data if small else Batch(few, centre, spread)
-        finalists = race(racers, settings, rng)
+        finalists = race(racers, settings, rng, journal)
         self.restart_scores_ = np.sort(finalists.objective)[::-1]
         self.stability_ = agreement(racers, finalists)
         run = finalists.winner()
         if not small:
-            run = self._on_all(data, run, racers.n_samples, settings, rng)
+            run = self._on_all(data, run, racers.n_samples, settings, rng, journal)
         self._keep(data, run, settings, centre, spread)
 
-    def _on_all(self, data, run, n_seen, settings, rng):
+    def _on_all(self, data, run, n_seen, settings, rng, journal):
         """Go on with all recordings."""
         more = data.n_samples / n_seen
         expected, prior = run.expected.blend(run.expected, more, 0.0), run.prior
         n_iter = settings.max_iter
         if self.batch_size is not None:
-            expected, prior = stochastic(data, expected, prior, settings, rng)
+            passes = journal.loop("passes")
+            expected, prior = stochastic(data, expected, prior, settings, rng, passes)
             n_iter = min(5, n_iter)  # exact passes
-        return iterate(data, expected, prior, settings, n_iter, run.history)
+        keep = journal.loop("all")
+        return iterate(data, expected, prior, settings, n_iter, run.history, keep)
 
     def _keep(self, data, run, settings, centre, spread):
         expected, prior = run.expected, run.prior
