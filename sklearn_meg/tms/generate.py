@@ -16,10 +16,11 @@ from pathlib import Path
 import joblib
 import numpy as np
 
+from .._files import write_whole
 from ._cable import MODEL
 from ._heterogeneous import check_heterogeneity
 from ._neuron_sim import check_options
-from ._parts import SINGLE, offsets, read_part, run_part, save
+from ._parts import SINGLE, offsets, read, read_part, run_part, save
 from ._pulses import PULSES
 from .field import grid_points
 from .neurons import CELL_TYPES, Morphology, grid_spacing, make_neuron
@@ -173,6 +174,11 @@ def load_tms_dataset(path):
     dataset : dict
         As returned by :func:`make_tms_dataset`.
 
+    Raises
+    ------
+    ValueError
+        If the file is damaged, or something else.
+
     Examples
     --------
     >>> import tempfile
@@ -182,8 +188,9 @@ def load_tms_dataset(path):
     >>> load_tms_dataset(file)["settings"] == made["settings"]
     True
     """
-    with np.load(path) as file:
-        dataset = {name: file[name] for name in file.files}
+    dataset = read(path)
+    if "settings" not in dataset:
+        raise ValueError(f"{path} is not a file that make_tms_dataset wrote.")
     dataset["settings"] = json.loads(str(dataset["settings"]))
     return dataset
 
@@ -285,9 +292,16 @@ def _open_parts(path, settings):
     note = folder / "settings.json"
     if note.exists():
         # A longer run may go on where a shorter one was stopped.
-        _compare({**json.loads(note.read_text()), "n": settings["n"]}, settings, folder)
-    note.write_text(json.dumps(settings))
+        _compare({**_read_note(note), "n": settings["n"]}, settings, folder)
+    write_whole(note, lambda file: file.write(json.dumps(settings).encode()))
     return folder
+
+
+def _read_note(note):
+    try:
+        return dict(json.loads(note.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{note} is damaged ({error}). Delete its folder.") from error
 
 
 def _compare(old, new, where):

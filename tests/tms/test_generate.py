@@ -102,6 +102,32 @@ def test_a_killed_run_goes_on(small_parts, tmp_path, monkeypatch):
     assert_same(make(5), dataset)
 
 
+def test_a_damaged_part_is_simulated_again(small_parts, tmp_path, monkeypatch):
+    path = tmp_path / "data.npz"
+    whole = make(4)
+    monkeypatch.setattr(generate, "_assemble", lambda parts, settings: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        make(4, path=path)
+    monkeypatch.undo()
+    first, second = sorted(tmp_path.glob("data.npz.parts/part_*"))
+    first.write_bytes(first.read_bytes()[:-100])
+    second.write_bytes(b"something else")
+    with pytest.warns(UserWarning, match="is damaged.*again"):
+        assert_same(make(4, path=path), whole)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"half"])
+def test_a_damaged_file_is_a_clear_error(content, tmp_path):
+    path = tmp_path / "data.npz"
+    make(1, path=path)
+    path.write_bytes(path.read_bytes()[:-50] if content == b"half" else content)
+    with pytest.raises(ValueError, match=r"data.npz is damaged"):
+        load_tms_dataset(path)
+    np.savez(path, x=np.zeros(3))
+    with pytest.raises(ValueError, match="is not a file that make_tms_dataset wrote"):
+        load_tms_dataset(path)
+
+
 def test_a_finished_file_is_read_not_made_again(tmp_path, monkeypatch):
     path = tmp_path / "data.npz"
     dataset = make(2, path=path)
