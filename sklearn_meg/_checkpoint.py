@@ -12,15 +12,12 @@ import warnings
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import clone
 
 from ._files import write_whole
 from ._store import content_key, fingerprint, open_store, versions
 
 MAGIC = b"sklearn_meg checkpoint 1\n"
 SHARE = 0.05  # of the time of a fit that writing may take
-# Where and how loudly a fit runs does not change what comes out of it.
-NEUTRAL = {"checkpoint_dir": None, "verbose": 0, "n_jobs": None}
 
 
 def checkpoint_of(estimator, marks, device="cpu"):
@@ -53,10 +50,8 @@ def checkpoint_of(estimator, marks, device="cpu"):
             f"be resumed. Got random_state={seed!r}."
         )
     folder = open_store(estimator.checkpoint_dir, "checkpoint_dir")
-    neutral = {k: v for k, v in NEUTRAL.items() if k in estimator.get_params(deep=False)}
-    model = clone(estimator).set_params(**neutral)
     marks = [fingerprint(m) if isinstance(m, np.ndarray) else m for m in marks]
-    key = content_key(model, marks, device, versions())
+    key = content_key(estimator, marks, device, versions())
     return CheckpointFile(folder / f"{type(estimator).__name__}-{key}.ckpt")
 
 

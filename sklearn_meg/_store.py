@@ -24,6 +24,8 @@ FORMAT = 1
 # Their classes are known by their version. The source of all others is part of the key, so that
 # an edited model is never served the results of its former self.
 _VERSIONED = ("builtins", "numpy", "scipy", "sklearn", "torch", "skorch", "mne")
+# Where and how loudly a model is fitted does not change what comes out of it.
+_NEUTRAL = ("checkpoint_dir", "verbose", "n_jobs")
 
 
 def versions():
@@ -73,6 +75,7 @@ def describe(value):
     """Turn a parameter into plain values that change when its behaviour may change."""
     if isinstance(value, BaseEstimator) and not isinstance(value, type):
         params = clone(value).get_params(deep=False)
+        params = {name: param for name, param in params.items() if name not in _NEUTRAL}
         return (*_describe_class(type(value)), describe(params))
     if isinstance(value, type):
         return _describe_class(value)
