@@ -50,6 +50,9 @@ _WHERE = {
     "response_to_feature": "encoding",
     "stitch_windows": "encoding",
     "Study": "study",
+    "FileFormatError": "_persistence",
+    "load": "_persistence",
+    "save": "_persistence",
 }
 _MODULES = (
     "cli",

@@ -4,9 +4,6 @@ A checkpoint is found by its content: class, source and parameters of the model,
 file is whole or absent, holds arrays and plain values only, and carries a checksum.
 """
 
-import hashlib
-import io
-import json
 import time
 import warnings
 from numbers import Integral
@@ -14,9 +11,9 @@ from numbers import Integral
 import numpy as np
 
 from ._files import write_whole
+from ._persistence import FileFormatError, pack, unpack
 from ._store import content_key, fingerprint, open_store, versions
 
-MAGIC = b"sklearn_meg checkpoint 1\n"
 SHARE = 0.05  # of the time of a fit that writing may take
 
 
@@ -71,10 +68,10 @@ class CheckpointFile:
     def read(self):
         """What was written last; None if nothing was, or (with a warning) if it is damaged."""
         try:
-            return unpack(self.path.read_bytes())
+            return unpack(self.path, "checkpoint")
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except (OSError, FileFormatError) as error:
             warnings.warn(
                 f"The checkpoint {self.path} cannot be used and the fit begins anew: {error}",
                 UserWarning,
@@ -94,7 +91,7 @@ class CheckpointFile:
         begun = time.monotonic()
         if not now and begun < self._next:
             return
-        data = pack(state())
+        data = pack(state(), "checkpoint", type(self).__name__)
         try:
             write_whole(self.path, lambda file: file.write(data))
         except OSError as error:
@@ -160,65 +157,3 @@ class Loop:
 
 NO_JOURNAL = Journal()
 FORGET = Loop(NO_JOURNAL, "")
-
-
-def pack(value):
-    """Arrays, tensors and plain values as bytes, with a checksum."""
-    arrays, buffer = [], io.BytesIO()
-    text = json.dumps(_take_apart(value, arrays))
-    np.savez(buffer, text=np.array(text), **{f"a{i}": a for i, a in enumerate(arrays)})
-    payload = buffer.getvalue()
-    return MAGIC + _digest(payload) + payload
-
-
-def unpack(data):
-    """What was packed.
-
-    Raises
-    ------
-    ValueError
-        If it was not packed here, or is damaged. No code in it is ever run.
-    """
-    start = len(MAGIC) + 64
-    if not data.startswith(MAGIC):
-        raise ValueError("it is not a checkpoint of this version of sklearn_meg.")
-    if _digest(data[start:]) != data[len(MAGIC) : start]:
-        raise ValueError("its checksum is wrong: it is damaged.")
-    with np.load(io.BytesIO(data[start:]), allow_pickle=False) as file:
-        return _put_together(json.loads(str(file["text"])), file)
-
-
-def _take_apart(value, arrays):
-    """JSON that names the arrays."""
-    if isinstance(value, dict):
-        return {"dict": [[k, _take_apart(v, arrays)] for k, v in value.items()]}
-    if isinstance(value, list | tuple):
-        return {type(value).__name__: [_take_apart(v, arrays) for v in value]}
-    if type(value).__module__ == "torch" and hasattr(value, "numpy"):
-        arrays.append(value.detach().cpu().numpy())
-        return {"tensor": len(arrays) - 1}
-    if isinstance(value, np.ndarray):
-        arrays.append(value)
-        return {"array": len(arrays) - 1}
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _put_together(tree, file):
-    if not isinstance(tree, dict):
-        return tree
-    ((kind, content),) = tree.items()
-    if kind == "dict":
-        return {k: _put_together(v, file) for k, v in content}
-    if kind in ("list", "tuple"):
-        values = [_put_together(v, file) for v in content]
-        return values if kind == "list" else tuple(values)
-    array = file[f"a{content}"]
-    if kind == "array":
-        return array
-    import torch
-
-    return torch.from_numpy(array)
-
-
-def _digest(payload):
-    return hashlib.blake2b(payload, digest_size=32).hexdigest().encode()

@@ -7,7 +7,6 @@ import json
 import os
 import tempfile
 import types
-import uuid
 import warnings
 import zipfile
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +16,7 @@ import joblib
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 
+from ._files import write_whole
 from ._validation import chunks, release_pages
 from ._version import __version__
 
@@ -140,16 +140,7 @@ def save_result(folder, key, arrays, meta):
     text = json.dumps({"format": FORMAT, "key": key, **meta}, allow_nan=True)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, meta=np.array(text), **arrays)
-    name = Path(folder) / f".{key}-{uuid.uuid4().hex}.tmp"
-    try:
-        with open(name, "xb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, _path(folder, key))
-    except BaseException:
-        name.unlink(missing_ok=True)
-        raise
+    write_whole(_path(folder, key), lambda file: file.write(buffer.getbuffer()))
 
 
 def load_result(folder, key):
