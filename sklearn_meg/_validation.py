@@ -6,28 +6,92 @@ estimator says the same thing about the same mistake.
 
 import mmap
 import numbers
+import os
+import re
+from contextlib import contextmanager
 
 import numpy as np
-from sklearn.utils import check_random_state
+from sklearn import utils
+from sklearn.utils import validation
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import check_array, check_consistent_length, validate_data
+from sklearn.utils.validation import check_consistent_length
 
 __all__ = [
     "as_mask",
+    "check_array",
     "check_bool_param",
+    "check_consistent_length",
+    "check_path_param",
     "check_random_state",
     "check_scalar_param",
     "check_targets",
     "check_trials",
+    "naming",
     "release_pages",
     "type_of_target",
     "unwrap_mne",
+    "validate_data",
 ]
 
 # Trials are checked and converted in pieces of about this many bytes, so that a memory-mapped
 # recording is never read into memory as a whole.
 CHUNK_BYTES = 64 * 2**20
 LARGEST_VALUE = 1e100
+
+
+@contextmanager
+def naming(name):
+    """Errors of conversions and checks inside say which parameter or array is meant."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        text = str(error)
+        if re.search(rf"\b{re.escape(name)}\b", text):
+            raise
+        raise type(error)(f"{name} cannot be used: {text}") from error
+
+
+def check_array(array, *, input_name, **options):
+    """:func:`sklearn.utils.check_array`, which names the array in every error."""
+    with naming(input_name):
+        _check_kind(array)
+        return validation.check_array(array, input_name=input_name, **options)
+
+
+def validate_data(estimator, X, **options):
+    """:func:`sklearn.utils.validation.validate_data`, which names X in every error."""
+    with naming("X"):
+        _check_kind(X)
+        return validation.validate_data(estimator, X, **options)
+
+
+def _check_kind(array):
+    """Refuse what numpy would turn into numbers although it means something else."""
+    if np.ma.is_masked(array):
+        raise ValueError(
+            f"Masked arrays are not supported: {np.ma.count_masked(array)} masked values would be "
+            "used as if they were good. See the mask of sklearn_meg.pack_rows."
+        )
+    dtype = getattr(array, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in "mM":
+        raise ValueError(f"times are no measurements. Got an array of dtype {dtype}.")
+
+
+def check_random_state(seed):
+    """:func:`sklearn.utils.check_random_state` of a parameter ``random_state``."""
+    with naming("random_state"):
+        return utils.check_random_state(seed)
+
+
+def check_path_param(estimator, name):
+    """Check that a constructor parameter is a path or None, and return it."""
+    value = getattr(estimator, name)
+    if value is not None and not isinstance(value, str | os.PathLike):
+        raise TypeError(
+            f"The {name!r} parameter of {type(estimator).__name__} must be the path of a folder "
+            f"or None. Got {value!r} instead."
+        )
+    return value
 
 
 def unwrap_mne(data):
@@ -45,7 +109,7 @@ def unwrap_mne(data):
     Raises
     ------
     ValueError
-        For a Raw, for Evokeds that differ, or for a masked array with masked values.
+        For a Raw, or for Evokeds that differ.
     """
     if isinstance(data, list | tuple) and data and _is_mne(data[0], "comment"):
         shapes = {(tuple(evoked.ch_names), len(evoked.times)) for evoked in data}
@@ -63,11 +127,6 @@ def unwrap_mne(data):
         raise ValueError(
             f"Epochs or arrays of trials are expected. Got {type(data).__name__}, a continuous "
             "recording: cut raw.get_data() with sklearn_meg.cut_windows, or make mne.Epochs."
-        )
-    if np.ma.is_masked(data):
-        raise ValueError(
-            f"Masked arrays are not supported: {np.ma.count_masked(data)} masked values would be "
-            "used as if they were good. See the mask of sklearn_meg.pack_rows."
         )
     return data
 
@@ -268,6 +327,12 @@ def check_bool_param(estimator, name):
     return value
 
 
+def check_verbose_param(estimator):
+    """Check the parameter ``verbose``, an int or a bool."""
+    if not isinstance(estimator.verbose, bool | np.bool_):
+        check_scalar_param(estimator, "verbose", "int", 0)
+
+
 def check_option_param(estimator, name, options):
     """Check that a constructor parameter is one of some options, and return it."""
     value = getattr(estimator, name)
@@ -346,7 +411,9 @@ def _check_mapped(X, name, min_trials):
 def _check_not_one_trial(estimator, X):
     """Say so if X is a single trial where trials were fitted; scikit-learn would count rows."""
     n_times = getattr(estimator, "n_times_in_", 1)
-    if n_times > 1 and np.ndim(X) == 2:
+    with naming("X"):
+        ndim = np.ndim(X)
+    if n_times > 1 and ndim == 2:
         raise ValueError(
             f"X must have the shape (n_trials, {estimator.n_features_in_}, {n_times}) that "
             f"{type(estimator).__name__} was fitted with. Got {np.shape(X)}. (A single trial is "

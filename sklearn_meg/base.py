@@ -29,8 +29,11 @@ from ._checkpoint import checkpoint_of
 from ._threads import one_blas_thread
 from ._validation import (
     check_option_param,
+    check_path_param,
     check_random_state,
     check_scalar_param,
+    check_verbose_param,
+    naming,
     release_pages,
 )
 
@@ -182,10 +185,12 @@ class TorchEstimator(BaseEstimator):
         if self.validation_fraction != "auto":
             check_scalar_param(self, "validation_fraction", "float", 0, 1, closed="left")
         check_scalar_param(self, "n_threads", "int", 1, allow_none=True)
+        check_verbose_param(self)
+        check_random_state(self.random_state)
+        check_path_param(self, "checkpoint_dir")
         check_option_param(self, "schedule", ("onecycle", "cosine", None))
         check_option_param(self, "dtype", tuple(_DTYPES))
-        if isinstance(self.validation_split, str):
-            check_option_param(self, "validation_split", ("random", "last"))
+        self._check_validation_split()
         resolve_device(self.device)
         if not isinstance(self.callbacks, list | tuple | None):
             raise TypeError(
@@ -196,6 +201,19 @@ class TorchEstimator(BaseEstimator):
                 f"net_params must be a dict of parameters of skorch.NeuralNet. "
                 f"Got {self.net_params!r}."
             )
+
+    def _check_validation_split(self):
+        split = self.validation_split
+        if isinstance(split, str):
+            check_option_param(self, "validation_split", ("random", "last"))
+            return
+        empty = isinstance(split, list | tuple) and not split
+        with naming("validation_split"):
+            if split is None or empty:
+                raise ValueError(
+                    f"it must be 'random', 'last' or a cross-validation generator. Got {split!r}."
+                )
+            check_cv(split)
 
     def _inner_split(self, X, y, groups, seed):
         """Indices of the trials to train on and to choose the best epoch on."""

@@ -11,6 +11,7 @@ from ._validation import (
     check_scalar_param,
     check_trials,
     chunks,
+    naming,
     release_pages,
     unwrap_mne,
 )
@@ -216,7 +217,8 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _apply(self, X, change):
         check_is_fitted(self)
         X = unwrap_mne(X)
-        flat = (X if hasattr(X, "ndim") else np.asarray(X)).ndim == 2
+        with naming("X"):
+            flat = np.ndim(X) == 2
         X = check_trials(self, X, reset=False)
         rows = resolve_rows(self, *X.shape[1:])
         out = np.empty(X.shape, dtype=X.dtype)

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from .._validation import as_mask, check_array
+from .._validation import LARGEST_VALUE, as_mask, check_array
 
 UNIT = 1e-3  # a length that differs more from 1 is said
 
@@ -101,6 +101,9 @@ def _as_array(X, name):
             f"{name} must have the shape (n_fields, nx, ny, 2) or (n_fields, nx, ny, nz, 3), "
             f"vectors last. Got {X.shape}. (One field is {name}[np.newaxis].)"
         )
+    largest = float(np.nanmax(np.abs(X), initial=0.0))
+    if largest > LARGEST_VALUE:
+        raise ValueError(f"{name} holds values up to {largest:.3g}: they cannot be squared.")
     if min(X.shape[1:-1]) < 4:
         raise ValueError(
             f"{name} must have at least 4 voxels along each axis of the grid. Got {X.shape[1:-1]}."

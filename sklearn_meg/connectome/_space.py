@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .._validation import naming
+
 
 class Space:
     """A grid, its voxel sizes and its place in the world.
@@ -61,7 +63,8 @@ def check_affine(affine, dim):
     """
     if affine is None:
         return np.eye(dim + 1)
-    affine = np.asarray(affine, dtype=float)
+    with naming("affine"):
+        affine = np.asarray(affine, dtype=float)
     if affine.shape != (dim + 1, dim + 1) or not np.isfinite(affine).all():
         raise ValueError(
             f"affine must be a finite matrix of shape ({dim + 1}, {dim + 1}) for a {dim}-D grid. "

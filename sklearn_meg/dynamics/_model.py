@@ -38,6 +38,7 @@ class StateModel(TransformerMixin, BaseEstimator):
         return tags
 
     def _check_common(self):
+        check_random_state(self.random_state)
         check_option_param(self, "missing", ("error", "mask"))
         check_option_param(self, "decoding", ("posterior", "viterbi"))
         check_option_param(self, "layer", ("correlation", "partial"))

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.utils.validation import validate_data
 
-from .._validation import LARGEST_VALUE
+from .._validation import LARGEST_VALUE, validate_data
 
 HINT = (
     "Remove the bad samples, or set missing='mask': samples in which any region is NaN then say "

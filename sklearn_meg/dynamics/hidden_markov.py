@@ -11,8 +11,10 @@ from .._threads import one_blas_thread
 from .._validation import (
     check_bool_param,
     check_option_param,
+    check_path_param,
     check_random_state,
     check_scalar_param,
+    check_verbose_param,
 )
 from ._em import (
     RACE_SAMPLES,
@@ -322,6 +324,8 @@ class HiddenMarkovGraph(StateModel):
         check_option_param(self, "covariance", ("low_rank", "shrunk", "full"))
         check_option_param(self, "init", ("windows", "kmeans", "random"))
         check_bool_param(self, "means")
+        check_verbose_param(self)
+        check_path_param(self, "checkpoint_dir")
         for name in ("n_states", "n_init", "max_iter"):
             check_scalar_param(self, name, "int", 1)
         for name in ("rank", "batch_size"):

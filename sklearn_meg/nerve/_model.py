@@ -9,7 +9,7 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
-from .._validation import check_option_param, check_scalar_param, check_trials
+from .._validation import check_option_param, check_scalar_param, check_trials, naming
 from ._gaussian import adapt, fit_gaussian
 from ._online import OnlineSession
 from ._sessions import (
@@ -20,7 +20,7 @@ from ._sessions import (
     split_session,
 )
 from ._smooth import as_rows
-from .features import NerveFeatures
+from .features import NerveFeatures, check_windows
 
 LEAST_LOG = -20.0  # of a window's probability: no single window decides against all others
 WEIGHT = 0.5  # of the linear model's log probabilities beside the network's
@@ -32,6 +32,7 @@ class NerveModel:
     def _check_model(self):
         check_scalar_param(self, "sfreq", "float", 0, closed="neither", allow_none=True)
         check_scalar_param(self, "prior_trials", "float", 0, closed="neither")
+        check_windows(self)
         self._check_adaptation()
 
     def _check_adaptation(self):
@@ -236,9 +237,12 @@ class NerveClassifier(NerveModel):
         if y is None:
             raise ValueError("This estimator requires y to be passed, but the target y is None.")
         F, session = self._raw_features(X, reset=True)
-        y = column_or_1d(y, warn=True)
-        assert_all_finite(y, input_name="y")
-        check_classification_targets(y)
+        with naming("y"):
+            if np.ma.is_masked(y):
+                raise ValueError("Masked arrays are not supported.")
+            y = column_or_1d(y, warn=True)
+            assert_all_finite(y, input_name="y")
+            check_classification_targets(y)
         check_consistent_length(F, y)
         self.classes_, y = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:

@@ -5,7 +5,7 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
-from .._validation import check_targets, flatten_targets
+from .._validation import check_targets, flatten_targets, naming
 from ._model import NerveModel
 from ._online import OnlineSession
 from ._sessions import normalised
@@ -96,7 +96,8 @@ class NerveMovements(RegressorMixin, NerveModel):
 
 def _check_windows(y, n_windows):
     """Say what y must be where it has another number of windows than X."""
-    shape = np.shape(y) if isinstance(y, list | tuple) else getattr(y, "shape", ())
+    with naming("y"):
+        shape = np.shape(y) if isinstance(y, list | tuple) else getattr(y, "shape", ())
     wrong = {1: n_windows > 1, 2: shape[1:] and shape[1] % n_windows, 3: shape[2:] != (n_windows,)}
     if wrong.get(len(shape)):
         raise ValueError(

@@ -27,6 +27,7 @@ class RecurrentModel(TorchEstimator):
 
     def _check_params(self):
         self._check_model()
+        self._check_training_params()
         check_option_param(self, "network", ("compact", "paper"))
         check_scalar_param(self, "hidden_size", "int", 1)
         check_scalar_param(self, "dropout", "float", 0, 1, closed="left")

@@ -179,30 +179,10 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
 
     def _check_params(self):
         check_scalar_param(self, "sfreq", "float", 0, closed="neither")
-        check_scalar_param(self, "window", "float", 0, closed="neither")
-        check_scalar_param(self, "hop", "float", 0, closed="neither")
-        check_bool_param(self, "covariance")
-        if not isinstance(self.features, list | tuple) and self.features not in ("all", None):
-            raise ValueError(
-                f"The 'features' parameter of {type(self).__name__} must be 'all', None or a list "
-                f"of {', '.join(FEATURE_NAMES)}. Got {self.features!r} instead."
-            )
-        unknown = [name for name in self._names() if name not in FEATURES]
-        if unknown:
-            raise ValueError(
-                f"The 'features' parameter of {type(self).__name__} must hold names of "
-                f"{', '.join(FEATURE_NAMES)}. Got {unknown[0]!r}."
-            )
-        if len(set(self._names())) < len(self._names()):
-            raise ValueError(
-                f"The 'features' parameter of {type(self).__name__} must name each feature once. "
-                f"Got {self.features!r}."
-            )
-        if not self._names() and not self.covariance:
-            raise ValueError("features=None and covariance=False leave no feature.")
+        check_windows(self)
 
     def _names(self):
-        return FEATURE_NAMES if isinstance(self.features, str) else tuple(self.features or ())
+        return names_of(self.features)
 
     def _last_samples(self, n_times):
         size, hop = self._sizes()
@@ -262,3 +242,34 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
                 parts.append(log_covariances(windows, floor))
                 parts.append(log_covariances(np.diff(windows, axis=2), 0.1 * floor))
         return np.concatenate(parts, axis=1)
+
+
+def names_of(features):
+    """Names of the chosen features."""
+    return FEATURE_NAMES if isinstance(features, str) else tuple(features or ())
+
+
+def check_windows(estimator):
+    """Check the parameters of an estimator that say what windows and features are.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    check_scalar_param(estimator, "window", "float", 0, closed="neither")
+    check_scalar_param(estimator, "hop", "float", 0, closed="neither")
+    check_bool_param(estimator, "covariance")
+    features, name = estimator.features, type(estimator).__name__
+    known = f"'all', None or a list of {', '.join(FEATURE_NAMES)}"
+    if not isinstance(features, list | tuple | str | None):
+        raise TypeError(f"The 'features' parameter of {name} must be {known}. Got {features!r}.")
+    if isinstance(features, str) and features != "all":
+        raise ValueError(f"The 'features' parameter of {name} must be {known}. Got {features!r}.")
+    names = names_of(features)
+    unknown = [each for each in names if each not in FEATURE_NAMES]
+    if unknown or len(set(names)) < len(names) or (features is not None and not names):
+        raise ValueError(
+            f"The 'features' parameter of {name} must be {known}, each once. Got {features!r}."
+        )
+    if not names and not estimator.covariance:
+        raise ValueError("features=None and covariance=False leave no feature.")

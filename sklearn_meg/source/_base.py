@@ -7,7 +7,13 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._validation import check_option_param, check_scalar_param, check_trials, flatten_targets
+from .._validation import (
+    check_option_param,
+    check_scalar_param,
+    check_trials,
+    flatten_targets,
+    naming,
+)
 from ._conditions import (
     MISSING_Y,
     Recording,
@@ -382,6 +388,7 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         check_scalar_param(self, "loose", "float", 0.0, 1.0, closed="right")
         check_scalar_param(self, "depth", "float", 0.0, 1.0, allow_none=True)
         check_scalar_param(self, "nave", "int", 1)
+        check_scalar_param(self, "onset", "int", 0, allow_none=True)
 
     def _read(self, X, y):
         """Fields as a Recording, and events."""
@@ -396,8 +403,9 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
             raise ValueError(MISSING_Y)
         recording = read_mne(y)
         if recording is None:
-            y = y if hasattr(y, "shape") else np.asarray(y)
-            n_rows = len(y) if y.ndim else 0
+            with naming("y"):
+                y = y if hasattr(y, "shape") else np.asarray(y)
+                n_rows = len(y) if y.ndim else 0
             names = [f"condition {index}" for index in range(n_rows)]
             recording = Recording(y, np.full(n_rows, float(self.nave)), names, None, self.info)
             _check_info(self.info, y)

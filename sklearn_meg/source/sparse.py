@@ -124,6 +124,7 @@ class MixedNorm(SourceEstimator):
         check_scalar_param(self, "maxit", "int", 1)
         check_scalar_param(self, "tol", "float", 0.0, closed="neither")
         check_bool_param(self, "debias")
+        check_random_state(self.random_state)
 
     def _solve(self, problem):
         from mne.inverse_sparse import mixed_norm

@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from .._threads import one_blas_thread
-from .._validation import check_option_param, check_random_state, check_scalar_param
+from .._validation import check_option_param, check_random_state, check_scalar_param, naming
 from ._grids import centre_magnitude, normalised
 from ._thresholds import ThresholdModel
 
@@ -232,7 +232,8 @@ class RidgeThreshold(_Baseline):
         self.alphas = alphas
 
     def _check_params(self):
-        alphas = np.atleast_1d(np.asarray(self.alphas, dtype=float))
+        with naming("alphas"):
+            alphas = np.atleast_1d(np.asarray(self.alphas, dtype=float))
         if alphas.ndim != 1 or not len(alphas) or not (alphas > 0).all():
             raise ValueError(
                 "The 'alphas' parameter of RidgeThreshold must be positive penalties. "

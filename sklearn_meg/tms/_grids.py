@@ -10,8 +10,10 @@ import warnings
 import numpy as np
 
 from .._validation import (
+    LARGEST_VALUE,
     check_array,
     check_consistent_length,
+    naming,
     unwrap_mne,
     validate_data,
 )
@@ -46,7 +48,8 @@ def check_grids(estimator, X, *, reset):
         without field at its centre.
     """
     X = unwrap_mne(X)
-    shape = np.shape(X)
+    with naming("X"):
+        shape = np.shape(X)
     if len(shape) not in (0, 1, 2):
         size = _side_of(shape)
         _check_same_side(estimator, size, reset)
@@ -159,7 +162,9 @@ def check_thresholds(y, X):
     """
     if y is None:
         raise ValueError("This estimator requires y to be passed, but the target y is None.")
-    if np.ndim(y) > 2:
+    with naming("y"):
+        ndim = np.ndim(y)
+    if ndim > 2:
         raise ValueError(
             f"y must have the shape (n,) or (n, n_outputs). Got {np.shape(y)}. (The thresholds "
             "of a population are y.reshape(len(y), -1).)"
@@ -183,6 +188,10 @@ def check_thresholds(y, X):
         raise ValueError(
             "y must hold positive thresholds (NaN where none was found). Got "
             f"{(y <= 0).sum()} values that are not, the smallest {np.nanmin(y):.4g}."
+        )
+    if (y > LARGEST_VALUE).any():
+        raise ValueError(
+            f"y holds values up to {np.nanmax(y):.3g}, beyond {LARGEST_VALUE:g}. Is it in A/us?"
         )
     empty = np.isnan(y).all(axis=0)
     if empty.any():

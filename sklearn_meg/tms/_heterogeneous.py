@@ -4,7 +4,7 @@ import numbers
 
 import numpy as np
 
-from .._validation import check_random_state
+from .._validation import check_random_state, naming
 from ._conduction import make_bodies
 from ._frames import check_points, check_positions, check_vector
 
@@ -169,7 +169,7 @@ class HeterogeneousField:
 
 def check_heterogeneity(value):
     """Complain about a heterogeneity that is no number from 0 to 10."""
-    if not isinstance(value, numbers.Real) or not 0 <= value <= 10:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value <= 10:
         raise ValueError(f"heterogeneity must be a number from 0 to 10. Got {value!r}.")
 
 
@@ -177,7 +177,10 @@ def check_depth(depth):
     """Complain about a depth that is neither None, nor from 0 to 1, nor a range of these."""
     if depth is None:
         return
-    low, *high = np.atleast_1d(depth)
+    with naming("depth"):
+        if isinstance(depth, bool | np.bool_):
+            raise TypeError(f"it must be a number, a range or None. Got {depth!r}.")
+        low, *high = np.atleast_1d(np.asarray(depth, dtype=float)).tolist()
     if len(high) > 1 or not 0 <= low <= (high[0] if high else low) <= 1:
         raise ValueError(
             "depth must be from 0 (pial) to 1 (white), a range (low, high) of these, or None. Got "

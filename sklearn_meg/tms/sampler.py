@@ -5,7 +5,7 @@ from functools import lru_cache, partial
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from .._validation import check_option_param, validate_data
+from .._validation import check_option_param, check_scalar_param, naming, validate_data
 from ._frames import check_positions, check_units, frames, grid_points
 from ._heterogeneous import (
     HeterogeneousField,
@@ -201,28 +201,41 @@ class EFieldSampler(TransformerMixin, BaseEstimator):
 
     def _check(self, X, reset):
         """Check parameters and X; return X and, when the coil moves, the cell as one row."""
+        check_scalar_param(self, "spacing", "float", 0, closed="neither")
         grid_points(self.size, self.spacing)  # complains about size and spacing
         check_option_param(self, "moves", ("cell", "coil"))
         check_option_param(self, "dtype", DTYPES)
         check_heterogeneity(self.heterogeneity)
         check_depth(self.depth)
+        cell = self._checked_cell()
         self._check_field()
         X = validate_data(self, X, reset=reset, dtype=np.float64)
         if self.moves == "cell":
             _check_rows(X, "X", "axis", seeds=self.heterogeneity > 0)
             return X, None
-        if self.cell is None:
+        if cell is None:
             raise ValueError(
                 'The "cell" parameter must be the placement of the neuron when the '
                 'coil moves (moves="coil"). Got None.'
             )
-        cell = np.asarray(self.cell, dtype=np.float64)
-        if cell.ndim != 1:
-            raise ValueError(f"cell must have the shape (7,) or (8,). Got {cell.shape}.")
-        cell = cell[np.newaxis]
         _check_rows(cell, "cell", "axis", seeds=self.heterogeneity > 0)
         _check_rows(X, "X", "direction", seeds=False)
         return X, cell
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        return tags
+
+    def _checked_cell(self):
+        """The placement of the neuron as one row, or None."""
+        if self.cell is None:
+            return None
+        with naming("cell"):
+            cell = np.asarray(self.cell, dtype=np.float64)
+        if cell.ndim != 1:
+            raise ValueError(f"cell must have the shape (7,) or (8,). Got {cell.shape}.")
+        return cell[np.newaxis]
 
     def _check_field(self):
         field = self.field
