@@ -73,7 +73,7 @@ class NerveModel:
         if extractor is None:
             if reset:
                 self._fitted_windows = {"sfreq": None}
-            return np.asarray(signal, dtype=float), session
+            return np.ascontiguousarray(signal, dtype=float), session
         extractor._check_params()
         extractor._check_length(signal)
         if reset:
