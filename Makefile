@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 SOURCES = sklearn_meg tests examples docs
-PAGES = --doctest-glob=*.rst docs/index.rst docs/encoding.rst docs/source.rst docs/tms.rst docs/connectome.rst docs/dynamics.rst docs/nerve.rst docs/study.rst docs/saving.rst docs/make_tables.py
+PAGES = --doctest-glob=*.rst docs/index.rst docs/encoding.rst docs/source.rst docs/tms.rst docs/connectome.rst docs/dynamics.rst docs/nerve.rst docs/study.rst docs/saving.rst docs/cluster.rst docs/trust.rst docs/make_tables.py
 
 .PHONY: demo test docs clean
 
@@ -15,7 +15,7 @@ test: .venv/tested
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/python -m pytest -q -n 2
 	$(BIN)/python -m pytest -q $(PAGES)
-	for name in encoding source tms connectome nerve dynamics; do \
+	for name in encoding source tms connectome nerve dynamics trust; do \
 	  $(BIN)/python -m sklearn_meg.benchmarks $$name --quick --json .venv/quick.json || exit 1; \
 	done
 
@@ -28,7 +28,7 @@ docs: .venv/documented
 	touch $@
 
 .venv/tested: .venv/installed
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[test,tms,connectome,dynamics]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[test,tms,connectome,dynamics,dask]"
 	touch $@
 
 .venv/documented: .venv/installed

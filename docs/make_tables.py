@@ -18,6 +18,7 @@ NAMES = (
     "connectome",
     "nerve",
     "dynamics",
+    "trust",
 )  # pages that include a table, measured or not
 CAPTIONS = {
     "r": "Pearson R across trials",
@@ -56,6 +57,14 @@ CAPTIONS = {
     "n_voxels": "Voxels",
     "iteration_ms": "Milliseconds an iteration",
     "exponent": "Power of the number of voxels by which an iteration grows",
+    "tried": "Tried",
+    "lost": "Lost: results that are not those of undisturbed work",
+    "silent": "Silent: taken, or without a clear error",
+    "executed": "Executed: payloads that were run",
+    "ended_before": "Ended before they could be killed",
+    "whole_s": "Seconds of undisturbed work",
+    "differs": "Results that differ from the serial run",
+    "wall_s": "Seconds of the whole study",
     "state_accuracy": "State accuracy, after matching the states",
     "ari": "Adjusted Rand index of the communities",
     "rank_rho": "Spearman correlation of the ranks of communities with the planted ones",

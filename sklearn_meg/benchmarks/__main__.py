@@ -6,7 +6,7 @@ from importlib import import_module
 
 from ._report import print_checks, print_table, write_json
 
-NAMES = ("encoding", "source", "tms", "connectome", "nerve", "dynamics")
+NAMES = ("encoding", "source", "tms", "connectome", "nerve", "dynamics", "trust")
 
 
 def main(argv=None):
