@@ -15,7 +15,7 @@ def plot_metric_field(model, X=None, ax=None, *, plane=None, every=None):
     model : ConnectomeMetric or another fitted metric
         An ellipse has the vectors of one metric length, scaled to fit: a long axis is a direction
         in which ways are short.
-    X : array-like of shape (n_fields, *grid, dim), default=None
+    X : array-like of shape (n_fields, nx, ny[, nz], dim), default=None
         Directions; None takes those that the model was fitted to.
     ax : Axes, default=None
     plane : int, default=None
@@ -80,7 +80,7 @@ def plot_geodesics(paths, curves=None, mask=None, ax=None, *, axes=(0, 1)):
         NaN is not drawn.
     curves : list of array-like of shape (n_points, dim), default=None
         True curves, drawn dashed.
-    mask : array-like of shape (*grid,), default=None
+    mask : array-like of shape (nx, ny[, nz],), default=None
         Shown in grey, in voxels; of a 3-D one whether any voxel of a line of sight is in it.
     ax : Axes, default=None
     axes : tuple of two int, default=(0, 1)

@@ -30,11 +30,11 @@ class _TensorMetric(MetricModel, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_fields, *grid, dim)
+        X : array-like of shape (n_fields, nx, ny[, nz], dim)
             Vectors along the axes of the grid, NaN where absent.
         y : None
             Ignored.
-        mask : array-like of shape (*grid,), default=None
+        mask : array-like of shape (nx, ny[, nz],), default=None
             Vectors outside do not count.
 
         Returns
@@ -73,7 +73,7 @@ class EuclideanMetric(_TensorMetric):
 
     Attributes
     ----------
-    metric_ : ndarray of shape (*grid, dim, dim)
+    metric_ : ndarray of shape (nx, ny[, nz], dim, dim)
         In the voxels, NaN outside the mask.
     mask_, directions_, coef_, knot_spacing_, grid_shape_, affine_, n_features_in_
         As :class:`ConnectomeMetric`.
@@ -106,7 +106,7 @@ class InverseTensorMetric(_TensorMetric):
 
     Attributes
     ----------
-    metric_ : ndarray of shape (*grid, dim, dim)
+    metric_ : ndarray of shape (nx, ny[, nz], dim, dim)
         In the voxels, NaN outside the mask.
     mask_, directions_, coef_, knot_spacing_, grid_shape_, affine_, n_features_in_
         As :class:`ConnectomeMetric`.
@@ -144,7 +144,7 @@ class AdjugateMetric(_TensorMetric):
 
     Attributes
     ----------
-    metric_ : ndarray of shape (*grid, dim, dim)
+    metric_ : ndarray of shape (nx, ny[, nz], dim, dim)
         In the voxels, NaN outside the mask.
     mask_, directions_, coef_, knot_spacing_, grid_shape_, affine_, n_features_in_
         As :class:`ConnectomeMetric`.
@@ -181,7 +181,7 @@ class ConformalMetric(_TensorMetric):
 
     Attributes
     ----------
-    metric_ : ndarray of shape (*grid, dim, dim)
+    metric_ : ndarray of shape (nx, ny[, nz], dim, dim)
         In the voxels, NaN outside the mask.
     mask_, directions_, coef_, knot_spacing_, grid_shape_, affine_, n_features_in_
         As :class:`ConnectomeMetric`.

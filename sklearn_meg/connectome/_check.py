@@ -14,8 +14,8 @@ def check_fields(X, mask=None, name="X"):
 
     Parameters
     ----------
-    X : array-like of shape (n_fields, *grid, dim)
-    mask : array-like of shape (*grid,) or None
+    X : array-like of shape (n_fields, nx, ny[, nz], dim)
+    mask : array-like of shape (nx, ny[, nz],) or None
 
     Returns
     -------

@@ -21,7 +21,7 @@ def voxel_graph(g, mask, scale):
     ----------
     g : ndarray of shape (n_voxels, dim, dim)
         Metrics in the voxels of the mask.
-    mask : ndarray of bool of shape (*grid,)
+    mask : ndarray of bool of shape (nx, ny[, nz],)
     scale : ndarray of shape (dim,)
 
     Returns

@@ -84,7 +84,7 @@ def solve(lines, space, spacings, smoothness, max_iter, tol, progress=None):
 
     Returns
     -------
-    coef : ndarray of shape (*lattice, n_parameters)
+    coef : ndarray of shape (kx, ky[, kz], n_parameters)
     history : list of (spacing, iterations, loss)
     """
     shape = lattice_shape(space.grid, spacings[0])
@@ -133,14 +133,14 @@ def extended(coef, lines, space, spacing):
 
     Parameters
     ----------
-    coef : ndarray of shape (*lattice, n_parameters)
+    coef : ndarray of shape (kx, ky[, kz], n_parameters)
     lines : Lines
     space : Space
     spacing : int
 
     Returns
     -------
-    coef : ndarray of shape (*lattice, n_parameters)
+    coef : ndarray of shape (kx, ky[, kz], n_parameters)
     """
     problem = Problem(lines, space, spacing, 1.0)
     free = np.setdiff1d(np.arange(len(problem.knots)), problem.inner)

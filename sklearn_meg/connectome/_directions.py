@@ -10,7 +10,7 @@ def directions_at(V, places):
 
     Parameters
     ----------
-    V : ndarray of shape (*grid, dim)
+    V : ndarray of shape (nx, ny[, nz], dim)
         Unit vectors, NaN where absent.
     places : ndarray of shape (n, dim)
         In voxels.

@@ -53,7 +53,7 @@ def fit_lines(X, scale, window=None):
 
     Parameters
     ----------
-    X : ndarray of shape (n_fields, *grid, dim)
+    X : ndarray of shape (n_fields, nx, ny[, nz], dim)
         Unit vectors, NaN where a field is absent.
     scale : ndarray of shape (dim,)
         Size of a voxel.

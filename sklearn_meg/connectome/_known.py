@@ -11,9 +11,9 @@ class KnownMetric(MetricModel):
 
     Parameters
     ----------
-    metric : array-like of shape (*grid, dim, dim)
+    metric : array-like of shape (nx, ny[, nz], dim, dim)
         Symmetric and positive definite in the mask, along the axes of the grid.
-    mask : array-like of shape (*grid,), default=None
+    mask : array-like of shape (nx, ny[, nz],), default=None
         Where it is known; None is everywhere. Beyond it goes on as in the nearest voxel.
     affine : array-like of shape (dim + 1, dim + 1), default=None
         From voxel indices to world coordinates; None is the identity. Metrics are by world units.

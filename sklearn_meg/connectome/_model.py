@@ -174,7 +174,7 @@ class MetricModel:
 
         Parameters
         ----------
-        labels : array-like of int of shape (*grid,)
+        labels : array-like of int of shape (nx, ny[, nz],)
             Regions, 0 is none.
         kind : {"distance", "count"}, default="distance"
             "distance": of the geodesics between regions, along the voxels of the mask, from

@@ -115,7 +115,7 @@ class SplineField:
 
     Parameters
     ----------
-    coef : ndarray of shape (*lattice, m)
+    coef : ndarray of shape (kx, ky[, kz], m)
     grid : tuple of int
     spacing : float
         Voxels between knots.
@@ -205,7 +205,7 @@ def refined(coef, shape):
 
     Parameters
     ----------
-    coef : ndarray of shape (*lattice, m)
+    coef : ndarray of shape (kx, ky[, kz], m)
         Everywhere on the coarse lattice.
     shape : tuple of int
         Of the fine lattice.

@@ -18,18 +18,18 @@ def tensor_directions(tensors, mask=None, *, min_fa=0.0):
 
     Parameters
     ----------
-    tensors : array-like of shape (*grid, dim, dim)
+    tensors : array-like of shape (nx, ny[, nz], dim, dim)
         Symmetric.
-    mask : array-like of shape (*grid,), default=None
+    mask : array-like of shape (nx, ny[, nz],), default=None
         Where tensors count; None is where they are finite and not zero.
     min_fa : float, default=0.0
         Fractional anisotropy below which a voxel is left out.
 
     Returns
     -------
-    X : ndarray of shape (1, *grid, dim)
+    X : ndarray of shape (1, nx, ny[, nz], dim)
         Unit vectors for :class:`ConnectomeMetric`, NaN where left out.
-    fa : ndarray of shape (*grid,)
+    fa : ndarray of shape (nx, ny[, nz],)
         Fractional anisotropy, 0 outside the mask.
 
     Raises

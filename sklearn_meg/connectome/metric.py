@@ -101,14 +101,14 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
 
     Attributes
     ----------
-    metric_ : ndarray of shape (*grid, dim, dim)
+    metric_ : ndarray of shape (nx, ny[, nz], dim, dim)
         The metric in the voxels, in the frame of the vectors; NaN outside the mask. Two metrics
         that differ by a factor have the same geodesics; the mean of its logarithm is about zero.
-    directions_ : ndarray of shape (n_fields, *grid, dim)
+    directions_ : ndarray of shape (n_fields, nx, ny[, nz], dim)
         Smoothed directions along the grid, NaN where a field is absent.
-    mask_ : ndarray of bool of shape (*grid,)
+    mask_ : ndarray of bool of shape (nx, ny[, nz],)
         Where there is a field.
-    coef_ : ndarray of shape (*lattice, n_parameters)
+    coef_ : ndarray of shape (kx, ky[, kz], n_parameters)
         Spline coefficients of the log-Cholesky parameters.
     knot_spacing_ : int
         Voxels between them.
@@ -224,12 +224,12 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_fields, *grid, dim)
+        X : array-like of shape (n_fields, nx, ny[, nz], dim)
             Vectors on a 2-D or 3-D grid: ``dim`` is 2 or 3. Their sign does not matter. NaN in all
             components where a field is absent: outside, or where no second fibre crosses.
         y : None
             Ignored.
-        mask : array-like of shape (*grid,), default=None
+        mask : array-like of shape (nx, ny[, nz],), default=None
             Vectors outside do not count. Each voxel inside must have at least one field. None
             takes all vectors that are not NaN.
 
@@ -270,12 +270,12 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_fields, *grid, dim)
+        X : array-like of shape (n_fields, nx, ny[, nz], dim)
             Any fields on the grid of ``fit``.
 
         Returns
         -------
-        residual : ndarray of shape (n_fields, *grid, dim)
+        residual : ndarray of shape (n_fields, nx, ny[, nz], dim)
             The part of the covariant derivative of V along itself that is across V, 1 / length,
             in the frame of the vectors; NaN where a field is absent, and outside the mask of
             ``fit``, where the metric means nothing.
@@ -302,7 +302,7 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_fields, *grid, dim)
+        X : array-like of shape (n_fields, nx, ny[, nz], dim)
 
         Returns
         -------
@@ -318,7 +318,7 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_fields, *grid, dim)
+        X : array-like of shape (n_fields, nx, ny[, nz], dim)
         y : None
             Ignored.
 

@@ -15,17 +15,17 @@ class FibreData:
 
     Attributes
     ----------
-    X : ndarray of shape (n_fields, *grid, dim)
+    X : ndarray of shape (n_fields, nx, ny[, nz], dim)
         Unit vectors; NaN where a field is absent. Noise and signs are those asked for.
     curves : list of ndarray of shape (n_points, dim)
         True curves in voxels, held out: they go between the voxels. Each starts at a seed.
     seeds, directions : ndarray of shape (n_curves, dim)
         Where the curves start, and their unit tangents there.
-    mask : ndarray of bool of shape (*grid,)
+    mask : ndarray of bool of shape (nx, ny[, nz],)
         Where there is a field.
-    crossing : ndarray of bool of shape (*grid,)
+    crossing : ndarray of bool of shape (nx, ny[, nz],)
         Where there are several.
-    metric : ndarray of shape (*grid, dim, dim) or None
+    metric : ndarray of shape (nx, ny[, nz], dim, dim) or None
         A metric in closed form whose geodesics are the curves, for the annulus.
     """
 
