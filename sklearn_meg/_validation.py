@@ -67,7 +67,7 @@ def validate_data(estimator, X, **options):
 
 def _check_kind(array):
     """Refuse what numpy would turn into numbers although it means something else."""
-    if np.ma.is_masked(array):
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         raise ValueError(
             f"Masked arrays are not supported: {np.ma.count_masked(array)} masked values would be "
             "used as if they were good. See the mask of sklearn_meg.pack_rows."
@@ -411,14 +411,17 @@ def _check_mapped(X, name, min_trials):
 def _check_not_one_trial(estimator, X):
     """Say so if X is a single trial where trials were fitted; scikit-learn would count rows."""
     n_times = getattr(estimator, "n_times_in_", 1)
-    with naming("X"):
-        ndim = np.ndim(X)
-    if n_times > 1 and ndim == 2:
+    if n_times > 1 and _ndim(X, "X") == 2:
         raise ValueError(
             f"X must have the shape (n_trials, {estimator.n_features_in_}, {n_times}) that "
             f"{type(estimator).__name__} was fitted with. Got {np.shape(X)}. (A single trial is "
             "X[np.newaxis].)"
         )
+
+
+def _ndim(X, name):
+    with naming(name):
+        return X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
 
 
 def _check_not_huge(X, name):

@@ -218,7 +218,7 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         X = unwrap_mne(X)
         with naming("X"):
-            flat = np.ndim(X) == 2
+            flat = (X if hasattr(X, "ndim") else np.asarray(X)).ndim == 2
         X = check_trials(self, X, reset=False)
         rows = resolve_rows(self, *X.shape[1:])
         out = np.empty(X.shape, dtype=X.dtype)

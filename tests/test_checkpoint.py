@@ -255,7 +255,7 @@ def test_a_folder_that_is_none_is_an_error_before_training(folder, tmp_path):
     if folder == "a file":
         folder = tmp_path / "file"
         folder.write_text("")
-    with pytest.raises(ValueError, match="checkpoint_dir must be"):
+    with pytest.raises((TypeError, ValueError), match="checkpoint_dir.* must be"):
         model.set_params(checkpoint_dir=folder).fit(X, y)
 
 

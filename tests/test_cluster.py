@@ -95,8 +95,8 @@ def test_all_else_that_is_parallel_gives_the_same_bits_as_alone(client):
     one, chosen = both()
     with joblib.parallel_config("dask"):
         two, again = both()
-    np.testing.assert_array_equal(two["importances"], one["importances"])
-    assert again.table.equals(chosen.table)
+    np.testing.assert_array_equal(two.importances, one.importances)
+    assert again.table_.equals(chosen.table_)
 
 
 def test_workers_use_one_thread_each(client):

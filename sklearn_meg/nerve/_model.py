@@ -238,7 +238,7 @@ class NerveClassifier(NerveModel):
             raise ValueError("This estimator requires y to be passed, but the target y is None.")
         F, session = self._raw_features(X, reset=True)
         with naming("y"):
-            if np.ma.is_masked(y):
+            if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
                 raise ValueError("Masked arrays are not supported.")
             y = column_or_1d(y, warn=True)
             assert_all_finite(y, input_name="y")

@@ -388,7 +388,6 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         check_scalar_param(self, "loose", "float", 0.0, 1.0, closed="right")
         check_scalar_param(self, "depth", "float", 0.0, 1.0, allow_none=True)
         check_scalar_param(self, "nave", "int", 1)
-        check_scalar_param(self, "onset", "int", 0, allow_none=True)
 
     def _read(self, X, y):
         """Fields as a Recording, and events."""
@@ -419,6 +418,7 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
             onset = onset_of(recording, self.onset, n_times)
             X, self.condition_names_ = events_of(recording.names, n_times, onset)
         else:
+            check_scalar_param(self, "onset", "int", 0, allow_none=True)
             self.__dict__.pop("condition_names_", None)
         return recording, X
 

@@ -201,7 +201,7 @@ class EFieldSampler(TransformerMixin, BaseEstimator):
 
     def _check(self, X, reset):
         """Check parameters and X; return X and, when the coil moves, the cell as one row."""
-        check_scalar_param(self, "spacing", "float", 0, closed="neither")
+        check_scalar_param(self, "spacing", "float")
         grid_points(self.size, self.spacing)  # complains about size and spacing
         check_option_param(self, "moves", ("cell", "coil"))
         check_option_param(self, "dtype", DTYPES)
