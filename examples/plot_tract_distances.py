@@ -29,8 +29,8 @@ metrics = {
 # %%
 # From one point to another
 # -------------------------
-# The geodesic of the learned metric stays with the fibres. The Euclidean one takes the chord, across
-# them.
+# The geodesic of the learned metric stays with the fibres. The Euclidean one takes the chord,
+# across them.
 
 middle = (np.array(fibres.mask.shape) - 1) / 2
 angles = np.deg2rad(np.arange(10, 360, 20))
@@ -47,9 +47,9 @@ for ax, (name, metric) in zip(axes, metrics.items(), strict=True):
 # %%
 # Regions around the ring
 # -----------------------
-# Eighteen regions, and the distance between any two, in units of that of neighbours. Along fibres it
-# grows in proportion to the angle. The Euclidean way cuts the corner along the inner border, and
-# makes far regions nearer than they are.
+# Eighteen regions, and the distance between any two, in units of that of neighbours. Along fibres
+# it grows in proportion to the angle. The Euclidean way cuts the corner along the inner border,
+# and makes far regions nearer than they are.
 
 grid = np.indices(fibres.mask.shape).transpose(1, 2, 0) - middle
 turn = np.rad2deg(np.arctan2(grid[..., 1], grid[..., 0])) % 360

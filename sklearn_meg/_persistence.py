@@ -126,6 +126,7 @@ def pack(value, kind, name=""):
     arrays = []
     tree = take_apart(value, arrays, name)
     text = json.dumps({"versions": versions(), "value": tree})
+    arrays = arrays or [np.zeros(1, np.uint8)]  # old versions read no file without tensors
     named = {f"{i:06d}": array for i, array in enumerate(arrays)}
     checksum = _checksum(text, named.items())
     header = {"sklearn_meg": f"{kind} {FORMAT}", "content": text, "checksum": checksum}
