@@ -35,10 +35,13 @@ templates_path = ["_templates"]
 exclude_patterns = ["_build", "generated/benchmark_*", "auto_examples/**.ipynb"]
 default_role = "literal"
 html_theme = "pydata_sphinx_theme"
+html_static_path = ["_static"]
+html_favicon = "_static/favicon.svg"
+html_context = {"default_mode": "light"}
 html_title = project
 html_show_sourcelink = False
 html_theme_options = {"navigation_with_keys": False, "show_prev_next": False}
-html_sidebars = {name: [] for name in ("index", "encoding", "study", "saving", "changes")}
+html_sidebars = {name: [] for name in ("index", "changes", "contributing", "benchmarks")}
 
 autosummary_generate = True
 autodoc_typehints = "none"
@@ -47,6 +50,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "doc_module": ("sklearn_meg",),
+    "within_subsection_order": "gallery_order.BySystem",
     "backreferences_dir": "generated/backreferences",
     "min_reported_time": 1e9,  # no times: they are those of whatever machine built the page
     "show_memory": False,

@@ -81,6 +81,7 @@ CAPTIONS = {
     "predict_s": "Seconds to predict",
     "peak_mb": "Peak memory in MB",
 }
+MOST_COLUMNS = 14
 MISSING = "This benchmark has not been run for this build of the pages.\n"
 
 
@@ -128,11 +129,16 @@ def metric_table(rows, metric):
     rows = [row for row in rows if row["metric"] == metric]
     cases = list(dict.fromkeys(row["case"] for row in rows))
     models = list(dict.fromkeys(row["model"] for row in rows))
+    across = [f"``{model}``" for model in models]
     body = [[f"``{case}``", *(cell(rows, case, model) for model in models)] for case in cases]
+    if len(models) > MOST_COLUMNS:  # models downwards
+        across = [f"``{case}``" for case in cases]
+        body = [[f"``{model}``", *(cell(rows, case, model) for case in cases)] for model in models]
     n_seeds = len({row["seed"] for row in rows})
     spread = f"mean ± standard deviation over up to {n_seeds} seeds" if n_seeds > 1 else "one seed"
     title = f"{CAPTIONS.get(metric, escape(metric))}, {spread}"
-    return list_table(title, ["case", *(f"``{model}``" for model in models)], body)
+    first = "case" if len(models) <= MOST_COLUMNS else "what"
+    return list_table(title, [first, *across], body)
 
 
 def cell(rows, case, model):

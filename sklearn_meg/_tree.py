@@ -23,6 +23,10 @@ MNE_CLASSES = {
     "Transform": "mne.transforms",
 }
 SKOPS_TYPES = (  # of scikit-learn's own, which skops asks about although they only hold numbers
+    "sklearn._loss.link.IdentityLink",
+    "sklearn._loss.link.Interval",
+    "sklearn._loss.loss.HalfSquaredError",
+    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
 )

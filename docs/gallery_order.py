@@ -1,0 +1,31 @@
+"""Order of the examples: by system, the first of each the one to begin with."""
+
+ORDER = (
+    "encoder_study",
+    "trf",
+    "own_pipeline",
+    "feature_importance",
+    "auditory_sources",
+    "what_if_events",
+    "tms_thresholds",
+    "coil_orientation",
+    "connectome_geodesics",
+    "tract_distances",
+    "nerve_stream",
+    "when_to_reject",
+    "brain_states",
+    "rhythms_as_states",
+    "cluster",
+)
+
+
+class BySystem:
+    """Sort key of sphinx-gallery."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __call__(self, filename):
+        """Place of an example; new ones come last."""
+        name = filename.removeprefix("plot_").removesuffix(".py")
+        return (ORDER.index(name) if name in ORDER else len(ORDER), name)
