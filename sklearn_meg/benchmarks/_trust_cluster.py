@@ -38,7 +38,7 @@ def study(quick, seed):
     from .. import DeepRecurrentEncoder, Study
 
     model = DeepRecurrentEncoder(
-        max_epochs=2 if quick else 9, batch_size=64, random_state=seed, hidden_size=64
+        max_epochs=2 if quick else 10, batch_size=64, random_state=seed, hidden_size=64
     )
     return Study({"deep": model}, cv=KFold(4 if quick else FOLDS))
 
