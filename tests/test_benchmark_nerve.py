@@ -16,10 +16,11 @@ def test_quick_run_has_every_model_and_no_check():
 
 
 def test_an_easy_world_and_a_better_peer_are_lost_checks():
-    rows = []
-    for seed in range(2):
-        rows.append(row("drift2", "lda", "trial_accuracy", seed, 0.9))
-        rows.append(row("drift2", "lda_adapted", "trial_accuracy", seed, 0.95))
-        rows.append(row("drift2", "default", "trial_accuracy", seed, 0.96))
-    found = [(c["bound"], c["passed"]) for c in make_checks(rows)]
-    assert found == [(">= 0.7", True), ("<= 0.78", False), (">= 0.04", False)]
+    for case, metric in (("drift2", "window_accuracy"), ("drift2_sparse", "trial_accuracy")):
+        rows = []
+        for seed in range(2):
+            rows.append(row(case, "lda", metric, seed, 0.9))
+            rows.append(row(case, "lda_adapted", metric, seed, 0.95))
+            rows.append(row(case, "default", metric, seed, 0.96))
+        found = [(c["bound"], c["passed"]) for c in make_checks(rows)]
+        assert found == [(">= 0.7", True), ("<= 0.78", False), (">= 0.04", False)]
