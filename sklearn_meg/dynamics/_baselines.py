@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.covariance import shrunk_covariance
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
 
 from .._threads import one_blas_thread
 from .._validation import check_random_state, check_scalar_param
@@ -348,10 +349,12 @@ communities_, visits_, ranking_, information_rate_, n_features_in_
             n, d = X.shape
             weight = self.shrinkage / (1 - self.shrinkage) * n / self.n_states
             prior = {"covars_prior": weight * np.eye(d), "covars_weight": weight + d}
+        model = _import_hmmlearn()(
+            self.n_states, "full", n_iter=self.max_iter, random_state=int(seed), **prior
+        )
         try:
-            return _import_hmmlearn()(
-                self.n_states, "full", n_iter=self.max_iter, random_state=int(seed), **prior
-            ).fit(X, lengths)
+            with threadpool_limits(1, user_api="openmp"):  # it begins with scikit-learn's k-means
+                return model.fit(X, lengths)
         finally:
             logger.setLevel(level)
 
