@@ -144,13 +144,6 @@ class TrainLastRows(Callback):
             weight._backward_hooks = None
             weight.requires_grad_(True)
 
-    def state_dict(self):
-        """Nothing: what is frozen follows from the parameters."""
-        return {}
-
-    def load_state_dict(self, state):
-        """Nothing to do."""
-
     def _last_rows_of(self, gradient):
         frozen = torch.zeros_like(gradient[: -self.n_rows])
         return torch.cat([frozen, gradient[-self.n_rows :]])

@@ -2,7 +2,10 @@
 
 import os
 import uuid
+import zipfile
 from pathlib import Path
+
+import numpy as np
 
 
 def write_whole(path, write):
@@ -45,3 +48,25 @@ def _sync_folder(folder):
         pass
     finally:
         os.close(descriptor)
+
+
+def read_arrays(path):
+    """Read the arrays of an npz file.
+
+    Returns
+    -------
+    arrays : dict of ndarray
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, something else, or holds objects, which could run code.
+    """
+    try:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (ValueError, KeyError, EOFError, AttributeError, TypeError) as error:
+        reason = error
+    except (zipfile.BadZipFile, zipfile.zlib.error) as error:
+        reason = error
+    raise ValueError(f"{path} is damaged, or no file of arrays: {reason}.")

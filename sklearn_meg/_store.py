@@ -8,7 +8,7 @@ import os
 import tempfile
 import types
 import warnings
-import zipfile
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import joblib
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 
-from ._files import write_whole
+from ._files import read_arrays, write_whole
 from ._validation import chunks, release_pages
 from ._version import __version__
 
@@ -28,6 +28,7 @@ _VERSIONED = ("builtins", "numpy", "scipy", "sklearn", "torch", "skorch", "mne")
 _NEUTRAL = ("checkpoint_dir", "verbose", "n_jobs")
 
 
+@cache
 def versions():
     """Versions of this package and of the packages that results depend on."""
     found = {"sklearn_meg": __version__}
@@ -155,14 +156,11 @@ def load_result(folder, key):
     if not path.exists():
         return None
     try:
-        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = read_arrays(path)
         meta = json.loads(str(arrays.pop("meta")))
         if meta.pop("format") != FORMAT or meta.pop("key") != key:
             raise ValueError("it belongs to something else")
-    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError) as error:
-        return _damaged(path, error)
-    except (zipfile.BadZipFile, zipfile.zlib.error) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return _damaged(path, error)
     return arrays, meta
 

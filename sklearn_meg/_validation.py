@@ -21,12 +21,14 @@ __all__ = [
     "check_array",
     "check_bool_param",
     "check_consistent_length",
+    "check_kind",
     "check_path_param",
     "check_random_state",
     "check_scalar_param",
     "check_targets",
     "check_trials",
     "naming",
+    "ndim_of",
     "release_pages",
     "type_of_target",
     "unwrap_mne",
@@ -54,18 +56,18 @@ def naming(name):
 def check_array(array, *, input_name, **options):
     """:func:`sklearn.utils.check_array`, which names the array in every error."""
     with naming(input_name):
-        _check_kind(array)
+        check_kind(array)
         return validation.check_array(array, input_name=input_name, **options)
 
 
 def validate_data(estimator, X, **options):
     """:func:`sklearn.utils.validation.validate_data`, which names X in every error."""
     with naming("X"):
-        _check_kind(X)
+        check_kind(X)
         return validation.validate_data(estimator, X, **options)
 
 
-def _check_kind(array):
+def check_kind(array):
     """Refuse what numpy would turn into numbers although it means something else."""
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         raise ValueError(
@@ -411,7 +413,7 @@ def _check_mapped(X, name, min_trials):
 def _check_not_one_trial(estimator, X):
     """Say so if X is a single trial where trials were fitted; scikit-learn would count rows."""
     n_times = getattr(estimator, "n_times_in_", 1)
-    if n_times > 1 and _ndim(X, "X") == 2:
+    if n_times > 1 and ndim_of(X, "X") == 2:
         raise ValueError(
             f"X must have the shape (n_trials, {estimator.n_features_in_}, {n_times}) that "
             f"{type(estimator).__name__} was fitted with. Got {np.shape(X)}. (A single trial is "
@@ -419,7 +421,8 @@ def _check_not_one_trial(estimator, X):
         )
 
 
-def _ndim(X, name):
+def ndim_of(X, name):
+    """Number of dimensions of an array or of nested lists."""
     with naming(name):
         return X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
 

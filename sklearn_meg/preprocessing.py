@@ -11,7 +11,7 @@ from ._validation import (
     check_scalar_param,
     check_trials,
     chunks,
-    naming,
+    ndim_of,
     release_pages,
     unwrap_mne,
 )
@@ -217,8 +217,7 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _apply(self, X, change):
         check_is_fitted(self)
         X = unwrap_mne(X)
-        with naming("X"):
-            flat = (X if hasattr(X, "ndim") else np.asarray(X)).ndim == 2
+        flat = ndim_of(X, "X") == 2
         X = check_trials(self, X, reset=False)
         rows = resolve_rows(self, *X.shape[1:])
         out = np.empty(X.shape, dtype=X.dtype)

@@ -22,8 +22,9 @@ from sklearn_meg import (
     ThresholdCNN,
     _checkpoint,
 )
-from sklearn_meg._callbacks import StopAtNonFiniteLoss
+from sklearn_meg.benchmarks._trust_faults import at_each_batch
 from sklearn_meg.datasets import make_fibres, make_states
+from sklearn_meg.dynamics import _em
 from sklearn_meg.dynamics._emissions import Samples
 
 N_EPOCHS = 8
@@ -39,26 +40,23 @@ def after_every_epoch(monkeypatch):
 
 
 @pytest.fixture
-def crash(monkeypatch, after_every_epoch):
-    """A function that fits and stops in an epoch, and counts the epochs that it began."""
-    finite = StopAtNonFiniteLoss.on_batch_end
+def crash(after_every_epoch):
+    """A function that fits and stops in an epoch, and says which epochs it began."""
 
-    def fit(model, X, y, epoch=None):
+    def fit(model, X, y, stop=None):
         seen = set()
 
-        def on_batch_end(callback, net, training, **kwargs):
-            seen.add(len(net.history))
-            if len(net.history) == epoch:
+        def hook(epoch):
+            seen.add(epoch)
+            if epoch == stop:
                 raise Crash
-            finite(callback, net, training, **kwargs)
 
-        with monkeypatch.context() as patch:
-            patch.setattr(StopAtNonFiniteLoss, "on_batch_end", on_batch_end)
-            if epoch is None:
+        with at_each_batch(hook):
+            if stop is None:
                 return clone(model).fit(X, y), sorted(seen)
             with pytest.raises(Crash):
                 clone(model).fit(X, y)
-            return None, sorted(seen)
+        return None, sorted(seen)
 
     return fit
 
@@ -132,23 +130,19 @@ def test_a_fit_that_was_killed_ends_with_the_same_weights(name, crash, tmp_path)
     same(again, whole)
 
 
-def test_going_on_from_a_fit_is_resumed_too(crash, tmp_path):
+def test_going_on_from_a_fit_is_resumed_too(after_every_epoch, tmp_path):
     model, X, y = world("encoder")
     whole = clone(model).fit(X, y).partial_fit(X, -y)
     started = clone(model).set_params(checkpoint_dir=tmp_path).fit(X, y)
     before = pickle.dumps(started)
     resumed = pickle.loads(before)
-    finite = StopAtNonFiniteLoss.on_batch_end
 
-    def on_batch_end(callback, net, **kwargs):
-        if len(net.history) == 5:
+    def stop(epoch):
+        if epoch == 5:
             raise Crash
-        finite(callback, net, **kwargs)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(StopAtNonFiniteLoss, "on_batch_end", on_batch_end)
-        with pytest.raises(Crash):
-            started.partial_fit(X, -y)
+    with at_each_batch(stop), pytest.raises(Crash):
+        started.partial_fit(X, -y)
     same(resumed.partial_fit(X, -y), whole)
 
 
@@ -288,6 +282,27 @@ def test_states_go_on_too(batch_size, tmp_path, monkeypatch, after_every_epoch):
     for one in (model, whole_again):
         for name in ("means_", "covariances_", "transmat_", "history_", "restart_scores_"):
             np.testing.assert_array_equal(getattr(one, name), getattr(whole, name), err_msg=name)
+
+
+def test_passes_over_recordings_go_on_in_their_order(tmp_path, monkeypatch, after_every_epoch):
+    X = make_states("hard", n_subjects=7, n_times=200).X[:, :8]
+    params = {"n_states": 3, "n_init": 2, "batch_size": 2, "max_iter": 1, "random_state": 0}
+    whole = HiddenMarkovGraph(**params).fit(X)
+    stepped, steps = _em._stepped, []
+
+    def crashes(batch, share, run, settings):
+        steps.append(run.step)
+        if run.step == 3 and len(steps) == 4:
+            raise Crash
+        return stepped(batch, share, run, settings)
+
+    monkeypatch.setattr(_em, "_stepped", crashes)
+    model = HiddenMarkovGraph(**params, checkpoint_dir=tmp_path)
+    with pytest.raises(Crash):
+        model.fit(X)
+    model.fit(X)
+    assert steps == [0, 1, 2, 3, 3, 4, 5, 6, 7]
+    np.testing.assert_array_equal(model.covariances_, whole.covariances_)
 
 
 def _fit_and_save(name, folder, out):

@@ -6,6 +6,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -48,6 +49,20 @@ def test_fitting_twice_is_fitting_once(name):
     model = tiny.fit(tiny.fitted(), tiny.X, tiny.y)
     same(tiny.results(model), tiny.results(fitted(name)))
     same(tiny.results(tiny.fit(clone(model), tiny.X, tiny.y)), tiny.results(model))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_global_generators_and_threads_are_neither_used_nor_changed(name):
+    def state():
+        legacy = np.random.get_state()[1].copy()  # noqa: NPY002
+        return torch.get_rng_state().numpy(), legacy, torch.get_num_threads()
+
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    before = state()
+    found = world(name).results(world(name).fitted())
+    same(before, state())
+    same(found, world(name).results(fitted(name)))
 
 
 @pytest.mark.parametrize("name", BY_SAMPLE)

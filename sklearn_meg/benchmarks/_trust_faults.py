@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import joblib
@@ -51,23 +51,31 @@ def _same(one, two):
     return all(np.array_equal(a, b) for a, b in zip(_weights(one), _weights(two), strict=True))
 
 
-def _interrupted(folder, seed, epoch=6):
-    """A fit that ended in an epoch; its checkpoint."""
-    X, y = _data(seed)
+@contextmanager
+def at_each_batch(hook):
+    """Call ``hook(epoch)`` after each batch of any fit, whatever its callbacks are."""
     finite = StopAtNonFiniteLoss.on_batch_end
 
     def on_batch_end(callback, net, **kwargs):
-        if len(net.history) == epoch:
-            raise Stopped
+        hook(len(net.history))
         finite(callback, net, **kwargs)
 
     StopAtNonFiniteLoss.on_batch_end = on_batch_end
     try:
-        _model(seed, folder).fit(X, y)
-    except Stopped:
-        pass
+        yield
     finally:
         StopAtNonFiniteLoss.on_batch_end = finite
+
+
+def _interrupted(folder, seed):
+    """A fit that ended in an epoch; its checkpoint."""
+
+    def stop(epoch):
+        if epoch == N_EPOCHS // 2:
+            raise Stopped
+
+    with at_each_batch(stop), suppress(Stopped):
+        _model(seed, folder).fit(*_data(seed))
     (file,) = folder.glob("*.ckpt")
     return file
 
@@ -144,18 +152,13 @@ def checkpoint_disk_full(folder, seed):
 def checkpoint_folder_gone(folder, seed):
     """The folder is deleted in the middle of a fit."""
     X, y = _data(seed)
-    finite = StopAtNonFiniteLoss.on_batch_end
 
-    def on_batch_end(callback, net, **kwargs):
-        if len(net.history) == 5:
+    def delete(epoch):
+        if epoch == N_EPOCHS // 2:
             shutil.rmtree(folder / "c", ignore_errors=True)
-        finite(callback, net, **kwargs)
 
-    StopAtNonFiniteLoss.on_batch_end = on_batch_end
-    try:
+    with at_each_batch(delete):
         model, said = _caught(lambda: _model(seed, folder / "c").fit(X, y))
-    finally:
-        StopAtNonFiniteLoss.on_batch_end = finite
     return "could not be written" in said and _same(model, _model(seed).fit(X, y))
 
 

@@ -6,7 +6,6 @@ array; and networks that began to train.
 """
 
 import re
-import tempfile
 import warnings
 from contextlib import contextmanager
 
@@ -278,7 +277,7 @@ def complaints(cls, every=1):
     tiny = world(cls.__name__)
     fitted = tiny.fitted()
     calls = []
-    with tempfile.TemporaryDirectory() as folder, no_training():
+    with no_training():
         for name, value in parameter_cases(cls):
             params = {name: value}
             if name == "checkpoint_dir":
@@ -301,7 +300,6 @@ def complaints(cls, every=1):
             calls.append(("not fitted", "fitted", lambda: getattr(tiny.model(), method)(tiny.X)))
         calls = calls[::every]
         found = [(what, complaint(call, name)) for what, name, call in calls]
-        del folder
     return len(calls), [f"{cls.__name__}, {what}: {wrong}" for what, wrong in found if wrong]
 
 

@@ -84,9 +84,11 @@ def states(folder, seed):
 
 
 def stochastic(folder, seed):
-    """HiddenMarkovGraph, two recordings at a time."""
-    X = make_states("easy", n_subjects=8, n_times=400, random_state=seed).X
-    model = HiddenMarkovGraph(4, batch_size=2, random_state=seed, checkpoint_dir=folder).fit(X)
+    """HiddenMarkovGraph, a recording at a time: most of it are passes in random order."""
+    X = make_states("easy", n_subjects=60, n_times=400, random_state=seed).X
+    model = HiddenMarkovGraph(
+        4, n_init=2, batch_size=1, random_state=seed, checkpoint_dir=folder
+    ).fit(X)
     return [model.means_, model.covariances_, model.transmat_, model.history_, model.visits_]
 
 

@@ -233,7 +233,7 @@ def race(batch, settings, rng, journal=NO_JOURNAL):
     return iterate(batch, expected, prior, settings, settings.max_iter, run.history, final)
 
 
-def stochastic(stream, expected, prior, settings, rng, keep=FORGET):
+def stochastic(stream, expected, prior, settings, rng, journal):
     """Parameters that follow batches of recordings (Hoffman et al. 2013, JMLR 14).
 
     Moments of a batch, scaled to all recordings, are blended into the running ones with a weight
@@ -241,6 +241,7 @@ def stochastic(stream, expected, prior, settings, rng, keep=FORGET):
     """
     n = len(stream.recordings.parts)
     order = np.concatenate([rng.permutation(n) for _ in range(N_EPOCHS)])
+    keep = journal.loop("passes")  # after the order was drawn, so that it is the same again
     run = _from_tree(keep.state) or Run(expected, prior, None, [], False, ())
     a_pass = -(-n // stream.batch_size)
     while run.step < N_EPOCHS * a_pass:

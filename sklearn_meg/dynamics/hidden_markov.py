@@ -257,8 +257,7 @@ class HiddenMarkovGraph(StateModel):
         expected, prior = run.expected.blend(run.expected, more, 0.0), run.prior
         n_iter = settings.max_iter
         if self.batch_size is not None:
-            passes = journal.loop("passes")
-            expected, prior = stochastic(data, expected, prior, settings, rng, passes)
+            expected, prior = stochastic(data, expected, prior, settings, rng, journal)
             n_iter = min(5, n_iter)  # exact passes
         keep = journal.loop("all")
         return iterate(data, expected, prior, settings, n_iter, run.history, keep)

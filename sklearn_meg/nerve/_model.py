@@ -9,7 +9,13 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
-from .._validation import check_option_param, check_scalar_param, check_trials, naming
+from .._validation import (
+    check_kind,
+    check_option_param,
+    check_scalar_param,
+    check_trials,
+    naming,
+)
 from ._gaussian import adapt, fit_gaussian
 from ._online import OnlineSession
 from ._sessions import (
@@ -238,8 +244,7 @@ class NerveClassifier(NerveModel):
             raise ValueError("This estimator requires y to be passed, but the target y is None.")
         F, session = self._raw_features(X, reset=True)
         with naming("y"):
-            if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
-                raise ValueError("Masked arrays are not supported.")
+            check_kind(y)
             y = column_or_1d(y, warn=True)
             assert_all_finite(y, input_name="y")
             check_classification_targets(y)

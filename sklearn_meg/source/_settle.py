@@ -37,9 +37,6 @@ class Settle(Callback):
         """Nothing: the start is the same again."""
         return {}
 
-    def load_state_dict(self, state):
-        """Nothing to do."""
-
 
 def settle(module, events, targets):
     """Solve for the source layer of a network.

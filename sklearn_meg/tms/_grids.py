@@ -14,6 +14,7 @@ from .._validation import (
     check_array,
     check_consistent_length,
     naming,
+    ndim_of,
     unwrap_mne,
     validate_data,
 )
@@ -162,9 +163,7 @@ def check_thresholds(y, X):
     """
     if y is None:
         raise ValueError("This estimator requires y to be passed, but the target y is None.")
-    with naming("y"):
-        ndim = np.ndim(y)
-    if ndim > 2:
+    if ndim_of(y, "y") > 2:
         raise ValueError(
             f"y must have the shape (n,) or (n, n_outputs). Got {np.shape(y)}. (The thresholds "
             "of a population are y.reshape(len(y), -1).)"

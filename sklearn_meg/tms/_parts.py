@@ -1,12 +1,11 @@
 """The parts of a data set of thresholds: one is simulated by one process and kept in one file."""
 
 import warnings
-import zipfile
 from functools import lru_cache
 
 import numpy as np
 
-from .._files import write_whole
+from .._files import read_arrays, write_whole
 from .._threads import one_blas_thread
 from ._neuron_sim import activation_threshold
 from .coil import figure8_coil
@@ -116,29 +115,11 @@ def read_part(folder, start, stop):
     if folder is None or not part_file(folder, start).exists():
         return None
     try:
-        part = read(part_file(folder, start))
+        part = read_arrays(part_file(folder, start))
     except ValueError as error:
         warnings.warn(f"{error} It is simulated again.", UserWarning)
         return None
     return part if len(part["azimuth"]) == stop - start else None
-
-
-def read(path):
-    """Read arrays.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, or not ours.
-    """
-    try:
-        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (ValueError, KeyError, EOFError, AttributeError, TypeError) as error:
-        reason = error
-    except (zipfile.BadZipFile, zipfile.zlib.error) as error:
-        reason = error
-    raise ValueError(f"{path} is damaged, or not a file of thresholds: {reason}.")
 
 
 def save(path, arrays):

@@ -16,11 +16,11 @@ from pathlib import Path
 import joblib
 import numpy as np
 
-from .._files import write_whole
+from .._files import read_arrays, write_whole
 from ._cable import MODEL
 from ._heterogeneous import check_heterogeneity
 from ._neuron_sim import check_options
-from ._parts import SINGLE, offsets, read, read_part, run_part, save
+from ._parts import SINGLE, offsets, read_part, run_part, save
 from ._pulses import PULSES
 from .field import grid_points
 from .neurons import CELL_TYPES, Morphology, grid_spacing, make_neuron
@@ -188,7 +188,7 @@ def load_tms_dataset(path):
     >>> load_tms_dataset(file)["settings"] == made["settings"]
     True
     """
-    dataset = read(path)
+    dataset = read_arrays(path)
     if "settings" not in dataset:
         raise ValueError(f"{path} is not a file that make_tms_dataset wrote.")
     dataset["settings"] = json.loads(str(dataset["settings"]))
