@@ -1,10 +1,13 @@
 """One file for a model: safetensors with JSON in its header. No pickle, no code."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -12,6 +15,9 @@ from sklearn.base import BaseEstimator
 from ._files import write_whole
 from ._store import versions
 from ._tree import CannotRead, put_together, take_apart
+
+if TYPE_CHECKING:
+    from ._typing import PathLike
 
 __all__ = ["FileFormatError", "load", "save"]
 
@@ -23,7 +29,7 @@ class FileFormatError(ValueError):
     """A file that sklearn_meg did not write, or that was damaged since."""
 
 
-def save(estimator, path):
+def save(estimator: BaseEstimator, path: PathLike) -> None:
     """Write a model, fitted or not, to one file.
 
     The file is in the safetensors format: arrays, and JSON that says what they belong to. It is
@@ -68,7 +74,7 @@ def save(estimator, path):
     write_whole(path, lambda file: file.write(data))
 
 
-def load(path):
+def load(path: PathLike) -> BaseEstimator:
     """Read a model that :func:`save` wrote. Nothing in the file is run.
 
     Parameters

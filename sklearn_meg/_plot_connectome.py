@@ -1,13 +1,27 @@
 """Figures of fields, metrics and geodesics; public through :mod:`sklearn_meg.plotting`."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from ._typing import ArrayLike, Axes, BaseEstimator
 
 N_ELLIPSES = 24  # along the longest side
 COLORS = ("#0072B2", "#D55E00", "#009E73")  # of fields
 TRUE, FOUND = "#222222", "#D55E00"
 
 
-def plot_metric_field(model, X=None, ax=None, *, plane=None, every=None):
+def plot_metric_field(
+    model: BaseEstimator,
+    X: ArrayLike | None = None,
+    ax: Axes | None = None,
+    *,
+    plane: int | None = None,
+    every: int | None = None,
+) -> Axes:
     """Draw fibre directions, and the metric as ellipses of equal length.
 
     Parameters
@@ -71,7 +85,14 @@ def plot_metric_field(model, X=None, ax=None, *, plane=None, every=None):
     return ax
 
 
-def plot_geodesics(paths, curves=None, mask=None, ax=None, *, axes=(0, 1)):
+def plot_geodesics(
+    paths: ArrayLike,
+    curves: list[ArrayLike] | None = None,
+    mask: ArrayLike | None = None,
+    ax: Axes | None = None,
+    *,
+    axes: tuple[int, int] = (0, 1),
+) -> Axes:
     """Draw geodesics over the curves that they should follow.
 
     Parameters
@@ -124,7 +145,14 @@ def plot_geodesics(paths, curves=None, mask=None, ax=None, *, axes=(0, 1)):
     return ax
 
 
-def plot_deviation_map(paths, deviation, grid, ax=None, *, axes=(0, 1)):
+def plot_deviation_map(
+    paths: ArrayLike,
+    deviation: ArrayLike,
+    grid: tuple[int, ...],
+    ax: Axes | None = None,
+    *,
+    axes: tuple[int, int] = (0, 1),
+) -> Axes:
     """Draw where geodesics deviate: the mean deviation of those that pass a voxel.
 
     Parameters

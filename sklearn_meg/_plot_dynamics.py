@@ -1,6 +1,16 @@
 """Figures of states, transitions and communities; public through :mod:`sklearn_meg.plotting`."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ._typing import ArrayLike, Axes, BaseEstimator, Figure
+    from .dynamics._selection import StateSelection
 
 OTHER = "#D9D9D9"  # communities that are not among the first
 
@@ -25,7 +35,14 @@ def state_colors(n_states):
     return [colormaps["viridis"](x) for x in np.linspace(0, 1, n_states)]
 
 
-def plot_state_time_courses(probabilities, sfreq=None, ax=None, *, true_states=None, tmin=0.0):
+def plot_state_time_courses(
+    probabilities: ArrayLike,
+    sfreq: float | None = None,
+    ax: Axes | None = None,
+    *,
+    true_states: ArrayLike | None = None,
+    tmin: float = 0.0,
+) -> Axes:
     """Draw the probabilities of the states over time, stacked to one.
 
     Parameters
@@ -95,7 +112,9 @@ def _draw_true(ax, states, edges, colors):
     return 1.2
 
 
-def plot_transitions(model, ax=None, *, names=None):
+def plot_transitions(
+    model: BaseEstimator, ax: Axes | None = None, *, names: Sequence[str] | None = None
+) -> Axes:
     """Draw states as nodes, and where each goes when it ends as arrows.
 
     Parameters
@@ -163,7 +182,14 @@ def _arrow(ax, start, end, leave_at, arrive_at, probability):
     ax.text(*at, text, fontsize=9, ha="center", va="center", color="#222222", zorder=5, bbox=box)
 
 
-def plot_layers(model, figure=None, *, n_ranked=5, positions=None, states=None):
+def plot_layers(
+    model: BaseEstimator,
+    figure: Figure | None = None,
+    *,
+    n_ranked: int = 5,
+    positions: ArrayLike | None = None,
+    states: Sequence[int] | None = None,
+) -> Figure:
     """Draw the layers of the network side by side, the communities of the highest rank in colour.
 
     Parameters
@@ -264,7 +290,7 @@ def _legend(figure, ranks, palette):
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, handletextpad=0.1)
 
 
-def plot_selection(selection, figure=None):
+def plot_selection(selection: StateSelection, figure: Figure | None = None) -> Figure:
     """Draw what each rule says of the number of states.
 
     Parameters

@@ -1,11 +1,28 @@
 """Figures of feature importance; public through :mod:`sklearn_meg.plotting`."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ._folds import nanmean
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def plot_importance(result, times, ax=None, *, relative=False, start=None):
+    from ._typing import ArrayLike, Axes, Figure, Info
+    from .encoding._importance import PermutationImportance
+
+
+def plot_importance(
+    result: PermutationImportance,
+    times: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    relative: bool = False,
+    start: float | None = None,
+) -> Axes:
     """Draw the importance of each feature over the time of a trial.
 
     Parameters
@@ -58,7 +75,15 @@ def plot_importance(result, times, ax=None, *, relative=False, start=None):
     return ax
 
 
-def plot_importance_topomap(result, info, times, at=None, *, features=None, figure=None):
+def plot_importance_topomap(
+    result: PermutationImportance,
+    info: Info,
+    times: ArrayLike,
+    at: Sequence[float] | None = None,
+    *,
+    features: list[str] | None = None,
+    figure: Figure | None = None,
+) -> Figure:
     """Draw the importance of each feature on the head at some times.
 
     Parameters

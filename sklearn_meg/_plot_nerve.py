@@ -1,6 +1,16 @@
 """Figures of decoded intent; public through :mod:`sklearn_meg.plotting`."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ._typing import ArrayLike, Axes
+    from .nerve.stream import Decision
 
 WITHHELD = "#BBBBBB"
 LINES = ("-", "--", ":", "-.")
@@ -8,7 +18,13 @@ MANY = 12  # classes, above which a matrix has no numbers
 APART = 1.5  # movements, one above the other
 
 
-def plot_accuracy_over_days(scores, days=None, ax=None, *, chance=None):
+def plot_accuracy_over_days(
+    scores: dict,
+    days: ArrayLike | None = None,
+    ax: Axes | None = None,
+    *,
+    chance: float | None = None,
+) -> Axes:
     """Draw the accuracy of models over sessions, with and without adaptation.
 
     Parameters
@@ -72,7 +88,12 @@ def plot_accuracy_over_days(scores, days=None, ax=None, *, chance=None):
     return ax
 
 
-def plot_confusion(y_true, y_pred, names=None, ax=None):
+def plot_confusion(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    names: dict | Sequence | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw how often each class was taken for each other, percent of its trials.
 
     Parameters
@@ -128,7 +149,9 @@ def plot_confusion(y_true, y_pred, names=None, ax=None):
     return ax
 
 
-def plot_latency(latencies, ax=None, *, limit=None):
+def plot_latency(
+    latencies: ArrayLike, ax: Axes | None = None, *, limit: float | None = None
+) -> Axes:
     """Draw how long decisions took.
 
     Parameters
@@ -177,7 +200,13 @@ def plot_latency(latencies, ax=None, *, limit=None):
     return ax
 
 
-def plot_stream(decisions, truth=None, ax=None, *, names=None):
+def plot_stream(
+    decisions: list[Decision],
+    truth: ArrayLike | None = None,
+    ax: Axes | None = None,
+    *,
+    names: dict | Sequence | None = None,
+) -> Axes:
     """Draw a decoded stream beside the truth.
 
     Parameters

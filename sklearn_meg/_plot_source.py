@@ -1,9 +1,17 @@
 """Figures of source estimates; public through :mod:`sklearn_meg.plotting`."""
 
+from __future__ import annotations
+
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from ._typing import ArrayLike, Axes, DataFrame, Figure, Info
 
 # Name of the view, axes across and up, their signs on the page, and what is to the left.
 VIEWS = (
@@ -25,18 +33,18 @@ METRICS = {
 
 
 def plot_sources(
-    positions,
-    sources,
-    samples=None,
+    positions: ArrayLike,
+    sources: ArrayLike,
+    samples: slice | ArrayLike | int | None = None,
     *,
-    true_positions=None,
-    threshold=0.1,
-    scale=1e9,
-    unit="nA m",
-    outline="head",
-    title=None,
-    figure=None,
-):
+    true_positions: ArrayLike | None = None,
+    threshold: float = 0.1,
+    scale: float = 1e9,
+    unit: str = "nA m",
+    outline: Literal["head", "mri"] | ArrayLike | None = "head",
+    title: str | None = None,
+    figure: Figure | None = None,
+) -> Figure:
     """Draw a source estimate as a glass brain: projections of its peak on three planes.
 
     A pixel shows the strongest position in front of or behind it. Positions are drawn as wide as
@@ -112,17 +120,17 @@ def plot_sources(
 
 
 def plot_source_time_courses(
-    times,
-    positions,
-    sources,
-    n_peaks=3,
+    times: ArrayLike,
+    positions: ArrayLike,
+    sources: ArrayLike,
+    n_peaks: int = 3,
     *,
-    true_positions=None,
-    true_time_courses=None,
-    scale=1e9,
-    unit="nA m",
-    ax=None,
-):
+    true_positions: ArrayLike | None = None,
+    true_time_courses: ArrayLike | None = None,
+    scale: float = 1e9,
+    unit: str = "nA m",
+    ax: Axes | None = None,
+) -> Axes:
     """Draw the time courses at the strongest local maxima.
 
     A vector is projected on its dominant orientation, whose sign is chosen so that it follows
@@ -195,7 +203,14 @@ def plot_source_time_courses(
     return ax
 
 
-def plot_field_reconstruction(measured, predicted, info, times, at=None, figure=None):
+def plot_field_reconstruction(
+    measured: ArrayLike,
+    predicted: ArrayLike,
+    info: Info,
+    times: ArrayLike,
+    at: float | None = None,
+    figure: Figure | None = None,
+) -> Figure:
     """Draw measured and predicted fields and what is left, for each type of sensors.
 
     Parameters
@@ -262,7 +277,12 @@ def plot_field_reconstruction(measured, predicted, info, times, at=None, figure=
     return figure
 
 
-def plot_solver_comparison(table, metric="dle_mm", cases=None, ax=None):
+def plot_solver_comparison(
+    table: DataFrame | list[dict],
+    metric: str = "dle_mm",
+    cases: list[str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw bars of solvers beside each other in each case: the mean, and every seed as a dot.
 
     Parameters

@@ -1,6 +1,17 @@
 """Figures of neurons, fields and thresholds; public through :mod:`sklearn_meg.plotting`."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Literal
+
+    from ._typing import ArrayLike, Axes
+    from .tms._morphology import Morphology
 
 PLANES = {"xz": (0, 2), "yz": (1, 2), "xy": (0, 1)}
 N_ARROWS = 45
@@ -12,7 +23,13 @@ TISSUE = {
 NEAR_ZERO = 1e-12
 
 
-def plot_neuron(morphology, field=None, ax=None, *, plane="xz"):
+def plot_neuron(
+    morphology: Morphology,
+    field: ArrayLike | Callable | None = None,
+    ax: Axes | None = None,
+    *,
+    plane: Literal["xz", "yz", "xy"] = "xz",
+) -> Axes:
     """Draw a neuron, seen from the side, and the field along it.
 
     Parameters
@@ -64,7 +81,14 @@ def plot_neuron(morphology, field=None, ax=None, *, plane="xz"):
     return ax
 
 
-def plot_predicted_thresholds(y_true, y_pred, interval=None, ax=None, *, unit="A/µs"):
+def plot_predicted_thresholds(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    interval: ArrayLike | None = None,
+    ax: Axes | None = None,
+    *,
+    unit: str = "A/µs",
+) -> Axes:
     """Draw predicted against true thresholds, with prediction intervals.
 
     Parameters
@@ -126,7 +150,14 @@ def plot_predicted_thresholds(y_true, y_pred, interval=None, ax=None, *, unit="A
     return ax
 
 
-def plot_threshold_map(positions, thresholds, ax=None, *, unit="A/µs", arrows=None):
+def plot_threshold_map(
+    positions: ArrayLike,
+    thresholds: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    unit: str = "A/µs",
+    arrows: ArrayLike | None = None,
+) -> Axes:
     """Draw thresholds over the positions of neurons in a patch of cortex.
 
     Parameters
@@ -187,7 +218,14 @@ def plot_threshold_map(positions, thresholds, ax=None, *, unit="A/µs", arrows=N
     return ax
 
 
-def plot_error_by_heterogeneity(levels, errors, ax=None, *, trained=None, flagged=None):
+def plot_error_by_heterogeneity(
+    levels: ArrayLike,
+    errors: dict[str, ArrayLike],
+    ax: Axes | None = None,
+    *,
+    trained: float | None = None,
+    flagged: ArrayLike | None = None,
+) -> Axes:
     """Draw the error of models as fields get more heterogeneous.
 
     Parameters

@@ -108,7 +108,7 @@ class TorchEstimator(BaseEstimator):
         ends with the same weights to the last bit. Writing takes a twentieth of the time at most.
     """
 
-    _module_class = None
+    _module_class: type | None = None
 
     # ------------------------------------------------------------------ what a subclass defines
 

@@ -18,12 +18,21 @@ With a mask only the samples that count are compared, and each part of a mean we
 of them it has: where few trials are left, their correlation is mostly chance.
 """
 
+from __future__ import annotations
+
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.metrics import make_scorer
 
 from ._validation import as_mask, unwrap_mne
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Literal
+
+    from ._typing import ArrayLike, BaseEpochs
 
 __all__ = [
     "by_subject",
@@ -37,7 +46,12 @@ __all__ = [
 ]
 
 
-def pearson_r(y_true, y_pred, axis=0, mask=None):
+def pearson_r(
+    y_true: ArrayLike | BaseEpochs,
+    y_pred: ArrayLike | BaseEpochs,
+    axis: int = 0,
+    mask: ArrayLike | None = None,
+) -> np.ndarray:
     """Pearson correlation along one axis; by default across trials.
 
     Parameters
@@ -72,7 +86,12 @@ def pearson_r(y_true, y_pred, axis=0, mask=None):
     return _correlate(*_masked_pair(y_true, y_pred, mask), axis)[0]
 
 
-def r_map(y_true, y_pred, axis=0, mask=None):
+def r_map(
+    y_true: ArrayLike | BaseEpochs,
+    y_pred: ArrayLike | BaseEpochs,
+    axis: int = 0,
+    mask: ArrayLike | None = None,
+) -> np.ndarray:
     """Pearson correlation where a constant prediction counts as 0, ready to be averaged.
 
     Parameters
@@ -101,7 +120,12 @@ def r_map(y_true, y_pred, axis=0, mask=None):
     return np.where(flat_pred & ~flat_true, 0.0, r)
 
 
-def r_across_trials(y_true, y_pred, start=0, mask=None):
+def r_across_trials(
+    y_true: ArrayLike | BaseEpochs,
+    y_pred: ArrayLike | BaseEpochs,
+    start: int = 0,
+    mask: ArrayLike | None = None,
+) -> float:
     """Mean over channels and times of the Pearson R across trials.
 
     The score of the Deep Recurrent Encoder (Chehab et al. 2021, arXiv 2103.02339): does the
@@ -140,7 +164,12 @@ def r_across_trials(y_true, y_pred, start=0, mask=None):
     return _nanmean(r_map(y_true, y_pred, mask=mask), mask)
 
 
-def r_over_time(y_true, y_pred, start=0, mask=None):
+def r_over_time(
+    y_true: ArrayLike | BaseEpochs,
+    y_pred: ArrayLike | BaseEpochs,
+    start: int = 0,
+    mask: ArrayLike | None = None,
+) -> float:
     """Mean over trials and channels of the Pearson R over the samples of a trial.
 
     The usual score of temporal receptive fields. A model that predicts the same response in
@@ -178,7 +207,12 @@ def r_over_time(y_true, y_pred, start=0, mask=None):
     return _nanmean(r_map(y_true, y_pred, axis=2, mask=mask), mask, axis=2)
 
 
-def r2(y_true, y_pred, start=0, mask=None):
+def r2(
+    y_true: ArrayLike | BaseEpochs,
+    y_pred: ArrayLike | BaseEpochs,
+    start: int = 0,
+    mask: ArrayLike | None = None,
+) -> float:
     """Coefficient of determination across trials, averaged over channels and times.
 
     ``1 - SSE / SST`` per channel and time, where SST is taken around the mean of the trials
@@ -220,7 +254,13 @@ def r2(y_true, y_pred, start=0, mask=None):
         return _nanmean(np.where(flat, np.nan, 1.0 - error / total), mask)
 
 
-def by_subject(metric, y_true, y_pred, subjects, **kwargs):
+def by_subject(
+    metric: Callable,
+    y_true: ArrayLike | BaseEpochs,
+    y_pred: ArrayLike | BaseEpochs,
+    subjects: ArrayLike,
+    **kwargs: object,
+) -> dict:
     """Apply a metric within each subject.
 
     Parameters
@@ -263,7 +303,7 @@ def by_subject(metric, y_true, y_pred, subjects, **kwargs):
     return {s: metric(y_true[mask], y_pred[mask], **kwargs) for s, mask in masks.items()}
 
 
-def noise_ceiling(y, repeats):
+def noise_ceiling(y: ArrayLike | BaseEpochs, repeats: ArrayLike) -> np.ndarray:
     """Highest R across trials that a perfect model of the stimulus response can reach.
 
     One-way analysis of variance per channel and time: with the mean squares between stimuli
@@ -324,7 +364,9 @@ def noise_ceiling(y, repeats):
         return np.where(flat, np.nan, np.sqrt(signal / (signal + within)))
 
 
-def make_r_scorer(kind="trials", start=0, mask_row=None):
+def make_r_scorer(
+    kind: Literal["trials", "time"] = "trials", start: int = 0, mask_row: int | None = None
+) -> Callable:
     """Scorer for ``cross_validate`` and ``GridSearchCV`` on 3-D targets.
 
     Parameters

@@ -1,6 +1,9 @@
 """Figures. Every function takes ``ax=None``, returns what it drew on, and never shows it."""
 
+from __future__ import annotations
+
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
@@ -37,6 +40,12 @@ from ._plot_tms import (  # noqa: F401
     plot_threshold_map,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ._typing import ArrayLike, Axes, DataFrame, Figure, Info
+    from .study import Study
+
 # Okabe and Ito (2008): told apart by colour-blind readers.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F", "#000000")
 COLORS = {
@@ -58,7 +67,7 @@ LABELS = {
 
 
 @contextmanager
-def style():
+def style() -> Iterator[None]:
     """Apply the settings of all figures: readable sizes, few lines.
 
     Examples
@@ -105,7 +114,7 @@ def model_colors(names):
     return {name: COLORS[name] if name in COLORS else next(others) for name in names}
 
 
-def plot_scores(table, metric="r", ax=None):
+def plot_scores(table: DataFrame, metric: str = "r", ax: Axes | None = None) -> Axes:
     """Draw one score per model: mean and SEM, and the subjects as paired lines.
 
     Parameters
@@ -152,7 +161,12 @@ def plot_scores(table, metric="r", ax=None):
     return ax
 
 
-def plot_r_over_time(times, curves, ax=None, start=None):
+def plot_r_over_time(
+    times: ArrayLike | None,
+    curves: dict[str, ArrayLike] | DataFrame,
+    ax: Axes | None = None,
+    start: float | None = None,
+) -> Axes:
     """Draw R across trials over the time of a trial, one line per model.
 
     Parameters
@@ -228,7 +242,15 @@ def _line_and_band(ax, times, curve, name, color):
         ax.fill_between(times, mean - sem, mean + sem, color=color, alpha=0.2, linewidth=0)
 
 
-def plot_r_topomap(r, info, times, at=None, axes=None, difference=False, title=None):
+def plot_r_topomap(
+    r: ArrayLike,
+    info: Info,
+    times: ArrayLike,
+    at: Sequence[float] | None = None,
+    axes: Sequence[Axes] | None = None,
+    difference: bool = False,
+    title: str | None = None,
+) -> Figure:
     """Draw R per channel on the head at some times.
 
     Parameters
@@ -312,7 +334,14 @@ def default_times(times, n=5):
     return np.linspace(first, float(times[-1]), n + 2)[1:-1]
 
 
-def plot_trf(coef, delays, feature_names=None, target=None, sfreq=None, ax=None):
+def plot_trf(
+    coef: ArrayLike,
+    delays: ArrayLike,
+    feature_names: list[str] | None = None,
+    target: int | None = None,
+    sfreq: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw temporal response functions, one line per feature.
 
     Parameters
@@ -361,7 +390,7 @@ def plot_trf(coef, delays, feature_names=None, target=None, sfreq=None, ax=None)
     return ax
 
 
-def plot_study(study, metric="r", figure=None):
+def plot_study(study: Study, metric: str = "r", figure: Figure | None = None) -> Figure:
     """Draw the scores of a study beside its R over time.
 
     Parameters

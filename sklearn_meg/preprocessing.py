@@ -1,5 +1,9 @@
 """Scaling of channels inside a Pipeline, for trials x rows x times and for the target."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.metaestimators import available_if
@@ -16,6 +20,11 @@ from ._validation import (
     unwrap_mne,
 )
 from .encoding._rows import resolve_rows
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from ._typing import ArrayLike, MneObject, Self
 
 __all__ = ["ChannelScaler"]
 
@@ -84,16 +93,16 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        method="robust",
+        method: Literal["robust", "standard"] = "robust",
         *,
-        clip=None,
-        by_subject=False,
-        subject_row=None,
-        initial_rows=None,
-        n_initial=0,
-        with_centering=True,
-        mask_row=None,
-    ):
+        clip: float | None = None,
+        by_subject: bool = False,
+        subject_row: int | None = None,
+        initial_rows: ArrayLike | None = None,
+        n_initial: int = 0,
+        with_centering: bool = True,
+        mask_row: int | None = None,
+    ) -> None:
         self.method = method
         self.clip = clip
         self.by_subject = by_subject
@@ -103,7 +112,7 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.with_centering = with_centering
         self.mask_row = mask_row
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike | MneObject, y: object = None) -> Self:
         """Learn centre and scale of each row.
 
         Parameters
@@ -137,7 +146,7 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             self.subject_center_, self.subject_scale_ = map(np.stack, zip(*pairs))
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Centre, scale and clip.
 
         Parameters
@@ -155,7 +164,7 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         return self._apply(X, self._scale)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> np.ndarray:
         """Go back to the original centre and scale; what was clipped stays clipped.
 
         Parameters

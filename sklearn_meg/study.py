@@ -1,9 +1,12 @@
 """The cross-validated study: several models, one data set, the same folds for all."""
 
+from __future__ import annotations
+
 import traceback
 import warnings
 from numbers import Real
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import joblib
 import numpy as np
@@ -14,6 +17,22 @@ from tqdm import tqdm
 from . import _compare, _folds, _store
 from ._validation import unwrap_mne
 from .metrics import check_start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Literal
+
+    from ._typing import (
+        ArrayLike,
+        BaseCrossValidator,
+        BaseEpochs,
+        BaseEstimator,
+        DataFrame,
+        Figure,
+        Info,
+        PathLike,
+        Self,
+    )
 
 
 class Study:
@@ -96,16 +115,16 @@ class Study:
 
     def __init__(
         self,
-        models,
+        models: dict[str, BaseEstimator],
         *,
-        cv=5,
-        scoring=("r", "r_time", "r2"),
-        start=None,
-        store=None,
-        n_jobs=None,
-        verbose=0,
-        error_score="raise",
-    ):
+        cv: int | BaseCrossValidator | Iterable = 5,
+        scoring: str | Sequence[str] | dict[str, Callable | str] = ("r", "r_time", "r2"),
+        start: int | None = None,
+        store: PathLike | None = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        error_score: Literal["raise"] | float = "raise",
+    ) -> None:
         self.models = models
         self.cv = cv
         self.scoring = scoring
@@ -119,7 +138,15 @@ class Study:
         names = list(self.models) if isinstance(self.models, dict) else self.models
         return f"Study(models={names}, cv={self.cv!r}, scoring={self.scoring!r})"
 
-    def run(self, X, y, groups=None, subjects=None, times=None, info=None):
+    def run(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | BaseEpochs,
+        groups: ArrayLike | None = None,
+        subjects: ArrayLike | None = None,
+        times: ArrayLike | None = None,
+        info: Info | None = None,
+    ) -> Self:
         """Fit and score every model in every fold, or fetch what was computed before.
 
         Parameters
@@ -251,7 +278,7 @@ class Study:
         self.curves_ = pd.concat(curves, ignore_index=True) if curves else empty
         self.maps_ = {name: _folds.nanmean(np.array(m), axis=0) for name, m in maps.items() if m}
 
-    def summary(self, reference=None):
+    def summary(self, reference: str | None = None) -> DataFrame:
         """Mean and spread of every score per model.
 
         Parameters
@@ -275,7 +302,7 @@ class Study:
         reference = self._check_name(reference or next(iter(self.models)), "reference")
         return _compare.summarise(self.table_, self.pooled_, self.metrics_, reference)
 
-    def compare(self, a, b, metric=None):
+    def compare(self, a: str, b: str, metric: str | None = None) -> DataFrame:
         """Paired comparison of two models by the Wilcoxon signed-rank test.
 
         The folds of a subject share training trials, so over subjects x folds the p value is
@@ -309,12 +336,12 @@ class Study:
         return _compare.compare_pairs(self.table_, self.pooled_, a, b, metric)
 
     @property
-    def comparisons_(self):
+    def comparisons_(self) -> DataFrame:
         """DataFrame of :meth:`compare` for every pair of models and every score."""
         self._check_run()
         return _compare.compare_all(self.table_, self.pooled_, list(self.models), self.metrics_)
 
-    def plot(self, metric=None):
+    def plot(self, metric: str | None = None) -> Figure:
         """Draw the scores per model and subject beside R over time.
 
         Parameters
@@ -331,7 +358,7 @@ class Study:
         self._check_run()
         return plot_study(self, self._check_metric(metric))
 
-    def report(self, path, title="Cross-validated study"):
+    def report(self, path: PathLike, title: str = "Cross-validated study") -> Path:
         """Write one self-contained HTML page: what was run, tables, figures, topographies.
 
         Parameters

@@ -1,5 +1,9 @@
 """What a fitted metric must beat: metrics written down from the directions."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -14,6 +18,9 @@ from ._geometry import metric_of, spray
 from ._model import MetricModel
 from ._space import Space, check_affine
 
+if TYPE_CHECKING:
+    from .._typing import ArrayLike, Self
+
 
 class _TensorMetric(MetricModel, BaseEstimator):
     """Base: a metric from diffusion tensors with the given directions.
@@ -21,11 +28,11 @@ class _TensorMetric(MetricModel, BaseEstimator):
     A subclass has ``_metric(D, X)``, from tensors (n_voxels, dim, dim) to metrics.
     """
 
-    def __init__(self, anisotropy=6.0, affine=None):
+    def __init__(self, anisotropy: float = 6.0, affine: ArrayLike | None = None) -> None:
         self.anisotropy = anisotropy
         self.affine = affine
 
-    def fit(self, X, y=None, mask=None):
+    def fit(self, X: ArrayLike, y: None = None, mask: ArrayLike | None = None) -> Self:
         """Compute the metric.
 
         Parameters

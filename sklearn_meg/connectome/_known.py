@@ -1,9 +1,16 @@
 """A metric that is known, with all that a fitted one can answer."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ._check import check_mask
 from ._model import MetricModel
+
+if TYPE_CHECKING:
+    from .._typing import ArrayLike
 
 
 class KnownMetric(MetricModel):
@@ -32,7 +39,9 @@ class KnownMetric(MetricModel):
     array([10.])
     """
 
-    def __init__(self, metric, mask=None, affine=None):
+    def __init__(
+        self, metric: ArrayLike, mask: ArrayLike | None = None, affine: ArrayLike | None = None
+    ) -> None:
         metric = np.asarray(metric, dtype=float)
         dim = metric.shape[-1] if metric.ndim else 0
         if dim not in (2, 3) or metric.ndim != dim + 2 or metric.shape[-2] != dim:

@@ -1,5 +1,9 @@
 """What every metric can answer, whatever it was made from."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from scipy.sparse.csgraph import connected_components
@@ -15,6 +19,11 @@ from ._shoot import shoot
 from ._space import Space
 from ._spline import SplineField
 
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import ArrayLike
+
 BATCH = 4096  # points at a time
 
 
@@ -26,7 +35,7 @@ class MetricModel:
     ``mask_`` says where the metric means something.
     """
 
-    def metric_at(self, points):
+    def metric_at(self, points: ArrayLike) -> np.ndarray:
         """Metric at points.
 
         Parameters
@@ -48,7 +57,7 @@ class MetricModel:
         R = self._space.rotation
         return R @ self._metrics_at(inside) @ R.T
 
-    def christoffel_symbols(self, points):
+    def christoffel_symbols(self, points: ArrayLike) -> np.ndarray:
         """Christoffel symbols of the second kind at points.
 
         Parameters
@@ -73,7 +82,15 @@ class MetricModel:
         symbols = torch.cat(parts, dim=-1).permute(3, 0, 1, 2).numpy()
         return np.einsum("ak,bi,cj,nkij->nabc", R, R, R, symbols)
 
-    def shoot(self, points, directions, length, *, step=0.5, within="mask"):
+    def shoot(
+        self,
+        points: ArrayLike,
+        directions: ArrayLike,
+        length: float,
+        *,
+        step: float = 0.5,
+        within: Literal["mask", "grid"] = "mask",
+    ) -> np.ndarray:
         """Shoot geodesics from points.
 
         Parameters
@@ -115,7 +132,9 @@ class MetricModel:
         paths[left] = np.nan
         return space.outside(paths)
 
-    def connect(self, starts, ends, *, n_points=100, n_modes=16):
+    def connect(
+        self, starts: ArrayLike, ends: ArrayLike, *, n_points: int = 100, n_modes: int = 16
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Geodesics between pairs of points, and their lengths.
 
         The shortest path along the voxels of the mask is the first guess; then the curve of
@@ -155,7 +174,7 @@ class MetricModel:
             modes, lengths = _connect.refine(self._field, pairs, guesses, n_modes)
         return self._space.outside(_connect.evaluate(pairs, modes, n_points)), lengths
 
-    def distance(self, starts, ends):
+    def distance(self, starts: ArrayLike, ends: ArrayLike) -> np.ndarray:
         """Geodesic distances between pairs of points: the lengths of :meth:`connect`.
 
         Parameters
@@ -169,7 +188,9 @@ class MetricModel:
         """
         return self.connect(starts, ends)[1]
 
-    def geodesic_connectivity(self, labels, *, kind="distance"):
+    def geodesic_connectivity(
+        self, labels: ArrayLike, *, kind: Literal["distance", "count"] = "distance"
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Connectivity matrix between regions.
 
         Parameters
@@ -209,7 +230,9 @@ class MetricModel:
         np.fill_diagonal(matrix, 0)
         return matrix, regions
 
-    def bundle(self, seeds, *, length=None, step=0.5):
+    def bundle(
+        self, seeds: ArrayLike, *, length: float | None = None, step: float = 0.5
+    ) -> list[np.ndarray]:
         """Geodesics through seeds, along the fields there, both ways to the border of the mask.
 
         Parameters

@@ -1,8 +1,17 @@
 """Fibre directions from where users have them: tensors, peaks, volumes; arrays or NIfTI."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ._check import check_mask
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import ArrayLike, PathLike, SpatialImage
 
 __all__ = ["fit_tensor_directions", "read_directions", "tensor_directions"]
 
@@ -13,7 +22,9 @@ SMALLEST = 1e-12
 ROWS, COLUMNS = (0, 1, 1, 2, 2, 2), (0, 0, 1, 0, 1, 2)
 
 
-def tensor_directions(tensors, mask=None, *, min_fa=0.0):
+def tensor_directions(
+    tensors: ArrayLike, mask: ArrayLike | None = None, *, min_fa: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Principal directions of diffusion tensors.
 
     Parameters
@@ -75,7 +86,13 @@ def fractional_anisotropy(values):
     return np.sqrt(dim / (dim - 1) * spread / size)
 
 
-def read_directions(image, kind="peaks", mask=None, *, min_fa=0.0):
+def read_directions(
+    image: PathLike | SpatialImage,
+    kind: Literal["peaks", "tensors"] = "peaks",
+    mask: PathLike | SpatialImage | ArrayLike | None = None,
+    *,
+    min_fa: float = 0.0,
+) -> tuple[np.ndarray, np.ndarray]:
     """Read fibre directions from a NIfTI image.
 
     Parameters
@@ -147,7 +164,14 @@ def _unit_peaks(data, mask):
     return X[used]
 
 
-def fit_tensor_directions(image, bvals, bvecs, mask=None, *, min_fa=0.2):
+def fit_tensor_directions(
+    image: PathLike | SpatialImage,
+    bvals: PathLike | ArrayLike,
+    bvecs: PathLike | ArrayLike,
+    mask: PathLike | SpatialImage | ArrayLike | None = None,
+    *,
+    min_fa: float = 0.2,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fit diffusion tensors and take their principal directions; needs dipy.
 
     Parameters

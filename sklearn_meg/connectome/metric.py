@@ -1,5 +1,9 @@
 """The Riemannian metric whose geodesics are given lines, as a scikit-learn estimator."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from sklearn.base import TransformerMixin
@@ -15,6 +19,11 @@ from ._model import MetricModel
 from ._network import MetricNet
 from ._space import check_affine
 from ._spline import cell, n_knots, weights
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import ArrayLike, PathLike, RandomSeed, Self
 
 CLEAN = 1e-6  # smoothness for fields without noise
 # Beyond it grows with the squared noise (radians), up to a limit: little noise asks for much, since
@@ -169,31 +178,31 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
     def __init__(
         self,
         *,
-        solver="direct",
-        knot_spacing=2,
-        smoothness="auto",
-        window="auto",
-        max_iter=150,
-        tol=1e-9,
-        affine=None,
-        frame="grid",
-        n_features=24,
-        growth=8,
-        n_layers=(4, 4, 4),
-        max_epochs=1000,
-        lr=5e-3,
-        weight_decay=0.0,
-        schedule="onecycle",
-        clip_norm=1.0,
-        device="auto",
-        dtype="float32",
-        n_threads=1,
-        random_state=None,
-        verbose=0,
-        callbacks=None,
-        net_params=None,
-        checkpoint_dir=None,
-    ):
+        solver: Literal["direct", "conv"] = "direct",
+        knot_spacing: int = 2,
+        smoothness: float | Literal["auto"] = "auto",
+        window: tuple[int, int] | Literal["auto"] = "auto",
+        max_iter: int = 150,
+        tol: float = 1e-9,
+        affine: ArrayLike | None = None,
+        frame: Literal["grid", "world"] = "grid",
+        n_features: int = 24,
+        growth: int = 8,
+        n_layers: tuple[int, int, int] = (4, 4, 4),
+        max_epochs: int = 1000,
+        lr: float = 5e-3,
+        weight_decay: float = 0.0,
+        schedule: Literal["onecycle", "cosine"] | None = "onecycle",
+        clip_norm: float | None = 1.0,
+        device: str = "auto",
+        dtype: Literal["float32", "float64", "bfloat16"] = "float32",
+        n_threads: int | None = 1,
+        random_state: RandomSeed = None,
+        verbose: int = 0,
+        callbacks: list | None = None,
+        net_params: dict | None = None,
+        checkpoint_dir: PathLike | None = None,
+    ) -> None:
         self.solver = solver
         self.knot_spacing = knot_spacing
         self.smoothness = smoothness
@@ -219,7 +228,7 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
         self.net_params = net_params
         self.checkpoint_dir = checkpoint_dir
 
-    def fit(self, X, y=None, mask=None):
+    def fit(self, X: ArrayLike, y: None = None, mask: ArrayLike | None = None) -> Self:
         """Find the metric.
 
         Parameters
@@ -265,7 +274,7 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
             self._finish(X, lines)
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """How far fields are from geodesic: the curvature that they have too much.
 
         Parameters
@@ -297,7 +306,7 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
                 found[(k, *lines.voxel.T)] = self._residual(lines)
         return self._from_grid(found)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Geodesic curvature of fields, flat, for scorers of scikit-learn.
 
         Parameters
@@ -313,7 +322,7 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
         residual = np.nan_to_num(self.transform(X))
         return np.linalg.norm(residual, axis=-1).reshape(len(residual), -1)
 
-    def score(self, X, y=None):
+    def score(self, X: ArrayLike, y: None = None) -> float:
         """Minus the root mean square of the geodesic curvature, in 1 / length.
 
         Parameters
@@ -331,7 +340,7 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
         return -float(np.sqrt(np.nanmean((residual**2).sum(-1))))
 
     @property
-    def metric_(self):
+    def metric_(self) -> np.ndarray:
         """Metric in the voxels."""
         g = np.full((*self.grid_shape_, self._space.dim, self._space.dim), np.nan)
         voxels = np.argwhere(self.mask_) * self._space.scale

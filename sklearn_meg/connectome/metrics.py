@@ -1,11 +1,20 @@
 """How far geodesics are from the curves they should follow."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from .._typing import ArrayLike
 
 __all__ = ["geodesic_deviation"]
 
 
-def geodesic_deviation(paths, curves, step=None):
+def geodesic_deviation(
+    paths: ArrayLike, curves: list[ArrayLike], step: float | None = None
+) -> np.ndarray:
     """Distance of geodesics from true curves, orthogonal to these.
 
     A geodesic counts up to the length of its curve, each point with the distance to the nearest

@@ -1,11 +1,17 @@
 """Loader of a public recording of muscles over weeks: downloaded when called without a path."""
 
+from __future__ import annotations
+
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from .._typing import PathLike
 
 __all__ = ["EmgData", "load_long_term_emg"]
 
@@ -40,7 +46,7 @@ class EmgData:
     sfreq: float = SFREQ
 
 
-def load_long_term_emg(path=None, *, subject=1):
+def load_long_term_emg(path: PathLike | None = None, *, subject: int = 1) -> EmgData:
     """Load surface EMG of the forearm over 30 days: 22 motions, 4 trials a motion and day.
 
     Parameters

@@ -4,15 +4,22 @@ Sources lie on a finer grid (7 mm) than the one they are to be found on (10 mm),
 the sensors and of a brain that does not rest. All constants below are our own choice ("rebuilt").
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.spatial import KDTree
 
 from .._validation import check_random_state
 from ._forward import cached_forward, check_system, inner_skull, simulated_info
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import Covariance, RandomSeed
 
 SCENARIOS = {"1dip": 1, "2corr": 2, "3dip": 3, "patch": 1, "noise": 0}
 FINE = 7.0  # mm, grid of the true sources
@@ -111,9 +118,13 @@ class EvokedData:
         import mne
 
         return mne.EvokedArray(
-            self.y[0], self.info, tmin=self.times[0], nave=len(self.epochs),
-            comment=self.scenario, verbose="error",
-        )  # fmt: skip
+            self.y[0],
+            self.info,
+            tmin=self.times[0],
+            nave=len(self.epochs),
+            comment=self.scenario,
+            verbose="error",
+        )
 
     def to_epochs(self):
         """Give the epochs as an MNE object.
@@ -179,17 +190,17 @@ class EvokedData:
 
 
 def make_evoked(
-    scenario="1dip",
-    snr_db=5.0,
-    n_epochs=50,
-    sfreq=300.0,
-    tmin=-0.1,
-    tmax=0.4,
-    spacing=10.0,
-    noise_cov=None,
-    equal="field",
-    random_state=0,
-):
+    scenario: Literal["1dip", "2corr", "3dip", "patch", "noise"] = "1dip",
+    snr_db: float = 5.0,
+    n_epochs: int = 50,
+    sfreq: float = 300.0,
+    tmin: float = -0.1,
+    tmax: float = 0.4,
+    spacing: float = 10.0,
+    noise_cov: Covariance | np.ndarray | None = None,
+    equal: Literal["field", "moment"] = "field",
+    random_state: RandomSeed = 0,
+) -> EvokedData:
     """Simulate event-related fields of a few sources under the noise of sensors and brain.
 
     Parameters

@@ -1,8 +1,16 @@
 """Bundles of curves that are known, as fields of directions on a grid."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import RandomSeed
 
 __all__ = ["FibreData", "make_fibres"]
 
@@ -38,7 +46,15 @@ class FibreData:
     metric: np.ndarray | None = None
 
 
-def make_fibres(world="annulus", *, size=None, angle=90.0, noise=0.0, n_curves=100, random_state=0):
+def make_fibres(
+    world: Literal["annulus", "arcs", "braid"] = "annulus",
+    *,
+    size: int | None = None,
+    angle: float = 90.0,
+    noise: float = 0.0,
+    n_curves: int = 100,
+    random_state: RandomSeed = 0,
+) -> FibreData:
     """Make fields of fibre directions with known curves.
 
     Parameters

@@ -5,14 +5,22 @@ surfaces that EEG needs are the inner skull moved outwards, so that EEG too is a
 solution and not a sphere.
 """
 
+from __future__ import annotations
+
 import tempfile
 from functools import lru_cache
 from numbers import Real
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ._head import HELMETS, _data_file, _make_bem, _read_helmet, _sensor_locations, _spread
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import Forward, Info
 
 N_SITES = 102
 N_ELECTRODES = 60
@@ -22,7 +30,9 @@ MINDIST = 5.0  # mm between the sources and the inner skull
 SENSORS = ("neuromag306",)
 
 
-def simulated_forward(spacing=10.0, sensors="neuromag306", eeg=False):
+def simulated_forward(
+    spacing: float = 10.0, sensors: Literal["neuromag306"] = "neuromag306", eeg: bool = False
+) -> Forward:
     """Make the lead field of a volume grid of sources with free orientation.
 
     The conductor is the inner skull of fsaverage (one layer; three with EEG). Nothing is
@@ -65,7 +75,9 @@ def simulated_forward(spacing=10.0, sensors="neuromag306", eeg=False):
     return cached_forward(*check_system(spacing, sensors, eeg)).copy()
 
 
-def simulated_info(sfreq=250.0, sensors="neuromag306", eeg=False):
+def simulated_info(
+    sfreq: float = 250.0, sensors: Literal["neuromag306"] = "neuromag306", eeg: bool = False
+) -> Info:
     """Make the description of the sensors of :func:`simulated_forward`.
 
     Parameters

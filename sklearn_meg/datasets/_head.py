@@ -4,14 +4,19 @@ The inner skull of fsaverage is the single-layer boundary element model; point m
 on a helmet surface. mne is imported when a head is made.
 """
 
+from __future__ import annotations
+
 import tempfile
 from dataclasses import dataclass, field
 from functools import lru_cache
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from typing import Literal
 
 # Helmets and how they are moved (m, head coordinates) so that the scalp of fsaverage is nowhere
 # nearer than 15 mm. Other helmets of mne would cut into it unless turned.
@@ -124,7 +129,7 @@ class Head:
         return _make_info(self.info["ch_names"], _locations(self.info), sfreq, self.info)
 
 
-def make_head(sensors="306m", n_channels=102):
+def make_head(sensors: Literal["306m", "KIT"] = "306m", n_channels: int = 102) -> Head:
     """Make a head with magnetometers around it.
 
     Nothing is downloaded: the inner skull of fsaverage and the helmets come with mne. The first

@@ -1,11 +1,19 @@
 """Recordings of a peripheral nerve while a hand moves, with what was meant as the answer."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.signal import fftconvolve
 
 from .._validation import check_random_state
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import RandomSeed
 
 __all__ = ["GESTURES", "NerveData", "make_nerve"]
 
@@ -66,19 +74,19 @@ class NerveData:
 
 
 def make_nerve(
-    drifts=(0, 2),
+    drifts: tuple[int, ...] = (0, 2),
     *,
-    n_train=10,
-    n_test=4,
-    n_channels=16,
-    n_units=48,
-    sfreq=5000.0,
-    duration=1.0,
-    noise=1.0,
-    firing="dense",
-    channel_shift=0.0,
-    random_state=0,
-):
+    n_train: int = 10,
+    n_test: int = 4,
+    n_channels: int = 16,
+    n_units: int = 48,
+    sfreq: float = 5000.0,
+    duration: float = 1.0,
+    noise: float = 1.0,
+    firing: Literal["dense", "sparse"] = "dense",
+    channel_shift: float = 0.0,
+    random_state: RandomSeed = 0,
+) -> NerveData:
     """Simulate recordings of a fascicle: units tuned to intended movements, noise, and drift.
 
     Each unit fires as a Poisson process with a rate that grows with the movement in its preferred

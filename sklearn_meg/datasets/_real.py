@@ -1,14 +1,26 @@
 """Loaders of public recordings: through mne.datasets, downloaded when called for the first time."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from .._typing import Epochs, PathLike
+
 
 def load_mne_sample_epochs(
-    *, picks="mag", tmin=-0.2, tmax=0.5, sfreq=None, path=None, verbose=False
-):
+    *,
+    picks: str | list = "mag",
+    tmin: float = -0.2,
+    tmax: float = 0.5,
+    sfreq: float | None = None,
+    path: PathLike | None = None,
+    verbose: bool = False,
+) -> Epochs:
     """Load the auditory and visual epochs of MNE's sample data set (one subject).
 
     Parameters
@@ -51,8 +63,14 @@ def load_mne_sample_epochs(
 
 
 def load_multimodal_epochs(
-    *, picks="mag", tmin=-0.1, tmax=0.4, sfreq=None, path=None, verbose=False
-):
+    *,
+    picks: str | list = "mag",
+    tmin: float = -0.1,
+    tmax: float = 0.4,
+    sfreq: float | None = None,
+    path: PathLike | None = None,
+    verbose: bool = False,
+) -> Epochs:
     """Load the epochs of MNE's multimodal data set: auditory, visual, somatosensory (one subject).
 
     Parameters

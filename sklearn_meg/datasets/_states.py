@@ -1,8 +1,16 @@
 """Recordings of brain states with planted communities, as a hidden Markov model makes them."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import RandomSeed
 
 __all__ = ["StateData", "make_states"]
 
@@ -42,9 +50,17 @@ class StateData:
 
 
 def make_states(
-    world="easy", *, n_states=4, n_subjects=None, n_times=None, n_regions=40, n_communities=5,
-    stay=None, coupling=None, random_state=0,
-):  # fmt: skip
+    world: Literal["easy", "hard"] = "easy",
+    *,
+    n_states: int = 4,
+    n_subjects: int | None = None,
+    n_times: int | None = None,
+    n_regions: int = 40,
+    n_communities: int = 5,
+    stay: float | None = None,
+    coupling: float | None = None,
+    random_state: RandomSeed = 0,
+) -> StateData:
     """Make recordings that switch between states of correlated regions.
 
     In each state the regions fall into communities of unequal size, drawn anew; inside a community

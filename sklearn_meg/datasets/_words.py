@@ -5,13 +5,22 @@ response to a word linear in its features, does it depend on what came before, a
 alpha matter. All constants below that have no source are our own choice ("rebuilt").
 """
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.signal import lfilter
 from sklearn.utils import Bunch, check_random_state
 
 from ..encoding._rows import pack_rows
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import ArrayLike, DTypeLike, EpochsArray, RandomSeed
+    from ._head import Head
 
 FEATURES = ("onset", "length", "frequency")
 BOX = 0.25  # s a word's features stay on
@@ -39,18 +48,18 @@ WORLDS = {
 
 
 def make_words(
-    world="N",
-    n_subjects=6,
-    n_trials=300,
-    n_channels=12,
-    sfreq=40.0,
-    tmin=-0.5,
-    tmax=2.0,
-    snr=1.0,
-    random_state=0,
-    head=None,
-    dtype=np.float64,
-):
+    world: Literal["L", "N", "S"] = "N",
+    n_subjects: int = 6,
+    n_trials: int = 300,
+    n_channels: int = 12,
+    sfreq: float = 40.0,
+    tmin: float = -0.5,
+    tmax: float = 2.0,
+    snr: float = 1.0,
+    random_state: RandomSeed = 0,
+    head: Head | None = None,
+    dtype: DTypeLike = np.float64,
+) -> Bunch:
     """Simulate the MEG of several subjects who hear words.
 
     Every trial has a word at t = 0 and words before and after it, 0.3 to 0.9 s apart. A word has
@@ -187,7 +196,9 @@ def make_words(
     return data
 
 
-def word_response(data, length=0.0, frequency=0.0, times=None):
+def word_response(
+    data: Bunch, length: float = 0.0, frequency: float = 0.0, times: ArrayLike | None = None
+) -> np.ndarray:
     """Give the true response of every subject to an isolated word at t = 0.
 
     Parameters
@@ -224,7 +235,7 @@ def word_response(data, length=0.0, frequency=0.0, times=None):
     )
 
 
-def words_to_epochs(data, subject=None):
+def words_to_epochs(data: Bunch, subject: int | None = None) -> EpochsArray:
     """Turn simulated words into MNE epochs with their metadata.
 
     Parameters

@@ -1,5 +1,9 @@
 """What a hidden Markov model must beat, behind the same interface."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.covariance import shrunk_covariance
 from sklearn.mixture import GaussianMixture
@@ -11,11 +15,17 @@ from ._model import StateModel
 from ._starts import cluster, window_features
 from .hidden_markov import standardisation
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Literal
+
+    from .._typing import ArrayLike, RandomSeed, Self
+
 
 class _Baseline(StateModel):
     """Base: a subclass has ``_find(X, missing, lengths, rng)``, in standardised units."""
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike | Sequence[ArrayLike], y: None = None) -> Self:
         """Find the states.
 
         Parameters
@@ -125,9 +135,17 @@ communities_, visits_, ranking_, information_rate_, n_features_in_
     """
 
     def __init__(
-        self, *, shrinkage=0.0, missing="error", decoding="posterior", layer="correlation",
-        density=0.15, community_edges="significant", damping=0.85, random_state=None,
-    ):  # fmt: skip
+        self,
+        *,
+        shrinkage: float = 0.0,
+        missing: Literal["error", "mask"] = "error",
+        decoding: Literal["posterior", "viterbi"] = "posterior",
+        layer: Literal["correlation", "partial"] = "correlation",
+        density: float = 0.15,
+        community_edges: Literal["significant", "layer"] = "significant",
+        damping: float = 0.85,
+        random_state: RandomSeed = None,
+    ) -> None:
         self.shrinkage = shrinkage
         self.missing = missing
         self.decoding = decoding
@@ -145,10 +163,19 @@ communities_, visits_, ranking_, information_rate_, n_features_in_
 
 class _ManyStates(_Baseline):
     def __init__(
-        self, n_states=4, *, shrinkage=0.1, n_init=8, missing="error", decoding="posterior",
-        layer="correlation", density=0.15, community_edges="significant", damping=0.85,
-        random_state=None,
-    ):  # fmt: skip
+        self,
+        n_states: int = 4,
+        *,
+        shrinkage: float = 0.1,
+        n_init: int = 8,
+        missing: Literal["error", "mask"] = "error",
+        decoding: Literal["posterior", "viterbi"] = "posterior",
+        layer: Literal["correlation", "partial"] = "correlation",
+        density: float = 0.15,
+        community_edges: Literal["significant", "layer"] = "significant",
+        damping: float = 0.85,
+        random_state: RandomSeed = None,
+    ) -> None:
         self.n_states = n_states
         self.shrinkage = shrinkage
         self.n_init = n_init
@@ -193,9 +220,13 @@ communities_, visits_, ranking_, information_rate_, n_features_in_
     def _find(self, X, missing, lengths, rng):
         good = X if missing is None else X[~missing]
         mixture = GaussianMixture(
-            self.n_states, n_init=self.n_init, reg_covar=max(self.shrinkage, 1e-6), tol=1e-3,
-            max_iter=500, random_state=rng,
-        ).fit(good)  # fmt: skip
+            self.n_states,
+            n_init=self.n_init,
+            reg_covar=max(self.shrinkage, 1e-6),
+            tol=1e-3,
+            max_iter=500,
+            random_state=rng,
+        ).fit(good)
         weights = mixture.weights_
         trans = np.repeat(weights[None], self.n_states, axis=0)
         counts = weights * len(good)
@@ -234,22 +265,39 @@ communities_, visits_, ranking_, information_rate_, n_features_in_
     """
 
     def __init__(
-        self, n_states=4, *, shrinkage=0.1, n_init=8, window=20, missing="error",
-        decoding="posterior", layer="correlation", density=0.15, community_edges="significant",
-        damping=0.85, random_state=None,
-    ):  # fmt: skip
+        self,
+        n_states: int = 4,
+        *,
+        shrinkage: float = 0.1,
+        n_init: int = 8,
+        window: int = 20,
+        missing: Literal["error", "mask"] = "error",
+        decoding: Literal["posterior", "viterbi"] = "posterior",
+        layer: Literal["correlation", "partial"] = "correlation",
+        density: float = 0.15,
+        community_edges: Literal["significant", "layer"] = "significant",
+        damping: float = 0.85,
+        random_state: RandomSeed = None,
+    ) -> None:
         super().__init__(
-            n_states, shrinkage=shrinkage, n_init=n_init, missing=missing, decoding=decoding,
-            layer=layer, density=density, community_edges=community_edges, damping=damping,
+            n_states,
+            shrinkage=shrinkage,
+            n_init=n_init,
+            missing=missing,
+            decoding=decoding,
+            layer=layer,
+            density=density,
+            community_edges=community_edges,
+            damping=damping,
             random_state=random_state,
-        )  # fmt: skip
+        )
         self.window = window
 
     def _check_own(self):
         super()._check_own()
         check_scalar_param(self, "window", "int", 2)
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike | Sequence[ArrayLike], y: None = None) -> Self:
         """Find the states.
 
         Parameters
@@ -311,15 +359,32 @@ communities_, visits_, ranking_, information_rate_, n_features_in_
     """
 
     def __init__(
-        self, n_states=4, *, shrinkage=0.0, n_init=8, max_iter=100, missing="error",
-        decoding="posterior", layer="correlation", density=0.15, community_edges="significant",
-        damping=0.85, random_state=None,
-    ):  # fmt: skip
+        self,
+        n_states: int = 4,
+        *,
+        shrinkage: float = 0.0,
+        n_init: int = 8,
+        max_iter: int = 100,
+        missing: Literal["error", "mask"] = "error",
+        decoding: Literal["posterior", "viterbi"] = "posterior",
+        layer: Literal["correlation", "partial"] = "correlation",
+        density: float = 0.15,
+        community_edges: Literal["significant", "layer"] = "significant",
+        damping: float = 0.85,
+        random_state: RandomSeed = None,
+    ) -> None:
         super().__init__(
-            n_states, shrinkage=shrinkage, n_init=n_init, missing=missing, decoding=decoding,
-            layer=layer, density=density, community_edges=community_edges, damping=damping,
+            n_states,
+            shrinkage=shrinkage,
+            n_init=n_init,
+            missing=missing,
+            decoding=decoding,
+            layer=layer,
+            density=density,
+            community_edges=community_edges,
+            damping=damping,
             random_state=random_state,
-        )  # fmt: skip
+        )
         self.max_iter = max_iter
 
     def _check_own(self):

@@ -81,8 +81,10 @@ class Expected:
         """Some restarts."""
         return Expected(
             tuple(m[which] for m in self.moments),
-            self.starts[which], self.transitions[which], self.log_likelihood[which],
-        )  # fmt: skip
+            self.starts[which],
+            self.transitions[which],
+            self.log_likelihood[which],
+        )
 
     def blend(self, other, own, others):
         """Weighted sum of two."""
@@ -221,9 +223,14 @@ def race(batch, settings, rng, journal=NO_JOURNAL):
     expected = None
     if keep.state is None:
         guess = first_guesses(
-            batch.X, batch.lengths, settings.n_states, settings.n_init, settings.init,
-            settings.windows, rng,
-        )  # fmt: skip
+            batch.X,
+            batch.lengths,
+            settings.n_states,
+            settings.n_init,
+            settings.init,
+            settings.windows,
+            rng,
+        )
         expected = _expected_of_guess(batch, guess)
     prior = settings.prior(settings.n_init, d)
     run = iterate(batch, expected, prior, settings, RACE_ITER, keep=keep)
@@ -291,9 +298,13 @@ class Run:
         """The restart with the highest objective alone."""
         which = [int(np.nanargmax(self.objective))]
         return Run(
-            self.expected.pick(which), _pick_prior(self.prior, which), self.objective[which],
-            self.history, self.converged, tuple(p[which] for p in self.parameters),
-        )  # fmt: skip
+            self.expected.pick(which),
+            _pick_prior(self.prior, which),
+            self.objective[which],
+            self.history,
+            self.converged,
+            tuple(p[which] for p in self.parameters),
+        )
 
 
 def iterate(data, expected, prior, settings, n_iter, history=(), keep=FORGET):

@@ -1,8 +1,14 @@
 """States as layers of a network: communities, the walk through all layers, ranks."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from .._typing import ArrayLike
 
 N_LOUVAIN = 3  # runs from different seeds, the best modularity is kept
 
@@ -120,7 +126,7 @@ def stationary(transmat):
     return np.clip(found, 0, None) / np.clip(found, 0, None).sum()
 
 
-def information_rate(transmat):
+def information_rate(transmat: ArrayLike) -> float:
     """Entropy rate of a Markov chain in nats a step: -sum_i pi_i sum_j P_ij log P_ij.
 
     Parameters
@@ -149,7 +155,13 @@ def walk_steps(layers):
     return np.where(total > 0, layers / np.where(total > 0, total, 1.0), even)
 
 
-def multiplex_walk(layers, transmat, damping=0.85, tol=1e-12, max_iter=1000):
+def multiplex_walk(
+    layers: np.ndarray,
+    transmat: np.ndarray,
+    damping: float = 0.85,
+    tol: float = 1e-12,
+    max_iter: int = 1000,
+) -> np.ndarray:
     """Long-run distribution of a walk through all layers.
 
     A step goes from region i in state k to region j in state l with probability

@@ -1,5 +1,9 @@
 """What every state model can do once it has states, transitions, means and covariances."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -19,6 +23,11 @@ from ._graph import (
     strongest_edges,
 )
 from ._recordings import check_recordings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .._typing import ArrayLike, DataFrame, DiGraph, Graph, RandomSeed
 
 TINY = 1e-300
 SIGNIFICANT = 3.0  # standard errors of a correlation that is zero
@@ -96,7 +105,7 @@ class StateModel(TransformerMixin, BaseEstimator):
         logs = [np.log(np.maximum(p, TINY))[None] for p in (self.startprob_, self.transmat_)]
         return ((self.means_ - centre) / spread)[None], factor, constant, *logs
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike | Sequence[ArrayLike]) -> np.ndarray:
         """Probability of each state at each sample, given the whole recording.
 
         Parameters
@@ -116,7 +125,7 @@ class StateModel(TransformerMixin, BaseEstimator):
         with one_blas_thread():
             return self._batch(recordings).decode(*self._parameters())[0][:, 0]
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike | Sequence[ArrayLike]) -> np.ndarray:
         """State of each sample.
 
         Parameters
@@ -139,7 +148,7 @@ class StateModel(TransformerMixin, BaseEstimator):
             log_b = batch.samples.log_density(mean, factor, constant)[:, 0]
             return recordings.split(viterbi(log_b, log_start[0], log_trans[0], batch.lengths))
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike | Sequence[ArrayLike]) -> np.ndarray:
         """Occupancy of the states: one row for each row of X.
 
         Parameters
@@ -160,7 +169,7 @@ class StateModel(TransformerMixin, BaseEstimator):
         parts = np.split(probabilities, np.cumsum(recordings.lengths)[:-1])
         return np.stack([part.mean(0) for part in parts])
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: None = None) -> np.ndarray:
         """Names of the columns of ``transform``.
 
         Parameters
@@ -175,7 +184,7 @@ class StateModel(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return np.array([f"state{k}" for k in range(len(self.startprob_))], dtype=object)
 
-    def score(self, X, y=None):
+    def score(self, X: ArrayLike | Sequence[ArrayLike], y: None = None) -> float:
         """Log-likelihood per sample, in nats: higher is better.
 
         Parameters
@@ -197,7 +206,9 @@ class StateModel(TransformerMixin, BaseEstimator):
         per_sample = log_likelihood / max(1, batch.n_samples)
         return float(per_sample - np.log(self._scale()[1]).sum())
 
-    def sample(self, n_times=100, n_subjects=1, random_state=None):
+    def sample(
+        self, n_times: int = 100, n_subjects: int = 1, random_state: RandomSeed = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draw recordings from the model.
 
         Parameters
@@ -225,7 +236,7 @@ class StateModel(TransformerMixin, BaseEstimator):
             noise[here] = noise[here] @ factor.T + self.means_[k]
         return np.ascontiguousarray(noise.transpose(0, 2, 1)), states
 
-    def community_table(self, region_names=None):
+    def community_table(self, region_names: Sequence[str] | None = None) -> DataFrame:
         """Communities of all states, the highest score first.
 
         Parameters
@@ -257,7 +268,7 @@ class StateModel(TransformerMixin, BaseEstimator):
         ]
         return table
 
-    def state_graph(self, state, region_names=None):
+    def state_graph(self, state: int, region_names: Sequence[str] | None = None) -> Graph:
         """One layer of the network.
 
         Parameters
@@ -288,7 +299,7 @@ class StateModel(TransformerMixin, BaseEstimator):
             graph.add_edge(names[i], names[j], weight=float(self.layers_[state, i, j]))
         return graph
 
-    def transition_graph(self):
+    def transition_graph(self) -> DiGraph:
         """States as nodes, transitions as edges.
 
         Returns

@@ -146,9 +146,13 @@ def _check_flat(estimator, X, reset, missing):
     finite = "allow-nan" if missing == "mask" else True
     try:
         X = validate_data(
-            estimator, X, reset=reset, dtype=np.float64, ensure_all_finite=finite,
+            estimator,
+            X,
+            reset=reset,
+            dtype=np.float64,
+            ensure_all_finite=finite,
             ensure_min_samples=2 if reset else 1,
-        )  # fmt: skip
+        )
     except ValueError as error:
         if "NaN" in str(error):
             raise ValueError(f"{error}\n{HINT}") from error

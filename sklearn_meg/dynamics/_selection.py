@@ -1,7 +1,10 @@
 """How many states: held-out likelihood, held-out entropy, stability, side by side."""
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,6 +15,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, check_cv
 
 from ._recordings import is_list
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .._typing import ArrayLike, BaseCrossValidator, BaseEstimator
 
 __all__ = ["select_n_states"]
 
@@ -50,8 +58,14 @@ class StateSelection:
 
 
 def select_n_states(
-    model, X, n_states=(1, 2, 3, 4, 5, 6, 7, 8), *, cv=None, tolerance=0.02, n_jobs=None
-):
+    model: BaseEstimator,
+    X: ArrayLike | Sequence[ArrayLike],
+    n_states: Sequence[int] = (1, 2, 3, 4, 5, 6, 7, 8),
+    *,
+    cv: int | BaseCrossValidator | None = None,
+    tolerance: float = 0.02,
+    n_jobs: int | None = None,
+) -> StateSelection:
     """Cross-validate the number of states over recordings, by three rules.
 
     - likelihood, the recommended rule: the fewest states whose held-out log-likelihood is not

@@ -1,5 +1,9 @@
 """Are ranked communities more than chance? Surrogate data without coupling between regions."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from .._validation import check_random_state
@@ -7,10 +11,20 @@ from ._graph import correlations, louvain, rank_communities, strongest_edges
 from ._model import SIGNIFICANT
 from ._posterior import centred
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Literal
+
+    from .._typing import ArrayLike, BaseEstimator, DataFrame, RandomSeed
+
 __all__ = ["community_significance", "surrogate"]
 
 
-def surrogate(X, kind="shift", random_state=0):
+def surrogate(
+    X: ArrayLike | Sequence[ArrayLike],
+    kind: Literal["shift", "phase"] = "shift",
+    random_state: RandomSeed = 0,
+) -> list[np.ndarray]:
     """Recordings in which regions keep their own spectrum but not their relation to each other.
 
     Parameters
@@ -58,7 +72,15 @@ def _rephased(x, rng):
     return np.fft.irfft(spectrum * phases, n=x.shape[1], axis=1) + mean
 
 
-def community_significance(model, X, *, n_surrogates=99, kind="shift", refit=False, random_state=0):
+def community_significance(
+    model: BaseEstimator,
+    X: ArrayLike | Sequence[ArrayLike],
+    *,
+    n_surrogates: int = 99,
+    kind: Literal["shift", "phase"] = "shift",
+    refit: bool = False,
+    random_state: RandomSeed = 0,
+) -> DataFrame:
     """Table of the ranked communities with p-values against surrogate data.
 
     The surrogates keep the states in time: their layers are made from the moments of uncoupled

@@ -1,6 +1,9 @@
 """The hidden Markov model of regional activity, and the network that its states are."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -30,6 +33,12 @@ from ._em import (
 )
 from ._model import StateModel
 from ._recordings import Recordings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Literal
+
+    from .._typing import ArrayLike, PathLike, RandomSeed, Self
 
 # Variational Bayes with a weak prior, from clustered samples; the number of states by
 # select_n_states(..., rule="entropy").
@@ -171,13 +180,32 @@ class HiddenMarkovGraph(StateModel):
     """
 
     def __init__(
-        self, n_states=4, *, method="variational", covariance="low_rank", rank=None,
-        prior_weight=None, means=True, transition_prior=1.0, stay_prior=0.0, n_init=8,
-        init="windows", windows=(8, 12, 20), max_iter=200, tol=1e-4, batch_size=None,
-        missing="error", decoding="posterior", layer="correlation", density=0.15,
-        community_edges="significant", damping=0.85, random_state=None, verbose=0,
-        checkpoint_dir=None,
-    ):  # fmt: skip
+        self,
+        n_states: int = 4,
+        *,
+        method: Literal["variational", "maximum_likelihood"] = "variational",
+        covariance: Literal["low_rank", "shrunk", "full"] = "low_rank",
+        rank: int | None = None,
+        prior_weight: float | None = None,
+        means: bool = True,
+        transition_prior: float = 1.0,
+        stay_prior: float = 0.0,
+        n_init: int = 8,
+        init: Literal["windows", "kmeans", "random"] = "windows",
+        windows: Sequence[int] = (8, 12, 20),
+        max_iter: int = 200,
+        tol: float = 1e-4,
+        batch_size: int | None = None,
+        missing: Literal["error", "mask"] = "error",
+        decoding: Literal["posterior", "viterbi"] = "posterior",
+        layer: Literal["correlation", "partial"] = "correlation",
+        density: float = 0.15,
+        community_edges: Literal["significant", "layer"] = "significant",
+        damping: float = 0.85,
+        random_state: RandomSeed = None,
+        verbose: int = 0,
+        checkpoint_dir: PathLike | None = None,
+    ) -> None:
         self.n_states = n_states
         self.method = method
         self.covariance = covariance
@@ -202,7 +230,7 @@ class HiddenMarkovGraph(StateModel):
         self.verbose = verbose
         self.checkpoint_dir = checkpoint_dir
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike | Sequence[ArrayLike], y: None = None) -> Self:
         """Find the states, and the network.
 
         Parameters
@@ -284,9 +312,12 @@ class HiddenMarkovGraph(StateModel):
                 ConvergenceWarning,
             )
         self._set_states(
-            start / start.sum(), trans / trans.sum(1, keepdims=True), centre + mean * spread,
-            covariance * spread[:, None] * spread, expected.moments[0][0],
-        )  # fmt: skip
+            start / start.sum(),
+            trans / trans.sum(1, keepdims=True),
+            centre + mean * spread,
+            covariance * spread[:, None] * spread,
+            expected.moments[0][0],
+        )
 
     def _widened(self, states):
         """Covariances: the posterior means under a prior that shrinks."""

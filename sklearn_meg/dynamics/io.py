@@ -1,11 +1,23 @@
 """Regional time series from mne and from images, and states as mne annotations."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from .._typing import Annotations, ArrayLike, Label, PathLike, SourceSpaces, SpatialImage
 
 __all__ = ["label_time_courses", "read_parcellated_bold", "states_to_annotations"]
 
 
-def label_time_courses(stcs, labels, src, mode="pca_flip"):
+def label_time_courses(
+    stcs: object, labels: list[Label], src: SourceSpaces, mode: str = "pca_flip"
+) -> list[np.ndarray]:
     """Time courses of cortical labels, one recording for each source estimate.
 
     Parameters
@@ -41,7 +53,12 @@ def label_time_courses(stcs, labels, src, mode="pca_flip"):
     ]
 
 
-def read_parcellated_bold(images, atlas, *, standardize=True):
+def read_parcellated_bold(
+    images: PathLike | SpatialImage | Sequence[PathLike | SpatialImage],
+    atlas: PathLike | SpatialImage,
+    *,
+    standardize: bool = True,
+) -> tuple[list[np.ndarray], np.ndarray]:
     """Mean BOLD time course of each region of an atlas.
 
     Parameters
@@ -114,7 +131,14 @@ def _standardized(x, regions):
     return (x - x.mean(1, keepdims=True)) / spread[:, None]
 
 
-def states_to_annotations(states, sfreq, *, first_time=0.0, names=None, orig_time=None):
+def states_to_annotations(
+    states: ArrayLike,
+    sfreq: float,
+    *,
+    first_time: float = 0.0,
+    names: Sequence[str] | None = None,
+    orig_time: datetime | None = None,
+) -> Annotations:
     """Visits of states as mne annotations, to be seen with the raw data.
 
     Parameters

@@ -1,11 +1,18 @@
 """How good found states, communities and ranks are where the true ones are known."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 from sklearn.metrics import adjusted_rand_score
 
 from ._graph import correlations, rank_communities, strongest_edges
+
+if TYPE_CHECKING:
+    from .._typing import ArrayLike, BaseEstimator
 
 __all__ = [
     "community_ari",
@@ -22,7 +29,7 @@ def _flat(states):
     return np.asarray(states).ravel()
 
 
-def match_states(y_true, y_pred):
+def match_states(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
     """Which found state is which true one, so that most samples agree (Hungarian method).
 
     Parameters
@@ -53,7 +60,7 @@ def match_states(y_true, y_pred):
     return matching
 
 
-def state_accuracy(y_true, y_pred):
+def state_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """Share of samples in the right state, after matching the states.
 
     Parameters
@@ -92,7 +99,7 @@ def _contingency(y_true, y_pred):
     return table
 
 
-def community_ari(true_labels, labels, matching):
+def community_ari(true_labels: ArrayLike, labels: ArrayLike, matching: ArrayLike) -> float:
     """Adjusted Rand index of communities, the mean over true states.
 
     Parameters
@@ -118,7 +125,13 @@ def community_ari(true_labels, labels, matching):
     return float(np.mean(values))
 
 
-def planted_scores(covariances, communities, transmat, density=0.15, damping=0.85):
+def planted_scores(
+    covariances: ArrayLike,
+    communities: ArrayLike,
+    transmat: ArrayLike,
+    density: float = 0.15,
+    damping: float = 0.85,
+) -> np.ndarray:
     """Scores of planted communities in the walk through the true network.
 
     Parameters
@@ -151,7 +164,9 @@ def planted_scores(covariances, communities, transmat, density=0.15, damping=0.8
     return scores
 
 
-def rank_correlation(true_scores, true_labels, model, matching):
+def rank_correlation(
+    true_scores: ArrayLike, true_labels: ArrayLike, model: BaseEstimator, matching: ArrayLike
+) -> float:
     """Spearman correlation of planted and found scores, over all planted communities.
 
     A planted community takes the score of the found one in the matched state that shares most

@@ -1,11 +1,20 @@
 """From MEG to what state models take: amplitude envelopes, and embedding in time."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._validation import check_bool_param, check_scalar_param
 from ._recordings import check_recordings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .._typing import ArrayLike, Self
 
 
 class _RecordingTransformer(TransformerMixin, BaseEstimator):
@@ -21,8 +30,9 @@ class _RecordingTransformer(TransformerMixin, BaseEstimator):
         recordings = check_recordings(self, X, reset=reset, min_times=1)
         for i, n in enumerate(recordings.lengths):
             if n < least:
-                raise ValueError(f"Each recording must have at least {least} samples. Got {n} in "
-                                 f"X[{i}].")  # fmt: skip
+                raise ValueError(
+                    f"Each recording must have at least {least} samples. Got {n} in X[{i}]."
+                )
 
         def together(parts):
             if recordings.kind == "one":
@@ -76,8 +86,15 @@ class AmplitudeEnvelope(_RecordingTransformer):
     """
 
     def __init__(
-        self, sfreq=250.0, *, band=None, orthogonalize=False, smooth=0.1, sfreq_out=40.0, log=False
-    ):
+        self,
+        sfreq: float = 250.0,
+        *,
+        band: tuple[float, float] | None = None,
+        orthogonalize: bool = False,
+        smooth: float = 0.1,
+        sfreq_out: float = 40.0,
+        log: bool = False,
+    ) -> None:
         self.sfreq = sfreq
         self.band = band
         self.orthogonalize = orthogonalize
@@ -85,7 +102,7 @@ class AmplitudeEnvelope(_RecordingTransformer):
         self.sfreq_out = sfreq_out
         self.log = log
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike | Sequence[ArrayLike], y: None = None) -> Self:
         """Check the parameters; nothing is learnt.
 
         Parameters
@@ -117,7 +134,7 @@ class AmplitudeEnvelope(_RecordingTransformer):
         self._n_features_out = self.n_features_in_
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike | Sequence[ArrayLike]) -> np.ndarray | list[np.ndarray]:
         """Amplitudes.
 
         Parameters
@@ -235,12 +252,14 @@ class TimeDelayEmbedding(_RecordingTransformer):
     (2, 10, 294)
     """
 
-    def __init__(self, n_lags=15, *, n_components=None, whiten=False):
+    def __init__(
+        self, n_lags: int = 15, *, n_components: int | None = None, whiten: bool = False
+    ) -> None:
         self.n_lags = n_lags
         self.n_components = n_components
         self.whiten = whiten
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike | Sequence[ArrayLike], y: None = None) -> Self:
         """Find the principal components over all recordings.
 
         Parameters
@@ -291,7 +310,7 @@ class TimeDelayEmbedding(_RecordingTransformer):
         windows = np.lib.stride_tricks.sliding_window_view(x, self.n_lags, axis=0)
         return windows.reshape(len(windows), -1)
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike | Sequence[ArrayLike]) -> np.ndarray | list[np.ndarray]:
         """Embed and project.
 
         Parameters
@@ -309,7 +328,7 @@ class TimeDelayEmbedding(_RecordingTransformer):
         embedded = [self._embed(part) - self.mean_ for part in parts]
         return together([z @ self.components_.T / self.scale_ for z in embedded])
 
-    def region_covariances(self, covariances):
+    def region_covariances(self, covariances: ArrayLike) -> np.ndarray:
         """Covariances of states back in regions and lags.
 
         Parameters

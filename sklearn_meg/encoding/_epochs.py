@@ -1,12 +1,20 @@
 """From MNE epochs to the X and y of an encoder."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._validation import unwrap_mne
 from ._rows import pack_rows
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import Epochs
 
 
 @dataclass
@@ -43,17 +51,17 @@ class EncodingData:
 
 
 def epochs_to_xy(
-    epochs,
-    features=None,
+    epochs: Epochs | list[Epochs],
+    features: str | list[str] | None = None,
     *,
-    shape="boxcar",
-    duration=0.25,
-    initial=None,
-    subject_column=None,
-    subject_row=True,
-    resample=None,
-    names=None,
-):
+    shape: Literal["boxcar", "impulse"] = "boxcar",
+    duration: float = 0.25,
+    initial: float | None = None,
+    subject_column: str | None = None,
+    subject_row: bool = True,
+    resample: float | None = None,
+    names: list[str] | None = None,
+) -> EncodingData:
     """Build X and y of an encoder from epochs around stimuli at time 0.
 
     Parameters

@@ -1,7 +1,10 @@
 """Permutation importance over time: what a fitted encoder loses without a feature."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,6 +14,9 @@ from .._folds import nanmean
 from .._validation import check_random_state, check_targets
 from ..metrics import check_start, r_map
 from ._inspection import as_trials, find_rows, find_subjects, predict_pieces
+
+if TYPE_CHECKING:
+    from .._typing import ArrayLike, BaseEpochs, BaseEstimator, RandomSeed
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,17 +98,17 @@ class PermutationImportance:
 
 
 def permutation_importance_over_time(
-    estimator,
-    X,
-    y,
+    estimator: BaseEstimator,
+    X: ArrayLike,
+    y: ArrayLike | BaseEpochs,
     *,
-    features=None,
-    n_repeats=5,
-    within_subject=False,
-    subjects=None,
-    random_state=None,
-    n_jobs=None,
-):
+    features: dict[str, int | list[int] | slice] | list | None = None,
+    n_repeats: int = 5,
+    within_subject: bool = False,
+    subjects: ArrayLike | None = None,
+    random_state: RandomSeed = None,
+    n_jobs: int | None = None,
+) -> PermutationImportance:
     """How much a fitted encoder loses, over time, when a feature is taken from other trials.
 
     Rows of X are permuted over trials: each trial gets the whole time course of another trial.

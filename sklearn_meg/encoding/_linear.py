@@ -1,5 +1,9 @@
 """What the linear encoders share: checks, reading trials in pieces, subjects, the score."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
@@ -17,6 +21,9 @@ from .._validation import (
 from ._lags import trials_per_block
 from ._rows import Rows, resolve_rows
 
+if TYPE_CHECKING:
+    from .._typing import ArrayLike, BaseEpochs, Self
+
 DEFAULT_LAGS = 40  # as in the paper of the deep recurrent encoder
 
 
@@ -28,7 +35,7 @@ class LinearEncoder(RegressorMixin, BaseEstimator):
     ``_predict_trials(X, rows, models)``.
     """
 
-    def fit(self, X, y):
+    def fit(self, X: ArrayLike, y: ArrayLike | BaseEpochs) -> Self:
         """Fit one model a subject.
 
         Parameters
@@ -70,7 +77,7 @@ class LinearEncoder(RegressorMixin, BaseEstimator):
             self._fit_subjects(X, y, rows, [trials[subjects == s] for s in self.subjects_])
         return self
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict responses.
 
         Parameters
@@ -99,7 +106,7 @@ class LinearEncoder(RegressorMixin, BaseEstimator):
         with one_blas_thread():
             return self._predict_trials(X, rows, models)
 
-    def score(self, X, y):
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """R2 over trials, averaged over channels and samples.
 
         Parameters

@@ -1,11 +1,18 @@
 """Trials of unequal length in one array, and the mask that says which samples count."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from .._validation import as_mask
 
+if TYPE_CHECKING:
+    from .._typing import ArrayLike
 
-def pad_trials(trials):
+
+def pad_trials(trials: list[ArrayLike]) -> tuple[np.ndarray, np.ndarray]:
     """Put trials of unequal length into one array, zero after the end of each.
 
     Parameters

@@ -1,16 +1,32 @@
 """Response readout: what a fitted encoder predicts when one feature of one word changes."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._validation import release_pages
 from ._inspection import as_trials, find_rows, find_subjects, one_row, predict_pieces
 
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import ArrayLike, BaseEstimator
+
 
 def response_to_feature(
-    estimator, X, feature_row, *, onset, onset_row=None, delta=1.0, contexts="own", subjects=None
-):
+    estimator: BaseEstimator,
+    X: ArrayLike,
+    feature_row: int,
+    *,
+    onset: int | ArrayLike,
+    onset_row: int | None = None,
+    delta: float = 1.0,
+    contexts: Literal["own", "all"] = "own",
+    subjects: ArrayLike | None = None,
+) -> np.ndarray:
     """Read out how the predicted response changes when one feature of one word changes.
 
     The trials are predicted twice, as they are and with `delta` added to the feature of the word

@@ -5,17 +5,30 @@ travel inside X beside the stimulus features, and every splitter, Pipeline and s
 unchanged.
 """
 
+from __future__ import annotations
+
 from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._validation import as_mask, chunks, release_pages, unwrap_mne
 from ._padding import check_something_counts, is_ragged, join_masks, pad_trials
 
+if TYPE_CHECKING:
+    from .._typing import ArrayLike, BaseEpochs
 
-def pack_rows(features, *, subjects=None, initial=None, n_initial=None, mask=None):
+
+def pack_rows(
+    features: ArrayLike,
+    *,
+    subjects: ArrayLike | None = None,
+    initial: ArrayLike | BaseEpochs | None = None,
+    n_initial: int | None = None,
+    mask: ArrayLike | None = None,
+) -> tuple[np.ndarray, dict]:
     """Put stimulus features, subject index, initial MEG and mask into one X.
 
     Parameters

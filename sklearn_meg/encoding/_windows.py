@@ -1,6 +1,9 @@
 """Continuous recordings: cut into windows, predicted, and stitched together again."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -9,8 +12,15 @@ from .._validation import CHUNK_BYTES
 from ._inspection import find_rows
 from ._rows import check_subject_values
 
+if TYPE_CHECKING:
+    from typing import Literal
 
-def cut_windows(data, length, step, *, keep_last=True):
+    from .._typing import ArrayLike, BaseEstimator
+
+
+def cut_windows(
+    data: ArrayLike, length: int, step: int, *, keep_last: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     """Cut a continuous recording into windows of equal length, which may overlap.
 
     Parameters
@@ -57,7 +67,14 @@ def cut_windows(data, length, step, *, keep_last=True):
     return _cut(data, starts, length), starts
 
 
-def stitch_windows(windows, starts, n_samples, *, skip=0, taper="hann"):
+def stitch_windows(
+    windows: ArrayLike,
+    starts: ArrayLike,
+    n_samples: int,
+    *,
+    skip: int = 0,
+    taper: Literal["hann"] | None = "hann",
+) -> np.ndarray:
     """Put windows together to one recording; where they overlap, their weighted mean.
 
     Parameters
@@ -109,17 +126,17 @@ def stitch_windows(windows, starts, n_samples, *, skip=0, taper="hann"):
 
 
 def predict_continuous(
-    estimator,
-    features,
-    length=None,
-    step=None,
+    estimator: BaseEstimator,
+    features: ArrayLike,
+    length: int | None = None,
+    step: int | None = None,
     *,
-    subject=None,
-    initial=None,
-    skip=None,
-    taper="hann",
-    batch_size=None,
-):
+    subject: int | None = None,
+    initial: ArrayLike | None = None,
+    skip: int | None = None,
+    taper: Literal["hann"] | None = "hann",
+    batch_size: int | None = None,
+) -> np.ndarray:
     """Predict a continuous recording with an encoder that was fitted on windows.
 
     The stimulus is cut into overlapping windows, packed the way the encoder expects, predicted

@@ -1,5 +1,9 @@
 """The deep recurrent encoder as a scikit-learn regressor."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from sklearn.base import RegressorMixin
@@ -27,6 +31,11 @@ from ._rows import Rows, resolve_rows
 from ._scaling import locate_subjects, moments_by_subject, standardise, unstandardise
 from .recurrent_trf import RecurrentTRF
 from .trf import TemporalReceptiveField
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import ArrayLike, BaseCrossValidator, BaseEpochs, PathLike, RandomSeed, Self
 
 LINEAR = {"rtrf": RecurrentTRF, "trf": TemporalReceptiveField}
 
@@ -200,42 +209,42 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
     def __init__(
         self,
         *,
-        subject_row=None,
-        initial_rows=None,
-        n_initial=0,
-        mask_row=None,
-        base="auto",
-        base_params=None,
-        hidden_size=64,
-        n_layers=1,
-        cell="lstm",
-        n_convs=1,
-        kernel_size=4,
-        activation="gelu",
-        skip_connections=True,
-        embedding_size=16,
-        subject_mixing=True,
-        dropout=0.1,
-        unknown_subject="population",
-        max_epochs=20,
-        batch_size=32,
-        lr=4e-3,
-        weight_decay=0.1,
-        schedule="onecycle",
-        patience=None,
-        clip_norm=1.0,
-        validation_fraction="auto",
-        validation_split="random",
-        warm_start=False,
-        device="auto",
-        dtype="float32",
-        n_threads=1,
-        random_state=None,
-        verbose=0,
-        callbacks=None,
-        net_params=None,
-        checkpoint_dir=None,
-    ):
+        subject_row: int | None = None,
+        initial_rows: slice | list[int] | None = None,
+        n_initial: int = 0,
+        mask_row: int | None = None,
+        base: Literal["auto", "rtrf", "trf"] | None = "auto",
+        base_params: dict | None = None,
+        hidden_size: int = 64,
+        n_layers: int = 1,
+        cell: Literal["lstm", "gru"] = "lstm",
+        n_convs: int = 1,
+        kernel_size: int = 4,
+        activation: Literal["gelu", "relu"] = "gelu",
+        skip_connections: bool = True,
+        embedding_size: int = 16,
+        subject_mixing: bool = True,
+        dropout: float = 0.1,
+        unknown_subject: Literal["population", "error"] = "population",
+        max_epochs: int = 20,
+        batch_size: int = 32,
+        lr: float = 4e-3,
+        weight_decay: float = 0.1,
+        schedule: Literal["onecycle", "cosine"] | None = "onecycle",
+        patience: int | None = None,
+        clip_norm: float | None = 1.0,
+        validation_fraction: float | Literal["auto"] = "auto",
+        validation_split: Literal["random", "last"] | BaseCrossValidator = "random",
+        warm_start: bool = False,
+        device: str = "auto",
+        dtype: Literal["float32", "float64", "bfloat16"] = "float32",
+        n_threads: int | None = 1,
+        random_state: RandomSeed = None,
+        verbose: int = 0,
+        callbacks: list | None = None,
+        net_params: dict | None = None,
+        checkpoint_dir: PathLike | None = None,
+    ) -> None:
         self.subject_row = subject_row
         self.initial_rows = initial_rows
         self.n_initial = n_initial
@@ -272,7 +281,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         self.net_params = net_params
         self.checkpoint_dir = checkpoint_dir
 
-    def fit(self, X, y, groups=None):
+    def fit(self, X: ArrayLike, y: ArrayLike | BaseEpochs, groups: ArrayLike | None = None) -> Self:
         """Fit the linear encoder, then the network on what it leaves.
 
         Parameters
@@ -300,7 +309,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         fresh = not (self.warm_start and hasattr(self, "net_"))
         return self._fit(X, y, groups, fresh=fresh)
 
-    def partial_fit(self, X, y, groups=None):
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Train the present network for `max_epochs` more, or calibrate it to new subjects.
 
         Trials of known subjects train all weights. Trials of subjects that were not in ``fit``
@@ -386,7 +395,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         n_subjects = self._fitted_params["n_subjects"] + len(new)
         self._fitted_params = {**self._fitted_params, "n_subjects": n_subjects}
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict responses.
 
         Parameters
@@ -415,7 +424,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
             y[:, :, : known.shape[2]] = known * slope[..., None] + offset[..., None]
         return flatten_targets(y, self._y_ndim)
 
-    def score(self, X, y):
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """R2 over trials, averaged over channels and samples.
 
         Parameters

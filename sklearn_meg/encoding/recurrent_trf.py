@@ -1,5 +1,9 @@
 """Recurrent temporal receptive field: the response from its own past and the stimulus."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.linalg import eigh
 
@@ -18,6 +22,10 @@ from ._linear import (
 )
 from ._recursion import damp, unroll
 from .trf import filter_trials
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Literal
 
 AUTO_COMPONENTS = 30
 STIMULUS_RATIOS = (0.1, 10.0, 100.0)
@@ -132,21 +140,21 @@ class RecurrentTRF(LinearEncoder):
 
     def __init__(
         self,
-        n_past=20,
-        tmin=0.0,
-        tmax=None,
-        sfreq=1.0,
-        alphas=(0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8),
-        n_components="auto",
-        max_radius=0.999,
-        partial_pooling=True,
-        cv=3,
-        subject_row=None,
-        initial_rows=None,
-        n_initial=0,
-        unknown_subject="population",
-        mask_row=None,
-    ):
+        n_past: int = 20,
+        tmin: float = 0.0,
+        tmax: float | None = None,
+        sfreq: float = 1.0,
+        alphas: float | Sequence[float] = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8),
+        n_components: int | Literal["auto"] | None = "auto",
+        max_radius: float = 0.999,
+        partial_pooling: bool = True,
+        cv: int = 3,
+        subject_row: int | None = None,
+        initial_rows: slice | list[int] | None = None,
+        n_initial: int = 0,
+        unknown_subject: Literal["population", "error"] = "population",
+        mask_row: int | None = None,
+    ) -> None:
         self.n_past = n_past
         self.tmin = tmin
         self.tmax = tmax

@@ -1,5 +1,7 @@
 """The mean response of each subject: what every encoder must beat."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from ._linear import LinearEncoder, read_blocks, trials_of, zero_uncounted
@@ -43,7 +45,13 @@ class SubjectMean(LinearEncoder):
             [12., 13., 14.]]])
     """
 
-    def __init__(self, subject_row=None, initial_rows=None, n_initial=0, mask_row=None):
+    def __init__(
+        self,
+        subject_row: int | None = None,
+        initial_rows: slice | list[int] | None = None,
+        n_initial: int = 0,
+        mask_row: int | None = None,
+    ) -> None:
         self.subject_row = subject_row
         self.initial_rows = initial_rows
         self.n_initial = n_initial

@@ -1,7 +1,10 @@
 """Temporal receptive field: ridge regression of the response on the lagged stimulus."""
 
+from __future__ import annotations
+
 from itertools import product
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import pinvh
@@ -16,6 +19,10 @@ from ._linear import (
     resolve_alphas,
     resolve_delays,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Literal
 
 GROUP_FACTORS = (1.0, 10.0, 100.0)
 
@@ -106,20 +113,20 @@ class TemporalReceptiveField(LinearEncoder):
 
     def __init__(
         self,
-        tmin=0.0,
-        tmax=None,
-        sfreq=1.0,
-        alphas=(0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8),
-        alpha_per_target=True,
-        feature_groups=None,
-        fit_intercept=True,
-        cv=5,
-        subject_row=None,
-        initial_rows=None,
-        n_initial=0,
-        unknown_subject="population",
-        mask_row=None,
-    ):
+        tmin: float = 0.0,
+        tmax: float | None = None,
+        sfreq: float = 1.0,
+        alphas: float | Sequence[float] = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8),
+        alpha_per_target: bool = True,
+        feature_groups: list[list[int]] | dict[str, list[int]] | None = None,
+        fit_intercept: bool = True,
+        cv: int = 5,
+        subject_row: int | None = None,
+        initial_rows: slice | list[int] | None = None,
+        n_initial: int = 0,
+        unknown_subject: Literal["population", "error"] = "population",
+        mask_row: int | None = None,
+    ) -> None:
         self.tmin = tmin
         self.tmax = tmax
         self.sfreq = sfreq

@@ -1,16 +1,31 @@
 """Copies of sessions as they might have been on another day."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from .._validation import check_random_state
 from ._sessions import split_session
 
+if TYPE_CHECKING:
+    from .._typing import RandomSeed
+
 __all__ = ["disturbed_sessions"]
 
 
 def disturbed_sessions(
-    X, y, session_row, *, n_copies=1, gain=0.2, dropout=0.0, shift=0.0, random_state=None
-):
+    X: np.ndarray,
+    y: np.ndarray,
+    session_row: int,
+    *,
+    n_copies: int = 1,
+    gain: float = 0.2,
+    dropout: float = 0.0,
+    shift: float = 0.0,
+    random_state: RandomSeed = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Add copies of each session with other gains, lost channels and moved electrodes.
 
     For training on few sessions. Each copy is a session of its own, so that it is normalised and

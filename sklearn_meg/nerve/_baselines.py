@@ -1,5 +1,9 @@
 """Classical decoders behind the same interface: same features, same sessions, same decisions."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.special import log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -12,6 +16,11 @@ from ._model import LEAST_LOG, NerveClassifier
 from ._movements import NerveMovements
 from ._sessions import normalised
 from ._smooth import as_rows, filtered, fit_dynamic, fit_ridge
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import ArrayLike, Self
 
 __all__ = ["KalmanRegressor", "WindowClassifier", "WindowRegressor"]
 
@@ -79,19 +88,19 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: BaseEstimator | None = None,
         *,
-        sfreq=None,
-        window=0.1,
-        hop=0.02,
-        features="all",
-        covariance=True,
-        session_row=None,
-        adaptation=None,
-        prior_trials=8.0,
-        session_model=False,
-        n_self_training=0,
-    ):
+        sfreq: float | None = None,
+        window: float = 0.1,
+        hop: float = 0.02,
+        features: Literal["all"] | list[str] | None = "all",
+        covariance: bool = True,
+        session_row: int | None = None,
+        adaptation: Literal["batch", "online"] | None = None,
+        prior_trials: float = 8.0,
+        session_model: bool = False,
+        n_self_training: int = 0,
+    ) -> None:
         self.estimator = estimator
         self.sfreq = sfreq
         self.window = window
@@ -104,7 +113,7 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
         self.session_model = session_model
         self.n_self_training = n_self_training
 
-    def fit(self, X, y):
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit the classifier to the windows of labelled trials.
 
         Parameters
@@ -237,17 +246,17 @@ class WindowRegressor(NerveMovements, BaseEstimator):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: BaseEstimator | None = None,
         *,
-        sfreq=None,
-        window=0.1,
-        hop=0.02,
-        features="all",
-        covariance=True,
-        session_row=None,
-        adaptation=None,
-        prior_trials=8.0,
-    ):
+        sfreq: float | None = None,
+        window: float = 0.1,
+        hop: float = 0.02,
+        features: Literal["all"] | list[str] | None = "all",
+        covariance: bool = True,
+        session_row: int | None = None,
+        adaptation: Literal["batch", "online"] | None = None,
+        prior_trials: float = 8.0,
+    ) -> None:
         self.estimator = estimator
         self.sfreq = sfreq
         self.window = window
@@ -258,7 +267,7 @@ class WindowRegressor(NerveMovements, BaseEstimator):
         self.adaptation = adaptation
         self.prior_trials = prior_trials
 
-    def fit(self, X, y):
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit the regressor to the windows of trials whose movements are known.
 
         Parameters
@@ -364,15 +373,15 @@ class KalmanRegressor(NerveMovements, BaseEstimator):
     def __init__(
         self,
         *,
-        sfreq=None,
-        window=0.1,
-        hop=0.02,
-        features="all",
-        covariance=True,
-        session_row=None,
-        adaptation=None,
-        prior_trials=8.0,
-    ):
+        sfreq: float | None = None,
+        window: float = 0.1,
+        hop: float = 0.02,
+        features: Literal["all"] | list[str] | None = "all",
+        covariance: bool = True,
+        session_row: int | None = None,
+        adaptation: Literal["batch", "online"] | None = None,
+        prior_trials: float = 8.0,
+    ) -> None:
         self.sfreq = sfreq
         self.window = window
         self.hop = hop
@@ -382,7 +391,7 @@ class KalmanRegressor(NerveMovements, BaseEstimator):
         self.adaptation = adaptation
         self.prior_trials = prior_trials
 
-    def fit(self, X, y):
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit the regression and the dynamic to trials whose movements are known.
 
         Parameters

@@ -1,6 +1,9 @@
 """What every decoder of nerve signals shares: features, sessions, normalisation, decisions."""
 
+from __future__ import annotations
+
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import log_softmax
@@ -27,6 +30,9 @@ from ._sessions import (
 )
 from ._smooth import as_rows
 from .features import NerveFeatures, check_windows
+
+if TYPE_CHECKING:
+    from .._typing import ArrayLike
 
 LEAST_LOG = -20.0  # of a window's probability: no single window decides against all others
 WEIGHT = 0.5  # of the linear model's log probabilities beside the network's
@@ -156,7 +162,7 @@ class NerveClassifier(NerveModel):
     normalised features; and may say that it has a ``_session_model``.
     """
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Probabilities of the classes for each trial.
 
         Parameters
@@ -176,7 +182,7 @@ class NerveClassifier(NerveModel):
         """
         return np.exp(self._decide(X)[0])
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """The likeliest class of each trial: the vote of its windows.
 
         Parameters
@@ -190,7 +196,7 @@ class NerveClassifier(NerveModel):
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
 
-    def predict_proba_windows(self, X):
+    def predict_proba_windows(self, X: ArrayLike) -> np.ndarray:
         """Probabilities of the classes in each window, from it and the windows before it.
 
         Parameters
@@ -203,7 +209,7 @@ class NerveClassifier(NerveModel):
         """
         return np.exp(self._decide(X)[1])
 
-    def predict_windows(self, X):
+    def predict_windows(self, X: ArrayLike) -> np.ndarray:
         """The likeliest class of each window, from it and the windows before it.
 
         Parameters
@@ -217,7 +223,7 @@ class NerveClassifier(NerveModel):
         best = self.predict_proba_windows(X).argmax(axis=1)
         return self.classes_[best]
 
-    def is_uncertain(self, X, confidence=0.5):
+    def is_uncertain(self, X: ArrayLike, confidence: float = 0.5) -> np.ndarray:
         """Say which trials to reject.
 
         Parameters

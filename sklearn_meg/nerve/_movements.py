@@ -1,5 +1,9 @@
 """What every decoder of movements shares."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
@@ -11,11 +15,14 @@ from ._online import OnlineSession
 from ._sessions import normalised
 from ._smooth import as_rows, linear
 
+if TYPE_CHECKING:
+    from .._typing import ArrayLike
+
 
 class NerveMovements(RegressorMixin, NerveModel):
     """Predictions of movements, window by window; a subclass defines ``_movements(Z)``."""
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict the movements in each window.
 
         Parameters
@@ -34,7 +41,7 @@ class NerveMovements(RegressorMixin, NerveModel):
         """
         return flatten_targets(self._predicted(X), self._y_ndim)
 
-    def score(self, X, y):
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """Coefficient of determination over all trials and windows, mean of the degrees of freedom.
 
         Parameters

@@ -1,7 +1,10 @@
 """Intended gestures from nerve or muscle signals, in real time, over many sessions."""
 
+from __future__ import annotations
+
 import warnings
 from copy import deepcopy
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,6 +17,12 @@ from ..base import _LOCK, TorchEstimator, limited_threads
 from ._model import NerveClassifier
 from ._network import NerveNet, WindowLoss
 from ._sessions import normalised
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import ArrayLike, BaseCrossValidator, ExportedProgram, PathLike, RandomSeed, Self
+    from .stream import NerveStream
 
 __all__ = ["NerveDecoder"]
 
@@ -62,7 +71,9 @@ class RecurrentModel(TorchEstimator):
             out, state = module.step(inputs, state)
             return self._outputs(out.cpu().numpy().astype(float)), state
 
-    def stream(self, confidence=0.0, saturation=None, state=None):
+    def stream(
+        self, confidence: float = 0.0, saturation: float | None = None, state: dict | None = None
+    ) -> NerveStream:
         """Decide while a recording arrives.
 
         Parameters
@@ -82,7 +93,7 @@ class RecurrentModel(TorchEstimator):
 
         return NerveStream(self, confidence=confidence, saturation=saturation, state=state)
 
-    def exported(self):
+    def exported(self) -> ExportedProgram:
         """The network that decides one window, for use without this package.
 
         Returns
@@ -206,38 +217,38 @@ checkpoint_dir
     def __init__(
         self,
         *,
-        sfreq=None,
-        window=0.1,
-        hop=0.02,
-        features="all",
-        covariance=True,
-        session_row=None,
-        adaptation=None,
-        prior_trials=8.0,
-        network="compact",
-        hidden_size=128,
-        dropout=0.5,
-        augment=1.0,
-        channel_dropout=0.0,
-        smoothing=0.1,
-        max_epochs=40,
-        batch_size=64,
-        lr=3e-3,
-        weight_decay=1e-2,
-        schedule="onecycle",
-        patience=None,
-        clip_norm=1.0,
-        validation_fraction=0,
-        validation_split="random",
-        device="auto",
-        dtype="float32",
-        n_threads=1,
-        random_state=None,
-        verbose=0,
-        callbacks=None,
-        net_params=None,
-        checkpoint_dir=None,
-    ):
+        sfreq: float | None = None,
+        window: float = 0.1,
+        hop: float = 0.02,
+        features: Literal["all"] | list[str] | None = "all",
+        covariance: bool = True,
+        session_row: int | None = None,
+        adaptation: Literal["batch", "online"] | None = None,
+        prior_trials: float = 8.0,
+        network: Literal["compact", "paper"] = "compact",
+        hidden_size: int = 128,
+        dropout: float = 0.5,
+        augment: float = 1.0,
+        channel_dropout: float = 0.0,
+        smoothing: float = 0.1,
+        max_epochs: int = 40,
+        batch_size: int = 64,
+        lr: float = 3e-3,
+        weight_decay: float = 1e-2,
+        schedule: Literal["onecycle", "cosine"] | None = "onecycle",
+        patience: int | None = None,
+        clip_norm: float | None = 1.0,
+        validation_fraction: float | Literal["auto"] = 0,
+        validation_split: Literal["random", "last"] | BaseCrossValidator = "random",
+        device: str = "auto",
+        dtype: Literal["float32", "float64", "bfloat16"] = "float32",
+        n_threads: int | None = 1,
+        random_state: RandomSeed = None,
+        verbose: int = 0,
+        callbacks: list | None = None,
+        net_params: dict | None = None,
+        checkpoint_dir: PathLike | None = None,
+    ) -> None:
         self.sfreq = sfreq
         self.window = window
         self.hop = hop
@@ -272,7 +283,7 @@ checkpoint_dir
 
     _session_model = True
 
-    def fit(self, X, y, groups=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Train on labelled trials of one or several sessions.
 
         Parameters
@@ -304,7 +315,7 @@ checkpoint_dir
         self._n_outputs = len(self.classes_)
         return self._train(Z, np.eye(self._n_outputs)[y], groups=groups)
 
-    def fine_tuned(self, X, max_epochs=20, lr=1e-3):
+    def fine_tuned(self, X: ArrayLike, max_epochs: int = 20, lr: float = 1e-3) -> NerveDecoder:
         """A decoder for the sessions of X, trained further on them without labels.
 
         The classes that adaptation finds are learnt by a copy of the network, so that single

@@ -1,5 +1,9 @@
 """Features of nerve and muscle signals in sliding windows."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
@@ -8,6 +12,11 @@ from .._threads import one_blas_thread
 from .._validation import check_bool_param, check_scalar_param, check_trials
 from ._sessions import split_session
 from ._windows import FEATURES, log_covariances, named_features, sliding
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import ArrayLike, BaseEpochs, Self
 
 __all__ = ["FEATURE_NAMES", "NerveFeatures"]
 
@@ -64,13 +73,13 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        sfreq=1.0,
-        window=0.1,
-        hop=0.02,
-        features="all",
-        covariance=True,
-        session_row=None,
-    ):
+        sfreq: float = 1.0,
+        window: float = 0.1,
+        hop: float = 0.02,
+        features: Literal["all"] | list[str] | None = "all",
+        covariance: bool = True,
+        session_row: int | None = None,
+    ) -> None:
         self.sfreq = sfreq
         self.window = window
         self.hop = hop
@@ -78,7 +87,7 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
         self.covariance = covariance
         self.session_row = session_row
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike | BaseEpochs, y: object = None) -> Self:
         """Learn the thresholds.
 
         Parameters
@@ -103,7 +112,7 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
         self._learn(signal)
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Compute features.
 
         Parameters
@@ -132,7 +141,7 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
         rows = np.broadcast_to(session[:, np.newaxis, np.newaxis], (len(X), 1, features.shape[2]))
         return np.concatenate([features, rows], axis=1)
 
-    def window_ends(self, n_times):
+    def window_ends(self, n_times: int) -> np.ndarray:
         """Times at which windows end, in seconds from the start of a trial of `n_times` samples.
 
         Parameters
@@ -145,7 +154,7 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
         """
         return (self._last_samples(n_times) + 1) / self.sfreq
 
-    def at_windows(self, y):
+    def at_windows(self, y: np.ndarray) -> np.ndarray:
         """Take a signal at the last sample of each window.
 
         Parameters
@@ -158,7 +167,7 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
         """
         return np.asarray(y)[..., self._last_samples(np.shape(y)[-1])]
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """Names such as ``ch3_rms``.
 
         Parameters

@@ -1,5 +1,9 @@
 """Intended movements from nerve or muscle signals: several degrees of freedom at once."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from sklearn.cluster import KMeans
@@ -9,6 +13,11 @@ from ..base import limited_threads
 from ._movements import NerveMovements
 from ._smooth import fit_ridge
 from .decoder import RecurrentModel
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import ArrayLike, BaseCrossValidator, PathLike, RandomSeed, Self
 
 __all__ = ["NerveRegressor"]
 
@@ -101,39 +110,39 @@ checkpoint_dir
     def __init__(
         self,
         *,
-        sfreq=None,
-        window=0.1,
-        hop=0.02,
-        features="all",
-        covariance=True,
-        session_row=None,
-        adaptation=None,
-        prior_trials=8.0,
-        network="compact",
-        hidden_size=128,
-        dropout=0.3,
-        augment=0.3,
-        channel_dropout=0.0,
-        strategy="direct",
-        n_gestures=10,
-        max_epochs=60,
-        batch_size=16,
-        lr=3e-3,
-        weight_decay=1e-2,
-        schedule="onecycle",
-        patience=None,
-        clip_norm=1.0,
-        validation_fraction=0,
-        validation_split="random",
-        device="auto",
-        dtype="float32",
-        n_threads=1,
-        random_state=None,
-        verbose=0,
-        callbacks=None,
-        net_params=None,
-        checkpoint_dir=None,
-    ):
+        sfreq: float | None = None,
+        window: float = 0.1,
+        hop: float = 0.02,
+        features: Literal["all"] | list[str] | None = "all",
+        covariance: bool = True,
+        session_row: int | None = None,
+        adaptation: Literal["batch", "online"] | None = None,
+        prior_trials: float = 8.0,
+        network: Literal["compact", "paper"] = "compact",
+        hidden_size: int = 128,
+        dropout: float = 0.3,
+        augment: float = 0.3,
+        channel_dropout: float = 0.0,
+        strategy: Literal["direct", "classify"] = "direct",
+        n_gestures: int = 10,
+        max_epochs: int = 60,
+        batch_size: int = 16,
+        lr: float = 3e-3,
+        weight_decay: float = 1e-2,
+        schedule: Literal["onecycle", "cosine"] | None = "onecycle",
+        patience: int | None = None,
+        clip_norm: float | None = 1.0,
+        validation_fraction: float | Literal["auto"] = 0,
+        validation_split: Literal["random", "last"] | BaseCrossValidator = "random",
+        device: str = "auto",
+        dtype: Literal["float32", "float64", "bfloat16"] = "float32",
+        n_threads: int | None = 1,
+        random_state: RandomSeed = None,
+        verbose: int = 0,
+        callbacks: list | None = None,
+        net_params: dict | None = None,
+        checkpoint_dir: PathLike | None = None,
+    ) -> None:
         self.sfreq = sfreq
         self.window = window
         self.hop = hop
@@ -167,7 +176,7 @@ checkpoint_dir
         self.net_params = net_params
         self.checkpoint_dir = checkpoint_dir
 
-    def fit(self, X, y, groups=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Train on trials whose movements are known.
 
         Parameters

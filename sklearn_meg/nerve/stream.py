@@ -1,8 +1,11 @@
 """Decisions while a recording arrives."""
 
+from __future__ import annotations
+
 import numbers
 from dataclasses import dataclass
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -10,6 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 from .._threads import one_blas_thread
 from ._model import check_confidence
 from ._online import OnlineSession
+
+if TYPE_CHECKING:
+    from .._typing import ArrayLike, BaseEstimator
 
 __all__ = ["Decision", "NerveStream"]
 
@@ -82,7 +88,14 @@ class NerveStream:
     [0.1, 0.12, 0.14]
     """
 
-    def __init__(self, model, *, confidence=0.0, saturation=None, state=None):
+    def __init__(
+        self,
+        model: BaseEstimator,
+        *,
+        confidence: float = 0.0,
+        saturation: float | None = None,
+        state: dict | None = None,
+    ) -> None:
         check_is_fitted(model, "normal_")
         self.extractor = model._extractor()
         if self.extractor is None:
@@ -100,11 +113,11 @@ class NerveStream:
             self._restore(state)
 
     @property
-    def time(self):
+    def time(self) -> float:
         """End of what has arrived, seconds."""
         return self.origin + self.n_seen / self.extractor.sfreq
 
-    def push(self, chunk, time=None):
+    def push(self, chunk: ArrayLike, time: float | None = None) -> list[Decision]:
         """Take the next samples.
 
         Parameters
@@ -143,7 +156,7 @@ class NerveStream:
         self.buffer, self.skip = self.buffer[:, kept:].copy(), start - kept
         return decisions
 
-    def end_trial(self):
+    def end_trial(self) -> object | None:
         """End a trial (a movement): the session learns from it, the next begins without a past.
 
         Returns
@@ -159,7 +172,7 @@ class NerveStream:
         self.buffer, self.skip = self.buffer[:, :0], 0
         return None if logs is None else self.model.classes_[int(logs.argmax())]
 
-    def state(self):
+    def state(self) -> dict:
         """All that is needed to go on later, as arrays and plain values.
 
         Returns

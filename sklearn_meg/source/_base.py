@@ -1,7 +1,9 @@
 """What every source estimator shares: conditions, whitening, the estimator's interface."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
@@ -45,6 +47,11 @@ from ._whitening import (
     projector_of,
     whitener_of,
 )
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import ArrayLike, BaseEpochs, Covariance, Evoked, Forward, Info, MneObject, Self
 
 FEWEST_TRIALS = 4  # of a condition, to learn from what trials differ by
 
@@ -188,15 +195,15 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
 
     def __init__(
         self,
-        forward=None,
-        noise_cov=None,
-        orientation="free",
-        loose=0.2,
-        depth=0.8,
-        onset=None,
-        nave=1,
-        info=None,
-    ):
+        forward: np.ndarray | Forward | None = None,
+        noise_cov: np.ndarray | Covariance | None = None,
+        orientation: Literal["free", "loose", "fixed"] = "free",
+        loose: float = 0.2,
+        depth: float | None = 0.8,
+        onset: int | None = None,
+        nave: int = 1,
+        info: Info | None = None,
+    ) -> None:
         self.forward = forward
         self.noise_cov = noise_cov
         self.orientation = orientation
@@ -206,7 +213,9 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         self.nave = nave
         self.info = info
 
-    def fit(self, X, y=None):
+    def fit(
+        self, X: ArrayLike | None, y: ArrayLike | BaseEpochs | Evoked | list[Evoked] | None = None
+    ) -> Self:
         """Estimate the sources of each condition.
 
         Trials with equal events are one condition and are averaged. An already averaged data
@@ -248,7 +257,7 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         self.fields_ = self._fitted_fields(problem, sources)
         return self
 
-    def predict(self, X=None):
+    def predict(self, X: ArrayLike | MneObject | None = None) -> np.ndarray:
         """Predict fields.
 
         Parameters
@@ -269,7 +278,9 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         """
         return flatten_targets(self._fields_of(self._events(X)), self.y_ndim_)
 
-    def transform(self, X=None, pick_ori=None):
+    def transform(
+        self, X: ArrayLike | MneObject | None = None, pick_ori: Literal["vector"] | None = None
+    ) -> np.ndarray:
         """Sources of each row.
 
         Parameters
@@ -294,7 +305,7 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         sources = self._sources_of(self._events(X))
         return sources if pick_ori == "vector" else _amplitude(sources)
 
-    def score(self, X, y=None):
+    def score(self, X: ArrayLike | MneObject, y: ArrayLike | MneObject | None = None) -> float:
         """R2 of all fields together, each channel in units of its noise.
 
         Parameters
@@ -323,7 +334,9 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         scale = self.noise_scale_[used, np.newaxis]
         return r2_score(fields[:, used] / scale, predicted[:, used] / scale)
 
-    def to_stc(self, X=None, pick_ori=None):
+    def to_stc(
+        self, X: ArrayLike | MneObject | None = None, pick_ori: Literal["vector"] | None = None
+    ) -> list:
         """Sources as mne source estimates.
 
         Parameters

@@ -1,12 +1,17 @@
 """From trials, averages and MNE objects to the events and fields of each condition."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._validation import _good_data_channels, _is_mne, check_targets, unwrap_mne
+
+if TYPE_CHECKING:
+    from .._typing import Epochs, Evoked
 
 MISSING_Y = "This estimator requires y to be passed, but the target y is None."
 
@@ -36,7 +41,7 @@ class Recording:
     info: Any = None
 
 
-def make_events(n_conditions, n_times, onset):
+def make_events(n_conditions: int, n_times: int, onset: int) -> np.ndarray:
     """Event time courses for fields alone: one step pulse a condition, up from the onset.
 
     Condition *i* has its own event: row *i* of its events is 0 before the onset and 1 from there
@@ -89,7 +94,9 @@ def check_onset(onset, n_times):
         )
 
 
-def fields_to_xy(data, onset=None):
+def fields_to_xy(
+    data: Evoked | list[Evoked] | Epochs, onset: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Event time courses and fields of MNE objects, as arrays for cross-validation.
 
     Parameters

@@ -1,5 +1,9 @@
 """Cross-validation over channels, for data that come as averages."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import KFold
@@ -17,8 +21,17 @@ from ._conditions import (
 )
 from ._forward import is_mne_forward, match_channels
 
+if TYPE_CHECKING:
+    from .._typing import ArrayLike, BaseEstimator, MneObject, RandomSeed
 
-def cross_val_channels(estimator, X, y=None, n_splits=5, random_state=None):
+
+def cross_val_channels(
+    estimator: BaseEstimator,
+    X: ArrayLike | MneObject,
+    y: ArrayLike | MneObject | None = None,
+    n_splits: int = 5,
+    random_state: RandomSeed = None,
+) -> np.ndarray:
     """Score a source estimator on channels that it was not fitted to.
 
     Held-out trials (scikit-learn's own ``cross_validate``) ask whether the field of a condition

@@ -1,11 +1,20 @@
 """Linearly constrained minimum variance beamformer."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from .._validation import check_bool_param, check_option_param, check_scalar_param
 from ._base import SourceEstimator
 from ._mne import as_mne, fixed_forward
 from .minimum_norm import sources_of
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import Covariance, Forward, Info
 
 WEIGHT_NORMS = (None, "unit-noise-gain", "unit-noise-gain-invariant", "nai")
 
@@ -84,18 +93,19 @@ default="unit-noise-gain-invariant"
 
     def __init__(
         self,
-        forward=None,
-        noise_cov=None,
-        reg=0.05,
-        weight_norm="unit-noise-gain-invariant",
-        reduce_rank=False,
-        orientation="free",
-        loose=0.2,
-        depth=None,
-        onset=None,
-        nave=1,
-        info=None,
-    ):
+        forward: np.ndarray | Forward | None = None,
+        noise_cov: np.ndarray | Covariance | None = None,
+        reg: float = 0.05,
+        weight_norm: Literal["unit-noise-gain", "unit-noise-gain-invariant", "nai"]
+        | None = "unit-noise-gain-invariant",
+        reduce_rank: bool = False,
+        orientation: Literal["free", "loose", "fixed"] = "free",
+        loose: float = 0.2,
+        depth: float | None = None,
+        onset: int | None = None,
+        nave: int = 1,
+        info: Info | None = None,
+    ) -> None:
         self.forward = forward
         self.noise_cov = noise_cov
         self.reg = reg

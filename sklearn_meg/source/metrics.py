@@ -6,11 +6,20 @@ signed or the length of a vector, or ``(n_positions, 3, n_times)`` as in mne's
 compared with dipole moments.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.optimize import linear_sum_assignment, linprog
 from scipy.sparse import csr_array
 from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import ArrayLike
 
 __all__ = [
     "earth_movers_distance",
@@ -33,7 +42,11 @@ NEIGHBOURS = 1.8  # grid spacings: all 26 neighbours on a cubic grid
 NEGLIGIBLE = 1e-6  # of the whole mass of a map, left out of the earth mover's distance
 
 
-def source_strength(sources, samples=None, kind="peak"):
+def source_strength(
+    sources: ArrayLike,
+    samples: slice | ArrayLike | int | None = None,
+    kind: Literal["peak", "rms"] = "peak",
+) -> np.ndarray:
     """Reduce source time courses to one number a position.
 
     Parameters
@@ -72,7 +85,12 @@ def source_strength(sources, samples=None, kind="peak"):
     return length.max(axis=1) if kind == "peak" else np.sqrt(np.square(length).mean(axis=1))
 
 
-def find_peaks(positions, sources, n_peaks=None, samples=None):
+def find_peaks(
+    positions: ArrayLike,
+    sources: ArrayLike,
+    n_peaks: int | None = None,
+    samples: slice | ArrayLike | None = None,
+) -> np.ndarray:
     """Find the local maxima of the peak strength, the strongest first.
 
     A local maximum is stronger than all positions within 1.8 grid spacings; of neighbours that
@@ -120,7 +138,13 @@ def find_peaks(positions, sources, n_peaks=None, samples=None):
     return np.array(found, dtype=int)
 
 
-def match_sources(positions, sources, true_positions, samples=None, miss=MISS):
+def match_sources(
+    positions: ArrayLike,
+    sources: ArrayLike,
+    true_positions: ArrayLike,
+    samples: slice | ArrayLike | None = None,
+    miss: float = MISS,
+) -> tuple[np.ndarray, np.ndarray]:
     """Assign the strongest local maxima to the true sources.
 
     With n true sources the n strongest local maxima are taken and assigned so that the distances
@@ -167,7 +191,13 @@ def match_sources(positions, sources, true_positions, samples=None, miss=MISS):
     return peaks, distances
 
 
-def localization_error(positions, sources, true_positions, samples=None, miss=MISS):
+def localization_error(
+    positions: ArrayLike,
+    sources: ArrayLike,
+    true_positions: ArrayLike,
+    samples: slice | ArrayLike | None = None,
+    miss: float = MISS,
+) -> float:
     """Mean distance between true sources and the maxima found for them, in mm.
 
     Parameters
@@ -195,7 +225,13 @@ def localization_error(positions, sources, true_positions, samples=None, miss=MI
     return float(match_sources(positions, sources, true_positions, samples, miss)[1].mean())
 
 
-def hit_rate(positions, sources, true_positions, samples=None, within=HIT):
+def hit_rate(
+    positions: ArrayLike,
+    sources: ArrayLike,
+    true_positions: ArrayLike,
+    samples: slice | ArrayLike | None = None,
+    within: float = HIT,
+) -> float:
     """Share of the true sources with a maximum assigned to them within 20 mm.
 
     Parameters
@@ -227,7 +263,12 @@ def hit_rate(positions, sources, true_positions, samples=None, within=HIT):
     return float(((peaks >= 0) & (distances <= within)).mean())
 
 
-def spatial_dispersion(positions, sources, true_positions, samples=None):
+def spatial_dispersion(
+    positions: ArrayLike,
+    sources: ArrayLike,
+    true_positions: ArrayLike,
+    samples: slice | ArrayLike | None = None,
+) -> float:
     """Energy-weighted root mean square distance to the nearest true source, in mm.
 
     ``sqrt(sum_j e_j d_j^2 / sum_j e_j)`` with ``e_j`` the energy of position j over time and
@@ -264,8 +305,13 @@ def spatial_dispersion(positions, sources, true_positions, samples=None):
 
 
 def earth_movers_distance(
-    positions, sources, true_positions, true_sources=None, samples=None, power=2
-):
+    positions: ArrayLike,
+    sources: ArrayLike,
+    true_positions: ArrayLike,
+    true_sources: ArrayLike | None = None,
+    samples: slice | ArrayLike | None = None,
+    power: Literal[1, 2] = 2,
+) -> float:
     """Earth mover's distance between the map of the estimate and the true map, in mm.
 
     The least mean distance that the estimated energy must be moved to become the true energy,
@@ -326,7 +372,13 @@ def earth_movers_distance(
     return _transport(supply[there], demand[wanted], cost)
 
 
-def time_course_correlation(positions, sources, true_positions, true_time_courses, samples=None):
+def time_course_correlation(
+    positions: ArrayLike,
+    sources: ArrayLike,
+    true_positions: ArrayLike,
+    true_time_courses: ArrayLike,
+    samples: slice | ArrayLike | None = None,
+) -> float:
     """Mean correlation of the estimated with the true time courses, regardless of sign.
 
     At the maximum assigned to each true source (:func:`match_sources`) the vector time course
@@ -376,7 +428,7 @@ def time_course_correlation(positions, sources, true_positions, true_time_course
     return float(np.mean(scores))
 
 
-def output_snr(sources, onset, stop=None):
+def output_snr(sources: ArrayLike, onset: int, stop: int | None = None) -> float:
     """Ratio of the mean energy after and before the onset, in dB.
 
     .. warning::
@@ -424,7 +476,7 @@ def output_snr(sources, onset, stop=None):
     return float(10 * np.log10(after / before)) if after > 0 else -float("inf")
 
 
-def nmse(y_true, y_pred, whitener=None):
+def nmse(y_true: ArrayLike, y_pred: ArrayLike, whitener: ArrayLike | None = None) -> float:
     """Normalised mean squared error of reconstructed fields: 0 is perfect, 1 is a zero field.
 
     ``sum (y_true - y_pred)^2 / sum y_true^2`` over channels and samples.
@@ -458,7 +510,9 @@ def nmse(y_true, y_pred, whitener=None):
     return float(np.square(y_true - y_pred).sum() / power) if power > 0 else float("nan")
 
 
-def field_correlation(y_true, y_pred, whitener=None):
+def field_correlation(
+    y_true: ArrayLike, y_pred: ArrayLike, whitener: ArrayLike | None = None
+) -> float:
     """Pearson correlation of reconstructed and true fields over all channels and samples.
 
     Parameters
@@ -488,7 +542,9 @@ def field_correlation(y_true, y_pred, whitener=None):
     return _correlation(y_true.ravel(), y_pred.ravel())
 
 
-def false_positive_ratio(noise_sources, reference_sources, samples=None):
+def false_positive_ratio(
+    noise_sources: ArrayLike, reference_sources: ArrayLike, samples: slice | ArrayLike | None = None
+) -> float:
     """Peak strength of an estimate from noise alone, relative to one from a real source.
 
     Parameters

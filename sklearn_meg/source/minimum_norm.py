@@ -1,10 +1,19 @@
 """Minimum norm estimates: MNE, dSPM, sLORETA and eLORETA."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from .._validation import check_option_param, check_scalar_param
 from ._base import SourceEstimator
 from ._mne import as_mne, axes_of, solve_each, to_axes
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import Covariance, Forward, Info
 
 METHODS = ("MNE", "dSPM", "sLORETA", "eLORETA")
 
@@ -81,17 +90,17 @@ class MinimumNorm(SourceEstimator):
 
     def __init__(
         self,
-        forward=None,
-        noise_cov=None,
-        method="MNE",
-        snr=3.0,
-        orientation="free",
-        loose=0.2,
-        depth=0.8,
-        onset=None,
-        nave=1,
-        info=None,
-    ):
+        forward: np.ndarray | Forward | None = None,
+        noise_cov: np.ndarray | Covariance | None = None,
+        method: Literal["MNE", "dSPM", "sLORETA", "eLORETA"] = "MNE",
+        snr: float = 3.0,
+        orientation: Literal["free", "loose", "fixed"] = "free",
+        loose: float = 0.2,
+        depth: float | None = 0.8,
+        onset: int | None = None,
+        nave: int = 1,
+        info: Info | None = None,
+    ) -> None:
         self.forward = forward
         self.noise_cov = noise_cov
         self.method = method

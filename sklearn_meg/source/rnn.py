@@ -1,5 +1,9 @@
 """Sources of event-related fields by a recurrent network with a frozen lead field."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 
@@ -15,6 +19,20 @@ from ._likelihood import find_dipoles
 from ._network import CELLS, PenalizedLoss, SourceNet
 from ._penalty import Phases, layer_scale, lead_modes, penalty_strength
 from ._settle import Settle
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import (
+        ArrayLike,
+        Covariance,
+        Dipole,
+        Forward,
+        Info,
+        MneObject,
+        PathLike,
+        RandomSeed,
+    )
 
 UNITS = (16, 512)  # recurrent units of an event, least and most, and where that is not known: 32
 FORGOTTEN = (
@@ -226,40 +244,40 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
 
     def __init__(
         self,
-        forward=None,
-        noise_cov=None,
-        selection="likelihood",
-        alpha="auto",
-        penalty="l21",
-        n_reweight=3,
-        n_modes=60,
-        max_sources=10,
-        n_estimators=1,
-        cell="gru",
-        hidden_size="auto",
-        n_layers=1,
-        init="zeros",
-        recurrent_init="oscillators",
-        orientation="free",
-        loose=0.2,
-        depth=0.8,
-        onset=None,
-        nave=1,
-        info=None,
-        max_epochs=200,
-        lr=1e-2,
-        weight_decay=0.0,
-        schedule="onecycle",
-        clip_norm=1.0,
-        device="auto",
-        dtype="float32",
-        n_threads=1,
-        random_state=None,
-        verbose=0,
-        callbacks=None,
-        net_params=None,
-        checkpoint_dir=None,
-    ):
+        forward: np.ndarray | Forward | None = None,
+        noise_cov: np.ndarray | Covariance | None = None,
+        selection: Literal["likelihood", "penalty"] = "likelihood",
+        alpha: float | Literal["auto"] = "auto",
+        penalty: Literal["l21", "l1"] = "l21",
+        n_reweight: int = 3,
+        n_modes: int = 60,
+        max_sources: int = 10,
+        n_estimators: int = 1,
+        cell: Literal["gru", "lstm", "rnn"] = "gru",
+        hidden_size: int | Literal["auto"] = "auto",
+        n_layers: int = 1,
+        init: Literal["zeros", "random"] = "zeros",
+        recurrent_init: Literal["oscillators", "random"] = "oscillators",
+        orientation: Literal["free", "loose", "fixed"] = "free",
+        loose: float = 0.2,
+        depth: float | None = 0.8,
+        onset: int | None = None,
+        nave: int = 1,
+        info: Info | None = None,
+        max_epochs: int = 200,
+        lr: float = 1e-2,
+        weight_decay: float = 0.0,
+        schedule: Literal["onecycle", "cosine"] | None = "onecycle",
+        clip_norm: float | None = 1.0,
+        device: str = "auto",
+        dtype: Literal["float32", "float64", "bfloat16"] = "float32",
+        n_threads: int | None = 1,
+        random_state: RandomSeed = None,
+        verbose: int = 0,
+        callbacks: list | None = None,
+        net_params: dict | None = None,
+        checkpoint_dir: PathLike | None = None,
+    ) -> None:
         self.forward = forward
         self.noise_cov = noise_cov
         self.selection = selection
@@ -325,7 +343,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
 
     # ------------------------------------------------------------------ dipoles
 
-    def to_dipoles(self, X=None):
+    def to_dipoles(self, X: ArrayLike | MneObject | None = None) -> list[list[Dipole]]:
         """Sources as mne dipoles, where they were found: between grid points, too.
 
         Parameters

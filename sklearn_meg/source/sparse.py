@@ -1,5 +1,9 @@
 """Sparse source estimates: mixed norms, gamma map, RAP-MUSIC."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from .._validation import (
@@ -11,6 +15,11 @@ from .._validation import (
 from ._base import SourceEstimator
 from ._mne import as_mne, axes_of, fixed_forward, solve_each, to_axes
 from .minimum_norm import loose_of
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import Covariance, Forward, Info, RandomSeed
 
 NO_DIPOLE = "No active dipoles found"
 
@@ -87,21 +96,21 @@ class MixedNorm(SourceEstimator):
 
     def __init__(
         self,
-        forward=None,
-        noise_cov=None,
-        alpha=40.0,
-        n_mxne_iter=1,
-        debias=True,
-        maxit=3000,
-        tol=1e-4,
-        random_state=None,
-        orientation="free",
-        loose=0.2,
-        depth=0.8,
-        onset=None,
-        nave=1,
-        info=None,
-    ):
+        forward: np.ndarray | Forward | None = None,
+        noise_cov: np.ndarray | Covariance | None = None,
+        alpha: float | Literal["sure"] = 40.0,
+        n_mxne_iter: int = 1,
+        debias: bool = True,
+        maxit: int = 3000,
+        tol: float = 1e-4,
+        random_state: RandomSeed = None,
+        orientation: Literal["free", "loose", "fixed"] = "free",
+        loose: float = 0.2,
+        depth: float | None = 0.8,
+        onset: int | None = None,
+        nave: int = 1,
+        info: Info | None = None,
+    ) -> None:
         self.forward = forward
         self.noise_cov = noise_cov
         self.alpha = alpha
@@ -218,20 +227,20 @@ class GammaMap(SourceEstimator):
 
     def __init__(
         self,
-        forward=None,
-        noise_cov=None,
-        alpha=0.5,
-        xyz_same_gamma=True,
-        update_mode=1,
-        maxit=10000,
-        tol=1e-6,
-        orientation="free",
-        loose=0.2,
-        depth=0.8,
-        onset=None,
-        nave=1,
-        info=None,
-    ):
+        forward: np.ndarray | Forward | None = None,
+        noise_cov: np.ndarray | Covariance | None = None,
+        alpha: float = 0.5,
+        xyz_same_gamma: bool = True,
+        update_mode: Literal[1, 2] = 1,
+        maxit: int = 10000,
+        tol: float = 1e-6,
+        orientation: Literal["free", "loose", "fixed"] = "free",
+        loose: float = 0.2,
+        depth: float | None = 0.8,
+        onset: int | None = None,
+        nave: int = 1,
+        info: Info | None = None,
+    ) -> None:
         self.forward = forward
         self.noise_cov = noise_cov
         self.alpha = alpha
@@ -334,17 +343,17 @@ class RapMusic(SourceEstimator):
 
     def __init__(
         self,
-        forward=None,
-        noise_cov=None,
-        n_dipoles=1,
-        truncated=False,
-        orientation="free",
-        loose=0.2,
-        depth=None,
-        onset=None,
-        nave=1,
-        info=None,
-    ):
+        forward: np.ndarray | Forward | None = None,
+        noise_cov: np.ndarray | Covariance | None = None,
+        n_dipoles: int = 1,
+        truncated: bool = False,
+        orientation: Literal["free", "loose", "fixed"] = "free",
+        loose: float | None = 0.2,
+        depth: float | None = None,
+        onset: int | None = None,
+        nave: int = 1,
+        info: Info | None = None,
+    ) -> None:
         self.forward = forward
         self.noise_cov = noise_cov
         self.n_dipoles = n_dipoles

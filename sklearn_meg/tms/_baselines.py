@@ -3,6 +3,10 @@
 All predict the log threshold from the normalised field, so all are exactly homogeneous.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.optimize import least_squares
 from scipy.special import gammaln, lpmv
@@ -15,6 +19,11 @@ from .._validation import check_option_param, check_random_state, check_scalar_p
 from ._grids import centre_magnitude, normalised
 from ._thresholds import ThresholdModel
 
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import ArrayLike, RandomSeed, Self
+
 ALPHAS = tuple(np.logspace(-6, 6, 25))
 
 
@@ -26,7 +35,7 @@ class _Baseline(ThresholdModel, BaseEstimator):
     ``_predict_output(model, features)``.
     """
 
-    def fit(self, X, y):
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit one model an output.
 
         Parameters
@@ -118,7 +127,7 @@ class UniformFieldThreshold(_Baseline):
     True
     """
 
-    def __init__(self, field="soma", degree=16):
+    def __init__(self, field: Literal["soma", "mean"] = "soma", degree: int = 16) -> None:
         self.field = field
         self.degree = degree
 
@@ -228,7 +237,7 @@ class RidgeThreshold(_Baseline):
     array([100., 100.])
     """
 
-    def __init__(self, alphas=ALPHAS):
+    def __init__(self, alphas: tuple[float, ...] = ALPHAS) -> None:
         self.alphas = alphas
 
     def _check_params(self):
@@ -294,14 +303,14 @@ class BoostedThreshold(_Baseline):
 
     def __init__(
         self,
-        n_components=40,
-        learning_rate=0.06,
-        max_iter=3000,
-        max_leaf_nodes=15,
-        min_samples_leaf=20,
-        l2_regularization=1.0,
-        random_state=None,
-    ):
+        n_components: int = 40,
+        learning_rate: float = 0.06,
+        max_iter: int = 3000,
+        max_leaf_nodes: int = 15,
+        min_samples_leaf: int = 20,
+        l2_regularization: float = 1.0,
+        random_state: RandomSeed = None,
+    ) -> None:
         self.n_components = n_components
         self.learning_rate = learning_rate
         self.max_iter = max_iter

@@ -3,11 +3,17 @@
 Everything is in metres, in a right-handed head frame whose origin is the centre of the sphere.
 """
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._validation import check_array
+
+if TYPE_CHECKING:
+    from .._typing import ArrayLike
 
 FARTHEST = 1.0  # m: no point of a head or a coil is that far from the centre
 
@@ -162,7 +168,7 @@ def _about_z(azimuth):
     return rotation.transpose(2, 0, 1)
 
 
-def grid_points(size=9, spacing=1.5e-3):
+def grid_points(size: int = 9, spacing: float = 1.5e-3) -> np.ndarray:
     """Points of a cubic grid around the soma, in the neuron's frame.
 
     Parameters
@@ -199,7 +205,7 @@ def grid_points(size=9, spacing=1.5e-3):
     return np.stack(np.meshgrid(line, line, line, indexing="ij"), axis=-1)
 
 
-def to_head(points, position, axis, azimuth):
+def to_head(points: ArrayLike, position: ArrayLike, axis: ArrayLike, azimuth: float) -> np.ndarray:
     """Take points from the frame of one neuron to the head frame.
 
     Parameters
@@ -239,7 +245,7 @@ def to_head(points, position, axis, azimuth):
     )
 
 
-def to_neuron(vectors, axis, azimuth):
+def to_neuron(vectors: ArrayLike, axis: ArrayLike, azimuth: float) -> np.ndarray:
     """Take vectors (such as E) from the head frame to the frame of one neuron.
 
     Parameters

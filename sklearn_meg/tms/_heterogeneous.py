@@ -1,12 +1,20 @@
 """The field near a fold of the cortex: grey and white matter and cerebrospinal fluid."""
 
+from __future__ import annotations
+
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._validation import check_random_state, naming
 from ._conduction import make_bodies
 from ._frames import check_points, check_positions, check_vector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._typing import ArrayLike, RandomSeed
 
 # S/m; Wagner et al. 2004 and the values that TMS studies took over.
 WHITE, GREY, CSF = 0.126, 0.275, 1.654
@@ -105,14 +113,14 @@ class HeterogeneousField:
 
     def __init__(
         self,
-        primary,
-        position,
-        axis,
-        heterogeneity=1.0,
-        random_state=None,
-        depth=None,
-        blur=BLUR,
-    ):
+        primary: Callable,
+        position: ArrayLike,
+        axis: ArrayLike,
+        heterogeneity: float = 1.0,
+        random_state: RandomSeed = None,
+        depth: float | tuple[float, float] | None = None,
+        blur: float = BLUR,
+    ) -> None:
         if not callable(primary):
             raise TypeError(f"primary must be a field, called with points. Got {primary!r}.")
         self.position = check_vector(position, "position")
@@ -151,7 +159,7 @@ class HeterogeneousField:
             E = E + self.bodies.secondary(points, self.applied)
         return E
 
-    def secondary_potential(self, points):
+    def secondary_potential(self, points: ArrayLike) -> np.ndarray:
         """Compute phi, whose negative gradient is what the interfaces add.
 
         Parameters

@@ -1,5 +1,7 @@
 """The shape of a neuron as a tree of cylinders."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -85,16 +87,16 @@ class Morphology:
         return type(self), (self.points, self.diameters, self.parents, self.kinds, self.name)
 
     @property
-    def n_points(self):
+    def n_points(self) -> int:
         """Number of points."""
         return len(self.points)
 
     @property
-    def has_axon(self):
+    def has_axon(self) -> bool:
         """Whether any point belongs to the axon."""
         return bool(np.isin(self.kinds, AXONAL).any())
 
-    def lengths(self):
+    def lengths(self) -> np.ndarray:
         """Return the length of the cylinder of every point, in um (0 for the soma).
 
         Returns
@@ -104,7 +106,7 @@ class Morphology:
         steps = self.points - self.points[np.maximum(self.parents, 0)]
         return np.linalg.norm(steps, axis=1)
 
-    def length(self, *kinds):
+    def length(self, *kinds: Kind) -> float:
         """Return the total length of the cylinders of some kinds (default: all), in um.
 
         Parameters
@@ -118,7 +120,7 @@ class Morphology:
         chosen = np.isin(self.kinds, kinds) if kinds else np.ones(self.n_points, bool)
         return float(self.lengths()[chosen].sum())
 
-    def n_children(self):
+    def n_children(self) -> np.ndarray:
         """Return how many points hang from every point.
 
         Returns

@@ -1,5 +1,7 @@
 """Myelin: from a bare axon to initial segment, internodes, nodes of Ranvier and terminals."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from ._morphology import Kind, Morphology
@@ -12,7 +14,13 @@ TERMINAL_LENGTH = 4.0
 SHORTEST_INTERNODE = 20.0
 
 
-def myelinate(morphology, *, initial_segment=30.0, internode_ratio=100.0, thinnest=0.2):
+def myelinate(
+    morphology: Morphology,
+    *,
+    initial_segment: float = 30.0,
+    internode_ratio: float = 100.0,
+    thinnest: float = 0.2,
+) -> Morphology:
     """Wrap the unmyelinated axon of a neuron in myelin.
 
     The axon begins with an initial segment. From there on, internodes about `internode_ratio`

@@ -1,14 +1,22 @@
 """Activation thresholds of neurons in electric fields, by simulation in NEURON."""
 
+from __future__ import annotations
+
 import hashlib
 import numbers
 import threading
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ._cable import CableModel
 from ._morphology import Morphology
 from ._pulses import pulse_waveform
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import ArrayLike
 
 __all__ = ["activation_threshold"]
 
@@ -26,18 +34,18 @@ _MODELS = {}
 
 
 def activation_threshold(
-    morphology,
-    field,
+    morphology: Morphology,
+    field: ArrayLike,
     *,
-    pulse="monophasic",
-    polarity=1,
-    coupling="axial",
-    tolerance=0.003,
-    max_amplitude=10_000.0,
-    start=None,
-    time_step=5.0,
-    duration=1000.0,
-):
+    pulse: Literal["monophasic", "biphasic", "half-sine"] = "monophasic",
+    polarity: Literal[1, -1] = 1,
+    coupling: Literal["axial", "extracellular"] = "axial",
+    tolerance: float = 0.003,
+    max_amplitude: float = 10_000.0,
+    start: float | None = None,
+    time_step: float = 5.0,
+    duration: float = 1000.0,
+) -> float | np.ndarray:
     """Find the stimulator's dI/dt at which a neuron fires, in A/us.
 
     E is integrated along the neuron from the soma (trapezoids) to quasi-potentials, which are

@@ -1,24 +1,30 @@
 """Where neurons sit under a coil."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._validation import check_random_state
 
+if TYPE_CHECKING:
+    from .._typing import RandomSeed
+
 TWIST = 2 * np.pi
 
 
 def draw_placements(
-    n,
-    random_state=None,
+    n: int,
+    random_state: RandomSeed = None,
     *,
-    scalp_radius=0.0875,
-    depth=(0.015, 0.030),
-    max_offset=0.030,
-    max_tilt=np.pi / 2,
-    first_geometry=0,
-):
+    scalp_radius: float = 0.0875,
+    depth: tuple[float, float] = (0.015, 0.030),
+    max_offset: float = 0.030,
+    max_tilt: float = np.pi / 2,
+    first_geometry: int = 0,
+) -> dict:
     """Draw neurons in the cortex below a coil that sits over the z axis.
 
     Parameters
@@ -72,7 +78,7 @@ def draw_placements(
     }
 
 
-def placement_rows(placements, geometry=True):
+def placement_rows(placements: dict, geometry: bool = True) -> np.ndarray:
     """Write placements as the rows that :class:`EFieldSampler` takes.
 
     Parameters

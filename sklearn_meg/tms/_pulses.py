@@ -1,6 +1,15 @@
 """Waveforms of the electric field of magnetic stimulators."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import ArrayLike
 
 __all__ = ["PULSES", "pulse_waveform"]
 
@@ -10,7 +19,9 @@ LOSS = 1000.0  # us, time constant of the damping of the biphasic current
 PULSES = ("monophasic", "biphasic", "half-sine")
 
 
-def pulse_waveform(pulse, times):
+def pulse_waveform(
+    pulse: Literal["monophasic", "biphasic", "half-sine"], times: ArrayLike
+) -> np.ndarray:
     """Return the waveform of E during a pulse; its peak, at onset, is 1.
 
     E follows dI/dt of the coil. The shapes are those of the circuits of common stimulators (a

@@ -1,5 +1,7 @@
 """A small data set of thresholds that comes with the package."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ FILE = Path(__file__).parent / "data" / "l5_thresholds.npz"
 COLUMNS = ("position", "axis", "azimuth")
 
 
-def load_l5_thresholds():
+def load_l5_thresholds() -> tuple[np.ndarray, np.ndarray]:
     """Load thresholds of one L5 pyramidal cell at 3000 places under a figure-8 coil.
 
     They are the first 3000 of ``make_tms_dataset("L5 PC", 8000)``: monophasic pulse, each in a

@@ -1,9 +1,16 @@
 """Fields that were computed elsewhere, given at points."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.spatial import cKDTree
 
 from ._frames import check_points, check_positions
+
+if TYPE_CHECKING:
+    from .._typing import ArrayLike
 
 NEIGHBOURS = 12
 WEAKEST, STRONGEST = 1e-3, 50.0  # V/m for each A/µs, of the largest |E| in a head
@@ -51,7 +58,14 @@ class SampledField:
     array([[1.1, 1. , 1. ]])
     """
 
-    def __init__(self, points, E, didt=1.0, n_neighbors=NEIGHBOURS, max_distance=None):
+    def __init__(
+        self,
+        points: ArrayLike,
+        E: ArrayLike,
+        didt: float = 1.0,
+        n_neighbors: int = NEIGHBOURS,
+        max_distance: float | None = None,
+    ) -> None:
         points, E = check_positions(points), check_points(E, "E")
         if points.shape != E.shape:
             raise ValueError(

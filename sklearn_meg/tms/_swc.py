@@ -1,11 +1,17 @@
 """SWC files: reading a user's own neuron, writing one of ours."""
 
+from __future__ import annotations
+
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ._morphology import Kind, Morphology
+
+if TYPE_CHECKING:
+    from .._typing import PathLike
 
 __all__ = ["read_swc", "write_swc"]
 
@@ -14,7 +20,7 @@ __all__ = ["read_swc", "write_swc"]
 _INHERIT = {0, 5, 6, 7}
 
 
-def read_swc(path, *, require_axon=True):
+def read_swc(path: PathLike, *, require_axon: bool = True) -> Morphology:
     """Read a neuron from an SWC file.
 
     The soma is moved to the origin; nothing is rotated: z of the file must be the somatodendritic
@@ -60,7 +66,7 @@ def read_swc(path, *, require_axon=True):
     return _to_morphology(np.array(rows), np.array(parents), path, require_axon)
 
 
-def write_swc(morphology, path):
+def write_swc(morphology: Morphology, path: PathLike) -> None:
     """Write a neuron to an SWC file, one that :func:`read_swc` reads back.
 
     Parameters

@@ -1,5 +1,9 @@
 """What every model of thresholds can answer, whatever it is inside."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
@@ -14,6 +18,11 @@ from ._grids import (
     rotate_grids,
 )
 
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import ArrayLike
+
 AZIMUTHS = (1, 2, 4)
 
 
@@ -24,7 +33,7 @@ class ThresholdModel(RegressorMixin):
     ``_check_fit(X, y)`` sets ``n_outputs_``, ``magnitude_range_`` and ``_y_ndim``.
     """
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict thresholds.
 
         Parameters
@@ -45,7 +54,7 @@ class ThresholdModel(RegressorMixin):
         """
         return self._shaped(self._predict_grids(self._check_X(X)))
 
-    def predict_field(self, X):
+    def predict_field(self, X: ArrayLike) -> np.ndarray:
         """Predict thresholds as the field at the centre of the grid.
 
         Parameters
@@ -65,7 +74,7 @@ class ThresholdModel(RegressorMixin):
         X = self._check_X(X)
         return self._shaped(self._predict_grids(X) * centre_magnitude(X)[:, np.newaxis])
 
-    def predict_both(self, X):
+    def predict_both(self, X: ArrayLike) -> np.ndarray:
         """Predict thresholds of both directions of the current.
 
         Parameters
@@ -87,7 +96,9 @@ class ThresholdModel(RegressorMixin):
         both = np.stack([self._predict_grids(X), self._predict_grids(-X)], axis=1)
         return both if self._y_ndim == 2 else both[:, :, 0]
 
-    def predict_population(self, X, n_azimuths=4, q=0.5):
+    def predict_population(
+        self, X: ArrayLike, n_azimuths: Literal[1, 2, 4] = 4, q: float | ArrayLike = 0.5
+    ) -> np.ndarray:
         """Predict quantiles of the thresholds of a population.
 
         The population are all outputs (clones of a cell, say), each turned about its
@@ -120,7 +131,7 @@ class ThresholdModel(RegressorMixin):
         every = np.concatenate([self._predict_grids(rotate_grids(X, k)) for k in turns], axis=1)
         return np.quantile(every, q, axis=1).T
 
-    def score(self, X, y):
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """R2 (1 - SSE / SST) of the thresholds that are not NaN, averaged over outputs.
 
         Parameters

@@ -5,11 +5,17 @@ turns only those farther out (Ravazzani, Ruohonen, Grandori and Tognola, Ann Bio
 The layer is replaced by dipoles on rings, placed as in Gauss quadrature.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ._frames import check_points, check_positions, check_vector, frames
+
+if TYPE_CHECKING:
+    from .._typing import ArrayLike
 
 __all__ = ["Coil", "figure8_coil", "round_coil"]
 
@@ -57,7 +63,7 @@ class Coil:
     def __repr__(self):
         return f"Coil(n_dipoles={len(self.positions)}, name={self.name!r})"
 
-    def at(self, position, direction, azimuth=0.0):
+    def at(self, position: ArrayLike, direction: ArrayLike, azimuth: float = 0.0) -> Coil:
         """Place the coil.
 
         The coil is turned by `azimuth` about its z axis (the outward normal), then tilted by the
@@ -96,8 +102,13 @@ class Coil:
 
 
 def figure8_coil(
-    inner_radius=0.026, outer_radius=0.044, n_turns=9, separation=0.090, n_rings=8, n_sectors=24
-):
+    inner_radius: float = 0.026,
+    outer_radius: float = 0.044,
+    n_turns: int = 9,
+    separation: float = 0.090,
+    n_rings: int = 8,
+    n_sectors: int = 24,
+) -> Coil:
     """Make a figure-8 coil in the plane z = 0, centred at the origin, its head side facing -z.
 
     The wings lie on the x axis. While the current rises, the field under the centre points
@@ -146,7 +157,13 @@ def figure8_coil(
     return Coil(positions, moments, "figure-8")
 
 
-def round_coil(inner_radius=0.033, outer_radius=0.0615, n_turns=14, n_rings=12, n_sectors=32):
+def round_coil(
+    inner_radius: float = 0.033,
+    outer_radius: float = 0.0615,
+    n_turns: int = 14,
+    n_rings: int = 12,
+    n_sectors: int = 32,
+) -> Coil:
     """Make a round coil in the plane z = 0, centred at the origin.
 
     The moments point along +z. The default resembles a usual coil of 90 mm (rebuilt from

@@ -5,6 +5,10 @@ of the sphere at the origin) and gives back E ``(n, 3)`` in V/m for each A/µs o
 rate of change. Multiply by the stimulator's dI/dt in A/µs to get V/m.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ._frames import check_positions, check_vector, grid_points, to_head, to_neuron
@@ -12,6 +16,10 @@ from ._heterogeneous import HeterogeneousField
 from ._local import RADIUS, SMOOTH, LocalField
 from ._placements import draw_placements, placement_rows
 from ._sampled import SampledField
+
+if TYPE_CHECKING:
+    from .._typing import ArrayLike
+    from .coil import Coil
 
 __all__ = [
     "HeterogeneousField",
@@ -66,7 +74,7 @@ class SphereField:
     (2, 3)
     """
 
-    def __init__(self, coil, center=(0.0, 0.0, 0.0)):
+    def __init__(self, coil: Coil, center: ArrayLike = (0.0, 0.0, 0.0)) -> None:
         if not (hasattr(coil, "positions") and hasattr(coil, "moments")):
             raise TypeError(f"coil must be a Coil. Got {type(coil).__name__}.")
         self.coil = coil
@@ -102,7 +110,7 @@ class SphereField:
             E[part] = self._induced(points[part])
         return E
 
-    def local(self, center, radius=RADIUS):
+    def local(self, center: ArrayLike, radius: float = RADIUS) -> LocalField:
         """Replace the field near a place by a polynomial, for many points at little cost.
 
         Parameters
@@ -123,7 +131,7 @@ class SphereField:
         gap = self._radii.min() - np.linalg.norm(center - self.center)
         return LocalField(self, center, min(radius, SMOOTH * gap))
 
-    def closeness(self, centers, radius):
+    def closeness(self, centers: np.ndarray, radius: float) -> np.ndarray:
         """Compare a radius with the way to the coil.
 
         Parameters

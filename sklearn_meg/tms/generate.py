@@ -5,6 +5,8 @@ From the command line::
     python -m sklearn_meg.tms.generate "L5 PC" --n 8000 --out l5.npz --jobs 2
 """
 
+from __future__ import annotations
+
 import argparse
 import hashlib
 import json
@@ -12,6 +14,7 @@ import numbers
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import joblib
 import numpy as np
@@ -25,6 +28,12 @@ from ._pulses import PULSES
 from .field import grid_points
 from .neurons import CELL_TYPES, Morphology, grid_spacing, make_neuron
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Literal
+
+    from .._typing import PathLike
+
 __all__ = ["load_tms_dataset", "make_tms_dataset"]
 
 HETEROGENEITY = 0.8
@@ -32,25 +41,25 @@ CHUNK = 40  # placements in a part; a killed run repeats at most this many a pro
 
 
 def make_tms_dataset(
-    cell,
-    n,
-    path=None,
+    cell: str | Morphology,
+    n: int,
+    path: PathLike | None = None,
     *,
-    clone=0,
-    n_clones=1,
-    n_azimuths=1,
-    pulse="monophasic",
-    polarity=1,
-    coupling="axial",
-    heterogeneity=HETEROGENEITY,
-    field_factory=None,
-    size=9,
-    spacing=None,
-    first_geometry=0,
-    random_state=0,
-    n_jobs=None,
-    verbose=1,
-):
+    clone: int = 0,
+    n_clones: int = 1,
+    n_azimuths: int = 1,
+    pulse: Literal["monophasic", "biphasic", "half-sine"] = "monophasic",
+    polarity: Literal[1, -1] = 1,
+    coupling: Literal["axial", "extracellular"] = "axial",
+    heterogeneity: float = HETEROGENEITY,
+    field_factory: Callable | None = None,
+    size: int = 9,
+    spacing: float | None = None,
+    first_geometry: int = 0,
+    random_state: int = 0,
+    n_jobs: int | None = None,
+    verbose: int = 1,
+) -> dict:
     """Simulate the thresholds of a neuron at many places under a coil.
 
     Each placement has its own position, axis, azimuth and surroundings, drawn from `random_state`
@@ -162,7 +171,7 @@ def make_tms_dataset(
     return dataset
 
 
-def load_tms_dataset(path):
+def load_tms_dataset(path: PathLike) -> dict:
     """Read a data set that :func:`make_tms_dataset` wrote.
 
     Parameters

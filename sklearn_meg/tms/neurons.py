@@ -1,7 +1,10 @@
 """Neurons to stimulate: procedural cells of five cortical types, and a user's own from SWC."""
 
+from __future__ import annotations
+
 import numbers
 import zlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +13,11 @@ from ._grow import Recipe, grow
 from ._morphology import Kind, Morphology
 from ._myelin import myelinate
 from ._swc import read_swc, write_swc
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import RandomSeed
 
 __all__ = [
     "CELL_TYPES",
@@ -72,7 +80,11 @@ _RECIPES = {
 CELL_TYPES = tuple(_RECIPES)
 
 
-def make_neuron(cell_type, clone=0, random_state=0):
+def make_neuron(
+    cell_type: Literal["L1 NGC", "L2/3 PC", "L4 LBC", "L5 PC", "L6 PC"],
+    clone: int = 0,
+    random_state: RandomSeed = 0,
+) -> Morphology:
     """Grow a myelinated neuron of one of five cortical types.
 
     A cell is drawn from its type, clone and seed alone: the same three give the same neuron,
@@ -126,7 +138,7 @@ def make_neuron(cell_type, clone=0, random_state=0):
     return myelinate(grow(recipe, rng, f"{cell_type} {clone}"))
 
 
-def grid_spacing(cell_type):
+def grid_spacing(cell_type: Literal["L1 NGC", "L2/3 PC", "L4 LBC", "L5 PC", "L6 PC"]) -> float:
     """Return the spacing of a 9 x 9 x 9 grid that just covers the axon of a cell type.
 
     Parameters

@@ -1,6 +1,9 @@
 """From where a neuron or a coil is to the grid of electric field vectors around the neuron."""
 
+from __future__ import annotations
+
 from functools import lru_cache, partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -17,6 +20,12 @@ from ._heterogeneous import (
 from ._local import SMALL, SMOOTH, fit_matrix, monomials, nodes
 from .coil import Coil, figure8_coil
 from .field import SphereField
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Literal
+
+    from .._typing import ArrayLike, Self
 
 __all__ = ["EFieldSampler"]
 
@@ -86,15 +95,15 @@ class EFieldSampler(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        field=None,
-        size=9,
-        spacing=1.5e-3,
-        moves="cell",
-        cell=None,
-        heterogeneity=0.0,
-        depth=None,
-        dtype="float32",
-    ):
+        field: Callable | Coil | None = None,
+        size: int = 9,
+        spacing: float = 1.5e-3,
+        moves: Literal["cell", "coil"] = "cell",
+        cell: ArrayLike | None = None,
+        heterogeneity: float = 0.0,
+        depth: float | tuple[float, float] | None = None,
+        dtype: Literal["float32", "float64"] = "float32",
+    ) -> None:
         self.field = field
         self.size = size
         self.spacing = spacing
@@ -104,7 +113,7 @@ class EFieldSampler(TransformerMixin, BaseEstimator):
         self.depth = depth
         self.dtype = dtype
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Check the parameters and X; nothing is learnt.
 
         Parameters
@@ -122,7 +131,7 @@ class EFieldSampler(TransformerMixin, BaseEstimator):
         self._check(X, reset=True)
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Sample the field.
 
         Parameters

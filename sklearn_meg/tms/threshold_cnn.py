@@ -1,5 +1,9 @@
 """Activation thresholds of neurons from the field around them, as a scikit-learn regressor."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from scipy.optimize import nnls
@@ -15,6 +19,11 @@ from ._grids import centre_magnitude, normalised, rms_magnitude
 from ._intervals import conformal_margin, fit_novelty, novelty
 from ._network import ThresholdLoss, ThresholdNet
 from ._thresholds import ThresholdModel
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import ArrayLike, BaseCrossValidator, PathLike, RandomSeed, Self
 
 #: Parameters that make :class:`ThresholdCNN` the network of the paper. Batch size, epochs and
 #: dropout rate are ours.
@@ -172,34 +181,34 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
     def __init__(
         self,
         *,
-        network="compact",
-        n_estimators=1,
-        n_filters=(24, 32),
-        n_units=(128, 64),
-        n_sites=64,
-        dropout=0.0,
-        augment=None,
-        loss="smooth_l1",
-        loss_beta=0.1,
-        max_epochs=150,
-        batch_size=64,
-        lr=2e-3,
-        weight_decay=0.3,
-        schedule="cosine",
-        patience=None,
-        clip_norm=1.0,
-        validation_fraction="auto",
-        validation_split="random",
-        warm_start=False,
-        device="auto",
-        dtype="float32",
-        n_threads=1,
-        random_state=None,
-        verbose=0,
-        callbacks=None,
-        net_params=None,
-        checkpoint_dir=None,
-    ):
+        network: Literal["compact", "sites", "compact+sites", "paper"] = "compact",
+        n_estimators: int = 1,
+        n_filters: tuple[int, int] = (24, 32),
+        n_units: tuple[int, ...] = (128, 64),
+        n_sites: int = 64,
+        dropout: float = 0.0,
+        augment: Literal["rotate"] | None = None,
+        loss: Literal["smooth_l1", "mse"] = "smooth_l1",
+        loss_beta: float = 0.1,
+        max_epochs: int = 150,
+        batch_size: int = 64,
+        lr: float = 2e-3,
+        weight_decay: float = 0.3,
+        schedule: Literal["cosine", "onecycle"] | None = "cosine",
+        patience: int | None = None,
+        clip_norm: float | None = 1.0,
+        validation_fraction: float | Literal["auto"] = "auto",
+        validation_split: Literal["random", "last"] | BaseCrossValidator = "random",
+        warm_start: bool = False,
+        device: str = "auto",
+        dtype: Literal["float32", "float64", "bfloat16"] = "float32",
+        n_threads: int | None = 1,
+        random_state: RandomSeed = None,
+        verbose: int = 0,
+        callbacks: list | None = None,
+        net_params: dict | None = None,
+        checkpoint_dir: PathLike | None = None,
+    ) -> None:
         self.network = network
         self.n_estimators = n_estimators
         self.n_filters = n_filters
@@ -228,7 +237,7 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         self.net_params = net_params
         self.checkpoint_dir = checkpoint_dir
 
-    def fit(self, X, y, groups=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Train the network.
 
         Parameters
@@ -257,7 +266,7 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         """
         return self._fit(X, y, groups, fresh=not (self.warm_start and hasattr(self, "net_")))
 
-    def partial_fit(self, X, y, groups=None):
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Train the present network for `max_epochs` more.
 
         Parameters
@@ -289,7 +298,7 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         self._calibrate(X, y, train, held_out)
         return self
 
-    def predict_interval(self, X, coverage=0.9):
+    def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> np.ndarray:
         """Predict intervals that hold the threshold with a given probability.
 
         Split-conformal: the errors of held-out samples, relative to the prediction, say how wide.
@@ -319,7 +328,7 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         interval = np.stack([middle / factor, middle * factor], axis=-1)
         return interval if self._y_ndim == 2 else interval[:, 0]
 
-    def is_out_of_distribution(self, X):
+    def is_out_of_distribution(self, X: ArrayLike) -> np.ndarray:
         """Say which fields are unlike those of ``fit``.
 
         Parameters
@@ -335,7 +344,7 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         """
         return self._novelty(self._check_X(X)) > self.novelty_threshold_
 
-    def threshold_gradient(self, X, output=None):
+    def threshold_gradient(self, X: ArrayLike, output: int | None = None) -> np.ndarray:
         """Derivative of the threshold with respect to each field vector.
 
         Where the field should grow to lower the threshold most, for the design of coils and
