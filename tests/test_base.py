@@ -117,7 +117,9 @@ def test_net_params_reach_skorch(data):
     assert isinstance(model.net_.optimizer_, torch.optim.SGD)
 
 
-def test_verbose_shows_one_progress_bar(data, capsys):
+def test_verbose_shows_one_progress_bar(data, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")  # a narrow terminal shows less
+    monkeypatch.setenv("LINES", "40")
     X, y, rows = data
     encoder(rows, verbose=1).fit(X, y)
     shown = capsys.readouterr().err

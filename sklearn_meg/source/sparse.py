@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -155,7 +156,8 @@ class MixedNorm(SourceEstimator):
                 **params,
             )
 
-        return _solve_sparse(self, problem, solve)
+        with _global_generator_kept():
+            return _solve_sparse(self, problem, solve)
 
 
 class GammaMap(SourceEstimator):
@@ -472,3 +474,13 @@ def _seed(function, random_state):
     seed = int(check_random_state(random_state).randint(2**31 - 1))
     known = inspect.signature(function).parameters
     return {"rng" if "rng" in known else "random_state": seed}
+
+
+@contextmanager
+def _global_generator_kept():
+    """The lasso of older versions of scikit-learn, which mne calls, draws a number it never uses."""
+    state = np.random.get_state()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(state)  # noqa: NPY002

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from .._threads import one_blas_thread
 from .._validation import check_option_param, check_scalar_param, naming, validate_data
 from ._frames import check_positions, check_units, frames, grid_points
 from ._heterogeneous import (
@@ -149,6 +150,10 @@ class EFieldSampler(TransformerMixin, BaseEstimator):
             (z along its axis).
         """
         X, cell = self._check(X, reset=False)
+        with one_blas_thread():
+            return self._sampled(X, cell)
+
+    def _sampled(self, X, cell):
         shape = (len(X), self.size, self.size, self.size, 3)
         out = np.empty((len(X), self.size**3, 3), dtype=self.dtype)
         if self.moves == "coil":
