@@ -478,7 +478,7 @@ def _seed(function, random_state):
 
 @contextmanager
 def _global_generator_kept():
-    """The lasso of older versions of scikit-learn, which mne calls, draws a number it never uses."""
+    """The lasso of older scikit-learn, which mne calls, draws a number that it never uses."""
     state = np.random.get_state()  # noqa: NPY002
     try:
         yield
