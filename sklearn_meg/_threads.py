@@ -1,4 +1,4 @@
-"""The number of BLAS threads, which belongs to the process, under control of several threads."""
+"""Threads of BLAS and OpenMP: their number belongs to the process, whatever its own threads do."""
 
 import threading
 from contextlib import contextmanager
@@ -6,8 +6,11 @@ from functools import cache
 
 import numpy as np  # noqa: F401  (both BLAS must be loaded before the controller looks)
 import scipy.linalg  # noqa: F401
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
+# Seeding, the threads of torch and those of OpenMP belong to the process, fits to the threads of
+# joblib's threading backend: one at a time, so that each sees only its own.
+LOCK = threading.RLock()
 _lock = threading.Lock()
 _limited = {"users": 0, "limit": None}
 
@@ -36,3 +39,10 @@ def one_blas_thread():
             if not _limited["users"]:
                 _limited["limit"].__exit__(None, None, None)
                 _limited["limit"] = None
+
+
+@contextmanager
+def one_thread():
+    """One thread of BLAS and of OpenMP: k-means sums in the order of its threads."""
+    with LOCK, one_blas_thread(), threadpool_limits(1, user_api="openmp"):
+        yield

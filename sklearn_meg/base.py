@@ -6,7 +6,6 @@ A subclass says how its module is built and how a few trials become tensors; see
 training, inference and persistence are done here, once.
 """
 
-import threading
 from contextlib import contextmanager
 
 import numpy as np
@@ -26,7 +25,7 @@ from ._callbacks import (
     StopAtNonFiniteLoss,
 )
 from ._checkpoint import checkpoint_of
-from ._threads import one_blas_thread
+from ._threads import LOCK, one_blas_thread
 from ._validation import (
     check_option_param,
     check_path_param,
@@ -38,10 +37,6 @@ from ._validation import (
 )
 
 __all__ = ["NonFiniteLossError", "TorchEstimator"]
-
-# Seeding and the number of torch threads belong to the process, fits to the threads of joblib's
-# threading backend: one at a time, so that each sees only its own.
-_LOCK = threading.RLock()
 
 # What weights and data are kept in; with "bfloat16" only the computation is.
 _DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
@@ -334,7 +329,7 @@ class TorchEstimator(BaseEstimator):
         module = self.net_.module_
         weight = next(module.parameters())
         outputs = []
-        with _LOCK, limited_threads(self.n_threads), torch.inference_mode():
+        with LOCK, limited_threads(self.n_threads), torch.inference_mode():
             module.eval()
             for part in chunks_of(len(X), batch_size or max(self.batch_size, 64)):
                 inputs = self._inputs(np.asarray(X[part]))
@@ -434,7 +429,7 @@ def isolated(seed, n_threads, device):
     """Run with a seed and a number of threads of our own, leaving no trace of either."""
     on_gpu = device.type == "cuda"
     gpus = [torch.cuda.current_device() if device.index is None else device.index] if on_gpu else []
-    with _LOCK, torch.random.fork_rng(devices=gpus), limited_threads(n_threads):
+    with LOCK, torch.random.fork_rng(devices=gpus), limited_threads(n_threads):
         torch.default_generator.manual_seed(seed)
         for gpu in gpus:
             torch.cuda.default_generators[gpu].manual_seed(seed)
@@ -447,7 +442,7 @@ def limited_threads(n_threads):
     if n_threads is None:
         yield
         return
-    with _LOCK, one_blas_thread():
+    with LOCK, one_blas_thread():
         before = torch.get_num_threads()
         torch.set_num_threads(n_threads)
         try:

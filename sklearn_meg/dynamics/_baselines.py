@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.covariance import shrunk_covariance
 from sklearn.mixture import GaussianMixture
-from threadpoolctl import threadpool_limits
 
-from .._threads import one_blas_thread
+from .._threads import one_blas_thread, one_thread
 from .._validation import check_random_state, check_scalar_param
 from ._model import StateModel
 from ._starts import cluster, window_features
@@ -226,7 +225,9 @@ communities_, visits_, ranking_, information_rate_, n_features_in_
             tol=1e-3,
             max_iter=500,
             random_state=rng,
-        ).fit(good)
+        )
+        with one_thread():  # it begins with k-means
+            mixture.fit(good)
         weights = mixture.weights_
         trans = np.repeat(weights[None], self.n_states, axis=0)
         counts = weights * len(good)
@@ -418,7 +419,7 @@ communities_, visits_, ranking_, information_rate_, n_features_in_
             self.n_states, "full", n_iter=self.max_iter, random_state=int(seed), **prior
         )
         try:
-            with threadpool_limits(1, user_api="openmp"):  # it begins with scikit-learn's k-means
+            with one_thread():  # it begins with k-means
                 return model.fit(X, lengths)
         finally:
             logger.setLevel(level)

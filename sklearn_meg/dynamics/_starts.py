@@ -4,6 +4,8 @@ import numpy as np
 from scipy.sparse.linalg import eigsh
 from sklearn.cluster import KMeans
 
+from .._threads import one_thread
+
 MAX_WINDOWS = 2000
 CERTAINTY = 0.95  # of a first guess; the rest is shared by the states
 
@@ -49,7 +51,8 @@ def cluster(features, n_states, seed, n_init=1):
     """Labels of k-means; rows that are all alike are told apart by nothing."""
     distinct = len(np.unique(features, axis=0))
     means = KMeans(min(n_states, distinct), n_init=n_init, random_state=seed)
-    return means.fit_predict(features)
+    with one_thread():
+        return means.fit_predict(features)
 
 
 def window_features(X, lengths, window, n_components):

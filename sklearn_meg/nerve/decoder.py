@@ -12,8 +12,9 @@ from scipy.special import log_softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .._threads import LOCK
 from .._validation import check_option_param, check_scalar_param
-from ..base import _LOCK, TorchEstimator, limited_threads
+from ..base import TorchEstimator, limited_threads
 from ._model import NerveClassifier
 from ._network import NerveNet, WindowLoss
 from ._sessions import normalised
@@ -63,7 +64,7 @@ class RecurrentModel(TorchEstimator):
         """Outputs of the next windows (1, n_features, n), as an array, and the state after."""
         module = self.net_.module_
         weight = next(module.parameters())
-        with _LOCK, limited_threads(self.n_threads), torch.inference_mode():
+        with LOCK, limited_threads(self.n_threads), torch.inference_mode():
             module.eval()
             if state is not None:
                 state = [torch.as_tensor(part).to(weight.device, weight.dtype) for part in state]

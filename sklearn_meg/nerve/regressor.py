@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from sklearn.cluster import KMeans
 
+from .._threads import one_thread
 from .._validation import check_option_param, check_random_state, check_scalar_param
 from ..base import limited_threads
 from ._movements import NerveMovements
@@ -216,7 +217,8 @@ checkpoint_dir
         ends = target[:, :, -1]
         n = min(self.n_gestures, len(np.unique(ends.round(9), axis=0)))
         seed = check_random_state(self.random_state).randint(2**31 - 1)
-        kinds = KMeans(n, n_init=5, random_state=seed).fit_predict(ends)
+        with one_thread():
+            kinds = KMeans(n, n_init=5, random_state=seed).fit_predict(ends)
         weights = [fit_ridge(Z[kinds == k], target[kinds == k]) for k in range(n)]
         self.kind_coef_ = np.stack([each[0] for each in weights])
         self.kind_intercept_ = np.stack([each[1] for each in weights])

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from .._threads import LOCK
 from .._validation import (
     check_option_param,
     check_random_state,
     check_scalar_param,
 )
-from ..base import _LOCK, TorchEstimator, chunks_of, limited_threads
+from ..base import TorchEstimator, chunks_of, limited_threads
 from ._base import SourceEstimator
 from ._conditions import first_change
 from ._likelihood import find_dipoles
@@ -564,7 +565,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
     def _run(self, X):
         module, outputs = self.net_.module_, []
         weight = next(module.parameters())
-        with _LOCK, limited_threads(self.n_threads), torch.inference_mode():
+        with LOCK, limited_threads(self.n_threads), torch.inference_mode():
             module.eval()
             for part in chunks_of(len(X), 64):
                 events = self._inputs(X[part])["events"].to(weight.device, weight.dtype)

@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from scipy.optimize import nnls
 
+from .._threads import LOCK
 from .._validation import (
     check_bool_param,
     check_option_param,
     check_random_state,
     check_scalar_param,
 )
-from ..base import _LOCK, TorchEstimator, chunks_of, limited_threads
+from ..base import TorchEstimator, chunks_of, limited_threads
 from ._grids import centre_magnitude, normalised, rms_magnitude
 from ._intervals import conformal_margin, fit_novelty, novelty
 from ._network import ThresholdLoss, ThresholdNet
@@ -375,7 +376,7 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
             )
         weight = next(self.net_.module_.parameters())
         parts = []
-        with _LOCK, limited_threads(self.n_threads):
+        with LOCK, limited_threads(self.n_threads):
             self.net_.module_.eval()
             for part in chunks_of(len(checked), PREDICT_BATCH):
                 grids = torch.tensor(checked[part], dtype=weight.dtype, device=weight.device)
