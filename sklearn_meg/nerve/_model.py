@@ -12,6 +12,7 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
+from .._threads import one_blas_thread
 from .._validation import (
     check_kind,
     check_option_param,
@@ -19,6 +20,7 @@ from .._validation import (
     check_trials,
     naming,
 )
+from ._discriminants import SO_FAR, WEIGHT, discriminants, learnt
 from ._gaussian import adapt, fit_gaussian
 from ._online import OnlineSession
 from ._sessions import (
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from .._typing import ArrayLike
 
 LEAST_LOG = -20.0  # of a window's probability: no single window decides against all others
-WEIGHT = 0.5  # of the linear model's log probabilities beside the network's
+N_FOLDS = 5  # of the trials of a session: the linear model decides none that it has learnt from
 
 
 class NerveModel:
@@ -271,9 +273,10 @@ class NerveClassifier(NerveModel):
         F, session = self._raw_features(X, reset=False)
         trials = np.empty((len(F), len(self.classes_)))
         windows = np.empty((len(F), len(self.classes_), F.shape[2]))
-        for index, kind, normal in self._by_session(F, session):
-            decide = self._decide_online if kind == "online" else self._decide_known
-            trials[index], windows[index] = decide(F[index], normal, kind == "batch")
+        with one_blas_thread():
+            for index, kind, normal in self._by_session(F, session):
+                decide = self._decide_online if kind == "online" else self._decide_known
+                trials[index], windows[index] = decide(F[index], normal, kind == "batch")
         return trials, windows
 
     def _decide_known(self, F, normal, is_new):
@@ -281,11 +284,16 @@ class NerveClassifier(NerveModel):
         logs = self._window_logs(Z)
         if not self._session_model:
             return log_softmax(logs.mean(2), axis=-1), logs
-        start = self._start(logs.mean(2), self._linear_logs(Z).mean(2))
-        if not is_new:
-            return start, self._with_gaussian(logs, Z, np.zeros_like(self.means_))
-        trials, shifts = adapt(self._embedded(Z).mean(1), start, *self._gaussian)
-        return trials, self._with_gaussian(logs, Z, shifts)
+        linear, P = self._linear_logs(Z), self._embedded(Z)
+        trials = log_softmax(logs.mean(2) + WEIGHT * linear.mean(2), axis=-1)
+        shifts = 0.0
+        if is_new:
+            trials, _ = adapt(P.mean(1), trials, *self._gaussian)
+            linear = self._learnt_logs(Z, P, np.exp(trials))
+            start = log_softmax(logs.mean(2) + linear.mean(2), axis=-1)
+            trials, shifts = adapt(P.mean(1), start, *self._gaussian)
+        so_far = self._so_far(running_mean(P), shifts, 0).transpose(0, 2, 1)
+        return trials, log_softmax(logs + linear + SO_FAR * so_far, axis=1)
 
     def _decide_online(self, F, normal, is_new):
         online = OnlineSession(self)
@@ -304,10 +312,8 @@ class NerveClassifier(NerveModel):
             lda.fit(as_rows(Z), np.repeat(y, Z.shape[2]))
         except np.linalg.LinAlgError as error:
             raise ValueError("The features in X do not vary within the classes of y.") from error
-        coef, intercept = lda.coef_, lda.intercept_
-        if len(self.classes_) == 2:
-            coef, intercept = np.stack([0 * coef[0], coef[0]]), np.array([0.0, intercept[0]])
-        self.coef_, self.intercept_ = coef, intercept
+        counts = np.bincount(y).astype(float) * Z.shape[2]
+        self._set_discriminants(counts, lda.means_, lda.covariance_)
         n_dims = min(len(self.classes_) - 1, Z.shape[1])
         self.projection_ = lda.scalings_[:, :n_dims]
         self.offset_ = lda.xbar_ @ self.projection_ if hasattr(lda, "xbar_") else np.zeros(n_dims)
@@ -319,6 +325,15 @@ class NerveClassifier(NerveModel):
         early = running_mean(P) - P.mean(1, keepdims=True)
         self.early_ = np.square(early).mean((0, 2))
 
+    def _set_discriminants(self, counts, means, covariance):
+        self.window_counts_, self.window_means_ = counts, means
+        self.window_covariance_ = covariance
+        self.coef_, self.intercept_ = discriminants(counts, means, covariance)
+
+    @property
+    def _discriminants(self):
+        return self.window_counts_, self.window_means_, self.window_covariance_
+
     @property
     def _gaussian(self):
         return self.means_, self.within_, self.between_
@@ -327,19 +342,29 @@ class NerveClassifier(NerveModel):
         """Windows in the space of trials, (n, n_windows, n_dims)."""
         return Z.transpose(0, 2, 1) @ self.projection_ - self.offset_
 
-    def _linear_logs(self, Z):
+    def _linear_logs(self, Z, coefficients=None):
         """Log probabilities of the linear model, (n, n_classes, n_windows)."""
-        scores = Z.transpose(0, 2, 1) @ self.coef_.T + self.intercept_
+        coef, intercept = (self.coef_, self.intercept_) if coefficients is None else coefficients
+        scores = Z.transpose(0, 2, 1) @ coef.T + intercept
         return np.maximum(log_softmax(scores, axis=-1), LEAST_LOG).transpose(0, 2, 1)
 
-    def _start(self, logs, linear_logs):
-        """Log probabilities of trials before anything is known of their session."""
-        return log_softmax(logs + WEIGHT * linear_logs, axis=-1)
+    def _learnt_logs(self, Z, P, probability):
+        """Those of a linear model that has learnt from the other trials of the session, too."""
+        logs = self._linear_logs(Z)
+        if len(Z) == 1:
+            return logs
+        order = np.argsort(P.mean(1)[:, 0], kind="stable")  # whatever the order of trials is
+        for fold in range(min(N_FOLDS, len(Z))):
+            mine = order[fold::N_FOLDS]
+            others = np.setdiff1d(order, mine)
+            known = self._learnt(Z[others], probability[others])
+            logs[mine] = self._linear_logs(Z[mine], discriminants(*known))
+        return logs
 
-    def _with_gaussian(self, logs, Z, shifts):
-        """Log probabilities of windows: the network's, and those of the trial so far."""
-        P = running_mean(self._embedded(Z))
-        return log_softmax(logs + self._so_far(P, shifts, 0).transpose(0, 2, 1), axis=1)
+    def _learnt(self, Z, probability):
+        means, sizes = Z.mean(2), np.full(len(Z), Z.shape[2])
+        away = as_rows(Z - means[:, :, np.newaxis])
+        return learnt(self._discriminants, probability, means, sizes, away.T @ away)
 
     def _so_far(self, P, shifts, first):
         """Log probabilities (..., n_classes) of running means P (..., n_windows, n_dims).

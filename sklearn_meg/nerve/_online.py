@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.special import log_softmax
 
+from ._discriminants import SO_FAR, WEIGHT
 from ._gaussian import adapt
 from ._sessions import RunningNormaliser, normalised
 
@@ -58,7 +59,7 @@ class OnlineSession:
         if not self.model._session_model:
             result = log_softmax(mean_log)
         else:
-            result = self.model._start(mean_log, self.linear_sum / self.n_windows)
+            result = log_softmax(mean_log + WEIGHT * self.linear_sum / self.n_windows)
             if self.running is not None:
                 result = self._learn(result)
         self.start_trial()
@@ -74,8 +75,9 @@ class OnlineSession:
         counts = self.n_windows + np.arange(1, len(sums) + 1)[:, np.newaxis]
         so_far = model._so_far(sums / counts, self.shifts, self.n_windows)
         self.embedded_sum = sums[-1]
-        self.linear_sum = self.linear_sum + model._linear_logs(Z)[0].sum(1)
-        return log_softmax(logs + so_far, axis=-1)
+        linear = model._linear_logs(Z)[0].T
+        self.linear_sum = self.linear_sum + linear.sum(0)
+        return log_softmax(logs + linear + SO_FAR * so_far, axis=-1)
 
     def _learn(self, start):
         """Classes of all trials so far, all in the present normalisation."""

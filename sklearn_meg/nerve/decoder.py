@@ -15,9 +15,10 @@ from sklearn.utils.validation import check_is_fitted
 from .._threads import LOCK
 from .._validation import check_option_param, check_scalar_param
 from ..base import TorchEstimator, limited_threads
+from ._gaussian import adapt
 from ._model import NerveClassifier
 from ._network import NerveNet, WindowLoss
-from ._sessions import normalised
+from ._sessions import mean_normal, normalised
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -350,14 +351,21 @@ checkpoint_dir
         trials = np.empty((len(F), len(self.classes_)))
         Z = np.empty_like(F)
         tuned = deepcopy(self)
+        normals, shifts = [], []
         for s in np.unique(session):
             index = np.flatnonzero(session == s)
-            normal = self._batch_normal(F[index])
-            trials[index], _ = self._decide_known(F[index], normal, True)
-            Z[index] = normalised(F[index], normal)
+            normals.append(self._batch_normal(F[index]))
+            trials[index], _ = self._decide_known(F[index], normals[-1], True)
+            Z[index] = normalised(F[index], normals[-1])
+            P = self._embedded(Z[index]).mean(1)
+            shifts.append(adapt(P, trials[index], *self._gaussian, n_iter=1)[1])
         sure = np.exp(trials).max(axis=1) >= LEAST_CERTAIN
         if not sure.any():
             raise ValueError("No trial of X is decided with a probability of at least .5.")
+        tuned.normal_ = mean_normal(np.stack(normals))
+        tuned.means_ = self.means_ + np.mean(shifts, axis=0)
+        with limited_threads(self.n_threads):
+            tuned._set_discriminants(*self._learnt(Z[sure], np.exp(trials[sure])))
         tuned.set_params(max_epochs=max_epochs, lr=lr, validation_fraction=0)
         weights = self.net_.module_.state_dict()
         tuned._train(Z[sure], np.exp(trials[sure]), weights=weights)
