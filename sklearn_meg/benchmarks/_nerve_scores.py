@@ -18,3 +18,17 @@ def accuracy_rows(case, name, seed, model, X, y):
         row(case, name, "trial_accuracy", seed, model.score(X, y)),
         row(case, name, "window_accuracy", seed, np.mean(windows == y[:, np.newaxis])),
     ]
+
+
+def halves_rows(case, name, seed, tune, X, y):
+    """As `accuracy_rows`; each half of the trials is decided by what learnt from the other."""
+    half = np.random.default_rng(seed).permutation(len(y)) % 2
+    trials, windows = np.empty(len(y)), np.empty(len(y))
+    for h in (0, 1):
+        model, rest = tune(X[half == h]), half != h
+        trials[rest] = model.predict(X[rest]) == y[rest]
+        windows[rest] = (model.predict_windows(X[rest]) == y[rest][:, np.newaxis]).mean(1)
+    return [
+        row(case, name, "trial_accuracy", seed, trials.mean()),
+        row(case, name, "window_accuracy", seed, windows.mean()),
+    ]

@@ -10,7 +10,10 @@ log covariances, too; ``..._adapted`` are normalised with the unlabelled test se
 ``..._self_trained`` are fitted again with their own decisions; ``lda_session`` has our model of
 sessions, but no network. Ours are ``default`` (adapted to the whole unlabelled session),
 ``default_online`` (only to what came before), ``default_fixed`` (not adapted), ``default_tuned``
-(the network trained further on its own decisions), ``paper`` (the paper's network, adapted).
+(trained further on its own decisions), ``paper`` (the paper's network, adapted). Both
+``lda_self_trained`` and ``default_tuned`` decide the very trials that they have learnt from, so
+that early windows know how their trial ended; ``default_tuned_halves`` learns from one half of the
+session's trials and decides the other.
 
 Real: surface EMG over 30 days (skipped where it is absent). Online decoders get the test trials
 of all test days in random order, day after day. Times are CPU times of one thread.
@@ -38,7 +41,7 @@ from ..nerve import (
 )
 from . import _nerve_real, _nerve_speed
 from ._nerve_checks import make_checks
-from ._nerve_scores import accuracy_rows, classical
+from ._nerve_scores import accuracy_rows, classical, halves_rows
 from ._report import row
 
 LEVELS = {"same_day": 0, "drift1": 1, "drift2": 2, "drift3": 3}
@@ -190,8 +193,8 @@ def more_of_ours(case, seed, model, X, y):
         model.set_params(adaptation=adaptation)
         rows += accuracy_rows(case, name, seed, model, X, y)
     model.set_params(adaptation="batch")
-    tuned = model.fine_tuned(X)
-    return rows + accuracy_rows(case, "default_tuned", seed, tuned, X, y)
+    rows += accuracy_rows(case, "default_tuned", seed, model.fine_tuned(X), X, y)
+    return rows + halves_rows(case, "default_tuned_halves", seed, model.fine_tuned, X, y)
 
 
 def movement_rows(case, seed, quick):
@@ -203,6 +206,7 @@ def movement_rows(case, seed, quick):
         "ridge": WindowRegressor(),
         "kalman": KalmanRegressor(),
         "default": ours,
+        "direct": clone(ours).set_params(strategy="direct"),
         "classify": clone(ours).set_params(strategy="classify"),
     }
     if seed < 2:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["NerveRegressor"]
 
+KINDS = 0.1  # weight of the cross-entropy of kinds beside the squared error of movements
+EXPLAINED = 0.8  # share of the variance of where movements end, for kinds to be worth it
+LEAST_ALIKE = 5  # trials of each kind
+
 
 class NerveRegressor(NerveMovements, RecurrentModel):
     """Several degrees of freedom at once: ridge regression, and what a causal network adds to it.
@@ -48,19 +52,21 @@ class NerveRegressor(NerveMovements, RecurrentModel):
         "compact": a dense layer, a causal convolution and a GRU of `hidden_size`; "paper": the
         sizes of the paper, 1.6 million weights.
     hidden_size : int, default=128
-    dropout : float, default=0.3
-    augment : float, default=0.6
+    dropout : float, default=0.5
+    augment : float, default=1.0
         Standard deviation of a random offset of each feature, constant within a trial, in
         training: what a new session might do.
     channel_dropout : float, default=0.0
         Probability that a channel is lost in a training trial.
-    strategy : {"direct", "classify"}, default="direct"
-        "direct": the network adds to a ridge regression what that
-        misses on trials that it has not seen. "classify", for small data: trials are put
-        into `n_gestures` kinds of movement, the network says which kind, and a ridge regression
-        of its own says how far; their mean is weighted with the probabilities.
+    strategy : {"auto", "both", "direct", "classify"}, default="auto"
+        "direct": the network adds to a ridge regression what that misses on trials that it has not
+        seen. "classify": trials are put into `n_gestures` kinds of movement, the network says which
+        kind, and a ridge regression of its own says how far; their mean is weighted with the
+        probabilities. "both": one network does both, and the mean of the two is the answer. "auto":
+        "both" where kinds explain most of where movements end, and each has trials enough to be
+        learnt; else "direct".
     n_gestures : int, default=10
-        For "classify".
+        Kinds of movement; not for "direct".
     max_epochs, batch_size, lr, weight_decay, schedule, patience, clip_norm, validation_fraction, \
 validation_split, device, dtype, n_threads, random_state, verbose, callbacks, net_params, \
 checkpoint_dir
@@ -78,6 +84,8 @@ checkpoint_dir
         Of the ridge regression, from normalised features to standardised movements.
     n_outputs_ : int
         Degrees of freedom.
+    strategy_ : {"both", "direct", "classify"}
+        What was done.
     target_mean_, target_scale_ : ndarray of shape (n_outputs,)
     net_ : skorch.NeuralNet
     history_ : list of dict
@@ -121,10 +129,10 @@ checkpoint_dir
         prior_trials: float = 8.0,
         network: Literal["compact", "paper"] = "compact",
         hidden_size: int = 128,
-        dropout: float = 0.3,
-        augment: float = 0.3,
+        dropout: float = 0.5,
+        augment: float = 1.0,
         channel_dropout: float = 0.0,
-        strategy: Literal["direct", "classify"] = "direct",
+        strategy: Literal["auto", "both", "direct", "classify"] = "auto",
         n_gestures: int = 10,
         max_epochs: int = 60,
         batch_size: int = 16,
@@ -205,20 +213,33 @@ checkpoint_dir
         Z, target, _ = self._check_movements(X, y)
         with limited_threads(self.n_threads):
             self.coef_, self.intercept_, unseen, _ = fit_ridge(Z, target)
-            if self.strategy == "classify":
-                target = self._fit_kinds(Z, target)
-            else:  # what the ridge regression misses on trials that it has not seen
-                target = target - unseen
+            kinds, explained = self._kinds(target)
+            self.strategy_ = self.strategy
+            if self.strategy == "auto":
+                alike = np.bincount(kinds).min() >= LEAST_ALIKE and explained >= EXPLAINED
+                self.strategy_ = "both" if alike else "direct"
+            parts = []
+            if self.strategy_ != "classify":
+                parts.append(target - unseen)  # what ridge regression misses on unseen trials
+            if self.strategy_ != "direct":
+                parts.append(self._fit_kinds(Z, target, kinds))
+        target = np.concatenate(parts, axis=1)
         self._n_outputs = target.shape[1]
         return self._train(Z, target, groups=groups)
 
-    def _fit_kinds(self, Z, target):
-        """Kinds of movement by their end, a ridge regression each; returns kinds as targets."""
+    def _kinds(self, target):
+        """Kinds of movement by their end, and how much of the ends' variance they explain."""
         ends = target[:, :, -1]
         n = min(self.n_gestures, len(np.unique(ends.round(9), axis=0)))
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         with one_thread():
-            kinds = KMeans(n, n_init=5, random_state=seed).fit_predict(ends)
+            means = KMeans(n, n_init=5, random_state=seed).fit(ends)
+        total = np.square(ends - ends.mean(0)).sum()
+        return means.labels_, 1 - means.inertia_ / total if total else 0.0
+
+    def _fit_kinds(self, Z, target, kinds):
+        """A ridge regression for each kind; returns kinds as targets."""
+        n = kinds.max() + 1
         weights = [fit_ridge(Z[kinds == k], target[kinds == k]) for k in range(n)]
         self.kind_coef_ = np.stack([each[0] for each in weights])
         self.kind_intercept_ = np.stack([each[1] for each in weights])
@@ -228,11 +249,11 @@ checkpoint_dir
 
     def _check_params(self):
         super()._check_params()
-        check_option_param(self, "strategy", ("direct", "classify"))
+        check_option_param(self, "strategy", ("auto", "both", "direct", "classify"))
         check_scalar_param(self, "n_gestures", "int", 2)
 
     def _criterion(self):
-        return MovementLoss(self.strategy == "classify")
+        return MovementLoss(0 if self.strategy_ == "classify" else self.n_outputs_)
 
     def _targets(self, X, y):
         return torch.as_tensor(y, dtype=self._tensor_dtype)
@@ -246,8 +267,15 @@ checkpoint_dir
 
     def _combined(self, Z, out):
         """Standardised movements from what the network says."""
-        if self.strategy == "direct":
+        if self.strategy_ == "direct":
             return self._linear(Z) + out
+        if self.strategy_ == "classify":
+            return self._of_kinds(Z, out)
+        direct = self._linear(Z) + out[:, : self.n_outputs_]
+        return (direct + self._of_kinds(Z, out[:, self.n_outputs_ :])) / 2
+
+    def _of_kinds(self, Z, out):
+        """Those of the ridge regressions of kinds, blended."""
         out = np.exp(out - out.max(axis=1, keepdims=True))
         share = out / out.sum(axis=1, keepdims=True)
         each = np.einsum("gof,nfk->ngok", self.kind_coef_, Z)
@@ -260,15 +288,24 @@ checkpoint_dir
 
 
 class MovementLoss(torch.nn.Module):
-    """Mean squared error; or cross-entropy of each window, where kinds are the targets."""
+    """Mean squared error of the first outputs, and cross-entropy of each window for the others.
 
-    def __init__(self, kinds=False):
+    Parameters
+    ----------
+    n_movements : int
+        Outputs that are movements; the others are log odds of kinds.
+    """
+
+    def __init__(self, n_movements):
         super().__init__()
-        self.kinds = kinds
+        self.n_movements = n_movements
 
     def forward(self, y_pred, y_true):
         """Mean over trials and windows."""
+        n = self.n_movements
         y_pred = y_pred.to(y_true.dtype)
-        if self.kinds:
-            return -(torch.log_softmax(y_pred, 1) * y_true).sum(1).mean()
-        return (y_pred - y_true).square().mean()
+        loss = (y_pred[:, :n] - y_true[:, :n]).square().mean() if n else 0.0
+        if n == y_true.shape[1]:
+            return loss
+        kinds = -(torch.log_softmax(y_pred[:, n:], 1) * y_true[:, n:]).sum(1).mean()
+        return loss + KINDS * kinds if n else kinds

@@ -110,13 +110,21 @@ def test_classify_then_regress():
     ends = np.array([[0.0, 1.0], [1.0, 0.0], [-1.0, -1.0]])
     X = centres[kinds][:, :, np.newaxis] + rng.normal(size=(60, 6, 4))
     y = ends[kinds][:, :, np.newaxis] + 0.01 * rng.normal(size=(60, 2, 4))
-    model = NerveRegressor(strategy="classify", n_gestures=3, **{**QUICK, "max_epochs": 20})
-    predicted = model.fit(X, y).predict(X)
-    assert model.kind_coef_.shape == (3, 2, 6)
-    nearest = np.square(predicted[:, np.newaxis, :, -1] - ends).sum(axis=2).argmin(axis=1)
-    np.testing.assert_array_equal(nearest, kinds)
-    fewer = clone(model).set_params(n_gestures=500).fit(X[:7], y[:7])
-    assert len(fewer.kind_coef_) <= 7
+    params = {**QUICK, "max_epochs": 20, "augment": 0.3, "dropout": 0.3}
+    for strategy in ("classify", "auto"):  # auto: three kinds are all there is
+        model = NerveRegressor(strategy=strategy, n_gestures=3, **params)
+        predicted = model.fit(X, y).predict(X)
+        assert model.strategy_ == {"auto": "both"}.get(strategy, strategy)
+        assert model.kind_coef_.shape == (3, 2, 6)
+        nearest = np.square(predicted[:, np.newaxis, :, -1] - ends).sum(axis=2).argmin(axis=1)
+        np.testing.assert_array_equal(nearest, kinds)
+    model.set_params(strategy="classify", n_gestures=500).fit(X[:7], y[:7])
+    assert len(model.kind_coef_) <= 7
+
+
+def test_movements_without_kinds_are_predicted_directly():
+    X, y = flat_world(60, n_windows=4)
+    assert NerveRegressor(n_gestures=3, **QUICK).fit(X, y).strategy_ == "direct"
 
 
 def test_kalman_filter_is_the_textbook_loop():
@@ -163,7 +171,7 @@ def test_round_trips(cls):
 
 def test_same_seed_same_result():
     X, y = parts(0)
-    for strategy in ("direct", "classify"):
+    for strategy in ("both", "direct", "classify"):
         one, two = (regressor(strategy=strategy).fit(X, y).predict(X) for _ in range(2))
         np.testing.assert_array_equal(one, two)
 
@@ -194,7 +202,7 @@ def test_bad_targets(cls, spoil, message):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"strategy": "both"}, "'strategy' parameter .* 'direct', 'classify'. Got 'both'"),
+        ({"strategy": "best"}, "'strategy' parameter .* 'direct', 'classify'. Got 'best'"),
         ({"n_gestures": 1}, "'n_gestures' parameter .* Got 1"),
         ({"network": "large"}, "'network' parameter .* Got 'large'"),
         ({"dropout": 1.0}, "'dropout' parameter .* Got 1.0"),
