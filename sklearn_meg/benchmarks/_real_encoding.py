@@ -64,9 +64,12 @@ def eeglab(path, sfreq=64.0, n_folds=5):
     X, y, rows, subjects, folds, sfreq
     """
     import mne
-    import pymatreader
     from sklearn.model_selection import KFold
 
+    try:
+        import pymatreader
+    except ImportError as error:
+        raise ImportError("EEGLAB files need pymatreader: pip install pymatreader.") from error
     raw = mne.io.read_raw_eeglab(path, preload=True, verbose="error")
     raw.filter(1.0, 30.0, verbose="error")
     content = pymatreader.read_mat(path)

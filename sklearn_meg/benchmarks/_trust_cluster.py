@@ -52,8 +52,13 @@ def study(quick, seed):
 @contextmanager
 def cluster():
     """Two dask workers of one thread."""
-    import dask
-    from distributed import Client, LocalCluster
+    try:
+        import dask
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise ImportError(
+            'The case "cluster" needs dask: pip install "sklearn-meg[dask]".'
+        ) from error
 
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with (
