@@ -1,11 +1,11 @@
-"""Threads of BLAS and OpenMP: their number belongs to the process, whatever its own threads do."""
+"""What belongs to the process, not to its threads: those of BLAS and OpenMP, numpy's generator."""
 
 import threading
 from contextlib import contextmanager
 from functools import cache
 
-import numpy as np  # noqa: F401  (both BLAS must be loaded before the controller looks)
-import scipy.linalg  # noqa: F401
+import numpy as np
+import scipy.linalg  # noqa: F401  (both BLAS must be loaded before the controller looks)
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 # Seeding, the threads of torch and those of OpenMP belong to the process, fits to the threads of
@@ -46,3 +46,13 @@ def one_thread():
     """One thread of BLAS and of OpenMP: k-means sums in the order of its threads."""
     with LOCK, one_blas_thread(), threadpool_limits(1, user_api="openmp"):
         yield
+
+
+@contextmanager
+def global_generator_kept():
+    """Give back numpy's global generator as it was: some libraries draw from it."""
+    state = np.random.get_state()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(state)  # noqa: NPY002

@@ -13,6 +13,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
+from ._optional import needs
+
 MNE_CLASSES = {
     "Covariance": "mne.cov",
     "DigPoint": "mne._fiff._digitization",
@@ -207,13 +209,8 @@ def _sklearn(value, arrays, where):
 
 
 def _skops(where):
-    try:
+    with needs(f"{where}, an estimator of scikit-learn,", "skops", "skops"):
         import skops.io
-    except ImportError as error:
-        raise ImportError(
-            f"{where} holds an estimator of scikit-learn that only skops can store. "
-            "Install it: pip install skops."
-        ) from error
     return skops.io
 
 

@@ -40,12 +40,12 @@ def eeglab(folder):
 
 
 MISSING = {
-    "hmmlearn": (hmm, r"needs hmmlearn: pip install .sklearn-meg\[dynamics\]"),
-    "neuron": (neuron, r"needs NEURON.*pip install sklearn-meg\[tms\]"),
+    "hmmlearn": (hmm, r"HmmlearnStates needs hmmlearn: pip install .sklearn-meg\[dynamics\]"),
+    "neuron": (neuron, r"needs NEURON: pip install .sklearn-meg\[tms\]"),
     "dipy": (tensors, r"needs dipy: pip install .sklearn-meg\[connectome\]"),
-    "skops": (others, "pip install skops"),
+    "skops": (others, "needs skops: pip install .skops"),
     "distributed": (cluster, r"needs dask: pip install .sklearn-meg\[dask\]"),
-    "pymatreader": (eeglab, "pip install pymatreader"),
+    "pymatreader": (eeglab, "needs pymatreader: pip install .pymatreader"),
 }
 
 

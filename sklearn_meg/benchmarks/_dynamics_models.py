@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from .._threads import global_generator_kept
 from ..dynamics import (
     PAPER_PARAMS,
     HiddenMarkovGraph,
@@ -57,15 +58,12 @@ class GlhmmStates(StateModel):
         Y, _ = recordings.samples()
         ends = np.cumsum(recordings.lengths)
         model = glhmm.glhmm(K=self.n_states, covtype="full", model_mean="state", model_beta="no")
-        state = np.random.get_state()  # noqa: NPY002  it draws from the global generator
-        try:
+        with global_generator_kept():  # it draws from it
             np.random.seed(self.random_state)  # noqa: NPY002
             gamma, *_ = model.train(
                 X=None, Y=Y, indices=np.stack([ends - recordings.lengths, ends], axis=1),
                 options={"verbose": False, "initrep": self.n_init},
             )  # fmt: skip
-        finally:
-            np.random.set_state(state)  # noqa: NPY002
         covariances = [model.get_covariance_matrix(k) for k in range(self.n_states)]
         self._set_states(
             np.asarray(model.Pi).ravel(), np.asarray(model.P),

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._optional import needs
 from ..encoding import pack_rows
 from ._recordings import recording
 
@@ -66,10 +67,8 @@ def eeglab(path, sfreq=64.0, n_folds=5):
     import mne
     from sklearn.model_selection import KFold
 
-    try:
+    with needs("The recording of EEGLAB", "pymatreader", "pymatreader"):
         import pymatreader
-    except ImportError as error:
-        raise ImportError("EEGLAB files need pymatreader: pip install pymatreader.") from error
     raw = mne.io.read_raw_eeglab(path, preload=True, verbose="error")
     raw.filter(1.0, 30.0, verbose="error")
     content = pymatreader.read_mat(path)

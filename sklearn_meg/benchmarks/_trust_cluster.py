@@ -16,6 +16,7 @@ import joblib
 import numpy as np
 from sklearn.model_selection import KFold
 
+from .._optional import needs
 from ._report import check, row, values
 
 CASES = ("cluster",)
@@ -52,13 +53,9 @@ def study(quick, seed):
 @contextmanager
 def cluster():
     """Two dask workers of one thread."""
-    try:
+    with needs("The case 'cluster'", "dask", "sklearn-meg[dask]"):
         import dask
         from distributed import Client, LocalCluster
-    except ImportError as error:
-        raise ImportError(
-            'The case "cluster" needs dask: pip install "sklearn-meg[dask]".'
-        ) from error
 
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with (

@@ -12,8 +12,8 @@ sessions, but no network. Ours are ``default`` (adapted to the whole unlabelled 
 ``default_online`` (only to what came before), ``default_fixed`` (not adapted), ``default_tuned``
 (trained further on its own decisions), ``paper`` (the paper's network, adapted). Both
 ``lda_self_trained`` and ``default_tuned`` decide the very trials that they have learnt from, so
-that early windows know how their trial ended; ``default_tuned_halves`` learns from one half of the
-session's trials and decides the other.
+that early windows know how their trial ended; ``..._halves`` learn from one half of the session's
+trials and decide the other.
 
 Real: surface EMG over 30 days (skipped where it is absent). Online decoders get the test trials
 of all test days in random order, day after day. Times are CPU times of one thread.
@@ -183,7 +183,23 @@ def level_rows(case, seed, quick):
         rows += accuracy_rows(case, name, seed, model, classical(X, N_CHANNELS) if simple else X, y)
         if name == "default" and level != "same_day":
             rows += more_of_ours(case, seed, model, X, y)
+        if name == "lda_self_trained" and level != "same_day":
+            tune = _self_trained(seed, quick, firing)
+            rows += halves_rows(case, f"{name}_halves", seed, tune, X, y)
     return rows
+
+
+def _self_trained(seed, quick, firing):
+    """A function from unlabelled trials to LDA fitted again with its own decisions of them."""
+    model = fitted("lda_cov_adapted", seed, quick, firing)[0]
+    X, y, _, session = simulated(seed, quick, firing)
+    train = session == 0
+
+    def tune(new):
+        both = np.concatenate([X[train], new]), np.concatenate([y[train], model.predict(new)])
+        return clone(model).fit(*both)  # the session is known then, with a mean of its own
+
+    return tune
 
 
 def more_of_ours(case, seed, model, X, y):

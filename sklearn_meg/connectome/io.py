@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._optional import needs
 from ._check import check_mask
 
 if TYPE_CHECKING:
@@ -196,19 +197,14 @@ def fit_tensor_directions(
     Raises
     ------
     ImportError
-        Without dipy.
+        Without dipy. (Directions fitted elsewhere are read by :func:`read_directions`.)
     ValueError
         For gradients that do not belong to the image.
     """
-    try:
+    with needs("fit_tensor_directions", "dipy", "sklearn-meg[connectome]"):
         from dipy.core.gradients import gradient_table
         from dipy.io.gradients import read_bvals_bvecs
         from dipy.reconst.dti import TensorModel
-    except ImportError as error:
-        raise ImportError(
-            "fit_tensor_directions needs dipy: pip install 'sklearn-meg[connectome]'. "
-            "(Directions that were fitted elsewhere can be read with read_directions.)"
-        ) from error
     data, affine = _load(image)
     if not _is_array(bvals):
         bvals, bvecs = read_bvals_bvecs(str(bvals), str(bvecs))

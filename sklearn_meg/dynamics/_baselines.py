@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.covariance import shrunk_covariance
 from sklearn.mixture import GaussianMixture
 
+from .._optional import needs
 from .._threads import one_blas_thread, one_thread
 from .._validation import check_random_state, check_scalar_param
 from ._model import StateModel
@@ -426,10 +427,6 @@ communities_, visits_, ranking_, information_rate_, n_features_in_
 
 
 def _import_hmmlearn():
-    try:
+    with needs("HmmlearnStates", "hmmlearn", "sklearn-meg[dynamics]"):
         from hmmlearn.hmm import GaussianHMM
-    except ImportError as error:
-        raise ImportError(
-            'HmmlearnStates needs hmmlearn: pip install "sklearn-meg[dynamics]".'
-        ) from error
     return GaussianHMM

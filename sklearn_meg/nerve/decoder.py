@@ -320,8 +320,9 @@ checkpoint_dir
     def fine_tuned(self, X: ArrayLike, max_epochs: int = 20, lr: float = 1e-3) -> NerveDecoder:
         """A decoder for the sessions of X, trained further on them without labels.
 
-        The classes that adaptation finds are learnt by a copy of the network, so that single
-        windows, too, are decided as well as whole trials.
+        A copy learns the classes that adaptation finds, with its linear model, its network, and the
+        means of the session. It is for later trials of the session; on X itself it looks better
+        than it is.
 
         Parameters
         ----------
@@ -352,13 +353,14 @@ checkpoint_dir
         Z = np.empty_like(F)
         tuned = deepcopy(self)
         normals, shifts = [], []
-        for s in np.unique(session):
-            index = np.flatnonzero(session == s)
-            normals.append(self._batch_normal(F[index]))
-            trials[index], _ = self._decide_known(F[index], normals[-1], True)
-            Z[index] = normalised(F[index], normals[-1])
-            P = self._embedded(Z[index]).mean(1)
-            shifts.append(adapt(P, trials[index], *self._gaussian, n_iter=1)[1])
+        with limited_threads(self.n_threads):
+            for s in np.unique(session):
+                index = np.flatnonzero(session == s)
+                normals.append(self._batch_normal(F[index]))
+                trials[index], _ = self._decide_known(F[index], normals[-1], True)
+                Z[index] = normalised(F[index], normals[-1])
+                P = self._embedded(Z[index]).mean(1)
+                shifts.append(adapt(P, trials[index], *self._gaussian, n_iter=1)[1])
         sure = np.exp(trials).max(axis=1) >= LEAST_CERTAIN
         if not sure.any():
             raise ValueError("No trial of X is decided with a probability of at least .5.")

@@ -82,6 +82,8 @@ checkpoint_dir
         Mean and standard deviation of the features.
     coef_, intercept_ : ndarray
         Of the ridge regression, from normalised features to standardised movements.
+    kind_coef_, kind_intercept_ : ndarray
+        Those of each kind of movement, not for "direct".
     n_outputs_ : int
         Degrees of freedom.
     strategy_ : {"both", "direct", "classify"}
@@ -213,12 +215,10 @@ checkpoint_dir
         Z, target, _ = self._check_movements(X, y)
         with limited_threads(self.n_threads):
             self.coef_, self.intercept_, unseen, _ = fit_ridge(Z, target)
-            kinds, explained = self._kinds(target)
-            self.strategy_ = self.strategy
-            if self.strategy == "auto":
-                alike = np.bincount(kinds).min() >= LEAST_ALIKE and explained >= EXPLAINED
-                self.strategy_ = "both" if alike else "direct"
+            self.strategy_, kinds = self._strategy(target)
             parts = []
+            for name in {"kind_coef_", "kind_intercept_"} & set(vars(self)):
+                delattr(self, name)  # of an earlier fit
             if self.strategy_ != "classify":
                 parts.append(target - unseen)  # what ridge regression misses on unseen trials
             if self.strategy_ != "direct":
@@ -227,15 +227,20 @@ checkpoint_dir
         self._n_outputs = target.shape[1]
         return self._train(Z, target, groups=groups)
 
-    def _kinds(self, target):
-        """Kinds of movement by their end, and how much of the ends' variance they explain."""
+    def _strategy(self, target):
+        """What to do, and kinds of movement by their end."""
+        if self.strategy == "direct":
+            return "direct", None
         ends = target[:, :, -1]
         n = min(self.n_gestures, len(np.unique(ends.round(9), axis=0)))
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         with one_thread():
             means = KMeans(n, n_init=5, random_state=seed).fit(ends)
-        total = np.square(ends - ends.mean(0)).sum()
-        return means.labels_, 1 - means.inertia_ / total if total else 0.0
+        if self.strategy != "auto":
+            return self.strategy, means.labels_
+        missed = means.inertia_ / np.square(ends - ends.mean(0)).sum() if n > 1 else 1.0
+        enough = np.bincount(means.labels_).min() >= LEAST_ALIKE and 1 - missed >= EXPLAINED
+        return "both" if enough else "direct", means.labels_
 
     def _fit_kinds(self, Z, target, kinds):
         """A ridge regression for each kind; returns kinds as targets."""

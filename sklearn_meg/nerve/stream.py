@@ -156,7 +156,7 @@ class NerveStream:
         self.buffer, self.skip = self.buffer[:, kept:].copy(), start - kept
         return decisions
 
-    def end_trial(self) -> object | None:
+    def end_trial(self) -> object:
         """End a trial (a movement): the session learns from it, the next begins without a past.
 
         Returns

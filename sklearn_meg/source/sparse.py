@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._threads import global_generator_kept
 from .._validation import (
     check_bool_param,
     check_option_param,
@@ -156,7 +156,7 @@ class MixedNorm(SourceEstimator):
                 **params,
             )
 
-        with _global_generator_kept():
+        with global_generator_kept():  # older versions of scikit-learn's lasso draw from it
             return _solve_sparse(self, problem, solve)
 
 
@@ -474,13 +474,3 @@ def _seed(function, random_state):
     seed = int(check_random_state(random_state).randint(2**31 - 1))
     known = inspect.signature(function).parameters
     return {"rng" if "rng" in known else "random_state": seed}
-
-
-@contextmanager
-def _global_generator_kept():
-    """The lasso of older scikit-learn, which mne calls, draws a number that it never uses."""
-    state = np.random.get_state()  # noqa: NPY002
-    try:
-        yield
-    finally:
-        np.random.set_state(state)  # noqa: NPY002

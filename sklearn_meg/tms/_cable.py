@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from .._optional import needs
 from ._morphology import Kind
 from ._myelin import _branches
 
@@ -49,12 +50,8 @@ def load_neuron():
     options = os.environ.get("NEURON_MODULE_OPTIONS")
     os.environ["NEURON_MODULE_OPTIONS"] = options or "-nogui"  # no words about displays
     try:
-        from neuron import h
-    except ImportError as error:
-        raise ImportError(
-            "Simulating neurons needs NEURON, which the extra 'tms' installs: "
-            "pip install sklearn-meg[tms]"
-        ) from error
+        with needs("A simulation of neurons", "NEURON", "sklearn-meg[tms]"):
+            from neuron import h
     finally:
         if options is None:
             del os.environ["NEURON_MODULE_OPTIONS"]
