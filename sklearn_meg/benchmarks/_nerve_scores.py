@@ -12,12 +12,29 @@ def classical(X, n_channels):
 
 
 def accuracy_rows(case, name, seed, model, X, y):
-    """Share of trials and of windows that are right."""
-    windows = model.predict_windows(X)
+    """Share of trials and of windows that are right; how far their probabilities are from it."""
+    windows = model.predict_proba_windows(X)
+    right = model.classes_[windows.argmax(1)] == y[:, np.newaxis]
     return [
         row(case, name, "trial_accuracy", seed, model.score(X, y)),
-        row(case, name, "window_accuracy", seed, np.mean(windows == y[:, np.newaxis])),
+        row(case, name, "window_accuracy", seed, right.mean()),
+        row(case, name, "window_ece", seed, calibration_error(windows.max(1), right)),
     ]
+
+
+def calibration_error(confidence, right, n_bins=10):
+    """Expected calibration error: mean distance of confidence and accuracy, in bins of the former.
+
+    Parameters
+    ----------
+    confidence : ndarray
+        Probability of each decision.
+    right : ndarray of bool, of the same shape
+    n_bins : int, default=10
+    """
+    place = np.minimum((confidence * n_bins).astype(int), n_bins - 1).ravel()
+    gap = np.bincount(place, (confidence - right).ravel(), minlength=n_bins)
+    return np.abs(gap).sum() / right.size
 
 
 def halves_rows(case, name, seed, tune, X, y):

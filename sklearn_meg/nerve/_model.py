@@ -6,7 +6,7 @@ import numbers
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
@@ -20,6 +20,7 @@ from .._validation import (
     check_trials,
     naming,
 )
+from ._calibration import temperatures
 from ._discriminants import SO_FAR, WEIGHT, discriminants, learnt
 from ._gaussian import adapt, fit_gaussian
 from ._online import OnlineSession
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from .._typing import ArrayLike
 
 LEAST_LOG = -20.0  # of a window's probability: no single window decides against all others
+BELIEF = 0.5  # power of the temperature of trials that are learnt from
 N_FOLDS = 5  # of the trials of a session: the linear model decides none that it has learnt from
 
 
@@ -277,20 +279,39 @@ class NerveClassifier(NerveModel):
             for index, kind, normal in self._by_session(F, session):
                 decide = self._decide_online if kind == "online" else self._decide_known
                 trials[index], windows[index] = decide(F[index], normal, kind == "batch")
+                if kind == "batch":
+                    trials[index] = self._cooled(trials[index], 0)
+                if kind != "online":
+                    windows[index] = self._cooled(windows[index], 1)
         return trials, windows
+
+    def _cooled(self, logs, which):
+        """Log probabilities of trials (0) or windows (1) that can be believed; classes: axis 1."""
+        return (
+            log_softmax(logs / self.temperatures_[which], axis=1) if self._session_model else logs
+        )
+
+    def _believed(self, trials):
+        """Probabilities of the classes of trials, to learn from: neither sure nor cooled."""
+        return softmax(trials / self.temperatures_[0] ** BELIEF, axis=1)
 
     def _decide_known(self, F, normal, is_new):
         Z = normalised(F, normal)
         logs = self._window_logs(Z)
         if not self._session_model:
             return log_softmax(logs.mean(2), axis=-1), logs
+        return self._with_linear(Z, logs, is_new)
+
+    def _with_linear(self, Z, logs, is_new):
+        """Decisions of the linear model beside log probabilities of the network, if there is one."""
         linear, P = self._linear_logs(Z), self._embedded(Z)
-        trials = log_softmax(logs.mean(2) + WEIGHT * linear.mean(2), axis=-1)
+        own = logs.mean(2)
+        trials = log_softmax(own + WEIGHT * linear.mean(2), axis=-1)
         shifts = 0.0
         if is_new:
             trials, _ = adapt(P.mean(1), trials, *self._gaussian)
-            linear = self._learnt_logs(Z, P, np.exp(trials))
-            start = log_softmax(logs.mean(2) + linear.mean(2), axis=-1)
+            linear = self._learnt_logs(Z, P, self._believed(trials))
+            start = log_softmax(own + linear.mean(2), axis=-1)
             trials, shifts = adapt(P.mean(1), start, *self._gaussian)
         so_far = self._so_far(running_mean(P), shifts, 0).transpose(0, 2, 1)
         return trials, log_softmax(logs + linear + SO_FAR * so_far, axis=1)
@@ -306,6 +327,11 @@ class NerveClassifier(NerveModel):
     # ------------------------------------------------------------------ the model of sessions
 
     def _fit_session_model(self, Z, y, session):
+        """Learn how trials and sessions differ, and how far decisions can be believed."""
+        self._fit_linear(Z, y, session)
+        self.temperatures_ = temperatures(self, Z, y, session)
+
+    def _fit_linear(self, Z, y, session):
         """Learn the linear model, the space of trials, and how trials and sessions differ."""
         lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto")
         try:
@@ -314,6 +340,7 @@ class NerveClassifier(NerveModel):
             raise ValueError("The features in X do not vary within the classes of y.") from error
         counts = np.bincount(y).astype(float) * Z.shape[2]
         self._set_discriminants(counts, lda.means_, lda.covariance_)
+        self.temperatures_ = np.ones(2)
         n_dims = min(len(self.classes_) - 1, Z.shape[1])
         self.projection_ = lda.scalings_[:, :n_dims]
         self.offset_ = lda.xbar_ @ self.projection_ if hasattr(lda, "xbar_") else np.zeros(n_dims)

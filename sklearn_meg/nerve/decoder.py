@@ -184,6 +184,9 @@ checkpoint_dir
         Of trials of each class, in the space of the linear model.
     within_, between_ : ndarray of shape (n_dims, n_dims)
         Covariance of trials within a class and session, and of a class's mean over sessions.
+    temperatures_ : ndarray of shape (2,)
+        Of trials in a new session and of windows: log probabilities are divided by them, so that a
+        probability of .8 is right in about .8 of the cases.
     net_ : skorch.NeuralNet
     history_ : list of dict
         Losses of each epoch.
@@ -201,7 +204,8 @@ checkpoint_dir
     ----------
     Luu et al. (2022), Artificial intelligence enables real-time and intuitive control of
     prostheses via nerve interface, arXiv 2203.08648. Prince and Elder (2007), Probabilistic
-    linear discriminant analysis for inferences about identity, ICCV.
+    linear discriminant analysis for inferences about identity, ICCV. Guo et al. (2017), On
+    calibration of modern neural networks, ICML.
 
     Examples
     --------
@@ -361,16 +365,17 @@ checkpoint_dir
                 Z[index] = normalised(F[index], normals[-1])
                 P = self._embedded(Z[index]).mean(1)
                 shifts.append(adapt(P, trials[index], *self._gaussian, n_iter=1)[1])
-        sure = np.exp(trials).max(axis=1) >= LEAST_CERTAIN
+        believed = self._believed(trials)
+        sure = believed.max(axis=1) >= LEAST_CERTAIN
         if not sure.any():
             raise ValueError("No trial of X is decided with a probability of at least .5.")
         tuned.normal_ = mean_normal(np.stack(normals))
         tuned.means_ = self.means_ + np.mean(shifts, axis=0)
         with limited_threads(self.n_threads):
-            tuned._set_discriminants(*self._learnt(Z[sure], np.exp(trials[sure])))
+            tuned._set_discriminants(*self._learnt(Z[sure], believed[sure]))
         tuned.set_params(max_epochs=max_epochs, lr=lr, validation_fraction=0)
         weights = self.net_.module_.state_dict()
-        tuned._train(Z[sure], np.exp(trials[sure]), weights=weights)
+        tuned._train(Z[sure], believed[sure], weights=weights)
         return tuned
 
     # ------------------------------------------------------------------ for TorchEstimator

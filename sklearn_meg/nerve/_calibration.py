@@ -1,0 +1,97 @@
+"""How far decisions can be believed: temperatures, from trials that were not learnt from.
+
+Probabilities are a softmax of sums of log probabilities whose parts say the same thing again, and
+whose covariances are those of the trials that the linear model was fitted to. Dividing by a
+temperature leaves every decision as it is; Guo et al. (2017), On calibration of modern neural
+networks, ICML.
+"""
+
+from copy import copy
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+N_FOLDS = 5
+HOTTEST = 1000.0
+
+
+def temperatures(model, Z, y, session):
+    """Those of trials in a new session and of windows.
+
+    Whole sessions are left out where there are several, else every fifth trial of a class; those
+    are decided without the network, which would have to be trained once more for each fold.
+
+    Parameters
+    ----------
+    model : NerveClassifier
+        With a model of sessions; is left as it is.
+    Z : ndarray of shape (n_trials, n_features, n_windows)
+        Normalised features.
+    y : ndarray of int of shape (n_trials,)
+    session : ndarray of shape (n_trials,)
+
+    Returns
+    -------
+    temperatures : ndarray of shape (2,)
+        1 where there are too few trials to leave some out.
+    """
+    trials = np.empty((len(y), len(model.classes_)))
+    windows = np.zeros((*trials.shape, Z.shape[2]))
+    for fold in _folds(y, session):
+        rest, other = np.setdiff1d(np.arange(len(y)), fold), copy(model)
+        try:
+            other._fit_linear(Z[rest], y[rest], session[rest])
+        except ValueError:  # so few that nothing varies within classes
+            return np.ones(2)
+        for s in np.unique(session[fold]):
+            mine = fold[session[fold] == s]
+            trials[mine], windows[mine] = other._with_linear(Z[mine], 0 * windows[mine], True)
+    if not len(_folds(y, session)):
+        return np.ones(2)
+    return np.array([temperature(trials, y), temperature(windows, y)])
+
+
+def _folds(y, session):
+    """Trials to leave out together, as indices; none where a class would be missing then."""
+    names, known = np.unique(session, return_inverse=True)
+    group = known % N_FOLDS
+    if len(names) == 1 or not _complete(y, group):
+        order = np.argsort(y, kind="stable")
+        group = np.empty(len(y), dtype=int)
+        starts = np.searchsorted(y[order], y[order])
+        group[order] = (np.arange(len(y)) - starts) % min(N_FOLDS, max(1, np.bincount(y).min()))
+    if not _complete(y, group):
+        return []
+    return [np.flatnonzero(group == g) for g in np.unique(group)]
+
+
+def _complete(y, group):
+    """Whether all classes are left whichever group is left out."""
+    return all(len(np.unique(y[group != g])) == y.max() + 1 for g in np.unique(group))
+
+
+def temperature(logs, y):
+    """That of the least log loss, with Platt's targets: one more could have been wrong.
+
+    Parameters
+    ----------
+    logs : ndarray of shape (n_trials, n_classes) or (n_trials, n_classes, n_windows)
+        Log probabilities.
+    y : ndarray of int of shape (n_trials,)
+
+    Returns
+    -------
+    temperature : float
+        At least 1.
+    """
+    n_classes = logs.shape[1]
+    n = logs.size // n_classes
+    target = np.full(logs.shape, 1 / (n + 2) / (n_classes - 1))
+    target[np.arange(len(y)), y] = (n + 1) / (n + 2)
+
+    def loss(log_t):
+        return -np.mean(target * log_softmax(logs / np.exp(log_t), axis=1))
+
+    found = minimize_scalar(loss, bounds=(0, np.log(HOTTEST)), method="bounded")
+    return float(np.exp(found.x))
