@@ -70,7 +70,7 @@ CAPTIONS = {
     "rank_rho": "Spearman correlation of the ranks of communities with the planted ones",
     "trial_accuracy": "Share of trials that are right",
     "window_accuracy": "Share of windows that are right",
-    "window_ece": "Expected calibration error of windows (distance of stated probability and accuracy)",
+    "window_ece": "Distance of the stated probability of windows from their accuracy (ECE)",
     "p95_ms": "95th percentile of the milliseconds a decision takes",
     "real_time_factor": "Seconds of signal a second of computation",
     "loglik": "Held-out log-likelihood per sample, nats",

@@ -176,9 +176,6 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
         logs = np.maximum(logs, LEAST_LOG).reshape(len(Z), Z.shape[2], -1)
         return log_softmax(logs, axis=-1).transpose(0, 2, 1)
 
-    def _cooled(self, logs, which):
-        return logs if self.n_self_training else super()._cooled(logs, which)
-
     def _decide_known(self, F, normal, is_new):
         trials, windows = super()._decide_known(F, normal, is_new)
         if not (is_new and self.n_self_training):

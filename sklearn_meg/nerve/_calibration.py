@@ -46,7 +46,8 @@ def temperatures(model, Z, y, session):
             return np.ones(2)
         for s in np.unique(session[fold]):
             mine = fold[session[fold] == s]
-            trials[mine], windows[mine] = other._with_linear(Z[mine], 0 * windows[mine], True)
+            found = other._with_linear(Z[mine], 0 * windows[mine], True)
+            trials[mine], windows[mine] = found[:2]
     if not len(_folds(y, session)):
         return np.ones(2)
     return np.array([temperature(trials, y), temperature(windows, y)])

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .._typing import ArrayLike
 
 LEAST_LOG = -20.0  # of a window's probability: no single window decides against all others
+BEFORE = 0.15  # weight of what a trial said before adaptation, beside what adaptation found
 BELIEF = 0.5  # power of the temperature of trials that are learnt from
 N_FOLDS = 5  # of the trials of a session: the linear model decides none that it has learnt from
 
@@ -279,17 +280,15 @@ class NerveClassifier(NerveModel):
             for index, kind, normal in self._by_session(F, session):
                 decide = self._decide_online if kind == "online" else self._decide_known
                 trials[index], windows[index] = decide(F[index], normal, kind == "batch")
-                if kind == "batch":
-                    trials[index] = self._cooled(trials[index], 0)
-                if kind != "online":
-                    windows[index] = self._cooled(windows[index], 1)
         return trials, windows
 
-    def _cooled(self, logs, which):
-        """Log probabilities of trials (0) or windows (1) that can be believed; classes: axis 1."""
-        return (
-            log_softmax(logs / self.temperatures_[which], axis=1) if self._session_model else logs
-        )
+    def _cooled(self, windows):
+        """Log probabilities of windows that can be believed; classes are axis 1."""
+        return log_softmax(windows / self.temperatures_[1], axis=1)
+
+    def _weighed(self, trials, start):
+        """Those of trials in a new session, less certain where adaptation has changed its mind."""
+        return log_softmax(trials / self.temperatures_[0] + BEFORE * start, axis=1)
 
     def _believed(self, trials):
         """Probabilities of the classes of trials, to learn from: neither sure nor cooled."""
@@ -300,21 +299,25 @@ class NerveClassifier(NerveModel):
         logs = self._window_logs(Z)
         if not self._session_model:
             return log_softmax(logs.mean(2), axis=-1), logs
-        return self._with_linear(Z, logs, is_new)
+        trials, windows, start = self._with_linear(Z, logs, is_new)
+        return self._weighed(trials, start) if is_new else trials, self._cooled(windows)
 
     def _with_linear(self, Z, logs, is_new):
-        """Decisions of the linear model beside log probabilities of the network, if there is one."""
+        """Log probabilities by the linear model, beside `logs`, those of the network.
+
+        Of trials and windows, and of trials before adaptation; none of them is cooled.
+        """
         linear, P = self._linear_logs(Z), self._embedded(Z)
         own = logs.mean(2)
-        trials = log_softmax(own + WEIGHT * linear.mean(2), axis=-1)
+        trials = start = log_softmax(own + WEIGHT * linear.mean(2), axis=-1)
         shifts = 0.0
         if is_new:
-            trials, _ = adapt(P.mean(1), trials, *self._gaussian)
+            trials, _ = adapt(P.mean(1), start, *self._gaussian)
             linear = self._learnt_logs(Z, P, self._believed(trials))
-            start = log_softmax(own + linear.mean(2), axis=-1)
-            trials, shifts = adapt(P.mean(1), start, *self._gaussian)
+            again = log_softmax(own + linear.mean(2), axis=-1)
+            trials, shifts = adapt(P.mean(1), again, *self._gaussian)
         so_far = self._so_far(running_mean(P), shifts, 0).transpose(0, 2, 1)
-        return trials, log_softmax(logs + linear + SO_FAR * so_far, axis=1)
+        return trials, log_softmax(logs + linear + SO_FAR * so_far, axis=1), start
 
     def _decide_online(self, F, normal, is_new):
         online = OnlineSession(self)

@@ -61,7 +61,8 @@ class OnlineSession:
         else:
             result = log_softmax(mean_log + WEIGHT * self.linear_sum / self.n_windows)
             if self.running is not None:
-                result = self.model._cooled(self._learn(result)[np.newaxis], 0)[0]
+                found = self._learn(result)
+                result = self.model._weighed(found[np.newaxis], result)[0]
         self.start_trial()
         return result
 
@@ -77,7 +78,7 @@ class OnlineSession:
         self.embedded_sum = sums[-1]
         linear = model._linear_logs(Z)[0].T
         self.linear_sum = self.linear_sum + linear.sum(0)
-        return model._cooled(log_softmax(logs + linear + SO_FAR * so_far, axis=-1), 1)
+        return model._cooled(log_softmax(logs + linear + SO_FAR * so_far, axis=-1))
 
     def _learn(self, start):
         """Classes of all trials so far, all in the present normalisation."""

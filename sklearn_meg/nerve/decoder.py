@@ -361,8 +361,9 @@ checkpoint_dir
             for s in np.unique(session):
                 index = np.flatnonzero(session == s)
                 normals.append(self._batch_normal(F[index]))
-                trials[index], _ = self._decide_known(F[index], normals[-1], True)
                 Z[index] = normalised(F[index], normals[-1])
+                logs = self._window_logs(Z[index])
+                trials[index] = self._with_linear(Z[index], logs, True)[0]
                 P = self._embedded(Z[index]).mean(1)
                 shifts.append(adapt(P, trials[index], *self._gaussian, n_iter=1)[1])
         believed = self._believed(trials)

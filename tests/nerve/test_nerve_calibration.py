@@ -1,0 +1,91 @@
+"""Probabilities of decisions: how often a decision that says .8 is right."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+from _nerve_world import decoder, nerve
+from scipy.special import log_softmax, softmax
+
+from sklearn_meg.benchmarks._nerve_scores import calibration_error
+from sklearn_meg.nerve._calibration import _folds, temperature
+
+
+def part(session):
+    data = nerve()
+    chosen = data.session == session
+    return data.X[chosen], data.y[chosen]
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return decoder(max_epochs=20).fit(*part(0))
+
+
+@pytest.mark.parametrize("adaptation", ["batch", "online"])
+@pytest.mark.parametrize("session", [1, 2])
+def test_windows_are_right_about_as_often_as_they_say(trained, session, adaptation):
+    X, y = part(session)
+    model = deepcopy(trained).set_params(adaptation=adaptation)
+    raw = deepcopy(model)
+    raw.temperatures_ = np.ones(2)
+    errors = []
+    for each in (model, raw):
+        stated = each.predict_proba_windows(X)
+        right = each.classes_[stated.argmax(1)] == y[:, np.newaxis]
+        errors.append(calibration_error(stated.max(1), right))
+    assert errors[0] < 0.6 * errors[1]
+    if session == 1:  # the day of training
+        assert errors[0] < 0.1
+
+
+@pytest.mark.parametrize("adaptation", [None, "batch", "online"])
+def test_temperature_changes_no_decision_of_windows(trained, adaptation):
+    X = part(2)[0]
+    model = deepcopy(trained).set_params(adaptation=adaptation)
+    hotter = deepcopy(model)
+    hotter.temperatures_ = model.temperatures_ * [1, 10]
+    np.testing.assert_array_equal(hotter.predict_windows(X), model.predict_windows(X))
+    stated = [each.predict_proba_windows(X).max(1) for each in (hotter, model)]
+    assert (stated[0] <= stated[1]).all()
+
+
+def test_fitting_again_gives_the_same_temperatures(trained):
+    again = deepcopy(trained).fit(*part(0))
+    np.testing.assert_array_equal(again.temperatures_, trained.temperatures_)
+
+
+@pytest.mark.parametrize("true", [1.0, 3.0, 20.0])
+def test_a_known_temperature_is_found(true):
+    rng = np.random.default_rng(0)
+    logs = 2 * rng.normal(size=(5000, 4))
+    y = np.array([rng.choice(4, p=p) for p in softmax(logs, axis=1)])
+    assert temperature(log_softmax(true * logs, axis=1), y) == pytest.approx(true, rel=0.05)
+    windows = np.repeat((true * logs)[:, :, np.newaxis], 3, axis=2)
+    assert temperature(windows, y) == pytest.approx(true, rel=0.05)
+
+
+def test_decisions_that_were_never_wrong_are_not_certain():
+    logs = np.where(np.eye(2)[np.arange(20) % 2], 0.0, -500.0)
+    cooled = softmax(logs / temperature(logs, np.arange(20) % 2), axis=1)
+    assert cooled.max() == pytest.approx(21 / 22, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "y, session, expected",
+    [
+        ([0, 1] * 3, [0, 0, 1, 1, 2, 2], [[0, 1], [2, 3], [4, 5]]),  # whole sessions
+        ([0, 1] * 2, [0] * 4, [[0, 1], [2, 3]]),  # one session: trials of each class
+        ([0, 0, 1, 1], [0, 0, 1, 1], [[0, 2], [1, 3]]),  # a class in one session only
+        ([0, 0, 1], [0] * 3, []),  # a class with one trial
+    ],
+)
+def test_what_is_left_out(y, session, expected):
+    folds = _folds(np.array(y), np.array(session))
+    assert [fold.tolist() for fold in folds] == expected
+
+
+def test_few_trials_leave_probabilities_as_they_are():
+    X, y = part(0)
+    first = np.unique(y, return_index=True)[1]
+    np.testing.assert_array_equal(decoder().fit(X[first], y[first]).temperatures_, 1)
