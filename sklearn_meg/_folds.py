@@ -8,9 +8,10 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, check_cv
 
+from ._trial_scores import mask_of
 from ._validation import chunks, release_pages
 from .encoding._rows import check_subject_values
-from .metrics import mask_of, r2, r_across_trials, r_map, r_over_time
+from .metrics import r2, r_across_trials, r_map, r_over_time
 
 SCORES = {"r": r_across_trials, "r_time": r_over_time, "r2": r2}
 

@@ -6,8 +6,6 @@ A subclass says how its module is built and how a few trials become tensors; see
 training, inference and persistence are done here, once.
 """
 
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
@@ -17,6 +15,7 @@ from skorch import NeuralNet
 from skorch.callbacks import GradientNormClipping, LRScheduler
 from skorch.helper import predefined_split
 
+from ._batches import Batches, MaskedMSELoss, Trials, chunks_of
 from ._callbacks import (
     BestWeights,
     Checkpoint,
@@ -25,7 +24,8 @@ from ._callbacks import (
     StopAtNonFiniteLoss,
 )
 from ._checkpoint import checkpoint_of
-from ._threads import LOCK, one_blas_thread
+from ._device import isolated, limited_threads, resolve_device
+from ._threads import LOCK
 from ._validation import (
     check_option_param,
     check_path_param,
@@ -364,93 +364,6 @@ class TorchEstimator(BaseEstimator):
         return hasattr(self, "net_")
 
 
-class Trials(torch.utils.data.Dataset):
-    """Some trials of (X, y) as a skorch data set that gives whole batches.
-
-    In memory they are converted to tensors once; memory-mapped ones batch by batch.
-    """
-
-    def __init__(self, estimator, X, y, index):
-        self.estimator, self.X, self.y, self.index = estimator, X, y, index
-        mapped = isinstance(X, np.memmap) or isinstance(y, np.memmap)
-        self.tensors = None if mapped else self._convert(index)
-
-    def __len__(self):
-        return len(self.index)
-
-    def __getitem__(self, i):
-        return self.batch(np.atleast_1d(i))
-
-    def batch(self, where):
-        """Inputs and targets of the trials at the positions `where`."""
-        if self.tensors is None:
-            index = self.index[where]
-            inputs, targets = self._convert(np.sort(index))  # the file is read forwards
-            release_pages(self.X)
-            release_pages(self.y)
-            where = np.argsort(np.argsort(index))
-        else:
-            inputs, targets = self.tensors
-        return {name: tensor[where] for name, tensor in inputs.items()}, targets[where]
-
-    def _convert(self, index):
-        X, y = np.asarray(self.X[index]), np.asarray(self.y[index])
-        return self.estimator._inputs(X), self.estimator._targets(X, y)
-
-
-class Batches:
-    """Iterate over batches of `Trials`, the way skorch iterates over a DataLoader."""
-
-    def __init__(self, dataset, batch_size, shuffle=False):
-        self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
-
-    def __len__(self):
-        return -(-len(self.dataset) // self.batch_size)
-
-    def __iter__(self):
-        n = len(self.dataset)
-        order = torch.randperm(n) if self.shuffle else torch.arange(n)
-        for part in chunks_of(n, self.batch_size):
-            yield self.dataset.batch(order[part])
-
-
-class MaskedMSELoss(torch.nn.Module):
-    """Mean squared error over the samples whose target is not NaN."""
-
-    def forward(self, y_pred, y_true):
-        """Mean over the counted samples; 0 if none is."""
-        counted = ~torch.isnan(y_true)
-        error = torch.where(counted, y_pred.to(y_true.dtype) - torch.nan_to_num(y_true), 0.0)
-        return error.square().sum() / counted.sum().clamp(min=1)
-
-
-@contextmanager
-def isolated(seed, n_threads, device):
-    """Run with a seed and a number of threads of our own, leaving no trace of either."""
-    on_gpu = device.type == "cuda"
-    gpus = [torch.cuda.current_device() if device.index is None else device.index] if on_gpu else []
-    with LOCK, torch.random.fork_rng(devices=gpus), limited_threads(n_threads):
-        torch.default_generator.manual_seed(seed)
-        for gpu in gpus:
-            torch.cuda.default_generators[gpu].manual_seed(seed)
-        yield
-
-
-@contextmanager
-def limited_threads(n_threads):
-    """Use `n_threads` CPU threads of torch inside (and one of BLAS); None changes nothing."""
-    if n_threads is None:
-        yield
-        return
-    with LOCK, one_blas_thread():
-        before = torch.get_num_threads()
-        torch.set_num_threads(n_threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
-
-
 def _run(net, trials):
     """Train as ``net.partial_fit`` does, but only the epochs that a checkpoint has not."""
     net.notify("on_train_begin", X=trials, y=None)
@@ -460,34 +373,6 @@ def _run(net, trials):
         if "train_loss" not in net.history[-1]:  # within an epoch it was Ctrl-C
             raise
     net.notify("on_train_end", X=trials, y=None)
-
-
-def resolve_device(device, missing="raise"):
-    """The torch device of a ``device`` parameter.
-
-    Raises
-    ------
-    ValueError
-        If there is no such device (with ``missing="cpu"`` the CPU is used instead).
-    """
-    if isinstance(device, str) and device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        resolved = torch.device(device)
-        torch.empty(0, device=resolved)
-    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        if missing == "cpu":
-            return torch.device("cpu")
-        raise ValueError(
-            f"The 'device' parameter must be 'auto' or a torch device that this machine has, for "
-            f"example 'cpu'. Got {device!r} instead."
-        ) from error
-    return resolved
-
-
-def chunks_of(n, size):
-    """Slices of `size` that cover range(n)."""
-    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
 def _plain(epoch):

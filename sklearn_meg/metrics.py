@@ -26,7 +26,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.metrics import make_scorer
 
-from ._validation import as_mask, unwrap_mne
+from ._trial_scores import (
+    as_trials,
+    check_start,
+    correlate,
+    from_start,
+    mask_of,
+    masked_pair,
+    nanmean,
+    pair,
+    standardise,
+)
+from ._validation import unwrap_mne
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +94,7 @@ def pearson_r(
     array([[1., 1., 1., 1.],
            [1., 1., 1., 1.]])
     """
-    return _correlate(*_masked_pair(y_true, y_pred, mask), axis)[0]
+    return correlate(*masked_pair(y_true, y_pred, mask), axis)[0]
 
 
 def r_map(
@@ -116,7 +127,7 @@ def r_map(
     array([[1.],
            [0.]])
     """
-    r, flat_true, flat_pred = _correlate(*_masked_pair(y_true, y_pred, mask), axis)
+    r, flat_true, flat_pred = correlate(*masked_pair(y_true, y_pred, mask), axis)
     return np.where(flat_pred & ~flat_true, 0.0, r)
 
 
@@ -160,8 +171,8 @@ def r_across_trials(
     >>> round(r_across_trials(y, y + rng.normal(size=y.shape)), 1)
     0.7
     """
-    y_true, y_pred, mask = _from_start(y_true, y_pred, start, mask)
-    return _nanmean(r_map(y_true, y_pred, mask=mask), mask)
+    y_true, y_pred, mask = from_start(y_true, y_pred, start, mask)
+    return nanmean(r_map(y_true, y_pred, mask=mask), mask)
 
 
 def r_over_time(
@@ -203,8 +214,8 @@ def r_over_time(
     >>> round(r_over_time(y, -y), 6)
     -1.0
     """
-    y_true, y_pred, mask = _from_start(y_true, y_pred, start, mask)
-    return _nanmean(r_map(y_true, y_pred, axis=2, mask=mask), mask, axis=2)
+    y_true, y_pred, mask = from_start(y_true, y_pred, start, mask)
+    return nanmean(r_map(y_true, y_pred, axis=2, mask=mask), mask, axis=2)
 
 
 def r2(
@@ -245,13 +256,13 @@ def r2(
     >>> r2(y, y), r2(y, np.broadcast_to(y.mean(axis=0), y.shape))
     (1.0, 0.0)
     """
-    y_true, y_pred, mask = _from_start(y_true, y_pred, start, mask)
-    y_true, y_pred, there = _masked_pair(y_true, y_pred, mask)
-    z, scale, flat = _standardise(y_true, 0, there)
+    y_true, y_pred, mask = from_start(y_true, y_pred, start, mask)
+    y_true, y_pred, there = masked_pair(y_true, y_pred, mask)
+    z, scale, flat = standardise(y_true, 0, there)
     # Divided before it is squared: (1e-13 T) ** 2 is harmless, (1e-200) ** 2 is not.
     error, total = np.square((y_true - y_pred) / scale).sum(axis=0), np.square(z).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return _nanmean(np.where(flat, np.nan, 1.0 - error / total), mask)
+        return nanmean(np.where(flat, np.nan, 1.0 - error / total), mask)
 
 
 def by_subject(
@@ -293,7 +304,7 @@ def by_subject(
     >>> by_subject(r_across_trials, y, sign * y, subjects)
     {0: 1.0, 1: -1.0}
     """
-    y_true, y_pred = _pair(y_true, y_pred)
+    y_true, y_pred = pair(y_true, y_pred)
     subjects = np.asarray(subjects)
     if subjects.shape != (len(y_true),):
         raise ValueError(
@@ -340,7 +351,7 @@ def noise_ceiling(y: ArrayLike | BaseEpochs, repeats: ArrayLike) -> np.ndarray:
     >>> noise_ceiling(y, stimulus).round(1)
     array([[0.7]])
     """
-    y = _as_trials(y, "y")
+    y = as_trials(y, "y")
     repeats = np.asarray(repeats)
     if repeats.shape != (len(y),):
         raise ValueError(
@@ -352,7 +363,7 @@ def noise_ceiling(y: ArrayLike | BaseEpochs, repeats: ArrayLike) -> np.ndarray:
             "The noise ceiling needs at least two stimuli, one of them repeated. Got "
             f"{len(counts)} stimuli in {len(y)} trials."
         )
-    z, _, flat = _standardise(y, 0)
+    z, _, flat = standardise(y, 0)
     means = np.zeros((len(counts), *z.shape[1:]))
     np.add.at(means, which, z)
     means /= counts[:, None, None]
@@ -409,126 +420,3 @@ def _score_counted(estimator, X, y, metric, start, mask_row):
     y_true, y_pred = (np.asarray(unwrap_mne(a)) for a in (y, estimator.predict(X)))
     shape = (len(mask), -1, mask.shape[1])
     return metric(y_true.reshape(shape), y_pred.reshape(shape), start=start, mask=mask)
-
-
-def mask_of(X, mask_row):
-    """The mask that is a row of X: bool (n_trials, n_times).
-
-    Raises
-    ------
-    ValueError
-        If there is no such row, or it is not 0 or 1.
-    """
-    if np.ndim(X) not in (2, 3) or not -X.shape[1] <= mask_row < X.shape[1]:
-        raise ValueError(f"mask_row must be a row of X, of shape {np.shape(X)}. Got {mask_row!r}.")
-    return as_mask(np.asarray(X[:, mask_row]).reshape(len(X), -1), f"Row {mask_row} of X")
-
-
-def check_start(start, n_times=None):
-    """Return `start` as an int if it is a sample of a trial.
-
-    Raises
-    ------
-    ValueError
-        If it is no int, negative, or not below `n_times`.
-    """
-    good = isinstance(start, int | np.integer) and not isinstance(start, bool) and start >= 0
-    if not good or (n_times is not None and start >= n_times):
-        among = "an int from 0 on" if n_times is None else f"an int from 0 to {n_times - 1}"
-        raise ValueError(f"start, the first sample that is scored, must be {among}. Got {start!r}.")
-    return int(start)
-
-
-def _as_trials(y, name):
-    y = np.asarray(unwrap_mne(y))
-    y = y if y.dtype.kind == "f" else y.astype(float)
-    if y.ndim < 3:  # (n_trials,) and (n_trials, n_outputs)
-        y = y.reshape(*y.shape, *[1] * (3 - y.ndim))
-    if y.ndim != 3 or 0 in y.shape:
-        raise ValueError(
-            f"{name} must have the shape (n_trials, n_channels, n_times), none of them 0. "
-            f"Got {y.shape}."
-        )
-    return y
-
-
-def _pair(y_true, y_pred):
-    y_true, y_pred = _as_trials(y_true, "y_true"), _as_trials(y_pred, "y_pred")
-    if y_true.shape != y_pred.shape:
-        raise ValueError(
-            f"y_true and y_pred must have the same shape. Got {y_true.shape} and {y_pred.shape}."
-        )
-    return y_true, y_pred
-
-
-def _masked_pair(y_true, y_pred, mask):
-    """Both as arrays, 0 where they do not count; and where they do, (n_trials, 1, n_times)."""
-    y_true, y_pred = _pair(y_true, y_pred)
-    if mask is None:
-        return *_check_finite(y_true, y_pred), None
-    mask = as_mask(mask, "mask")
-    if mask.shape != (len(y_true), y_true.shape[2]):
-        raise ValueError(
-            f"mask must have the shape ({len(y_true)}, {y_true.shape[2]}), trials and times of y. "
-            f"Got {mask.shape}."
-        )
-    there = mask[:, np.newaxis]
-    return *_check_finite(np.where(there, y_true, 0), np.where(there, y_pred, 0)), there
-
-
-def _check_finite(y_true, y_pred):
-    """Both as they are; NaN is an error, for a mean that left it out would reward it."""
-    for name, y in {"y_true": y_true, "y_pred": y_pred}.items():
-        bad = np.count_nonzero(~np.isfinite(y))
-        if bad:
-            raise ValueError(
-                f"{name} contains NaN or infinity in {bad} of {y.size} values. (A mask leaves "
-                "samples out.)"
-            )
-    return y_true, y_pred
-
-
-def _from_start(y_true, y_pred, start, mask):
-    y_true, y_pred, there = _masked_pair(y_true, y_pred, mask)
-    start = check_start(start, y_true.shape[2])
-    mask = None if mask is None else there[:, 0, start:]
-    return y_true[:, :, start:], y_pred[:, :, start:], mask
-
-
-def _standardise(y, axis, there=None):
-    """Centre along `axis` and divide by the largest absolute value.
-
-    Squares of the result neither underflow (1e-13 T) nor overflow. Returns also that largest
-    value, and where `y` is constant up to the rounding of its own type. What is not `there` (and
-    0 in `y`) counts for nothing and stays 0.
-    """
-    eps = 8 * np.finfo(y.dtype).eps
-    y = y.astype(np.float64, copy=False)
-    size = np.abs(y).max(axis=axis, keepdims=True)
-    if there is None:
-        centred = y - y.mean(axis=axis, keepdims=True)
-    else:
-        count = np.maximum(there.sum(axis=axis, keepdims=True), 1)
-        centred = np.where(there, y - y.sum(axis=axis, keepdims=True) / count, 0.0)
-    scale = np.abs(centred).max(axis=axis, keepdims=True)
-    flat = scale <= eps * size
-    scale = np.where(flat, 1.0, scale)
-    return centred / scale, scale, np.squeeze(flat, axis=axis)
-
-
-def _correlate(y_true, y_pred, there, axis):
-    a, _, flat_a = _standardise(y_true, axis, there)
-    b, _, flat_b = _standardise(y_pred, axis, there)
-    power = np.square(a).sum(axis=axis) * np.square(b).sum(axis=axis)
-    flat = flat_a | flat_b
-    r = (a * b).sum(axis=axis) / np.sqrt(np.where(flat, 1.0, power))
-    return np.where(flat, np.nan, np.clip(r, -1.0, 1.0)), flat_a, flat_b
-
-
-def _nanmean(values, mask=None, axis=0):
-    """Mean of what is not NaN, weighted by the samples along `axis` of the trials that count."""
-    kept = ~np.isnan(values)
-    if mask is None or not kept.any():
-        return float(values[kept].mean()) if kept.any() else float("nan")
-    count = mask.sum(axis=0)[np.newaxis] if axis == 0 else mask.sum(axis=1)[:, np.newaxis]
-    return float(np.average(values[kept], weights=np.broadcast_to(count, values.shape)[kept]))

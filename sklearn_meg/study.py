@@ -15,8 +15,8 @@ from sklearn.exceptions import FitFailedWarning
 from tqdm import tqdm
 
 from . import _compare, _folds, _store
+from ._trial_scores import check_start
 from ._validation import unwrap_mne
-from .metrics import check_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -4,8 +4,8 @@ import numpy as np
 
 from ..datasets._evoked import make_evoked
 from ..source import MinimumNorm, MixedNorm, make_events
+from ..source._peak_scores import MISS
 from ..source.metrics import (
-    MISS,
     earth_movers_distance,
     false_positive_ratio,
     localization_error,

@@ -9,7 +9,7 @@ tried, to those in which irMxNE gives its reference again; ours was seen in thre
 import numpy as np
 
 from ..source import LCMV, MinimumNorm, MixedNorm, RapMusic
-from ..source.metrics import MISS
+from ..source._peak_scores import MISS
 from ._recordings import recording
 from ._report import check, row, values
 from ._source_models import our_params

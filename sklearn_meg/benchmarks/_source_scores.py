@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..source._peak_scores import MISS
 from ..source.metrics import (
-    MISS,
     earth_movers_distance,
     hit_rate,
     localization_error,

@@ -10,8 +10,8 @@ import torch
 from scipy.sparse.linalg import cg
 from sklearn.base import BaseEstimator
 
+from .._device import limited_threads
 from .._validation import check_scalar_param
-from ..base import limited_threads
 from ._check import check_fields
 from ._fields import fit_lines
 from ._geometry import metric_of, spray

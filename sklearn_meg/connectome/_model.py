@@ -9,7 +9,7 @@ import torch
 from scipy.sparse.csgraph import connected_components
 from sklearn.utils.validation import check_is_fitted
 
-from ..base import limited_threads
+from .._device import limited_threads
 from . import _connect
 from ._check import check_points
 from ._directions import directions_at

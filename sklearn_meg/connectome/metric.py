@@ -9,8 +9,9 @@ import torch
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .._device import isolated, limited_threads
 from .._validation import check_option_param, check_scalar_param
-from ..base import TorchEstimator, isolated, limited_threads
+from ..base import TorchEstimator
 from ._check import check_fields
 from ._direct import extended, solve
 from ._fields import fit_lines

@@ -11,8 +11,9 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from .._folds import nanmean
+from .._trial_scores import check_start
 from .._validation import check_random_state, check_targets
-from ..metrics import check_start, r_map
+from ..metrics import r_map
 from ._inspection import as_trials, find_rows, find_subjects, predict_pieces
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from sklearn.cluster import KMeans
 
+from .._device import limited_threads
 from .._threads import one_thread
 from .._validation import check_option_param, check_random_state, check_scalar_param
-from ..base import limited_threads
 from ._movements import NerveMovements
 from ._smooth import fit_ridge
 from .decoder import RecurrentModel

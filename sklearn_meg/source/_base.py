@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
@@ -38,6 +38,17 @@ from ._forward import (
     match_channels,
     read_lead_field,
 )
+from ._problem import Problem
+from ._reading import (
+    check_info,
+    check_not_constant,
+    deviations,
+    fill_scale,
+    index_of,
+    pick,
+    trials_cov,
+    without_bads,
+)
 from ._whitening import (
     check_noise_cov,
     check_reference,
@@ -54,114 +65,6 @@ if TYPE_CHECKING:
     from .._typing import ArrayLike, BaseEpochs, Covariance, Evoked, Forward, Info, MneObject, Self
 
 FEWEST_TRIALS = 4  # of a condition, to learn from what trials differ by
-
-
-@dataclass(frozen=True)
-class Problem:
-    """The inverse problem that is left once data, noise and lead field have been prepared.
-
-    Attributes
-    ----------
-    data : ndarray of shape (n_conditions, n_whitened, n_times)
-        Averages, whitened and times sqrt(nave): noise has unit variance.
-    gain : ndarray of shape (n_whitened, n_positions * n_orient)
-        Whitened lead field of one A m, without weights.
-    weights : ndarray of shape (n_positions, n_orient)
-        Depth and orientation weights of the amplitude, at most 1.
-    events : ndarray of shape (n_conditions, n_events, n_times)
-    nave : ndarray of shape (n_conditions,)
-        ``data / sqrt(nave)`` is ``gain @ sources`` plus noise.
-    gain_raw : ndarray of shape (n_channels, n_positions * n_orient)
-        For all channels, in the units of y.
-    n_orient : int
-        1 or 3.
-    whitener : ndarray of shape (n_whitened, n_channels)
-        0 for channels that are not used.
-    half_difference : ndarray of shape (n_conditions, n_whitened, n_times) or None
-        Every other trial minus the rest: unit noise, no signal. None with a single row.
-    trials_cov : ndarray of shape (n_whitened, n_whitened) or None
-        Mean square of single trials from the first event change on, whitened, not centred; its
-        noise part is the identity. None if every condition has a single row.
-    baseline : slice or None
-        Samples before the first event change.
-    rows, row_weights, labels : ndarray or None
-        Fields of the single rows (n_rows, n_channels, n_times) in the units of y, the number of
-        trials in each, and the condition of each; None with fewer than four rows a condition.
-    mne : MneProblem or None
-        The same as mne objects, where the lead field and the data are such.
-    """
-
-    data: np.ndarray
-    gain: np.ndarray
-    weights: np.ndarray
-    events: np.ndarray
-    nave: np.ndarray
-    gain_raw: np.ndarray
-    n_orient: int
-    whitener: np.ndarray
-    half_difference: Any = None
-    trials_cov: Any = None
-    baseline: Any = None
-    rows: Any = None
-    row_weights: Any = None
-    labels: Any = None
-    mne: Any = None
-
-    def trials(self, n_most=200):
-        """Single trials, whitened, that sum to `data`.
-
-        Parameters
-        ----------
-        n_most : int
-            Of a condition; more are summed in groups.
-
-        Returns
-        -------
-        trials : generator of ndarray of shape (n_whitened, n_times)
-        labels : ndarray of int
-            Condition of each. Both are None where there are too few rows.
-        """
-        if self.rows is None:
-            return None, None
-        groups, labels = [], []
-        for label in range(len(self.data)):
-            rows = np.flatnonzero(self.labels == label)
-            parts = [rows[start::n_most] for start in range(min(n_most, len(rows)))]
-            groups += parts
-            labels += [label] * len(parts)
-        weights = self.row_weights / np.sqrt(self.nave)[self.labels]
-        return (
-            self.whitener @ np.tensordot(weights[group], self.rows[group], axes=1)
-            for group in groups
-        ), np.array(labels)
-
-    @property
-    def n_positions(self):
-        """Number of source positions."""
-        return self.gain.shape[1] // self.n_orient
-
-    def fields(self, sources):
-        """Fields of sources ``(n, n_positions, n_orient, n_times)``, in the units of y."""
-        return self.gain_raw @ sources.reshape(len(sources), -1, sources.shape[-1])
-
-
-@dataclass(frozen=True)
-class MneProblem:
-    """The averages, lead field and noise as mne objects, channels picked.
-
-    Attributes
-    ----------
-    evokeds : list of mne.Evoked
-    forward : mne.Forward
-    noise_cov : mne.Covariance
-    trials_cov : mne.Covariance or None
-        As in :class:`Problem`, not whitened.
-    """
-
-    evokeds: list
-    forward: Any
-    noise_cov: Any
-    trials_cov: Any = None
 
 
 class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap_output_keys=None):
@@ -247,8 +150,8 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         recording, X = self._read(X, y)
         X = check_trials(self, X, reset=True)
         fields, used, self.y_ndim_ = check_fields(recording.fields, X)
-        used = _without_bads(used, recording.info)
-        _check_not_constant(fields[:, used])
+        used = without_bads(used, recording.info)
+        check_not_constant(fields[:, used])
         self._check_events(X)
         problem = self._set_up(X, fields, used, recording)
         sources = np.asarray(self._solve(problem), dtype=np.float64)
@@ -326,7 +229,7 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         recording = read_mne(fields)
         events = self._events(fields if X is None and recording is not None else X)
         if recording is not None:
-            fields = recording.fields[:, _index_of(recording.info["ch_names"], self.ch_names_)]
+            fields = recording.fields[:, index_of(recording.info["ch_names"], self.ch_names_)]
         fields, used, _ = check_fields(fields, events)
         predicted = self._fields_of(events)
         if fields.shape != predicted.shape:
@@ -420,7 +323,7 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
                 n_rows = len(y) if y.ndim else 0
             names = [f"condition {index}" for index in range(n_rows)]
             recording = Recording(y, np.full(n_rows, float(self.nave)), names, None, self.info)
-            _check_info(self.info, y)
+            check_info(self.info, y)
         if X is None:
             if recording.fields.ndim != 3:
                 raise ValueError(
@@ -439,7 +342,7 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         info = recording.info
         if info is not None and is_mne_forward(self.forward):
             picks = match_channels(self.forward, info)
-            fields, used, info = _pick(fields, used, info, picks)
+            fields, used, info = pick(fields, used, info, picks)
         names = None if info is None else list(info["ch_names"])
         lead = read_lead_field(self.forward, fields.shape[1], names, self.orientation)
         check_fieldless(lead.gain[used], lead.n_orient)
@@ -456,7 +359,7 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         loose = self.loose if self.orientation == "loose" else 1.0
         trials = None
         if len(first) < len(fields):
-            trials = _trials_cov(fields, recording.nave, change or 0)
+            trials = trials_cov(fields, recording.nave, change or 0)
         singles = np.bincount(labels).min() >= FEWEST_TRIALS
         return Problem(
             rows=fields if singles else None,
@@ -500,8 +403,8 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         else:
             covariance = mne_covariance(cov, info)
             part = mne_whitener(covariance, info)
-            deviation = _deviations(covariance, info)
-        self.noise_scale_ = _fill_scale(deviation, used)
+            deviation = deviations(covariance, info)
+        self.noise_scale_ = fill_scale(deviation, used)
         whitener = np.zeros((len(part), fields.shape[1]))
         whitener[:, used] = part
         return whitener, covariance
@@ -578,78 +481,12 @@ def _check_pick_ori(pick_ori):
         raise ValueError(f"pick_ori must be None or 'vector'. Got {pick_ori!r}.")
 
 
-def _check_not_constant(fields):
-    if fields.size and fields.max() == fields.min() and (fields.size > 1 or not fields.any()):
-        raise ValueError(
-            f"y must vary: a constant has no sources. Got {fields.flat[0]:g} everywhere "
-            f"(n_samples={len(fields)})."
-        )
-
-
 def _check_finite_sources(estimator, sources):
     if not np.isfinite(sources).all():
         raise ValueError(
             f"{type(estimator).__name__} found sources that are not finite. Check that fields, "
             "lead field and noise covariance are in the same units."
         )
-
-
-def _without_bads(used, info):
-    """Bad channels of an array y: not fitted, like missing ones."""
-    if info is None or not info["bads"]:
-        return used
-    return used & np.array([name not in info["bads"] for name in info["ch_names"]])
-
-
-def _check_info(info, y):
-    if info is None:
-        return
-    if not isinstance(info, dict) or "ch_names" not in info:
-        raise TypeError(f"info must be an mne.Info or None. Got {type(info).__name__}.")
-    if y.ndim != 3 or y.shape[1] != len(info["ch_names"]):
-        raise ValueError(
-            f"info must name the channels of y (n_trials, n_channels, n_times). Got "
-            f"{len(info['ch_names'])} names for y of shape {y.shape}."
-        )
-
-
-def _pick(fields, used, info, picks):
-    if len(picks) == fields.shape[1]:
-        return fields, used, info
-    from mne import pick_info
-
-    return fields[:, picks], used[picks], pick_info(info, picks)
-
-
-def _index_of(names, wanted):
-    missing = [name for name in wanted if name not in names]
-    if missing:
-        raise ValueError(f"y lacks {len(missing)} fitted channel(s): {', '.join(missing[:20])}.")
-    return [names.index(name) for name in wanted]
-
-
-def _trials_cov(fields, nave, start):
-    """Mean square over rows and samples from `start` on, of single-trial size."""
-    cov, n_samples = np.zeros((fields.shape[1],) * 2), 0
-    for row, weight in zip(fields, nave):
-        part = np.asarray(row[:, start:], dtype=np.float64)
-        cov += weight * (part @ part.T)
-        n_samples += part.shape[1]
-    return cov / n_samples
-
-
-def _deviations(covariance, info):
-    import mne
-
-    picked = mne.cov.pick_channels_cov(covariance, info["ch_names"], ordered=True, verbose="error")
-    return np.sqrt(picked.data if picked["diag"] else np.diag(picked.data))
-
-
-def _fill_scale(deviation, used):
-    """Noise of each channel; the median of the others where it is not known or 0."""
-    scale = np.zeros(len(used))
-    scale[used] = deviation
-    return np.where(scale > 0, scale, np.median(scale[scale > 0]))
 
 
 def _mne_problem(means, nave, used, info, lead, covariance, trials, times):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._base import MneProblem
+from ._problem import MneProblem
 
 FIFFV_COORD_HEAD = 4
 FIFFV_FREE_ORI = 2

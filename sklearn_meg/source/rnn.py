@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from .._batches import chunks_of
+from .._device import limited_threads
 from .._threads import LOCK
 from .._validation import (
     check_option_param,
     check_random_state,
     check_scalar_param,
 )
-from ..base import TorchEstimator, chunks_of, limited_threads
+from ..base import TorchEstimator
 from ._base import SourceEstimator
 from ._conditions import first_change
 from ._likelihood import find_dipoles

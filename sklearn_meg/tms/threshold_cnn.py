@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from scipy.optimize import nnls
 
+from .._batches import chunks_of
+from .._device import limited_threads
 from .._threads import LOCK
 from .._validation import (
     check_bool_param,
@@ -15,7 +17,7 @@ from .._validation import (
     check_random_state,
     check_scalar_param,
 )
-from ..base import TorchEstimator, chunks_of, limited_threads
+from ..base import TorchEstimator
 from ._grids import centre_magnitude, normalised, rms_magnitude
 from ._intervals import conformal_margin, fit_novelty, novelty
 from ._network import ThresholdLoss, ThresholdNet
