@@ -133,6 +133,16 @@ def plot_scores(table: DataFrame, metric: str = "r", ax: Axes | None = None) -> 
     ------
     ValueError
         If the table has no such column.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_meg.plotting import plot_scores
+    >>> table = pd.DataFrame(
+    ...     [("TRF", 0, 0, 0.10), ("TRF", 0, 1, 0.14), ("deep", 0, 0, 0.15), ("deep", 0, 1, 0.18)],
+    ...     columns=["model", "fold", "subject", "r"],
+    ... )
+    >>> ax = plot_scores(table)
     """
     if metric not in table:
         raise ValueError(f"metric must be a column of the table: {list(table)}. Got {metric!r}.")
@@ -190,6 +200,14 @@ def plot_r_over_time(
     ------
     ValueError
         If a curve does not have as many samples as `times`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.plotting import plot_r_over_time
+    >>> times = np.linspace(-0.1, 0.5, 61)
+    >>> curve = np.exp(-(((times - 0.2) / 0.1) ** 2))
+    >>> ax = plot_r_over_time(times, {"TRF": 0.1 * curve, "deep": 0.2 * curve})
     """
     if isinstance(curves, pd.DataFrame):
         curves, own_times = _curves_of(curves)
@@ -280,6 +298,16 @@ def plot_r_topomap(
     ValueError
         If `r` does not have the channels of `info` and the samples of `times`, or no channel
         has a position.
+
+    Examples
+    --------
+    >>> import mne
+    >>> import numpy as np
+    >>> from sklearn_meg.plotting import plot_r_topomap
+    >>> montage = mne.channels.make_standard_montage("biosemi16")
+    >>> info = mne.create_info(montage.ch_names, 100.0, "eeg").set_montage(montage)
+    >>> r = np.random.default_rng(0).uniform(0, 0.2, size=(16, 50))
+    >>> figure = plot_r_topomap(r, info, times=np.arange(50) / 100, at=[0.1, 0.3])
     """
     from mne import pick_info
     from mne.viz import plot_topomap
@@ -365,6 +393,13 @@ def plot_trf(
     ------
     ValueError
         If the shapes do not belong together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.plotting import plot_trf
+    >>> coef = np.random.default_rng(0).normal(size=(4, 2, 5))  # channels, features, lags
+    >>> ax = plot_trf(coef, delays=range(5), feature_names=["loudness", "onset"], sfreq=100.0)
     """
     coef, delays = np.asarray(coef, dtype=float), np.asarray(delays, dtype=float)
     if coef.ndim != 3 or coef.shape[2] != len(delays):
@@ -403,6 +438,18 @@ def plot_study(study: Study, metric: str = "r", figure: Figure | None = None) ->
     Returns
     -------
     figure : Figure
+
+    Examples
+    --------
+    >>> from sklearn_meg import Study, SubjectMean, TemporalReceptiveField
+    >>> from sklearn_meg.datasets import make_words
+    >>> from sklearn_meg.plotting import plot_study
+    >>> data = make_words("L", n_subjects=2, n_trials=20, n_channels=4)
+    >>> models = {
+    ...     "mean": SubjectMean(**data.rows),
+    ...     "TRF": TemporalReceptiveField(sfreq=data.sfreq, **data.rows),
+    ... }
+    >>> figure = plot_study(Study(models, cv=2).run(data.X, data.y, times=data.times))
     """
     with style():
         if figure is None:

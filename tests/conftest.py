@@ -45,3 +45,10 @@ def real_data():
     if not folder.is_dir():
         pytest.skip(f"no real recordings at {folder} (set SKLEARN_MEG_DATA)")
     return folder
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print how many docstrings ran as doctests."""
+    passed = terminalreporter.stats.get("passed", [])
+    n = sum(report.nodeid.startswith("sklearn_meg/") for report in passed)
+    terminalreporter.write_line(f"{n} docstrings with examples passed")

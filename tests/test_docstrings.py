@@ -1,4 +1,4 @@
-"""Public docstrings are complete: every parameter is listed, and what is returned."""
+"""Public docstrings are complete: parameters, what is returned, an example that runs."""
 
 import inspect
 from enum import EnumMeta
@@ -70,5 +70,8 @@ def public_names():
 def test_numpydoc(path):
     if path.rsplit(".", 1)[1] in (*INHERITED, *HELPERS):
         pytest.skip("inherited, or a helper")
-    errors = [f"{code}: {text}" for code, text in validate(path)["errors"] if code in CHECKED]
+    checked = CHECKED
+    if path.rsplit(".", 2)[1][0].islower():  # no method: those are shown by their class
+        checked += ("EX01",)
+    errors = [f"{code}: {text}" for code, text in validate(path)["errors"] if code in checked]
     assert not errors, f"{path}: {errors}"

@@ -200,6 +200,23 @@ def fit_tensor_directions(
         Without dipy. (Directions fitted elsewhere are read by :func:`read_directions`.)
     ValueError
         For gradients that do not belong to the image.
+
+    Examples
+    --------
+    >>> import nibabel as nib
+    >>> import numpy as np
+    >>> from sklearn_meg.connectome import fit_tensor_directions
+    >>> rng = np.random.default_rng(0)
+    >>> bvecs = rng.normal(size=(20, 3))
+    >>> bvecs /= np.linalg.norm(bvecs, axis=1, keepdims=True)
+    >>> bvals = np.full(20, 1000.0)
+    >>> bvals[0], bvecs[0] = 0, 0
+    >>> tensor = np.diag([1.5e-3, 0.3e-3, 0.3e-3])  # mm²/s, along the first axis everywhere
+    >>> decay = np.exp(-bvals * np.einsum("ni,ij,nj->n", bvecs, tensor, bvecs))
+    >>> image = nib.Nifti1Image(100 * np.ones((2, 2, 2, 1)) * decay, np.diag([2.0, 2, 2, 1]))
+    >>> X, affine, fa = fit_tensor_directions(image, bvals, bvecs)
+    >>> np.abs(X[0, 0, 0, 0]).round(3)
+    array([1., 0., 0.])
     """
     with needs("fit_tensor_directions", "dipy", "sklearn-meg[connectome]"):
         from dipy.core.gradients import gradient_table

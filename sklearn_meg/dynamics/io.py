@@ -43,6 +43,24 @@ def label_time_courses(
     See Also
     --------
     sklearn_meg.dynamics.AmplitudeEnvelope : Amplitudes of these time courses.
+
+    Examples
+    --------
+    >>> import mne
+    >>> import numpy as np
+    >>> from sklearn_meg.dynamics import label_time_courses
+    >>> common = {
+    ...     "type": "surf", "np": 5, "nuse": 5, "vertno": np.arange(5), "inuse": np.ones(5, int),
+    ...     "rr": np.zeros((5, 3)), "nn": np.tile([0.0, 0.0, 1.0], (5, 1)), "coord_frame": 5,
+    ...     "pinfo": None, "patch_inds": None, "nearest": None, "dist": None, "dist_limit": None,
+    ...     "subject_his_id": "s",
+    ... }
+    >>> src = mne.SourceSpaces([{"id": 101, **common}, {"id": 102, **common}])  # both hemispheres
+    >>> sources = np.random.default_rng(0).normal(size=(10, 30))
+    >>> stc = mne.SourceEstimate(sources, [np.arange(5), np.arange(5)], 0.0, 0.01, "s")
+    >>> labels = [mne.Label([0, 1, 2], hemi="lh"), mne.Label([3, 4], hemi="rh")]
+    >>> label_time_courses(stc, labels, src)[0].shape
+    (2, 30)
     """
     import mne
 

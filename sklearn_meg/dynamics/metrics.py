@@ -185,6 +185,18 @@ def rank_correlation(
     Returns
     -------
     rho : float
+
+    Examples
+    --------
+    >>> from sklearn_meg import HiddenMarkovGraph
+    >>> from sklearn_meg.datasets import make_states
+    >>> from sklearn_meg.dynamics.metrics import match_states, planted_scores, rank_correlation
+    >>> data = make_states("easy", n_times=500)
+    >>> model = HiddenMarkovGraph(n_states=4, random_state=0).fit(data.X)
+    >>> matching = match_states(data.states, model.predict(data.X))
+    >>> scores = planted_scores(data.covariances, data.communities, data.transmat)
+    >>> rank_correlation(scores, data.communities, model, matching) > 0.9
+    True
     """
     found = []
     for k, state in enumerate(matching):
