@@ -23,7 +23,7 @@ SYSTEMS = (
         "DeepRecurrentEncoder",
         "stimulus → MEG",
         "TRF, recurrent TRF, mean",
-        ("encoding", "N", "r", "R across trials, simulated nonlinear responses", "trf"),
+        ("encoding", "N", "r", "R across trials, simulated nonlinear responses", "quadratic_trf"),
     ),
     (
         "Source",
@@ -60,7 +60,7 @@ SYSTEMS = (
             "emg_days1-5_to_25-30",
             "trial_accuracy",
             "right, real EMG, 20 days later",
-            "lda_adapted",
+            "lda_self_trained",
         ),
     ),
     (
@@ -74,7 +74,7 @@ SYSTEMS = (
             "hard",
             "state_accuracy",
             "of the samples right, simulated states",
-            "hmmlearn_tuned",
+            "windows_chain",
         ),
     ),
 )

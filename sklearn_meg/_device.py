@@ -21,17 +21,56 @@ def isolated(seed, n_threads, device):
 
 @contextmanager
 def limited_threads(n_threads):
-    """Use `n_threads` CPU threads of torch inside (and one of BLAS); None changes nothing."""
-    if n_threads is None:
-        yield
-        return
-    with LOCK, one_blas_thread():
+    """Use `n_threads` CPU threads of torch inside (and one of BLAS), and the GPU repeatably.
+
+    None leaves the threads as they are.
+    """
+    with LOCK, repeatable_gpu():
+        if n_threads is None:
+            yield
+            return
         before = torch.get_num_threads()
         torch.set_num_threads(n_threads)
         try:
-            yield
+            with one_blas_thread():
+                yield
         finally:
             torch.set_num_threads(before)
+
+
+@contextmanager
+def repeatable_gpu():
+    """Convolutions and recurrent layers of cuDNN: the same bits each time, in single precision."""
+    cudnn = torch.backends.cudnn
+    wanted = [(cudnn, "deterministic", True), (cudnn, "benchmark", False)]
+    if hasattr(cudnn, "conv"):  # torch 2.9; the flag for both complains where they differ
+        wanted += [(part, "fp32_precision", "ieee") for part in (cudnn.conv, cudnn.rnn)]
+    else:
+        wanted += [(cudnn, "allow_tf32", False)]
+    before = [(part, name, getattr(part, name)) for part, name, _ in wanted]
+    try:
+        for part, name, value in wanted:
+            setattr(part, name, value)
+        yield
+    finally:
+        for part, name, value in before:
+            setattr(part, name, value)
+
+
+@contextmanager
+def repeatable_sums(device):
+    """Sums on a GPU in the same order each time: slower, for what `repeatable_gpu` leaves out."""
+    if device.type != "cuda":
+        yield
+        return
+    with LOCK:
+        before = torch.are_deterministic_algorithms_enabled()
+        warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+        try:
+            torch.use_deterministic_algorithms(True, warn_only=True)
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before, warn_only=warn_only)
 
 
 def resolve_device(device, missing="raise"):

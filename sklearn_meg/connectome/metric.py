@@ -9,7 +9,7 @@ import torch
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._device import isolated, limited_threads
+from .._device import isolated, limited_threads, repeatable_sums, resolve_device
 from .._validation import check_option_param, check_scalar_param
 from ..base import TorchEstimator
 from ._check import check_fields
@@ -375,7 +375,8 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
         self.knot_spacing_ = 2
         self._lines = lines
         try:
-            self._train(X[np.newaxis], np.zeros((1, 1)))
+            with repeatable_sums(resolve_device(self.device)):  # interpolation backwards
+                self._train(X[np.newaxis], np.zeros((1, 1)))
             module = self.net_.module_
             weight = next(module.parameters())
             field = self._inputs(X[np.newaxis])["field"].to(weight.device, weight.dtype)

@@ -102,16 +102,16 @@ class RecurrentModel(TorchEstimator):
         Returns
         -------
         program : torch.export.ExportedProgram
-            Takes normalised features (1, n_features, 1) and the tensors of the state, returns
-            outputs (1, n_outputs, 1) and the next state. ``torch.export.save(program, path)``
-            writes it.
+            On the CPU. Takes normalised features (1, n_features, 1) and the tensors of the state,
+            returns outputs (1, n_outputs, 1) and the next state.
+            ``torch.export.save(program, path)`` writes it.
         """
         check_is_fitted(self)
-        module = self.net_.module_.eval()
+        module = deepcopy(self.net_.module_).cpu().eval()
         example = torch.zeros(1, len(self.normal_[0]), 1, dtype=next(module.parameters()).dtype)
         with torch.no_grad():
-            _, state = module.step(example.to(next(module.parameters()).device), None)
-        arguments = example.to(state[0].device), tuple(state)
+            _, state = module.step(example, None)
+        arguments = example, tuple(state)
         with warnings.catch_warnings():  # torch's own, about its GRU; the weights are exported
             warnings.filterwarnings("ignore", "The tensor attributes .*_flat_weights", UserWarning)
             return torch.export.export(_Step(module), arguments)

@@ -373,7 +373,7 @@ def test_an_exported_network_gives_the_same_outputs(network, tmp_path):
     torch.export.save(program, tmp_path / "net.pt2")
     mean, sd = model.normal_
     Z = torch.as_tensor((X[:1] - mean[:, None]) / sd[:, None], dtype=torch.float32)
-    module = model.net_.module_.eval()
+    module = model.net_.module_.cpu().eval()
     with torch.no_grad():
         expected = module.step(Z, None)[0]
         _, start = module.step(0 * Z[:, :, :1], None)

@@ -262,7 +262,7 @@ def test_weights_of_a_fit_are_used(small):
         copy = pickle.loads(pickle.dumps(model))
         copy.net_.module_.weights.copy_(only)
         alone.append(copy.predict(X))
-    w = weights.numpy().astype(float)
+    w = weights.cpu().numpy().astype(float)
     np.testing.assert_allclose(mixed, alone[0] ** w[0] * alone[1] ** w[1], rtol=1e-5)
 
 

@@ -1,0 +1,56 @@
+"""What is set for the time of a computation is put back, whatever happens inside."""
+
+import pytest
+import torch
+
+from sklearn_meg._device import limited_threads, repeatable_sums
+
+
+def settings():
+    cudnn = torch.backends.cudnn
+    parts = [cudnn.conv, cudnn.rnn] if hasattr(cudnn, "conv") else []
+    return (
+        cudnn.deterministic,
+        cudnn.benchmark,
+        [part.fp32_precision for part in parts],
+        torch.are_deterministic_algorithms_enabled(),
+        torch.get_num_threads(),
+    )
+
+
+@pytest.mark.parametrize("n_threads", [1, None])
+def test_a_gpu_repeats_itself_inside_and_is_as_before_afterwards(n_threads):
+    before = settings()
+    seen = []
+
+    def fail():
+        with limited_threads(n_threads):
+            seen.append(settings())
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert seen[0][:2] == (True, False)
+    assert set(seen[0][2]) <= {"ieee"}
+    assert settings() == before
+
+
+def test_settings_of_the_user_for_parts_of_cudnn_stay():
+    if not hasattr(torch.backends.cudnn, "conv"):
+        pytest.skip("one setting for all of cuDNN before torch 2.9")
+    before = torch.backends.cudnn.conv.fp32_precision
+    try:
+        torch.backends.cudnn.conv.fp32_precision = "ieee"
+        with limited_threads(1):
+            pass
+        assert torch.backends.cudnn.conv.fp32_precision == "ieee"
+        assert torch.backends.cudnn.rnn.fp32_precision != "ieee"
+    finally:
+        torch.backends.cudnn.conv.fp32_precision = before
+
+
+def test_sums_are_repeatable_on_a_gpu_only():
+    for device, inside in (("cuda", True), ("cpu", False)):
+        with repeatable_sums(torch.device(device)):
+            assert torch.are_deterministic_algorithms_enabled() is inside
+        assert not torch.are_deterministic_algorithms_enabled()
