@@ -37,6 +37,7 @@ default_role = "literal"
 html_theme = "pydata_sphinx_theme"
 html_static_path = ["_static"]
 html_favicon = "_static/favicon.svg"
+html_css_files = ["custom.css"]
 html_context = {"default_mode": "light"}
 html_title = project
 html_show_sourcelink = False
