@@ -13,7 +13,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 N_FOLDS = 5
-HOTTEST = 1000.0
+HOTTEST = 1000.0  # a temperature beyond says nothing more
 
 
 def temperatures(model, Z, y, session):
@@ -36,9 +36,12 @@ def temperatures(model, Z, y, session):
     temperatures : ndarray of shape (2,)
         1 where there are too few trials to leave some out.
     """
+    folds = _folds(y, session)
+    if not folds:
+        return np.ones(2)
     trials = np.empty((len(y), len(model.classes_)))
     windows = np.zeros((*trials.shape, Z.shape[2]))
-    for fold in _folds(y, session):
+    for fold in folds:
         rest, other = np.setdiff1d(np.arange(len(y)), fold), copy(model)
         try:
             other._fit_linear(Z[rest], y[rest], session[rest])
@@ -46,10 +49,8 @@ def temperatures(model, Z, y, session):
             return np.ones(2)
         for s in np.unique(session[fold]):
             mine = fold[session[fold] == s]
-            found = other._with_linear(Z[mine], 0 * windows[mine], True)
-            trials[mine], windows[mine] = found[:2]
-    if not len(_folds(y, session)):
-        return np.ones(2)
+            no_network = windows[mine]  # zeros
+            trials[mine], windows[mine], _ = other._with_linear(Z[mine], no_network, True)
     return np.array([temperature(trials, y), temperature(windows, y)])
 
 
