@@ -7,9 +7,11 @@ probabilistic discriminant analysis with unknown labels; Prince and Elder (2007)
 """
 
 import numpy as np
+from scipy.linalg import eigh
 from scipy.special import log_softmax
 from sklearn.covariance import shrunk_covariance
 
+ALIKE = 0.8  # share of a shift that classes have in common which lie in the same direction
 TINY = 1e-7  # added to variances, which are about one
 SHRINK = 0.1  # of covariances towards a multiple of the identity
 ONE_SESSION = 10.0  # B as a multiple of W where one session tells nothing about it
@@ -69,21 +71,25 @@ def adapt(P, log_start, means, within, between, n_iter=20):
     shifts : ndarray of shape (n_classes, n_dims)
         Of the classes' means in this session.
     """
-    W, B = np.linalg.inv(within), np.linalg.inv(between)
-    log_p = log_start
-    shifts = np.zeros_like(means)
+    # Where W is the identity and B diagonal, every dimension is a problem of its own.
+    scale, axes = eigh(between, within)
+    back = axes.T @ within
+    P, means = P @ axes, means @ axes
+    prior = np.linalg.inv(_alike(means)) / scale[:, np.newaxis, np.newaxis]
+    log_p, shifts = log_start, np.zeros_like(means)
     for _ in range(n_iter):
         r = np.exp(log_p)
-        covariance = np.linalg.inv(B + r.sum(0)[:, np.newaxis, np.newaxis] * W)
+        covariance = np.linalg.inv(prior + np.diag(r.sum(0)))  # n_dims, n_classes, n_classes
         pull = r.T @ P - r.sum(0)[:, np.newaxis] * means
-        shifts = np.einsum("cfg,gh,ch->cf", covariance, W, pull)
-        blur = np.einsum("fg,cgf->c", W, covariance)
-        log_p = log_softmax(-0.5 * (_distances(P, means + shifts, W) + blur), axis=-1)
-    return log_p, shifts
+        shifts = np.einsum("fcd,df->cf", covariance, pull)
+        blur = np.einsum("fcc->c", covariance)
+        away = P[:, np.newaxis] - (means + shifts)
+        log_p = log_softmax(-0.5 * (np.square(away).sum(-1) + blur), axis=-1)
+    return log_p, shifts @ back
 
 
-def _distances(P, means, precision):
-    """Squared Mahalanobis distances (..., n_classes) of points (..., n_dims)."""
-    root = np.linalg.cholesky(precision)
-    points, means = P @ root, means @ root
-    return np.square(points[..., np.newaxis, :] - means).sum(-1)
+def _alike(means):
+    """How alike the shifts of two classes are: a linear kernel of their means, where W is one."""
+    away = means - means.mean(0)
+    kernel = away @ away.T
+    return (1 - ALIKE) * np.eye(len(means)) + ALIKE * kernel / np.trace(kernel) * len(means)
