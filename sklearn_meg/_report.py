@@ -17,6 +17,12 @@ CSS = """
 .study .note {color: #555; max-width: 50rem}
 .study .wide {overflow-x: auto; max-height: 36rem}
 .study summary {cursor: pointer; color: #0072B2; padding: .3rem 0}
+@media (max-width: 600px) {
+#toc {display: none}
+#content {width: 100%; margin-left: 0}
+.study {overflow-x: auto}
+.study td, .study th {padding: .2rem .4rem}
+}
 """
 NAMES = {
     "r": "R across trials",
