@@ -1,9 +1,10 @@
 """A Gaussian model of trials in sessions, and how it adapts to a session without labels.
 
-A trial of class c in session s is a point ``mu_c + d_sc + e``. The trials of a class and a session
-share d, with ``cov(d_sc, d_sc') = K_cc' B``: classes that lie alike move alike; ``e ~ N(0, W)``. In a new session ``d`` and the classes
-of all trials are found together by expectation maximisation (variational Bayes over d). This is
-probabilistic discriminant analysis with unknown labels; Prince and Elder (2007), ICCV.
+A trial of class c in session s is a point ``mu_c + d_sc + e``, with ``e ~ N(0, W)``. All trials of
+a class and a session share d, with ``cov(d_sc, d_sc') = K_cc' B``: classes that lie in the same
+direction move alike. In a new session d and the classes of all trials are found together by
+expectation maximisation (variational Bayes over d). This is probabilistic discriminant analysis
+with unknown labels; Prince and Elder (2007), ICCV.
 """
 
 import numpy as np
