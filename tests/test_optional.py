@@ -7,7 +7,7 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from sklearn_meg import HmmlearnStates, WindowClassifier, save
-from sklearn_meg.benchmarks import _real_encoding, _trust_cluster
+from sklearn_meg.benchmarks import _real_encoding, _trust_cluster, _trust_inputs
 from sklearn_meg.connectome import fit_tensor_directions
 from sklearn_meg.tms import activation_threshold, make_neuron
 
@@ -39,12 +39,17 @@ def eeglab(folder):
     _real_encoding.eeglab(folder / "none.set")
 
 
+def documented(folder):
+    _trust_inputs.documented_types(WindowClassifier)
+
+
 MISSING = {
     "hmmlearn": (hmm, r"HmmlearnStates needs hmmlearn: pip install .sklearn-meg\[dynamics\]"),
     "neuron": (neuron, r"needs NEURON: pip install .sklearn-meg\[tms\]"),
     "dipy": (tensors, r"needs dipy: pip install .sklearn-meg\[connectome\]"),
     "skops": (others, "needs skops: pip install .skops"),
     "distributed": (cluster, r"needs dask: pip install .sklearn-meg\[dask\]"),
+    "numpydoc": (documented, "benchmark trust needs numpydoc: pip install .numpydoc"),
     "pymatreader": (eeglab, "needs pymatreader: pip install .pymatreader"),
 }
 

@@ -14,12 +14,12 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import skops.io
 import torch
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 
 from .. import Study, TemporalReceptiveField, load, save
+from .._optional import needs
 from .._persistence import _checksum
 from ._report import check, row, values
 from ._trust_worlds import world
@@ -81,7 +81,9 @@ def _zipped(mark):
 
 
 def _skops_foreign(mark):
-    return skops.io.dumps(PayloadRidge())
+    with needs("The benchmark trust", "skops", "skops"):
+        from skops.io import dumps
+    return dumps(PayloadRidge())
 
 
 def forged(value, arrays=(), format="model 1"):

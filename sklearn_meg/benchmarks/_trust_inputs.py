@@ -11,11 +11,11 @@ from contextlib import contextmanager
 
 import numpy as np
 import scipy.sparse
-from numpydoc.docscrape import ClassDoc
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import get_tags
 
 from .. import base
+from .._optional import needs
 from ._report import check, row, values
 from ._trust_worlds import (
     ENCODERS,
@@ -64,6 +64,8 @@ SIZES = (-1.0, -np.inf)
 
 def documented_types(cls):
     """The documented type of each parameter of a class."""
+    with needs("The benchmark trust", "numpydoc", "numpydoc"):
+        from numpydoc.docscrape import ClassDoc
     types = {}
     for part in ClassDoc(cls)["Parameters"]:
         for name in re.split(r",\s*", part.name):
