@@ -60,8 +60,8 @@ axes[0].legend(frameon=False)
 # What a probability means
 # ------------------------
 # In ``fit`` the decoder leaves trials out and compares what it says of itself with how often it is
-# right. Windows that it calls right with a probability of .7 are right in about 70 % of the cases,
-# as long as the session is not much further away than what was left out.
+# right. Above the diagonal it is too modest, below it too sure. Here it is near it, and rather too
+# modest; after a drift much worse than anything in training it is too sure.
 
 from sklearn.calibration import CalibrationDisplay
 

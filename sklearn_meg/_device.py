@@ -42,19 +42,21 @@ def limited_threads(n_threads):
 def repeatable_gpu():
     """Convolutions and recurrent layers of cuDNN: the same bits each time, in single precision."""
     cudnn = torch.backends.cudnn
-    wanted = [(cudnn, "deterministic", True), (cudnn, "benchmark", False)]
-    if hasattr(cudnn, "conv"):  # torch 2.9; the flag for both complains where they differ
-        wanted += [(part, "fp32_precision", "ieee") for part in (cudnn.conv, cudnn.rnn)]
-    else:
-        wanted += [(cudnn, "allow_tf32", False)]
-    before = [(part, name, getattr(part, name)) for part, name, _ in wanted]
+    wanted = {"deterministic": True, "benchmark": False}
+    if not hasattr(cudnn, "conv"):  # before torch 2.9
+        wanted["allow_tf32"] = False
+    elif "tf32" in (cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision):
+        wanted["fp32_precision"] = "ieee"
+    before = {name: getattr(cudnn, name) for name in wanted}
+    if before.get("fp32_precision", "") == getattr(torch.backends, "fp32_precision", None):
+        before["fp32_precision"] = "none"  # as all of torch, also where that is changed later
     try:
-        for part, name, value in wanted:
-            setattr(part, name, value)
+        for name, value in wanted.items():
+            setattr(cudnn, name, value)
         yield
     finally:
-        for part, name, value in before:
-            setattr(part, name, value)
+        for name, value in before.items():
+            setattr(cudnn, name, value)
 
 
 @contextmanager

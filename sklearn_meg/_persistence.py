@@ -26,7 +26,21 @@ DEEPEST = 200  # nested values in a header; ours have about ten
 
 
 class FileFormatError(ValueError):
-    """A file that sklearn_meg did not write, or that was damaged since."""
+    """A file that sklearn_meg did not write, or that was damaged since.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from sklearn_meg import FileFormatError, load
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "model"
+    >>> path.write_bytes(b"something else")
+    14
+    >>> try:
+    ...     load(path)
+    ... except FileFormatError:
+    ...     print("not one of ours")
+    not one of ours
+    """
 
 
 def save(estimator: BaseEstimator, path: PathLike) -> None:

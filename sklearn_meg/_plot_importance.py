@@ -47,6 +47,17 @@ def plot_importance(
     ------
     ValueError
         If `times` does not have the samples of the result.
+
+    Examples
+    --------
+    >>> from sklearn_meg import TemporalReceptiveField, permutation_importance_over_time
+    >>> from sklearn_meg.datasets import make_words
+    >>> from sklearn_meg.plotting import plot_importance
+    >>> data = make_words("L", n_subjects=2, n_trials=20, n_channels=4)
+    >>> model = TemporalReceptiveField(sfreq=data.sfreq, **data.rows).fit(data.X, data.y)
+    >>> rows = {"length": 1, "frequency": 2}
+    >>> result = permutation_importance_over_time(model, data.X, data.y, features=rows)
+    >>> ax = plot_importance(result, data.times)
     """
     # Only now: plotting imports this module.
     from .plotting import PALETTE, _axes, _line_and_band, style
@@ -112,6 +123,20 @@ def plot_importance_topomap(
     ValueError
         If `info` or `times` do not fit the result, a feature is unknown, or no channel has a
         position.
+
+    Examples
+    --------
+    >>> import mne
+    >>> from sklearn_meg import TemporalReceptiveField, permutation_importance_over_time
+    >>> from sklearn_meg.datasets import make_words
+    >>> from sklearn_meg.plotting import plot_importance_topomap
+    >>> data = make_words("L", n_subjects=2, n_trials=20, n_channels=16)
+    >>> model = TemporalReceptiveField(sfreq=data.sfreq, **data.rows).fit(data.X, data.y)
+    >>> rows = {"length": 1, "frequency": 2}
+    >>> result = permutation_importance_over_time(model, data.X, data.y, features=rows)
+    >>> montage = mne.channels.make_standard_montage("biosemi16")
+    >>> info = mne.create_info(montage.ch_names, data.sfreq, "eeg").set_montage(montage)
+    >>> figure = plot_importance_topomap(result, info, data.times, at=[0.1, 0.3])
     """
     from mne import pick_info
     from mne.viz import plot_topomap

@@ -80,6 +80,15 @@ def plot_sources(
     ------
     ValueError
         If the shapes do not belong together, or a parameter is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.plotting import plot_sources
+    >>> rng = np.random.default_rng(0)
+    >>> positions = rng.uniform(-0.05, 0.05, size=(50, 3)) + [0, 0, 0.05]
+    >>> sources = 1e-9 * np.outer(np.arange(50) == 7, np.hanning(20))  # one dipole
+    >>> figure = plot_sources(positions, sources, true_positions=positions[[7]])
     """
     import matplotlib
 
@@ -158,6 +167,15 @@ def plot_source_time_courses(
     ------
     ValueError
         If the shapes do not belong together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.plotting import plot_source_time_courses
+    >>> rng = np.random.default_rng(0)
+    >>> positions = rng.uniform(-0.05, 0.05, size=(50, 3)) + [0, 0, 0.05]
+    >>> sources = 1e-9 * np.outer(np.arange(50) == 7, np.hanning(20))  # one dipole
+    >>> ax = plot_source_time_courses(np.arange(20) / 100, positions, sources, n_peaks=1)
     """
     from .plotting import PALETTE, _axes, style
     from .source.metrics import find_peaks, match_sources
@@ -236,6 +254,16 @@ def plot_field_reconstruction(
     ------
     ValueError
         If the shapes do not belong together or no channel has a position.
+
+    Examples
+    --------
+    >>> import mne
+    >>> import numpy as np
+    >>> from sklearn_meg.plotting import plot_field_reconstruction
+    >>> montage = mne.channels.make_standard_montage("biosemi16")
+    >>> info = mne.create_info(montage.ch_names, 100.0, "eeg").set_montage(montage)
+    >>> measured = 1e-6 * np.random.default_rng(0).normal(size=(16, 30))
+    >>> figure = plot_field_reconstruction(measured, 0.9 * measured, info, np.arange(30) / 100)
     """
     import matplotlib
     from mne import pick_info
@@ -302,6 +330,16 @@ def plot_solver_comparison(
     ------
     ValueError
         If a column, the metric or a case is missing.
+
+    Examples
+    --------
+    >>> from sklearn_meg.plotting import plot_solver_comparison
+    >>> rows = [
+    ...     {"case": "1dip-5", "model": model, "metric": "dle_mm", "seed": seed, "value": value}
+    ...     for model, values in {"default": [3.0, 4.0], "dspm": [8.0, 9.0]}.items()
+    ...     for seed, value in enumerate(values)
+    ... ]
+    >>> ax = plot_solver_comparison(rows)
     """
     from .plotting import _axes, style
 

@@ -35,18 +35,23 @@ def test_a_gpu_repeats_itself_inside_and_is_as_before_afterwards(n_threads):
     assert settings() == before
 
 
-def test_settings_of_the_user_for_parts_of_cudnn_stay():
-    if not hasattr(torch.backends.cudnn, "conv"):
+def test_precision_is_the_users_before_and_after():
+    cudnn = torch.backends.cudnn
+    if not hasattr(cudnn, "conv"):
         pytest.skip("one setting for all of cuDNN before torch 2.9")
-    before = torch.backends.cudnn.conv.fp32_precision
+    with limited_threads(1):
+        pass
     try:
-        torch.backends.cudnn.conv.fp32_precision = "ieee"
+        torch.backends.fp32_precision = "ieee"  # reaches cuDNN as if we had not been there
+        assert (cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision) == ("ieee", "ieee")
+        torch.backends.fp32_precision = "tf32"
         with limited_threads(1):
-            pass
-        assert torch.backends.cudnn.conv.fp32_precision == "ieee"
-        assert torch.backends.cudnn.rnn.fp32_precision != "ieee"
+            assert cudnn.conv.fp32_precision == "ieee"
+        assert cudnn.conv.fp32_precision == "tf32"
+        torch.backends.fp32_precision = "none"
+        assert cudnn.fp32_precision == "none"
     finally:
-        torch.backends.cudnn.conv.fp32_precision = before
+        torch.backends.fp32_precision = "none"
 
 
 def test_sums_are_repeatable_on_a_gpu_only():

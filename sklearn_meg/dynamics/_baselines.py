@@ -358,6 +358,14 @@ class HmmlearnStates(_ManyStates):
     startprob_, transmat_, means_, covariances_, occupancy_, state_samples_, layers_, \
 communities_, visits_, ranking_, information_rate_, n_features_in_
         As :class:`HiddenMarkovGraph`.
+
+    Examples
+    --------
+    >>> from sklearn_meg.datasets import make_states
+    >>> from sklearn_meg.dynamics import HmmlearnStates
+    >>> data = make_states("easy", n_times=500)
+    >>> HmmlearnStates(n_states=4, random_state=0).fit(data.X).means_.shape[0]
+    4
     """
 
     def __init__(

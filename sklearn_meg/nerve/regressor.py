@@ -217,8 +217,8 @@ checkpoint_dir
             self.coef_, self.intercept_, unseen, _ = fit_ridge(Z, target)
             self.strategy_, kinds = self._strategy(target)
             parts = []
-            for name in {"kind_coef_", "kind_intercept_"} & set(vars(self)):
-                delattr(self, name)  # of an earlier fit
+            for name in ("kind_coef_", "kind_intercept_"):
+                self.__dict__.pop(name, None)  # of an earlier fit
             if self.strategy_ != "classify":
                 parts.append(target - unseen)  # what ridge regression misses on unseen trials
             if self.strategy_ != "direct":

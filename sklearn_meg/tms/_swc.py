@@ -74,6 +74,12 @@ def write_swc(morphology: Morphology, path: PathLike) -> None:
     morphology : Morphology
     path : str or path-like
         Overwritten if it exists.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from sklearn_meg.tms.neurons import make_neuron, write_swc
+    >>> write_swc(make_neuron("L5 PC"), pathlib.Path(tempfile.mkdtemp()) / "cell.swc")
     """
     names = ", ".join(f"{kind.value} {kind.name.lower()}" for kind in Kind)
     lines = [f"# {morphology.name}", f"# types: {names}", "# number type x y z radius parent [um]"]
