@@ -41,22 +41,28 @@ def limited_threads(n_threads):
 @contextmanager
 def repeatable_gpu():
     """Convolutions and recurrent layers of cuDNN: the same bits each time, in single precision."""
-    cudnn = torch.backends.cudnn
-    wanted = {"deterministic": True, "benchmark": False}
-    if not hasattr(cudnn, "conv"):  # before torch 2.9
-        wanted["allow_tf32"] = False
-    elif "tf32" in (cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision):
-        wanted["fp32_precision"] = "ieee"
-    before = {name: getattr(cudnn, name) for name in wanted}
-    if before.get("fp32_precision", "") == getattr(torch.backends, "fp32_precision", None):
-        before["fp32_precision"] = "none"  # as all of torch, also where that is changed later
+    cudnn, before = torch.backends.cudnn, []
+
+    def put(owner, name, value):
+        before.append((owner, name, getattr(owner, name)))
+        setattr(owner, name, value)
+
     try:
-        for name, value in wanted.items():
-            setattr(cudnn, name, value)
+        put(cudnn, "deterministic", True)
+        put(cudnn, "benchmark", False)
+        if not hasattr(cudnn, "conv"):  # before torch 2.9
+            put(cudnn, "allow_tf32", False)
+        elif "tf32" in (cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision):
+            put(cudnn, "fp32_precision", "ieee")
+            if before[-1][2] == torch.backends.fp32_precision:  # inherited: so it shall stay
+                before[-1] = (cudnn, "fp32_precision", "none")
+            for part in (cudnn.conv, cudnn.rnn):
+                if part.fp32_precision == "tf32":  # has a setting of its own
+                    put(part, "fp32_precision", "ieee")
         yield
     finally:
-        for name, value in before.items():
-            setattr(cudnn, name, value)
+        for owner, name, value in reversed(before):
+            setattr(owner, name, value)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pytest
 from sklearn_meg import pack_rows
 
 matplotlib.use("Agg")
+matplotlib.rcParams["figure.max_open_warning"] = 0  # doctests leave theirs open
 
 
 @pytest.fixture(scope="session")

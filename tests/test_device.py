@@ -1,5 +1,8 @@
 """What is set for the time of a computation is put back, whatever happens inside."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -35,23 +38,33 @@ def test_a_gpu_repeats_itself_inside_and_is_as_before_afterwards(n_threads):
     assert settings() == before
 
 
+FRESH = """
+import torch
+from sklearn_meg._device import limited_threads
+
+cudnn = torch.backends.cudnn
+with limited_threads(1):
+    assert cudnn.conv.fp32_precision == "ieee"
+torch.backends.fp32_precision = "ieee"  # reaches cuDNN as if we had not been there
+assert (cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision) == ("ieee", "ieee")
+torch.backends.fp32_precision = "tf32"
+cudnn.rnn.fp32_precision = "tf32"
+with limited_threads(1):
+    assert (cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision) == ("ieee", "ieee")
+torch.backends.fp32_precision = "none"
+cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision = "ieee", "tf32"
+with limited_threads(1):
+    assert (cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision) == ("ieee", "ieee")
+assert (cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision) == ("ieee", "tf32")
+"""
+
+
 def test_precision_is_the_users_before_and_after():
-    cudnn = torch.backends.cudnn
-    if not hasattr(cudnn, "conv"):
+    if not hasattr(torch.backends.cudnn, "conv"):
         pytest.skip("one setting for all of cuDNN before torch 2.9")
-    with limited_threads(1):
-        pass
-    try:
-        torch.backends.fp32_precision = "ieee"  # reaches cuDNN as if we had not been there
-        assert (cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision) == ("ieee", "ieee")
-        torch.backends.fp32_precision = "tf32"
-        with limited_threads(1):
-            assert cudnn.conv.fp32_precision == "ieee"
-        assert cudnn.conv.fp32_precision == "tf32"
-        torch.backends.fp32_precision = "none"
-        assert cudnn.fp32_precision == "none"
-    finally:
-        torch.backends.fp32_precision = "none"
+    # In a process of its own: other parts of torch leave settings behind.
+    run = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
 
 
 def test_sums_are_repeatable_on_a_gpu_only():
