@@ -2,7 +2,8 @@
 
 PYTHON ?= python3
 BIN = .venv/bin
-SOURCES = sklearn_meg tests examples docs
+SOURCES = sklearn_meg benchmarks robustness tests examples docs
+BENCHMARKS = $(notdir $(patsubst %/,%,$(dir $(wildcard benchmarks/*/run.py))))
 PAGES = --doctest-glob=*.rst docs/index.rst docs/encoding.rst docs/source.rst docs/tms.rst docs/connectome.rst docs/dynamics.rst docs/nerve.rst docs/study.rst docs/saving.rst docs/cluster.rst docs/trust.rst docs/own_network.rst docs/mne_objects.rst docs/make_tables.py
 
 .PHONY: demo test test-oldest docs clean
@@ -15,9 +16,10 @@ test: .venv/tested
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/python -m pytest -q -n 2
 	$(BIN)/python -m pytest -q $(PAGES)
-	for name in encoding source tms connectome nerve dynamics trust; do \
-	  $(BIN)/python -m sklearn_meg.benchmarks $$name --quick --json .venv/quick.json || exit 1; \
+	for name in $(BENCHMARKS); do \
+	  $(BIN)/python -m benchmarks $$name --quick --json .venv/quick.json || exit 1; \
 	done
+	$(BIN)/python -m robustness --quick --json .venv/quick.json
 
 # Every estimator with the oldest versions that setup.cfg allows.
 OLDEST = tests/test_properties.py tests/test_bad_inputs.py tests/test_saving.py tests/test_checkpoint.py tests/test_base.py tests/test_study.py tests/test_metrics.py tests/connectome tests/dynamics

@@ -1,7 +1,7 @@
 """Turn the JSON files of the benchmarks into tables for these pages.
 
 ``python docs/make_tables.py`` reads ``docs/benchmarks/NAME.json`` (written by
-``python -m sklearn_meg.benchmarks NAME --json FILE``) and writes
+``python -m benchmarks NAME --json FILE``) and writes
 ``docs/generated/benchmark_NAME.rst``. Every number of these pages comes from there.
 """
 

@@ -29,7 +29,7 @@ from sklearn_meg import (
     TemporalReceptiveField,
 )
 from sklearn_meg.datasets import make_head, make_words
-from sklearn_meg.plotting import plot_r_topomap
+from sklearn_meg.encoding.plotting import plot_r_topomap
 
 head = make_head(n_channels=30)
 data = make_words("N", n_subjects=3, n_trials=200, tmax=1.2, snr=2, head=head, random_state=0)

@@ -28,8 +28,9 @@ from sklearn_meg import (
     permutation_importance_over_time,
     response_to_feature,
 )
+from sklearn_meg._figures import style
 from sklearn_meg.datasets import make_head, make_words
-from sklearn_meg.plotting import plot_importance, plot_importance_topomap, style
+from sklearn_meg.plotting import plot_importance, plot_importance_topomap
 
 head = make_head(n_channels=60)
 data = make_words("L", n_subjects=3, n_trials=150, tmax=1.2, snr=4, head=head, random_state=0)

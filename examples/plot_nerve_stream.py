@@ -17,12 +17,7 @@ import numpy as np
 
 from sklearn_meg import NerveDecoder, NerveFeatures, NerveRegressor, WindowClassifier
 from sklearn_meg.datasets import make_nerve
-from sklearn_meg.plotting import (
-    plot_accuracy_over_days,
-    plot_confusion,
-    plot_latency,
-    plot_stream,
-)
+from sklearn_meg.plotting import plot_accuracy_over_days, plot_confusion, plot_latency, plot_stream
 
 nerve = make_nerve((0, 2, 3), sfreq=2500.0, duration=0.8, random_state=0)
 train = nerve.session == 0

@@ -19,7 +19,7 @@ import numpy as np
 
 from sklearn_meg import TemporalReceptiveField
 from sklearn_meg.datasets import make_words, word_response
-from sklearn_meg.plotting import plot_trf
+from sklearn_meg.encoding.plotting import plot_trf
 
 mne.set_log_level("ERROR")  # no progress bar on this page
 data = make_words("L", n_subjects=1, n_trials=200, n_channels=8, random_state=0)

@@ -1,4 +1,4 @@
-"""What type checkers and editors see: names are imported lazily."""
+"""Deep models of brain signals as scikit-learn estimators."""
 
 from . import cli as cli
 from . import connectome as connectome
@@ -9,12 +9,13 @@ from . import metrics as metrics
 from . import nerve as nerve
 from . import plotting as plotting
 from . import preprocessing as preprocessing
+from . import rows as rows
 from . import source as source
 from . import study as study
 from . import tms as tms
-from ._persistence import FileFormatError as FileFormatError
-from ._persistence import load as load
-from ._persistence import save as save
+from ._saving.model_file import FileFormatError as FileFormatError
+from ._saving.model_file import load as load
+from ._saving.model_file import save as save
 from ._version import __version__ as __version__
 from .connectome import AdjugateMetric as AdjugateMetric
 from .connectome import ConformalMetric as ConformalMetric
@@ -32,8 +33,6 @@ from .encoding import SubjectMean as SubjectMean
 from .encoding import TemporalReceptiveField as TemporalReceptiveField
 from .encoding import cut_windows as cut_windows
 from .encoding import epochs_to_xy as epochs_to_xy
-from .encoding import pack_rows as pack_rows
-from .encoding import pad_trials as pad_trials
 from .encoding import permutation_importance_over_time as permutation_importance_over_time
 from .encoding import predict_continuous as predict_continuous
 from .encoding import response_to_feature as response_to_feature
@@ -45,6 +44,8 @@ from .nerve import NerveRegressor as NerveRegressor
 from .nerve import WindowClassifier as WindowClassifier
 from .nerve import WindowRegressor as WindowRegressor
 from .preprocessing import ChannelScaler as ChannelScaler
+from .rows import pack_rows as pack_rows
+from .rows import pad_trials as pad_trials
 from .source import LCMV as LCMV
 from .source import GammaMap as GammaMap
 from .source import MinimumNorm as MinimumNorm

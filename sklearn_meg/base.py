@@ -15,26 +15,25 @@ from skorch import NeuralNet
 from skorch.callbacks import GradientNormClipping, LRScheduler
 from skorch.helper import predefined_split
 
-from ._batches import Batches, MaskedMSELoss, Trials, chunks_of
-from ._callbacks import (
-    BestWeights,
-    Checkpoint,
-    NonFiniteLossError,
-    Progress,
-    StopAtNonFiniteLoss,
-)
-from ._checkpoint import checkpoint_of
-from ._device import isolated, limited_threads, resolve_device
-from ._threads import LOCK
-from ._validation import (
+from ._checks.params import (
     check_option_param,
     check_path_param,
     check_random_state,
     check_scalar_param,
     check_verbose_param,
     naming,
-    release_pages,
 )
+from ._checks.trials import release_pages
+from ._saving.checkpoint import checkpoint_of
+from ._training.batches import Batches, MaskedMSELoss, Trials, chunks_of
+from ._training.callbacks import (
+    BestWeights,
+    Checkpoint,
+    NonFiniteLossError,
+    Progress,
+    StopAtNonFiniteLoss,
+)
+from ._training.runtime import LOCK, isolated, limited_threads, resolve_device
 
 __all__ = ["NonFiniteLossError", "TorchEstimator"]
 

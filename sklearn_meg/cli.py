@@ -145,8 +145,8 @@ def _positive(text):
 
 def run_study(arguments):
     """Do what ``sklearn-meg study`` was asked for; return the exit status."""
-    from .encoding._epochs import epochs_to_xy
-    from .study import Study
+    from .encoding.epochs import epochs_to_xy
+    from .study.study import Study
 
     names = _split(arguments.models)
     unknown = [name for name in names if name not in MODELS]
@@ -186,7 +186,7 @@ def run_study(arguments):
 
 def run_demo(arguments):
     """Do what ``sklearn-meg demo`` was asked for; return the exit status."""
-    from ._demo import TITLE, demo_study
+    from .study.demo import TITLE, demo_study
 
     out = _open_folder(arguments.out)
     print("Four simulated subjects hear words; four encoders predict their MEG.", flush=True)

@@ -26,18 +26,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.metrics import make_scorer
 
-from ._trial_scores import (
+from ._checks.mne_objects import unwrap_mne
+from ._scores import (
     as_trials,
     check_start,
     correlate,
     from_start,
-    mask_of,
     masked_pair,
-    nanmean,
+    mean_of_map,
     pair,
     standardise,
 )
-from ._validation import unwrap_mne
+from .rows import mask_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -172,7 +172,7 @@ def r_across_trials(
     0.7
     """
     y_true, y_pred, mask = from_start(y_true, y_pred, start, mask)
-    return nanmean(r_map(y_true, y_pred, mask=mask), mask)
+    return mean_of_map(r_map(y_true, y_pred, mask=mask), mask)
 
 
 def r_over_time(
@@ -215,7 +215,7 @@ def r_over_time(
     -1.0
     """
     y_true, y_pred, mask = from_start(y_true, y_pred, start, mask)
-    return nanmean(r_map(y_true, y_pred, axis=2, mask=mask), mask, axis=2)
+    return mean_of_map(r_map(y_true, y_pred, axis=2, mask=mask), mask, axis=2)
 
 
 def r2(
@@ -262,7 +262,7 @@ def r2(
     # Divided before it is squared: (1e-13 T) ** 2 is harmless, (1e-200) ** 2 is not.
     error, total = np.square((y_true - y_pred) / scale).sum(axis=0), np.square(z).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return nanmean(np.where(flat, np.nan, 1.0 - error / total), mask)
+        return mean_of_map(np.where(flat, np.nan, 1.0 - error / total), mask)
 
 
 def by_subject(
@@ -420,3 +420,51 @@ def _score_counted(estimator, X, y, metric, start, mask_row):
     y_true, y_pred = (np.asarray(unwrap_mne(a)) for a in (y, estimator.predict(X)))
     shape = (len(mask), -1, mask.shape[1])
     return metric(y_true.reshape(shape), y_pred.reshape(shape), start=start, mask=mask)
+
+
+def r2_of_trials(y_true, y_pred, counted=None):
+    """R2 over trials of each channel and sample, averaged.
+
+    As ``sklearn.metrics.r2_score`` of the flattened arrays, but NaN for a single trial without
+    a warning. A channel and sample that is constant counts 1 if predicted exactly, 0 otherwise.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_trials, n_channels, n_times) or (n_trials, ...)
+    counted : ndarray of bool of shape (n_trials, n_times) or None
+        Which samples count. Each channel and sample weighs by the number of trials in which it
+        counts, and nothing if that is one.
+
+    Returns
+    -------
+    score : float
+
+    Raises
+    ------
+    ValueError
+        If the two have different sizes.
+
+    Examples
+    --------
+    >>> r2_of_trials([[1.0], [2.0], [3.0]], [[1.0], [2.0], [2.0]])
+    0.5
+    """
+    y_true, y_pred = np.asarray(y_true, float), np.asarray(y_pred, float)
+    if y_true.size != y_pred.size:
+        raise ValueError(
+            f"y must have the shape of the prediction, {y_pred.shape}. Got {y_true.shape}."
+        )
+    shape = y_true.shape if counted is None else (len(y_true), -1, counted.shape[1])
+    y_true, y_pred = y_true.reshape(shape), y_pred.reshape(shape)
+    there = np.ones((1,) * y_true.ndim) if counted is None else counted[:, np.newaxis]
+    there = np.broadcast_to(there, y_true.shape).astype(bool)
+    n = there.sum(axis=0)
+    if not (n > 1).any():
+        return np.nan
+    mean = np.where(there, y_true, 0.0).sum(axis=0) / np.maximum(n, 1)
+    error = np.where(there, y_true - y_pred, 0.0) ** 2
+    total = (np.where(there, y_true - mean, 0.0) ** 2).sum(axis=0)
+    error, constant = error.sum(axis=0), total == 0
+    score = 1 - error / np.where(constant, 1.0, total)
+    score = np.where(constant, np.where(error == 0, 1.0, 0.0), score)
+    return float(np.average(score, weights=np.where(n > 1, n, 0)))

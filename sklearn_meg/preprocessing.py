@@ -9,17 +9,10 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ._validation import (
-    check_bool_param,
-    check_option_param,
-    check_scalar_param,
-    check_trials,
-    chunks,
-    ndim_of,
-    release_pages,
-    unwrap_mne,
-)
-from .encoding._rows import resolve_rows
+from ._checks.mne_objects import unwrap_mne
+from ._checks.params import check_bool_param, check_option_param, check_scalar_param
+from ._checks.trials import check_trials, chunks, ndim_of, release_pages
+from .rows import resolve_rows
 
 if TYPE_CHECKING:
     from typing import Literal

@@ -9,6 +9,8 @@ import pytest
 
 from sklearn_meg import pack_rows
 
+# Real recordings, where a developer has them; benchmarks look there, too.
+os.environ.setdefault("SKLEARN_MEG_DATA", str(Path(__file__).parents[2] / "shared" / "data"))
 matplotlib.use("Agg")
 matplotlib.rcParams["figure.max_open_warning"] = 0  # doctests leave theirs open
 
@@ -41,8 +43,7 @@ def packed(words):
 @pytest.fixture(scope="session")
 def real_data():
     """Folder of real recordings; the test is skipped where it is absent."""
-    default = Path(__file__).parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("SKLEARN_MEG_DATA", default))
+    folder = Path(os.environ["SKLEARN_MEG_DATA"])
     if not folder.is_dir():
         pytest.skip(f"no real recordings at {folder} (set SKLEARN_MEG_DATA)")
     return folder

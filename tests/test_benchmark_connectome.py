@@ -1,9 +1,9 @@
 import numpy as np
 
-from sklearn_meg.benchmarks import connectome
-from sklearn_meg.benchmarks._connectome_checks import make_checks
-from sklearn_meg.benchmarks._connectome_models import PEERS
-from sklearn_meg.benchmarks._report import row, values
+from benchmarks.connectome import run as connectome
+from benchmarks.connectome.checks import make_checks
+from benchmarks.connectome.models import PEERS
+from benchmarks.report import row, values
 
 
 def test_quick_run_has_every_model_and_no_check():

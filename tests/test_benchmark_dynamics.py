@@ -1,8 +1,8 @@
 import numpy as np
 
-from sklearn_meg.benchmarks import dynamics
-from sklearn_meg.benchmarks._dynamics_checks import make_checks
-from sklearn_meg.benchmarks._report import row
+from benchmarks.dynamics import run as dynamics
+from benchmarks.dynamics.checks import make_checks
+from benchmarks.report import row
 
 
 def test_quick_run_has_every_model_and_no_check():

@@ -1,8 +1,8 @@
 import numpy as np
 
-from sklearn_meg.benchmarks import nerve
-from sklearn_meg.benchmarks._nerve_checks import make_checks
-from sklearn_meg.benchmarks._report import row
+from benchmarks.nerve import run as nerve
+from benchmarks.nerve.checks import make_checks
+from benchmarks.report import row
 
 
 def test_quick_run_has_every_model_and_no_check():

@@ -4,12 +4,12 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from sklearn_meg.benchmarks import _source_checks
-from sklearn_meg.benchmarks._report import row
-from sklearn_meg.benchmarks._source_peers import best_of
-from sklearn_meg.benchmarks._source_real import hemisphere_peaks
-from sklearn_meg.benchmarks._source_scores import Estimate
-from sklearn_meg.benchmarks.source import CASES, seed_of
+from benchmarks.report import row
+from benchmarks.source import checks
+from benchmarks.source.peers import best_of
+from benchmarks.source.real import hemisphere_peaks
+from benchmarks.source.run import CASES, seed_of
+from benchmarks.source.scores import Estimate
 
 
 def rows_of(ours, peers):
@@ -20,8 +20,8 @@ def rows_of(ours, peers):
 
 
 def test_a_cell_is_lost_to_one_better_peer():
-    won = _source_checks.cell_checks(rows_of(5.0, {"mne": 20.0, "lcmv": 6.0}))
-    lost = _source_checks.cell_checks(rows_of(5.0, {"mne": 20.0, "lcmv": 3.0}))
+    won = checks.cell_checks(rows_of(5.0, {"mne": 20.0, "lcmv": 6.0}))
+    lost = checks.cell_checks(rows_of(5.0, {"mne": 20.0, "lcmv": 3.0}))
     assert all(c["passed"] for c in won)
     assert {c["name"] for c in lost if not c["passed"]} == {
         "1dip-5: DLE - best peer's, mm",

@@ -1,8 +1,8 @@
 import numpy as np
 
-from sklearn_meg.benchmarks import tms
-from sklearn_meg.benchmarks._report import values
-from sklearn_meg.benchmarks._tms_scores import scores
+from benchmarks.report import values
+from benchmarks.tms import run as tms
+from benchmarks.tms.scores import scores
 
 
 def test_quick_run_has_every_model_and_no_check():

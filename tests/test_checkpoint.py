@@ -12,6 +12,7 @@ import pytest
 from sklearn.base import clone
 from skorch.callbacks import EarlyStopping
 
+from robustness.faults import at_each_batch
 from sklearn_meg import (
     ConnectomeMetric,
     DeepRecurrentEncoder,
@@ -20,9 +21,8 @@ from sklearn_meg import (
     NerveRegressor,
     RNNSourceSolver,
     ThresholdCNN,
-    _checkpoint,
 )
-from sklearn_meg.benchmarks._trust_faults import at_each_batch
+from sklearn_meg._saving import checkpoint as _checkpoint
 from sklearn_meg.datasets import make_fibres, make_states
 from sklearn_meg.dynamics import _em
 from sklearn_meg.dynamics._emissions import Samples

@@ -12,7 +12,7 @@ import pytest
 
 import sklearn_meg
 from sklearn_meg.cli import main
-from sklearn_meg.encoding._epochs import epochs_to_xy
+from sklearn_meg.encoding.epochs import epochs_to_xy
 
 
 def make_epochs(

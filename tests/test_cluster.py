@@ -15,8 +15,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 
+from robustness.worlds import world
 from sklearn_meg import Study, TemporalReceptiveField, permutation_importance_over_time
-from sklearn_meg.benchmarks._trust_worlds import world
 from sklearn_meg.dynamics import HiddenMarkovGraph, select_n_states
 from sklearn_meg.metrics import make_r_scorer
 

@@ -13,8 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import sklearn_meg
+from robustness.worlds import public_estimators
 from sklearn_meg import ChannelScaler
-from sklearn_meg.benchmarks._trust_worlds import public_estimators
 from sklearn_meg.metrics import make_r_scorer
 
 # Small enough for a quick test; everything else as it comes.

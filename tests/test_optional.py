@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
+from benchmarks.encoding import real
+from robustness import cluster as _trust_cluster
+from robustness import inputs
 from sklearn_meg import HmmlearnStates, WindowClassifier, save
-from sklearn_meg.benchmarks import _real_encoding, _trust_cluster, _trust_inputs
 from sklearn_meg.connectome import fit_tensor_directions
 from sklearn_meg.tms import activation_threshold, make_neuron
 
@@ -36,11 +38,11 @@ def cluster(folder):
 
 
 def eeglab(folder):
-    _real_encoding.eeglab(folder / "none.set")
+    real.eeglab(folder / "none.set")
 
 
 def documented(folder):
-    _trust_inputs.documented_types(WindowClassifier)
+    inputs.documented_types(WindowClassifier)
 
 
 MISSING = {

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
 
-from sklearn_meg._plot_connectome import plot_deviation_map, plot_geodesics, plot_metric_field
 from sklearn_meg.connectome import InverseTensorMetric
+from sklearn_meg.connectome.plotting import plot_deviation_map, plot_geodesics, plot_metric_field
 from sklearn_meg.datasets import make_fibres
 
 matplotlib.use("Agg")

@@ -3,12 +3,7 @@ import numpy as np
 import pytest
 
 from sklearn_meg.nerve.stream import Decision
-from sklearn_meg.plotting import (
-    plot_accuracy_over_days,
-    plot_confusion,
-    plot_latency,
-    plot_stream,
-)
+from sklearn_meg.plotting import plot_accuracy_over_days, plot_confusion, plot_latency, plot_stream
 
 matplotlib.use("Agg")
 

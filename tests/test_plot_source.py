@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from sklearn_meg import _plot_source as p
 from sklearn_meg.datasets._forward import simulated_info
+from sklearn_meg.source import plotting as p
 
 TIMES = np.linspace(-0.1, 0.3, 41)
 

@@ -2,13 +2,13 @@ import matplotlib
 import numpy as np
 import pytest
 
-from sklearn_meg._plot_tms import (
+from sklearn_meg.tms import make_neuron
+from sklearn_meg.tms.plotting import (
     plot_error_by_heterogeneity,
     plot_neuron,
     plot_predicted_thresholds,
     plot_threshold_map,
 )
-from sklearn_meg.tms import make_neuron
 
 matplotlib.use("Agg")
 

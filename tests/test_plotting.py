@@ -11,15 +11,8 @@ from matplotlib.figure import Figure
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from sklearn_meg import Study
-from sklearn_meg.plotting import (
-    COLORS,
-    model_colors,
-    plot_r_over_time,
-    plot_r_topomap,
-    plot_scores,
-    plot_trf,
-    style,
-)
+from sklearn_meg._figures import COLORS, model_colors, style
+from sklearn_meg.encoding.plotting import plot_r_over_time, plot_r_topomap, plot_scores, plot_trf
 
 
 class Ridge3D(RegressorMixin, BaseEstimator):

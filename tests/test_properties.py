@@ -11,13 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 
-from sklearn_meg.benchmarks._trust_worlds import (
-    METRICS,
-    STATES,
-    THRESHOLDS,
-    public_estimators,
-    world,
-)
+from robustness.worlds import METRICS, STATES, THRESHOLDS, public_estimators, world
 
 NAMES = [cls.__name__ for cls in public_estimators()]
 BY_SAMPLE = [name for name in NAMES if name not in METRICS]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from benchmarks.encoding import real
 from sklearn_meg import SubjectMean, TemporalReceptiveField
-from sklearn_meg.benchmarks import _real_encoding
 from sklearn_meg.metrics import r_over_time
 
 
@@ -12,8 +12,8 @@ from sklearn_meg.metrics import r_over_time
 def test_an_encoder_predicts_trials_it_has_not_met(real_data, name):
     if name == "eeglab":
         pytest.importorskip("pymatreader")
-    file = {"eeg_visual": _real_encoding.VISUAL, "eeglab": _real_encoding.EEGLAB}[name]
-    load = getattr(_real_encoding, name)
+    file = {"eeg_visual": real.VISUAL, "eeglab": real.EEGLAB}[name]
+    load = getattr(real, name)
     X, y, rows, subjects, folds, sfreq = load(real_data / "encoding" / file)
     tested = np.concatenate([test for _, test in folds])
     assert sorted(tested) == list(range(len(X)))

@@ -17,6 +17,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from skorch.callbacks import EarlyStopping
 
+from robustness import files
+from robustness.worlds import public_estimators, world
 from sklearn_meg import (
     ChannelScaler,
     DeepRecurrentEncoder,
@@ -28,8 +30,6 @@ from sklearn_meg import (
     load,
     save,
 )
-from sklearn_meg.benchmarks import _trust_files
-from sklearn_meg.benchmarks._trust_worlds import public_estimators, world
 from sklearn_meg.dynamics import TimeDelayEmbedding
 
 sys.path.append(str(Path(__file__).parent / "source"))
@@ -193,21 +193,21 @@ def test_a_gpu_that_is_not_there_is_not_needed(path):
 
 def test_another_version_is_a_warning(path, monkeypatch):
     save(HiddenMarkovGraph(n_states=3), path)
-    monkeypatch.setattr("sklearn_meg._persistence.versions", lambda: {"sklearn_meg": "99.0"})
+    monkeypatch.setattr("sklearn_meg._saving.model_file.versions", lambda: {"sklearn_meg": "99.0"})
     with pytest.warns(UserWarning, match=r"written by sklearn_meg .*; this is 99\.0"):
         assert load(path).n_states == 3
 
 
 def test_the_payloads_of_these_tests_would_be_run_by_pickle(tmp_path):
     mark = tmp_path / "mark"
-    pickle.loads(_trust_files.MALICIOUS["pickle"](mark))
+    pickle.loads(files.MALICIOUS["pickle"](mark))
     assert mark.exists()
 
 
-@pytest.mark.parametrize("name", _trust_files.MALICIOUS)
+@pytest.mark.parametrize("name", files.MALICIOUS)
 def test_a_malicious_file_is_an_error_and_never_run(name, path, tmp_path):
     mark = tmp_path / "mark"
-    path.write_bytes(_trust_files.MALICIOUS[name](mark))
+    path.write_bytes(files.MALICIOUS[name](mark))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its version
         with pytest.raises(FileFormatError, match="model.safetensors"):

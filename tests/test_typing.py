@@ -46,4 +46,4 @@ def _names_of_type_checkers(function):
 def test_type_checkers_see_the_public_names():
     stub = ast.parse(Path(sklearn_meg.__file__).with_suffix(".pyi").read_text())
     seen = {name.asname for node in stub.body[1:] for name in node.names}
-    assert seen == {*sklearn_meg._WHERE, *sklearn_meg._MODULES, "__version__"}
+    assert seen == {*sklearn_meg.__all__, "__version__"}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._optional import needs
-from ._check import check_mask
+from ._space import check_mask
 
 if TYPE_CHECKING:
     from typing import Literal

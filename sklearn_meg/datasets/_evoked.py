@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.spatial import KDTree
 
-from .._validation import check_random_state
+from .._checks.params import check_random_state
 from ._forward import cached_forward, check_system, inner_skull, simulated_info
 
 if TYPE_CHECKING:

@@ -91,7 +91,7 @@ def make_fibres(
     >>> fibres.X.shape
     (1, 16, 16, 2)
     """
-    from .._validation import check_random_state
+    from .._checks.params import check_random_state
 
     if world not in WORLDS:
         raise ValueError(f"world must be one of {', '.join(map(repr, WORLDS))}. Got {world!r}.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.signal import fftconvolve
 
-from .._validation import check_random_state
+from .._checks.params import check_random_state
 
 if TYPE_CHECKING:
     from typing import Literal

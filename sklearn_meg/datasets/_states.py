@@ -103,7 +103,7 @@ def make_states(
     >>> data.X.shape, data.states.shape, data.covariances.shape
     ((4, 40, 100), (4, 100), (4, 40, 40))
     """
-    from .._validation import check_random_state
+    from .._checks.params import check_random_state
 
     if world not in WORLDS:
         raise ValueError(f"world must be one of {', '.join(map(repr, WORLDS))}. Got {world!r}.")

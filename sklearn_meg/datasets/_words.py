@@ -14,7 +14,7 @@ import numpy as np
 from scipy.signal import lfilter
 from sklearn.utils import Bunch, check_random_state
 
-from ..encoding._rows import pack_rows
+from ..rows import pack_rows
 
 if TYPE_CHECKING:
     from typing import Literal

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .._checkpoint import FORGET, NO_JOURNAL
+from .._saving.checkpoint import FORGET, NO_JOURNAL
 from ._chain import forward_backward, make_layout
 from ._emissions import Samples
 from ._factors import choose_shape, shaped

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._validation import LARGEST_VALUE, validate_data
+from .._checks.trials import LARGEST_VALUE, validate_data
 
 HINT = (
     "Remove the bad samples, or set missing='mask': samples in which any region is NaN then say "

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._validation import check_random_state
+from .._checks.params import check_random_state
+from ._base import SIGNIFICANT
 from ._graph import correlations, louvain, rank_communities, strongest_edges
-from ._model import SIGNIFICANT
 from ._posterior import centred
 
 if TYPE_CHECKING:

@@ -9,9 +9,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
-from .._checkpoint import Journal, checkpoint_of
-from .._threads import one_blas_thread
-from .._validation import (
+from .._checks.params import (
     check_bool_param,
     check_option_param,
     check_path_param,
@@ -19,6 +17,9 @@ from .._validation import (
     check_scalar_param,
     check_verbose_param,
 )
+from .._saving.checkpoint import Journal, checkpoint_of
+from .._training.runtime import one_blas_thread
+from ._base import StateModel
 from ._em import (
     RACE_SAMPLES,
     Batch,
@@ -31,7 +32,6 @@ from ._em import (
     shaped_parameters,
     stochastic,
 )
-from ._model import StateModel
 from ._recordings import Recordings
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._validation import check_bool_param, check_scalar_param
+from .._checks.params import check_bool_param, check_scalar_param
 from ._recordings import check_recordings
 
 if TYPE_CHECKING:

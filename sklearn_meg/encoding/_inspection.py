@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from .._validation import CHUNK_BYTES, release_pages, unwrap_mne
-from ._rows import Rows, resolve_rows
+from .._checks.mne_objects import unwrap_mne
+from .._checks.trials import CHUNK_BYTES, release_pages
+from ..rows import Rows, resolve_rows
 
 
 def find_rows(estimator, X, optional=False):

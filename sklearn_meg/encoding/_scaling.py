@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._validation import CHUNK_BYTES, chunks, release_pages
+from .._checks.trials import CHUNK_BYTES, chunks, release_pages
 
 
 def locate_subjects(values, known, unknown):

@@ -9,25 +9,14 @@ import torch
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._callbacks import TrainLastRows
-from .._validation import (
-    check_bool_param,
-    check_option_param,
-    check_scalar_param,
-    check_targets,
-    check_trials,
-    flatten_targets,
-)
+from .._checks.params import check_bool_param, check_option_param, check_scalar_param
+from .._checks.trials import check_targets, check_trials, flatten_targets
+from .._training.callbacks import TrainLastRows
 from ..base import TorchEstimator
-from ._linear import initial_units, r2_of_trials
-from ._network import (
-    ACTIVATIONS,
-    CELLS,
-    SUBJECT_WEIGHTS,
-    RecurrentEncoderNet,
-    with_new_subjects,
-)
-from ._rows import Rows, resolve_rows
+from ..metrics import r2_of_trials
+from ..rows import Rows, resolve_rows
+from ._blocks import initial_units
+from ._network import ACTIVATIONS, CELLS, SUBJECT_WEIGHTS, RecurrentEncoderNet, with_new_subjects
 from ._scaling import locate_subjects, moments_by_subject, standardise, unstandardise
 from .recurrent_trf import RecurrentTRF
 from .trf import TemporalReceptiveField

@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import eigh
 
-from .._validation import check_bool_param, check_scalar_param
-from ._lags import lag_sums, ridge, trials_per_block
-from ._linear import (
-    LinearEncoder,
+from .._checks.params import check_bool_param, check_scalar_param
+from ._base import LinearEncoder, resolve_alphas, resolve_delays
+from ._blocks import (
     contiguous_folds,
     initial_units,
     n_counted,
     read_blocks,
-    resolve_alphas,
-    resolve_delays,
     trials_of,
     zero_uncounted,
 )
+from ._lags import lag_sums, ridge, trials_per_block
 from ._recursion import damp, unroll
 from .trf import filter_trials
 

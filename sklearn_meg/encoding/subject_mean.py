@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._linear import LinearEncoder, read_blocks, trials_of, zero_uncounted
+from ._base import LinearEncoder
+from ._blocks import read_blocks, trials_of, zero_uncounted
 
 
 class SubjectMean(LinearEncoder):

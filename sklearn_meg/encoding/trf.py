@@ -9,16 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import pinvh
 
-from .._validation import check_bool_param, check_scalar_param
+from .._checks.params import check_bool_param, check_scalar_param
+from ._base import LinearEncoder, resolve_alphas, resolve_delays
+from ._blocks import contiguous_folds, mean_of_rows, read_blocks
 from ._lags import lag_sums, lagged, ridge, ridge_path_errors, trials_per_block
-from ._linear import (
-    LinearEncoder,
-    contiguous_folds,
-    mean_of_rows,
-    read_blocks,
-    resolve_alphas,
-    resolve_delays,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

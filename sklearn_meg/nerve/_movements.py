@@ -9,11 +9,12 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
-from .._validation import check_targets, flatten_targets, naming
-from ._model import NerveModel
+from .._checks.params import naming
+from .._checks.trials import check_targets, flatten_targets
+from ._base import NerveModel
+from ._linear import as_rows, linear
 from ._online import OnlineSession
 from ._sessions import normalised
-from ._smooth import as_rows, linear
 
 if TYPE_CHECKING:
     from .._typing import ArrayLike

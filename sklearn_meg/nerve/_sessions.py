@@ -6,34 +6,6 @@ MINIMAL = 1e-9  # of a standard deviation, relative: less is rounding
 CLIP = 8.0  # standard deviations
 
 
-def split_session(X, session_row):
-    """Signals without the session's row, and the sessions (n_trials,) or None.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For a row that X does not have, or that is not constant within a trial.
-    """
-    if session_row is None:
-        return X, None
-    n_rows = X.shape[1]
-    if isinstance(session_row, bool) or not isinstance(session_row, int | np.integer):
-        raise TypeError(f"session_row must be an int or None. Got {session_row!r}.")
-    if not -n_rows <= session_row < n_rows or n_rows < 2:
-        raise ValueError(
-            f"session_row must select one of the rows of X beside others. Got {session_row} for "
-            f"{n_rows} rows."
-        )
-    rows = X[:, session_row]
-    if (rows != rows[:, :1]).any():
-        trial = int(np.flatnonzero((rows != rows[:, :1]).any(1))[0])
-        raise ValueError(
-            f"session_row={session_row}: the session must be constant within a trial. Trial "
-            f"{trial} holds {np.unique(rows[trial])[:3].tolist()}."
-        )
-    return np.delete(X, session_row % n_rows, axis=1), rows[:, 0].astype(float)
-
-
 def location_and_scale(F):
     """Mean and standard deviation (2, n_features) of features (n_trials, n_features, n_windows).
 

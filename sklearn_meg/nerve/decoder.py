@@ -12,12 +12,11 @@ from scipy.special import log_softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._device import limited_threads
-from .._threads import LOCK
-from .._validation import check_option_param, check_scalar_param
+from .._checks.params import check_option_param, check_scalar_param
+from .._training.runtime import LOCK, limited_threads
 from ..base import TorchEstimator
+from ._base import NerveClassifier
 from ._gaussian import adapt
-from ._model import NerveClassifier
 from ._network import NerveNet, WindowLoss
 from ._sessions import mean_normal, normalised
 

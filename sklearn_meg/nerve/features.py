@@ -8,10 +8,11 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._threads import one_blas_thread
-from .._validation import check_bool_param, check_scalar_param, check_trials
-from ._sessions import split_session
-from ._windows import FEATURES, log_covariances, named_features, sliding
+from .._checks.params import check_bool_param, check_scalar_param
+from .._checks.trials import check_trials
+from .._training.runtime import one_blas_thread
+from ..rows import split_session
+from ._window_features import FEATURES, log_covariances, named_features, sliding
 
 if TYPE_CHECKING:
     from typing import Literal

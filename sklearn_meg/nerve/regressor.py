@@ -8,11 +8,10 @@ import numpy as np
 import torch
 from sklearn.cluster import KMeans
 
-from .._device import limited_threads
-from .._threads import one_thread
-from .._validation import check_option_param, check_random_state, check_scalar_param
+from .._checks.params import check_option_param, check_random_state, check_scalar_param
+from .._training.runtime import limited_threads, one_thread
+from ._linear import fit_ridge
 from ._movements import NerveMovements
-from ._smooth import fit_ridge
 from .decoder import RecurrentModel
 
 if TYPE_CHECKING:

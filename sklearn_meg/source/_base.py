@@ -9,26 +9,29 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._validation import (
-    check_option_param,
-    check_scalar_param,
-    check_trials,
-    flatten_targets,
-    naming,
-)
+from .._checks.params import check_option_param, check_scalar_param, naming
+from .._checks.trials import check_trials, flatten_targets
 from ._conditions import (
     MISSING_Y,
     Recording,
     average,
     check_fields,
+    check_info,
+    check_not_constant,
+    deviations,
     events_of,
+    fill_scale,
     first_change,
     group_rows,
     half_difference,
+    index_of,
     is_mne,
     onset_of,
+    pick,
     read_mne,
     row_key,
+    trials_cov,
+    without_bads,
 )
 from ._forward import (
     ORIENTATIONS,
@@ -39,16 +42,6 @@ from ._forward import (
     read_lead_field,
 )
 from ._problem import Problem
-from ._reading import (
-    check_info,
-    check_not_constant,
-    deviations,
-    fill_scale,
-    index_of,
-    pick,
-    trials_cov,
-    without_bads,
-)
 from ._whitening import (
     check_noise_cov,
     check_reference,

@@ -8,17 +8,9 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 
-from .._validation import check_random_state
+from .._checks.params import check_random_state
 from ._base import r2_score
-from ._conditions import (
-    MISSING_Y,
-    average,
-    fields_to_xy,
-    group_rows,
-    is_mne,
-    make_events,
-    read_mne,
-)
+from ._conditions import MISSING_Y, average, fields_to_xy, group_rows, is_mne, make_events, read_mne
 from ._forward import is_mne_forward, match_channels
 
 if TYPE_CHECKING:

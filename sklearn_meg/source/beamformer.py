@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._validation import check_bool_param, check_option_param, check_scalar_param
+from .._checks.params import check_bool_param, check_option_param, check_scalar_param
 from ._base import SourceEstimator
 from ._mne import as_mne, fixed_forward
 from .minimum_norm import sources_of

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._validation import check_option_param, check_scalar_param
+from .._checks.params import check_option_param, check_scalar_param
 from ._base import SourceEstimator
 from ._mne import as_mne, axes_of, solve_each, to_axes
 

@@ -7,21 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from .._batches import chunks_of
-from .._device import limited_threads
-from .._threads import LOCK
-from .._validation import (
-    check_option_param,
-    check_random_state,
-    check_scalar_param,
-)
+from .._checks.params import check_option_param, check_random_state, check_scalar_param
+from .._training.batches import chunks_of
+from .._training.runtime import LOCK, limited_threads
 from ..base import TorchEstimator
 from ._base import SourceEstimator
 from ._conditions import first_change
-from ._likelihood import find_dipoles
+from ._dipole_search import find_dipoles
 from ._network import CELLS, PenalizedLoss, SourceNet
-from ._penalty import Phases, layer_scale, lead_modes, penalty_strength
 from ._settle import Settle
+from ._training import Phases, layer_scale, lead_modes, penalty_strength
 
 if TYPE_CHECKING:
     from typing import Literal

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._threads import global_generator_kept
-from .._validation import (
+from .._checks.params import (
     check_bool_param,
     check_option_param,
     check_random_state,
     check_scalar_param,
 )
+from .._training.runtime import global_generator_kept
 from ._base import SourceEstimator
 from ._mne import as_mne, axes_of, fixed_forward, solve_each, to_axes
 from .minimum_norm import loose_of

@@ -9,13 +9,13 @@ import warnings
 
 import numpy as np
 
-from .._validation import (
+from .._checks.mne_objects import unwrap_mne
+from .._checks.params import naming
+from .._checks.trials import (
     LARGEST_VALUE,
     check_array,
     check_consistent_length,
-    naming,
     ndim_of,
-    unwrap_mne,
     validate_data,
 )
 

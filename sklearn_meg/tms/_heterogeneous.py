@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._validation import check_random_state, naming
+from .._checks.params import check_random_state, naming
 from ._conduction import make_bodies
 from ._frames import check_points, check_positions, check_vector
 

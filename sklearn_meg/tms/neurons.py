@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._validation import check_random_state
+from .._checks.params import check_random_state
 from ._grow import Recipe, grow
 from ._morphology import Kind, Morphology
 from ._myelin import myelinate

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from .._threads import one_blas_thread
-from .._validation import check_option_param, check_scalar_param, naming, validate_data
+from .._checks.params import check_option_param, check_scalar_param, naming
+from .._checks.trials import validate_data
+from .._training.runtime import one_blas_thread
 from ._frames import check_positions, check_units, frames, grid_points
 from ._heterogeneous import (
     HeterogeneousField,
@@ -18,9 +19,8 @@ from ._heterogeneous import (
     draw_geometry,
     make_surroundings,
 )
-from ._local import SMALL, SMOOTH, fit_matrix, monomials, nodes
 from .coil import Coil, figure8_coil
-from .field import SphereField
+from .field import SMALL, SMOOTH, SphereField, fit_matrix, monomials, nodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,20 +8,19 @@ import numpy as np
 import torch
 from scipy.optimize import nnls
 
-from .._batches import chunks_of
-from .._device import limited_threads
-from .._threads import LOCK
-from .._validation import (
+from .._checks.params import (
     check_bool_param,
     check_option_param,
     check_random_state,
     check_scalar_param,
 )
+from .._training.batches import chunks_of
+from .._training.runtime import LOCK, limited_threads
 from ..base import TorchEstimator
+from ._base import ThresholdModel
 from ._grids import centre_magnitude, normalised, rms_magnitude
 from ._intervals import conformal_margin, fit_novelty, novelty
 from ._network import ThresholdLoss, ThresholdNet
-from ._thresholds import ThresholdModel
 
 if TYPE_CHECKING:
     from typing import Literal

@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_meg.connectome import _baselines
-from sklearn_meg.connectome.metric import ConnectomeMetric
+from sklearn_meg.connectome import baselines as _baselines
+from sklearn_meg.connectome.connectome_metric import ConnectomeMetric
 
 SIZE = 4
 

@@ -5,9 +5,8 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from sklearn_meg.connectome import ConnectomeMetric, InverseTensorMetric, KnownMetric
-from sklearn_meg.connectome._directions import directions_at
-from sklearn_meg.connectome._fields import fit_lines
-from sklearn_meg.connectome._shoot import shoot
+from sklearn_meg.connectome._fields import directions_at, fit_lines
+from sklearn_meg.connectome._geodesics import shoot
 from sklearn_meg.connectome._spline import SplineField, SplineOperator, lattice_shape
 from sklearn_meg.connectome.metrics import geodesic_deviation
 from sklearn_meg.datasets import make_fibres

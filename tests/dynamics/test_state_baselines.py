@@ -7,7 +7,7 @@ from sklearn.mixture import GaussianMixture
 
 from sklearn_meg import HmmlearnStates, MixtureStates, SingleGaussian, WindowStates
 from sklearn_meg.datasets import make_states
-from sklearn_meg.dynamics._baselines import regular
+from sklearn_meg.dynamics.baselines import regular
 from sklearn_meg.dynamics.metrics import match_states, state_accuracy
 
 

@@ -8,6 +8,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from benchmarks.encoding.importance import importance_rows, noise_feature, true_response_to_feature
 from sklearn_meg import (
     ChannelScaler,
     RecurrentTRF,
@@ -16,11 +17,6 @@ from sklearn_meg import (
     pack_rows,
     permutation_importance_over_time,
     response_to_feature,
-)
-from sklearn_meg.benchmarks._encoding_importance import (
-    importance_rows,
-    noise_feature,
-    true_response_to_feature,
 )
 from sklearn_meg.datasets import make_words
 from sklearn_meg.metrics import r_map

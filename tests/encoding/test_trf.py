@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from sklearn_meg import RecurrentTRF, SubjectMean, TemporalReceptiveField, pack_rows
 from sklearn_meg.encoding._lags import lag_sums, lagged, ridge
-from sklearn_meg.encoding._linear import r2_of_trials
+from sklearn_meg.metrics import r2_of_trials
 
 TRF = TemporalReceptiveField
 LINEAR = [SubjectMean, TemporalReceptiveField, RecurrentTRF]

@@ -17,7 +17,7 @@ from sklearn_meg import (
     predict_continuous,
     stitch_windows,
 )
-from sklearn_meg.encoding import _windows
+from sklearn_meg.encoding import windows as _windows
 
 N = 730
 

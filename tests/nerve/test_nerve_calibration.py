@@ -7,7 +7,7 @@ import pytest
 from _nerve_world import decoder, nerve
 from scipy.special import log_softmax, softmax
 
-from sklearn_meg.benchmarks._nerve_scores import calibration_error
+from benchmarks.nerve.scores import calibration_error
 from sklearn_meg.nerve._calibration import _folds, temperature
 
 

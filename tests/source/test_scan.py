@@ -7,9 +7,9 @@ import torch
 from sklearn_meg.source._between import Between
 from sklearn_meg.source._evidence import baseline_noise, gather, n_components_held, wiener
 from sklearn_meg.source._network import PenalizedLoss, SourceNet
-from sklearn_meg.source._penalty import layer_scale, lead_modes, penalty_strength
 from sklearn_meg.source._scan import Scanner
 from sklearn_meg.source._settle import settle
+from sklearn_meg.source._training import layer_scale, lead_modes, penalty_strength
 
 ORIENT = 3
 

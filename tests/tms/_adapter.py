@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_meg.tms import _baselines
+from sklearn_meg.tms import baselines as _baselines
 from sklearn_meg.tms.threshold_cnn import ThresholdCNN
 
 SIZE = 3

@@ -5,8 +5,7 @@ import pytest
 
 from sklearn_meg.tms import _neuron_sim
 from sklearn_meg.tms._cable import CableModel
-from sklearn_meg.tms._neuron_sim import activation_threshold
-from sklearn_meg.tms._pulses import PULSES, pulse_waveform
+from sklearn_meg.tms._neuron_sim import PULSES, activation_threshold, pulse_waveform
 from sklearn_meg.tms.neurons import CELL_TYPES, Kind, Morphology, make_neuron, myelinate
 
 

@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, LeaveOneOut, cross_val_predict, cross_validate
 
-from sklearn_meg.tms._baselines import (
+from sklearn_meg.tms.baselines import (
     BoostedThreshold,
     CosineThreshold,
     RidgeThreshold,

@@ -1,0 +1,63 @@
+"""What the benchmark of metrics was meant to show."""
+
+import numpy as np
+
+from ..report import check, values
+from .models import PEERS
+
+BOUNDS = {
+    "annulus": {"deviation_mean": "<= 0.08"},
+    "arcs90": {"deviation_mean": "<= 0.01"},
+    "arcs60": {"deviation_mean": "<= 0.05"},
+    "arcs45": {"deviation_mean": "<= 0.05"},
+    "arcs30": {"deviation_mean": "<= 0.05"},
+    "braid": {"deviation_median": "<= 0.25", "deviation_crossing": "<= 0.8"},
+}
+SECONDS = {"annulus": "<= 2", "arcs90": "<= 15"}
+
+
+def make_checks(rows):
+    """Compare with what the issue asks for, where the cases were run."""
+    checks = []
+    for case in dict.fromkeys(r["case"] for r in rows):
+        checks += _world_checks(rows, case) if len(_mean(rows, case, "euclid")) else []
+    return checks + _more_checks(rows)
+
+
+def _mean(rows, case, model, metric="deviation_mean"):
+    return values(rows, case, model, metric)
+
+
+def _world_checks(rows, case):
+    checks = []
+    for metric, bound in BOUNDS.get(case, {}).items():
+        value = values(rows, case, "default", metric).mean()
+        checks.append(check(f"{case}: {metric}", value, bound))
+    ours = _mean(rows, case, "default")
+    peers = [_mean(rows, case, peer) for peer in PEERS]
+    ratio = float(np.max(ours / np.min(peers, axis=0)))
+    checks.append(check(f"{case}: mean / that of the best baseline (worst seed)", ratio, "< 1"))
+    if len(conv := _mean(rows, case, "conv")):
+        ratio = conv.mean() / ours.mean()
+        checks.append(check(f"{case}: convolutional / direct solver, mean", ratio, "<= 1.5"))
+    if case in SECONDS:
+        slowest = values(rows, case, "default", "fit_s").max()
+        checks.append(check(f"{case}: CPU seconds to fit (slowest)", slowest, SECONDS[case]))
+    return checks
+
+
+def _more_checks(rows):
+    bounds = (
+        ("flips", "default", "change", "largest change of the metric", "<= 1e-10"),
+        ("two_point", "sphere", "error", "sphere: largest error of a distance", "<= 1e-3"),
+        ("two_point", "half_plane", "error", "half plane: largest error of a distance", "<= 1e-3"),
+        ("speed", "cube64", "fit_s", "64 x 64 x 64: CPU seconds to fit", "<= 30"),
+        ("speed", "cube64", "n_voxels", "64 x 64 x 64: voxels", ">= 20000"),
+        ("speed", "scaling", "exponent", "seconds grow with voxels to the power", "<= 1.1"),
+    )
+    checks = []
+    for case, model, metric, name, bound in bounds:
+        found = values(rows, case, model, metric)
+        if len(found):
+            checks.append(check(f"{case}: {name}", found.max(), bound))
+    return checks

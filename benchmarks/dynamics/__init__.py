@@ -1,0 +1,1 @@
+"""Side-by-side tables of brain states."""

@@ -1,0 +1,64 @@
+"""Benchmark of state models: states, communities and ranks against what was planted.
+
+Worlds of :func:`sklearn_meg.datasets.make_states`: ``easy`` and ``hard``; ``order3``, ``order4``
+and ``order6`` are the easy world with so many states, where the number of states is to be found.
+``bold`` is real resting BOLD of five subjects, one left out at a time. ``speed`` is one large fit.
+Each seed is another world, with other starts of the models. Times are CPU times of one thread.
+
+``default`` is HiddenMarkovGraph as it comes, ``paper`` the recipe of the paper, ``oracle`` the true
+parameters. Peers have as many restarts as ours. ``hmmlearn`` is as it comes; ``hmmlearn_tuned`` has
+a prior of the covariances whose weight is chosen by the likelihood of a held-out recording,
+as is the shrinkage of ``gmm`` and ``windows_chain`` (the moments and transitions of the clusters of
+windows, decoded as a chain; ``windows`` are the clusters themselves). ``glhmm`` runs where it
+can be imported.
+"""
+
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from . import checks, more, worlds
+
+WORLDS = ("easy", "hard")
+ORDERS = {"order3": 3, "order4": 4, "order6": 6}
+CASES = (*WORLDS, *ORDERS, "bold", "speed")
+N_SEEDS = 10
+
+
+def run(quick=False, n_seeds=None, cases=None):
+    """Run the benchmark.
+
+    Parameters
+    ----------
+    quick : bool
+        Small worlds, one seed: shows that everything runs; numbers mean nothing.
+    n_seeds : int or None
+        Seeds of worlds and starts: 10 unless quick.
+    cases : list of str or None
+        Some of `CASES`; None all.
+
+    Returns
+    -------
+    rows, checks : list of dict
+    settings : dict
+    """
+    cases = CASES if cases is None else cases
+    n = n_seeds or (1 if quick else N_SEEDS)
+    jobs = [(case, seed) for case in cases for seed in range(_n_runs(case, n))]
+    rows = []
+    with threadpool_limits(1):
+        for case, seed in tqdm(jobs, desc="dynamics", unit="case"):
+            if case in WORLDS:
+                rows += worlds.world_rows(case, seed, quick)
+            elif case in ORDERS:
+                rows += more.order_rows(case, ORDERS[case], seed, quick)
+            elif case == "bold":
+                rows += more.bold_rows(seed, quick)
+            else:
+                rows += more.speed_rows(seed, quick)
+    settings = {"quick": quick, "seeds": n, "cases": list(cases)}
+    return rows, [] if quick else checks.make_checks(rows), settings
+
+
+def _n_runs(case, n_seeds):
+    """Seeds; five subjects of the BOLD, each left out once; one run of the speed."""
+    return {"bold": min(5, n_seeds), "speed": 1}.get(case, n_seeds)

@@ -1,0 +1,1 @@
+"""Kills, faults, bad input and forged files: what is lost, silent, or wrongly executed."""

@@ -1,0 +1,53 @@
+"""Benchmark of trust: what is lost, what is silent, what is run that should not be.
+
+``kills``: fits and studies that get SIGKILL at random moments, several times in a row, and then go
+on; ``lost`` are results that are not those of undisturbed work to the last bit. ``faults``: full
+disks, damaged files, killed workers, Ctrl-C. ``bad_inputs``: wrong parameters and data for every
+estimator; ``silent`` are those without a clear error before training. ``malicious_files``: forged
+and damaged files; ``executed`` are payloads that were run. ``cluster``: one study alone, on two
+processes, two threads and two dask workers.
+"""
+
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from . import cluster, files, inputs, kills
+
+PARTS = (kills, inputs, files, cluster)
+CASES = tuple(case for part in PARTS for case in part.CASES)
+N_SEEDS = 5
+ONCE = ("bad_inputs", "cluster")  # no chance in it; minutes
+
+
+def run(quick=False, n_seeds=None, cases=None):
+    """Run the benchmark.
+
+    Parameters
+    ----------
+    quick : bool
+        A part of it: shows that everything runs.
+    n_seeds : int or None
+        5 unless quick.
+    cases : list of str or None
+        Some of `CASES`; None all.
+
+    Returns
+    -------
+    rows, checks : list of dict
+    settings : dict
+    """
+    cases = CASES if cases is None else cases
+    n = n_seeds or (1 if quick else N_SEEDS)
+    jobs = [(case, seed) for case in cases for seed in range(1 if case in ONCE else n)]
+    rows = []
+    with threadpool_limits(1):
+        for case, seed in tqdm(jobs, desc="trust", unit="case"):
+            (part,) = [p for p in PARTS if case in p.CASES]
+            rows += part.case_rows(case, seed, quick)
+    settings = {"quick": quick, "seeds": n, "cases": list(cases)}
+    return rows, [] if quick else make_checks(rows), settings
+
+
+def make_checks(rows):
+    """What the rows must show."""
+    return [found for part in PARTS for found in part.checks(rows)]

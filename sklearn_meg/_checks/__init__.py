@@ -1,0 +1,1 @@
+"""Checks of parameters, arrays and MNE objects, made before any computation."""

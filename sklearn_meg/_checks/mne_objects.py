@@ -1,0 +1,60 @@
+"""MNE objects to arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def unwrap_mne(data):
+    """Return the array inside an MNE object, anything else unchanged.
+
+    Parameters
+    ----------
+    data : Epochs, EpochsArray, Evoked, list of Evoked or anything
+        Good data channels (MEG, EEG, sEEG, ECoG, ...) are picked, in SI units.
+
+    Returns
+    -------
+    data : ndarray of shape (n_trials, n_channels, n_times) or the object itself
+
+    Raises
+    ------
+    ValueError
+        For a Raw, or for Evokeds that differ.
+    """
+    if isinstance(data, list | tuple) and data and _is_mne(data[0], "comment"):
+        shapes = {(tuple(evoked.ch_names), len(evoked.times)) for evoked in data}
+        if len(shapes) > 1:
+            raise ValueError(
+                "The Evoked objects of a list must share channels and times. Got "
+                + ", ".join(f"{len(e.ch_names)} channels x {len(e.times)} samples" for e in data)
+            )
+        return np.concatenate([unwrap_mne(evoked) for evoked in data])
+    if _is_mne(data, "drop_log"):  # Epochs of any kind
+        return data.get_data(picks=_good_data_channels(data.info), verbose="error")
+    if _is_mne(data, "comment"):  # Evoked
+        return data.data[_good_data_channels(data.info)][np.newaxis]
+    if _is_mne(data, "first_samp"):
+        raise ValueError(
+            f"Epochs or arrays of trials are expected. Got {type(data).__name__}, a continuous "
+            "recording: cut raw.get_data() with sklearn_meg.cut_windows, or make mne.Epochs."
+        )
+    return data
+
+
+def _is_mne(data, mark):
+    return hasattr(data, "info") and hasattr(data, "ch_names") and hasattr(data, mark)
+
+
+def _good_data_channels(info):
+    from mne import pick_types
+
+    kinds = dict.fromkeys(("meg", "eeg", "seeg", "ecog", "dbs", "fnirs"), True)
+    picks = pick_types(info, ref_meg=False, exclude="bads", **kinds)
+    if not len(picks):  # muscles alone; beside a brain they are not data
+        picks = pick_types(info, emg=True, exclude="bads")
+    if not len(picks):
+        raise ValueError(
+            "The MNE object has no good data channel (MEG, EEG, sEEG, ECoG, fNIRS, EMG)."
+        )
+    return picks

@@ -1,0 +1,280 @@
+"""Checks of arrays and MNE objects: the one place that touches scikit-learn's validation.
+
+Everything an estimator is given passes through here before any computation, so that every
+estimator says the same thing about the same mistake.
+"""
+
+import mmap
+
+import numpy as np
+from sklearn.utils import validation
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_consistent_length
+
+from .mne_objects import unwrap_mne
+from .params import naming
+
+__all__ = [
+    "as_mask",
+    "check_array",
+    "check_consistent_length",
+    "check_kind",
+    "check_targets",
+    "check_trials",
+    "ndim_of",
+    "release_pages",
+    "type_of_target",
+    "validate_data",
+]
+
+# Trials are checked and converted in pieces of about this many bytes, so that a memory-mapped
+# recording is never read into memory as a whole.
+CHUNK_BYTES = 64 * 2**20
+LARGEST_VALUE = 1e100
+
+
+def check_array(array, *, input_name, **options):
+    """:func:`sklearn.utils.check_array`, which names the array in every error."""
+    with naming(input_name):
+        check_kind(array)
+        return validation.check_array(array, input_name=input_name, **options)
+
+
+def validate_data(estimator, X, **options):
+    """:func:`sklearn.utils.validation.validate_data`, which names X in every error."""
+    with naming("X"):
+        check_kind(X)
+        return validation.validate_data(estimator, X, **options)
+
+
+def check_kind(array):
+    """Refuse what numpy would turn into numbers although it means something else."""
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        raise ValueError(
+            f"Masked arrays are not supported: {np.ma.count_masked(array)} masked values would be "
+            "used as if they were good. See the mask of sklearn_meg.pack_rows."
+        )
+    dtype = getattr(array, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in "mM":
+        raise ValueError(f"times are no measurements. Got an array of dtype {dtype}.")
+
+
+def check_trials(estimator, X, *, reset, min_trials=1):
+    """Check X and return it as trials x rows x times, remembering or comparing its shape.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Gets ``n_features_in_`` and ``n_times_in_`` (and ``feature_names_in_``) when `reset`.
+    X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_rows), or MNE object
+    reset : bool
+        True in ``fit``; False compares with what was stored.
+    min_trials : int
+        Fewest trials that can be worked with.
+
+    Returns
+    -------
+    X : ndarray or memmap of shape (n_trials, n_rows, n_times), floating point
+        Never a copy of a memory-mapped array.
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinity, complex, text, sparse or empty X, another number of dimensions, or
+        another shape than in ``fit``.
+    """
+    X = unwrap_mne(X)
+    if _is_mapped(X) and X.ndim == 3:
+        if reset:
+            estimator.n_features_in_ = X.shape[1]
+        elif X.shape[1] != estimator.n_features_in_:
+            validate_data(estimator, np.zeros((1, X.shape[1])), reset=False)  # the usual error
+        _check_mapped(X, "X", min_trials)
+    else:
+        if not reset:
+            _check_not_one_trial(estimator, X)
+        X = validate_data(
+            estimator,
+            X,
+            reset=reset,
+            allow_nd=True,
+            ensure_min_samples=min_trials,
+            dtype=[np.float64, np.float32],
+        )
+        _check_not_huge(X, "X")
+    if X.ndim == 2:
+        X = X[:, :, np.newaxis]
+    if X.ndim != 3:
+        raise ValueError(
+            f"X must have the shape (n_trials, n_rows, n_times) or (n_trials, n_rows). "
+            f"Got {X.ndim} dimensions: {X.shape}."
+        )
+    _check_not_empty(X, "X")
+    if reset:
+        estimator.n_times_in_ = X.shape[2]
+    elif getattr(estimator, "n_times_in_", X.shape[2]) != X.shape[2]:
+        raise ValueError(
+            f"X has {X.shape[2]} samples a trial, but {type(estimator).__name__} was fitted with "
+            f"{estimator.n_times_in_}."
+        )
+    return X
+
+
+def check_targets(y, X):
+    """Check continuous targets that go with trials.
+
+    Parameters
+    ----------
+    y : array-like or MNE object
+        ``(n_trials, n_channels, n_times)``; or flat, as scikit-learn's own scorers need it:
+        ``(n_trials, n_channels * n_times)``; or ``(n_trials,)`` for one channel, one sample.
+    X : ndarray of shape (n_trials, n_rows, n_times)
+
+    Returns
+    -------
+    y : ndarray or memmap of shape (n_trials, n_channels, n_times)
+    ndim : int
+        How many dimensions `y` came with; `flatten_targets` goes back.
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinity, or a shape that does not belong to that of `X`.
+    """
+    if y is None:
+        raise ValueError("This estimator requires y to be passed, but the target y is None.")
+    y = unwrap_mne(y)
+    if _is_mapped(y) and y.ndim == 3:
+        _check_mapped(y, "y", 1)
+    else:
+        y = check_array(
+            y, ensure_2d=False, allow_nd=True, dtype=[np.float64, np.float32], input_name="y"
+        )
+        _check_not_huge(y, "y")
+    ndim, n_times = y.ndim, X.shape[2]
+    check_consistent_length(X, y)
+    if ndim <= 2:
+        width = 1 if ndim == 1 else y.shape[1]
+        if width % n_times or ndim == 0 or (ndim == 1 and n_times > 1):
+            raise ValueError(
+                f"A flat y must have the shape (n_trials, n_channels * n_times) with the n_times "
+                f"of X, {n_times}. Got {y.shape}."
+            )
+        y = y.reshape(len(y), width // n_times, n_times)
+    elif ndim > 3:
+        raise ValueError(f"y must have the shape (n_trials, n_channels, n_times). Got {y.shape}.")
+    if y.shape[2] != n_times:
+        raise ValueError(
+            f"y must have as many samples a trial as X. Got {y.shape[2]} in y (shape {y.shape}) "
+            f"and {n_times} in X (shape {X.shape})."
+        )
+    _check_not_empty(y, "y")
+    return y, ndim
+
+
+def flatten_targets(y, ndim):
+    """Give predictions ``(n_trials, n_channels, n_times)`` the number of dimensions y had."""
+    if ndim == 3:
+        return y
+    return y.reshape(len(y), -1) if ndim == 2 else y.reshape(len(y))
+
+
+def as_mask(values, name):
+    """Return a mask as bool.
+
+    Parameters
+    ----------
+    values : array-like
+        1 or True where a sample counts, 0 or False where not.
+    name : str
+        What the values are, for the message.
+
+    Raises
+    ------
+    ValueError
+        For any other value.
+    """
+    values = np.asarray(values)
+    real = values.dtype.kind in "biuf"
+    bad = (values != 0) & (values != 1) if real else np.ones(values.shape, dtype=bool)
+    if bad.any():  # NaN, too
+        raise ValueError(
+            f"{name} must be 1 where a sample counts and 0 where not. Got {values[bad][0]!r}. "
+            "(Was X scaled without leaving out the mask row?)"
+        )
+    return values.astype(bool)
+
+
+def chunks(X, n_bytes=CHUNK_BYTES):
+    """Slices over trials that cover about `n_bytes` of `X` each."""
+    step = max(1, int(n_bytes // max(1, X[:1].nbytes)))
+    return [slice(start, min(start + step, len(X))) for start in range(0, len(X), step)]
+
+
+def release_pages(X):
+    """Let go of the resident pages of a memory-mapped array (they stay in the file).
+
+    A mapping that was read counts as memory of the process until the system is short of it;
+    training from a file must not look, or be killed, as if it had read the whole file.
+    """
+    if not _is_mapped(X) or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    mapping = getattr(X, "_mmap", None)
+    if mapping is not None and getattr(X, "mode", "c") != "c":  # "c" would lose changed pages
+        mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def _is_mapped(X):
+    return isinstance(X, np.memmap) and X.dtype in (np.float32, np.float64)
+
+
+def _check_mapped(X, name, min_trials):
+    """What `validate_data` checks, without touching more than a piece at a time."""
+    _check_not_empty(X, name)
+    if len(X) < min_trials:
+        raise ValueError(
+            f"Found array with {len(X)} sample(s) (shape={X.shape}) while a minimum of "
+            f"{min_trials} is required."
+        )
+    for part in chunks(X):
+        if not np.isfinite(X[part].sum(dtype=np.float64)) and not np.isfinite(X[part]).all():
+            raise ValueError(f"Input {name} contains NaN or infinity.")
+        _check_not_huge(X[part], name)
+        release_pages(X)
+
+
+def _check_not_one_trial(estimator, X):
+    """Say so if X is a single trial where trials were fitted; scikit-learn would count rows."""
+    n_times = getattr(estimator, "n_times_in_", 1)
+    if n_times > 1 and ndim_of(X, "X") == 2:
+        raise ValueError(
+            f"X must have the shape (n_trials, {estimator.n_features_in_}, {n_times}) that "
+            f"{type(estimator).__name__} was fitted with. Got {np.shape(X)}. (A single trial is "
+            "X[np.newaxis].)"
+        )
+
+
+def ndim_of(X, name):
+    """Number of dimensions of an array or of nested lists."""
+    with naming(name):
+        return X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
+
+
+def _check_not_huge(X, name):
+    """Complain about values whose sums of squares are no numbers any more."""
+    if X.dtype != np.float64 or not X.size:
+        return
+    largest = max(X.max(), -X.min())
+    if largest > LARGEST_VALUE:
+        raise ValueError(
+            f"{name} holds values up to {largest:.3g}, beyond {LARGEST_VALUE:g}: they cannot be "
+            "squared and summed. Is it in the right units, and was all of it written?"
+        )
+
+
+def _check_not_empty(X, name):
+    if 0 in X.shape:
+        raise ValueError(
+            f"Found array with 0 sample(s), row(s) or time point(s) in {name} (shape={X.shape}) "
+            "while a minimum of 1 is required."
+        )

@@ -1,0 +1,1 @@
+"""Files of models, checkpoints and results that are whole or absent."""

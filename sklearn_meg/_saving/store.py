@@ -1,0 +1,264 @@
+"""Results of a study on disk: content keys, and files that are whole or absent."""
+
+import hashlib
+import inspect
+import io
+import json
+import os
+import tempfile
+import types
+import uuid
+import warnings
+import zipfile
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import joblib
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+
+from .._checks.trials import chunks, release_pages
+from .._version import __version__
+
+FORMAT = 1
+# Their classes are known by their version. The source of all others is part of the key, so that
+# an edited model is never served the results of its former self.
+_VERSIONED = ("builtins", "numpy", "scipy", "sklearn", "torch", "skorch", "mne")
+# Where and how loudly a model is fitted does not change what comes out of it.
+_NEUTRAL = ("checkpoint_dir", "verbose", "n_jobs")
+
+
+@cache
+def versions():
+    """Versions of this package and of the packages that results depend on."""
+    found = {"sklearn_meg": __version__}
+    for name in ("numpy", "scipy", "scikit-learn", "torch", "skorch", "mne"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def fingerprint(X):
+    """Hash of shape, type and values, a piece at a time (a memory-mapped array stays mapped)."""
+    digest = hashlib.blake2b(f"{X.shape} {X.dtype.str}".encode(), digest_size=16)
+    for part in chunks(X):
+        digest.update(np.ascontiguousarray(X[part]))
+        release_pages(X)
+    return digest.hexdigest()
+
+
+def content_key(*parts):
+    """Hash of everything that a result depends on.
+
+    Parameters
+    ----------
+    *parts : object
+        Estimators count by their class, its source and their parameters; functions by their
+        code; anything else by its pickle.
+
+    Raises
+    ------
+    ValueError
+        If a part cannot be pickled.
+    """
+    try:
+        return joblib.hash([describe(part) for part in parts])
+    except Exception as error:
+        raise ValueError(
+            "Results can be stored only for models and scorers whose parameters can be pickled. "
+            f"Got: {error}"
+        ) from error
+
+
+def describe(value):
+    """Turn a parameter into plain values that change when its behaviour may change."""
+    if isinstance(value, BaseEstimator) and not isinstance(value, type):
+        params = clone(value).get_params(deep=False)
+        params = {name: param for name, param in params.items() if name not in _NEUTRAL}
+        return (*_describe_class(type(value)), describe(params))
+    if isinstance(value, type):
+        return _describe_class(value)
+    if isinstance(value, types.FunctionType):
+        return _describe_function(value)
+    if hasattr(value, "_score_func"):  # what make_scorer returns
+        return (type(value).__qualname__, describe(vars(value)))
+    if isinstance(value, dict):
+        return ("dict", [(repr(k), describe(v)) for k, v in sorted(value.items(), key=repr_key)])
+    if isinstance(value, list | tuple):
+        return (type(value).__name__, [describe(v) for v in value])
+    return value
+
+
+def repr_key(item):
+    """Sort key of dictionary items with keys of any type."""
+    return repr(item[0])
+
+
+def _describe_class(cls):
+    bases = [c for c in cls.__mro__ if c.__module__.split(".")[0] not in _VERSIONED]
+    return (cls.__module__, cls.__qualname__, [_source(c) for c in bases])
+
+
+def _describe_function(function):
+    if function.__module__ and function.__module__.split(".")[0] in _VERSIONED:
+        return ("function", function.__module__, function.__qualname__)
+    code, cells = function.__code__, function.__closure__ or ()
+    constants = [c for c in code.co_consts if not isinstance(c, types.CodeType)]
+    inside = [c.co_code for c in code.co_consts if isinstance(c, types.CodeType)]
+    held = [describe(cell.cell_contents) for cell in cells]
+    defaults = describe([function.__defaults__, function.__kwdefaults__])
+    own = (code.co_code, code.co_names, repr(constants), inside)
+    return ("function", function.__qualname__, *own, held, defaults)
+
+
+def _source(cls):
+    """Source of a class; of this package, that of its module and the modules beside it."""
+    try:
+        if cls.__module__.split(".")[0] != __package__:
+            return inspect.getsource(cls)
+        own = Path(inspect.getfile(cls))
+    except (OSError, TypeError):  # typed in at a prompt
+        return ""
+    beside = own.parent.glob("*.py") if own.parent != Path(__file__).parent else [own]
+    return [path.read_text(encoding="utf-8") for path in sorted(beside)]
+
+
+def save_result(folder, key, arrays, meta):
+    """Write one result so that the file is either whole or absent, whatever happens.
+
+    Parameters
+    ----------
+    folder : Path
+    key : str
+        Names the file.
+    arrays : dict of ndarray
+        No object arrays.
+    meta : dict
+        JSON values.
+    """
+    text = json.dumps({"format": FORMAT, "key": key, **meta}, allow_nan=True)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, meta=np.array(text), **arrays)
+    write_whole(_path(folder, key), lambda file: file.write(buffer.getbuffer()))
+
+
+def load_result(folder, key):
+    """Read a result back.
+
+    Returns
+    -------
+    result : tuple of (dict of ndarray, dict) or None
+        None if there is no such file, or (with a warning) if it is damaged or not ours.
+    """
+    path = _path(folder, key)
+    if not path.exists():
+        return None
+    try:
+        arrays = read_arrays(path)
+        meta = json.loads(str(arrays.pop("meta")))
+        if meta.pop("format") != FORMAT or meta.pop("key") != key:
+            raise ValueError("it belongs to something else")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return _damaged(path, error)
+    return arrays, meta
+
+
+def _damaged(path, error):
+    warnings.warn(
+        f"The stored result {path.name} in {path.parent} cannot be used and is computed again: "
+        f"{error}",
+        UserWarning,
+    )
+
+
+def _path(folder, key):
+    return Path(folder) / f"{key}.npz"
+
+
+def open_store(store, name="store"):
+    """Make sure that the folder exists and can be written to, before anything is computed.
+
+    Raises
+    ------
+    ValueError
+        If it is a file, or cannot be made or written to.
+    """
+    if not isinstance(store, str | os.PathLike):
+        raise ValueError(f"{name} must be the path of a folder. Got {store!r}.")
+    folder = Path(store).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"{name} must be a folder that can be written to. Got {store}: {error}"
+        ) from error
+    return folder
+
+
+def write_whole(path, write):
+    """Write a file so that afterwards there is either the new one, whole, or what was there.
+
+    Parameters
+    ----------
+    path : path-like
+    write : callable
+        Gets a file that is open for writing bytes.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or the folder cannot be written to; nothing has changed then.
+    """
+    path = Path(path)
+    unfinished = path.with_name(f".{path.name}-{uuid.uuid4().hex}.tmp")
+    try:
+        with open(unfinished, "xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder):
+    """Make sure that the new name outlives a loss of power, where the system can."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no folders
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
+
+
+def read_arrays(path):
+    """Read the arrays of an npz file.
+
+    Returns
+    -------
+    arrays : dict of ndarray
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, something else, or holds objects, which could run code.
+    """
+    try:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (ValueError, KeyError, EOFError, AttributeError, TypeError) as error:
+        reason = error
+    except (zipfile.BadZipFile, zipfile.zlib.error) as error:
+        reason = error
+    raise ValueError(f"{path} is damaged, or no file of arrays: {reason}.")

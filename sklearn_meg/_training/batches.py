@@ -1,0 +1,71 @@
+"""Trials as batches of tensors, and the loss of those that may be missing."""
+
+import numpy as np
+import torch
+
+from .._checks.trials import release_pages
+
+
+class Trials(torch.utils.data.Dataset):
+    """Some trials of (X, y) as a skorch data set that gives whole batches.
+
+    In memory they are converted to tensors once; memory-mapped ones batch by batch.
+    """
+
+    def __init__(self, estimator, X, y, index):
+        self.estimator, self.X, self.y, self.index = estimator, X, y, index
+        mapped = isinstance(X, np.memmap) or isinstance(y, np.memmap)
+        self.tensors = None if mapped else self._convert(index)
+
+    def __len__(self):
+        return len(self.index)
+
+    def __getitem__(self, i):
+        return self.batch(np.atleast_1d(i))
+
+    def batch(self, where):
+        """Inputs and targets of the trials at the positions `where`."""
+        if self.tensors is None:
+            index = self.index[where]
+            inputs, targets = self._convert(np.sort(index))  # the file is read forwards
+            release_pages(self.X)
+            release_pages(self.y)
+            where = np.argsort(np.argsort(index))
+        else:
+            inputs, targets = self.tensors
+        return {name: tensor[where] for name, tensor in inputs.items()}, targets[where]
+
+    def _convert(self, index):
+        X, y = np.asarray(self.X[index]), np.asarray(self.y[index])
+        return self.estimator._inputs(X), self.estimator._targets(X, y)
+
+
+class Batches:
+    """Iterate over batches of `Trials`, the way skorch iterates over a DataLoader."""
+
+    def __init__(self, dataset, batch_size, shuffle=False):
+        self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
+
+    def __len__(self):
+        return -(-len(self.dataset) // self.batch_size)
+
+    def __iter__(self):
+        n = len(self.dataset)
+        order = torch.randperm(n) if self.shuffle else torch.arange(n)
+        for part in chunks_of(n, self.batch_size):
+            yield self.dataset.batch(order[part])
+
+
+class MaskedMSELoss(torch.nn.Module):
+    """Mean squared error over the samples whose target is not NaN."""
+
+    def forward(self, y_pred, y_true):
+        """Mean over the counted samples; 0 if none is."""
+        counted = ~torch.isnan(y_true)
+        error = torch.where(counted, y_pred.to(y_true.dtype) - torch.nan_to_num(y_true), 0.0)
+        return error.square().sum() / counted.sum().clamp(min=1)
+
+
+def chunks_of(n, size):
+    """Slices of `size` that cover range(n)."""
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]

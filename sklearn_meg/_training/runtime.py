@@ -1,0 +1,156 @@
+"""What belongs to the process, not to its threads: those of BLAS and OpenMP, numpy's generator."""
+
+import threading
+from contextlib import contextmanager
+from functools import cache
+
+import numpy as np
+import scipy.linalg  # noqa: F401  (both BLAS must be loaded before the controller looks)
+import torch
+from threadpoolctl import ThreadpoolController, threadpool_limits
+
+# Seeding, the threads of torch and those of OpenMP belong to the process, fits to the threads of
+# joblib's threading backend: one at a time, so that each sees only its own.
+LOCK = threading.RLock()
+_lock = threading.Lock()
+_limited = {"users": 0, "limit": None}
+
+
+@cache
+def _controller():
+    return ThreadpoolController()
+
+
+@contextmanager
+def one_blas_thread():
+    """One BLAS thread: the same bits whatever the machine's setting; processes are joblib's.
+
+    The limit belongs to the process, so the last of several threads inside lifts it.
+    """
+    with _lock:
+        if not _limited["users"]:
+            _limited["limit"] = _controller().limit(limits=1, user_api="blas")
+            _limited["limit"].__enter__()
+        _limited["users"] += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _limited["users"] -= 1
+            if not _limited["users"]:
+                _limited["limit"].__exit__(None, None, None)
+                _limited["limit"] = None
+
+
+@contextmanager
+def one_thread():
+    """One thread of BLAS and of OpenMP: k-means sums in the order of its threads."""
+    with LOCK, one_blas_thread(), threadpool_limits(1, user_api="openmp"):
+        yield
+
+
+@contextmanager
+def global_generator_kept():
+    """Give back numpy's global generator as it was: some libraries draw from it."""
+    state = np.random.get_state()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+
+
+@contextmanager
+def isolated(seed, n_threads, device):
+    """Run with a seed and a number of threads of our own, leaving no trace of either."""
+    on_gpu = device.type == "cuda"
+    gpus = [torch.cuda.current_device() if device.index is None else device.index] if on_gpu else []
+    with LOCK, torch.random.fork_rng(devices=gpus), limited_threads(n_threads):
+        torch.default_generator.manual_seed(seed)
+        for gpu in gpus:
+            torch.cuda.default_generators[gpu].manual_seed(seed)
+        yield
+
+
+@contextmanager
+def limited_threads(n_threads):
+    """Use `n_threads` CPU threads of torch inside (and one of BLAS), and the GPU repeatably.
+
+    None leaves the threads as they are.
+    """
+    with LOCK, repeatable_gpu():
+        if n_threads is None:
+            yield
+            return
+        before = torch.get_num_threads()
+        torch.set_num_threads(n_threads)
+        try:
+            with one_blas_thread():
+                yield
+        finally:
+            torch.set_num_threads(before)
+
+
+@contextmanager
+def repeatable_gpu():
+    """Convolutions and recurrent layers of cuDNN: the same bits each time, in single precision."""
+    cudnn, before = torch.backends.cudnn, []
+
+    def put(owner, name, value):
+        before.append((owner, name, getattr(owner, name)))
+        setattr(owner, name, value)
+
+    try:
+        put(cudnn, "deterministic", True)
+        put(cudnn, "benchmark", False)
+        if not hasattr(cudnn, "conv"):  # before torch 2.9
+            put(cudnn, "allow_tf32", False)
+        elif "tf32" in (cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision):
+            put(cudnn, "fp32_precision", "ieee")
+            if before[-1][2] == torch.backends.fp32_precision:  # inherited: so it shall stay
+                before[-1] = (cudnn, "fp32_precision", "none")
+            for part in (cudnn.conv, cudnn.rnn):
+                if part.fp32_precision == "tf32":  # has a setting of its own
+                    put(part, "fp32_precision", "ieee")
+        yield
+    finally:
+        for owner, name, value in reversed(before):
+            setattr(owner, name, value)
+
+
+@contextmanager
+def repeatable_sums(device):
+    """Sums on a GPU in the same order each time: slower, for what `repeatable_gpu` leaves out."""
+    if device.type != "cuda":
+        yield
+        return
+    with LOCK:
+        before = torch.are_deterministic_algorithms_enabled()
+        warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+        try:
+            torch.use_deterministic_algorithms(True, warn_only=True)
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before, warn_only=warn_only)
+
+
+def resolve_device(device, missing="raise"):
+    """The torch device of a ``device`` parameter.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device (with ``missing="cpu"`` the CPU is used instead).
+    """
+    if isinstance(device, str) and device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+        torch.empty(0, device=resolved)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        if missing == "cpu":
+            return torch.device("cpu")
+        raise ValueError(
+            f"The 'device' parameter must be 'auto' or a torch device that this machine has, for "
+            f"example 'cpu'. Got {device!r} instead."
+        ) from error
+    return resolved

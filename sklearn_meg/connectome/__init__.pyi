@@ -1,0 +1,13 @@
+"""Fibre directions, the Riemannian metric whose geodesics they are, and these geodesics."""
+
+from .baselines import AdjugateMetric as AdjugateMetric
+from .baselines import ConformalMetric as ConformalMetric
+from .baselines import EuclideanMetric as EuclideanMetric
+from .baselines import InverseTensorMetric as InverseTensorMetric
+from .baselines import KnownMetric as KnownMetric
+from .connectome_metric import PAPER_PARAMS as PAPER_PARAMS
+from .connectome_metric import ConnectomeMetric as ConnectomeMetric
+from .io import fit_tensor_directions as fit_tensor_directions
+from .io import read_directions as read_directions
+from .io import tensor_directions as tensor_directions
+from .metrics import geodesic_deviation as geodesic_deviation

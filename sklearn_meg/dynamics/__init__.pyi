@@ -1,0 +1,18 @@
+"""States of brain activity, the graphs they are, and the ranked communities of these graphs."""
+
+from ._graph import information_rate as information_rate
+from ._graph import multiplex_walk as multiplex_walk
+from ._selection import select_n_states as select_n_states
+from ._surrogates import community_significance as community_significance
+from ._surrogates import surrogate as surrogate
+from .baselines import HmmlearnStates as HmmlearnStates
+from .baselines import MixtureStates as MixtureStates
+from .baselines import SingleGaussian as SingleGaussian
+from .baselines import WindowStates as WindowStates
+from .hidden_markov import PAPER_PARAMS as PAPER_PARAMS
+from .hidden_markov import HiddenMarkovGraph as HiddenMarkovGraph
+from .io import label_time_courses as label_time_courses
+from .io import read_parcellated_bold as read_parcellated_bold
+from .io import states_to_annotations as states_to_annotations
+from .preprocessing import AmplitudeEnvelope as AmplitudeEnvelope
+from .preprocessing import TimeDelayEmbedding as TimeDelayEmbedding

@@ -1,0 +1,332 @@
+"""What every state model can do once it has states, transitions, means and covariances."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from .._checks.params import check_option_param, check_random_state, check_scalar_param
+from .._training.runtime import one_blas_thread
+from ._chain import viterbi
+from ._em import Batch, plug_in_density
+from ._graph import (
+    correlations,
+    information_rate,
+    louvain,
+    multiplex_walk,
+    rank_communities,
+    stationary,
+    strongest_edges,
+)
+from ._recordings import check_recordings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .._typing import ArrayLike, DataFrame, DiGraph, Graph, RandomSeed
+
+TINY = 1e-300
+SIGNIFICANT = 3.0  # standard errors of a correlation that is zero
+
+
+class StateModel(TransformerMixin, BaseEstimator):
+    """Base of models of Gaussian states that follow a Markov chain.
+
+    A subclass has the parameters ``missing, decoding, layer, density, damping, random_state``, and
+    in ``fit`` calls ``_recordings`` and ``_set_states``.
+    """
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = self.missing == "mask"
+        return tags
+
+    def _check_common(self):
+        check_random_state(self.random_state)
+        check_option_param(self, "missing", ("error", "mask"))
+        check_option_param(self, "decoding", ("posterior", "viterbi"))
+        check_option_param(self, "layer", ("correlation", "partial"))
+        check_option_param(self, "community_edges", ("significant", "layer"))
+        check_scalar_param(self, "density", "float", 0, 1, closed="right")
+        check_scalar_param(self, "damping", "float", 0, 1, closed="left")
+
+    def _recordings(self, X, reset=False):
+        if not reset:
+            check_is_fitted(self)
+        n = 2 if reset else 1
+        return check_recordings(self, X, reset=reset, missing=self.missing, min_times=n)
+
+    def _set_states(self, startprob, transmat, means, covariances, occupancy):
+        """Keep the parameters, the most frequent state first, and what follows from them."""
+        order = self._order = np.argsort(-occupancy, kind="stable")
+        self.startprob_ = startprob[order]
+        self.transmat_ = transmat[np.ix_(order, order)]
+        self.means_ = means[order]
+        self.covariances_ = covariances[order]
+        self.state_samples_ = occupancy[order]
+        self.occupancy_ = occupancy[order] / occupancy.sum()
+        self._set_graphs()
+
+    def _set_graphs(self):
+        weights = correlations(self.covariances_, partial=self.layer == "partial")
+        # One seed for all layers, so that the fitted states alone decide.
+        self.layers_ = np.stack([strongest_edges(w, self.density) for w in weights])
+        edges = self.layers_
+        if self.community_edges == "significant":
+            least = SIGNIFICANT / np.sqrt(np.maximum(self.state_samples_, 1.0))
+            edges = np.where(weights > least[:, None, None], weights, 0.0)
+        self.communities_ = np.stack([louvain(e, w, 0) for e, w in zip(edges, weights)])
+        self.visits_ = multiplex_walk(self.layers_, self.transmat_, self.damping)
+        ranked = rank_communities(self.layers_, self.communities_, self.transmat_, self.damping)
+        self.ranking_ = dict(vars(ranked))
+        self.information_rate_ = information_rate(self.transmat_)
+        self._n_features_out = len(self.startprob_)
+
+    def _batch(self, recordings):
+        centre, spread = self._scale()
+        return Batch(recordings, centre, spread)
+
+    def _scale(self):
+        """Centre and spread of regions, so that numbers are near one."""
+        centre = self.occupancy_ @ self.means_
+        variances = np.diagonal(self.covariances_, axis1=1, axis2=2)
+        return centre, np.sqrt(self.occupancy_ @ (variances + (self.means_ - centre) ** 2))
+
+    def _parameters(self):
+        """What the E-step needs, in these units."""
+        centre, spread = self._scale()
+        covariances = self.covariances_ / (spread[:, None] * spread)
+        factor, constant = plug_in_density(covariances[None])
+        logs = [np.log(np.maximum(p, TINY))[None] for p in (self.startprob_, self.transmat_)]
+        return ((self.means_ - centre) / spread)[None], factor, constant, *logs
+
+    def predict_proba(self, X: ArrayLike | Sequence[ArrayLike]) -> np.ndarray:
+        """Probability of each state at each sample, given the whole recording.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_subjects, n_regions, n_times), list of (n_regions, n_times), or \
+(n_times, n_regions)
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_subjects, n_times, n_states), list of \
+(n_times, n_states), or (n_times, n_states)
+        """
+        recordings = self._recordings(X)
+        return recordings.split(self._probabilities(recordings))
+
+    def _probabilities(self, recordings):
+        with one_blas_thread():
+            return self._batch(recordings).decode(*self._parameters())[0][:, 0]
+
+    def predict(self, X: ArrayLike | Sequence[ArrayLike]) -> np.ndarray:
+        """State of each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_subjects, n_regions, n_times), list of (n_regions, n_times), or \
+(n_times, n_regions)
+
+        Returns
+        -------
+        states : ndarray of int of shape (n_subjects, n_times), list of (n_times,), or (n_times,)
+            The most probable state of each sample, or the most probable path for
+            ``decoding="viterbi"``.
+        """
+        recordings = self._recordings(X)
+        if self.decoding == "posterior":
+            return recordings.split(self._probabilities(recordings).argmax(1))
+        with one_blas_thread():
+            batch = self._batch(recordings)
+            mean, factor, constant, log_start, log_trans = self._parameters()
+            log_b = batch.samples.log_density(mean, factor, constant)[:, 0]
+            return recordings.split(viterbi(log_b, log_start[0], log_trans[0], batch.lengths))
+
+    def transform(self, X: ArrayLike | Sequence[ArrayLike]) -> np.ndarray:
+        """Occupancy of the states: one row for each row of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_subjects, n_regions, n_times), list of (n_regions, n_times), or \
+(n_times, n_regions)
+
+        Returns
+        -------
+        occupancy : ndarray of shape (n_subjects, n_states), or (n_times, n_states)
+            The mean of the probabilities over each recording. The rows of a single recording are
+            samples, so then it is the probabilities themselves.
+        """
+        recordings = self._recordings(X)
+        probabilities = self._probabilities(recordings)
+        if recordings.kind == "one":
+            return probabilities
+        parts = np.split(probabilities, np.cumsum(recordings.lengths)[:-1])
+        return np.stack([part.mean(0) for part in parts])
+
+    def get_feature_names_out(self, input_features: None = None) -> np.ndarray:
+        """Names of the columns of ``transform``.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        names : ndarray of str
+        """
+        check_is_fitted(self)
+        return np.array([f"state{k}" for k in range(len(self.startprob_))], dtype=object)
+
+    def score(self, X: ArrayLike | Sequence[ArrayLike], y: None = None) -> float:
+        """Log-likelihood per sample, in nats: higher is better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_subjects, n_regions, n_times), list of (n_regions, n_times), or \
+(n_times, n_regions)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        score : float
+            The density is that of X in its own units; missing samples do not count.
+        """
+        recordings = self._recordings(X)
+        with one_blas_thread():
+            batch = self._batch(recordings)
+            log_likelihood = batch.decode(*self._parameters())[3][0]
+        per_sample = log_likelihood / max(1, batch.n_samples)
+        return float(per_sample - np.log(self._scale()[1]).sum())
+
+    def sample(
+        self, n_times: int = 100, n_subjects: int = 1, random_state: RandomSeed = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw recordings from the model.
+
+        Parameters
+        ----------
+        n_times, n_subjects : int
+        random_state : int, RandomState instance or None, default=None
+            None takes that of the model.
+
+        Returns
+        -------
+        X : ndarray of shape (n_subjects, n_regions, n_times)
+        states : ndarray of int of shape (n_subjects, n_times)
+        """
+        check_is_fitted(self)
+        rng = check_random_state(self.random_state if random_state is None else random_state)
+        states = np.empty((n_subjects, n_times), dtype=int)
+        noise = rng.normal(size=(n_subjects, n_times, self.n_features_in_))
+        uniform = rng.uniform(size=(n_subjects, n_times))
+        steps = np.cumsum(self.transmat_, axis=1)[:, :-1]
+        states[:, 0] = (uniform[:, :1] > np.cumsum(self.startprob_)[:-1]).sum(1)
+        for t in range(1, n_times):
+            states[:, t] = (uniform[:, t, None] > steps[states[:, t - 1]]).sum(1)
+        for k, factor in enumerate(np.linalg.cholesky(self.covariances_)):
+            here = states == k
+            noise[here] = noise[here] @ factor.T + self.means_[k]
+        return np.ascontiguousarray(noise.transpose(0, 2, 1)), states
+
+    def community_table(self, region_names: Sequence[str] | None = None) -> DataFrame:
+        """Communities of all states, the highest score first.
+
+        Parameters
+        ----------
+        region_names : sequence of str, default=None
+
+        Returns
+        -------
+        table : DataFrame
+            ``rank, state, community, score, occupancy, persistence, n_regions, regions``:
+            occupancy is the share of time of the walk, persistence the probability to be in the
+            community one step later, too, and score their product.
+        """
+        check_is_fitted(self)
+        names = region_names_of(region_names, self.n_features_in_)
+        table = pd.DataFrame(
+            {
+                "rank": np.arange(1, len(self.ranking_["state"]) + 1),
+                "state": self.ranking_["state"],
+                "community": self.ranking_["label"],
+                **{key: self.ranking_[key] for key in ("score", "occupancy", "persistence")},
+                "n_regions": self.ranking_["size"],
+            }
+        )
+        members = zip(table["state"], table["community"])
+        table["regions"] = [
+            tuple(names[i] for i in np.flatnonzero(self.communities_[k] == label))
+            for k, label in members
+        ]
+        return table
+
+    def state_graph(self, state: int, region_names: Sequence[str] | None = None) -> Graph:
+        """One layer of the network.
+
+        Parameters
+        ----------
+        state : int
+        region_names : sequence of str, default=None
+
+        Returns
+        -------
+        graph : networkx.Graph
+            Nodes are regions, with ``community`` and ``visits`` (of the walk); edges have
+            ``weight``.
+        """
+        import networkx as nx
+
+        check_is_fitted(self)
+        if not 0 <= state < len(self.layers_):
+            raise ValueError(f"state must be one of the {len(self.layers_)} states. Got {state!r}.")
+        names = region_names_of(region_names, self.n_features_in_)
+        graph = nx.Graph(state=int(state))
+        for i, name in enumerate(names):
+            graph.add_node(
+                name,
+                community=int(self.communities_[state, i]),
+                visits=float(self.visits_[state, i]),
+            )
+        for i, j in zip(*np.nonzero(np.triu(self.layers_[state]))):
+            graph.add_edge(names[i], names[j], weight=float(self.layers_[state, i, j]))
+        return graph
+
+    def transition_graph(self) -> DiGraph:
+        """States as nodes, transitions as edges.
+
+        Returns
+        -------
+        graph : networkx.DiGraph
+            Nodes have ``occupancy`` (long-run share of time), edges have ``weight``
+            (probability).
+        """
+        import networkx as nx
+
+        check_is_fitted(self)
+        graph = nx.DiGraph()
+        for k, share in enumerate(stationary(self.transmat_)):
+            graph.add_node(k, occupancy=float(share))
+        for k, to in np.ndindex(self.transmat_.shape):
+            graph.add_edge(k, to, weight=float(self.transmat_[k, to]))
+        return graph
+
+
+def region_names_of(names, n_regions):
+    """Names as a list; numbers where there are none."""
+    if names is None:
+        return list(range(n_regions))
+    names = list(names)
+    if len(names) != n_regions or len(set(names)) != len(names):
+        raise ValueError(
+            f"region_names must be {n_regions} different names, one a region. Got {len(names)}, "
+            f"{len(set(names))} of them different."
+        )
+    return names

@@ -1,0 +1,199 @@
+"""What the linear encoders share: checks, reading trials in pieces, subjects, the score."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from .._checks.params import check_option_param, check_scalar_param
+from .._checks.trials import (
+    check_targets,
+    check_trials,
+    flatten_targets,
+)
+from .._training.runtime import one_blas_thread
+from ..rows import Rows, resolve_rows
+
+if TYPE_CHECKING:
+    from .._typing import ArrayLike, BaseEpochs, Self
+from ..metrics import r2_of_trials
+
+DEFAULT_LAGS = 40  # as in the paper of the deep recurrent encoder
+
+
+class LinearEncoder(RegressorMixin, BaseEstimator):
+    """Base of the encoders with one linear model a subject.
+
+    A subclass has ``_check_params(X, y, rows)``, ``_fit_subjects(X, y, rows,
+    trials_of_subjects)`` and
+    ``_predict_trials(X, rows, models)``.
+    """
+
+    def fit(self, X: ArrayLike, y: ArrayLike | BaseEpochs) -> Self:
+        """Fit one model a subject.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_rows)
+            Stimulus features and the rows named in the constructor; see
+            :func:`~sklearn_meg.pack_rows`.
+        y : array-like of shape (n_trials, n_channels, n_times), or flat, or Epochs
+            Responses.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            For NaN or infinity, shapes that do not go together, a subject index that is not an
+            integer, a mask that is not 0 or 1, or lags longer than the trials.
+        """
+        X = check_trials(self, X, reset=True)
+        y, ndim = check_targets(y, X)
+        return self._fit_trials(X, y, np.arange(len(X)), ndim)
+
+    def _fit_trials(self, X, y, trials, y_ndim=3):
+        """Fit on some trials of checked X and y, reading no others."""
+        self.y_ndim_ = y_ndim
+        self.n_features_in_, self.n_times_in_ = X.shape[1:]
+        rows = resolve_rows(self, *X.shape[1:])
+        self._rows = vars(rows)
+        if hasattr(self, "unknown_subject"):
+            check_option_param(self, "unknown_subject", ("population", "error"))
+        subjects = rows.subject_values(X)[trials]
+        rows.counted(X, check=True)
+        self._check_params(X, y, rows)
+        self.subjects_ = np.unique(subjects)
+        self.n_outputs_ = y.shape[1]
+        with one_blas_thread():
+            self._fit_subjects(X, y, rows, [trials[subjects == s] for s in self.subjects_])
+        return self
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Predict responses.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_rows)
+
+        Returns
+        -------
+        y : ndarray of shape (n_trials, n_channels, n_times)
+            With as many dimensions as the y of ``fit``.
+
+        Raises
+        ------
+        ValueError
+            If X has another shape than in ``fit``, or a subject that was not seen and
+            ``unknown_subject="error"``.
+        """
+        check_is_fitted(self)
+        X = check_trials(self, X, reset=False)
+        return flatten_targets(self._predict_checked(X), self.y_ndim_)
+
+    def _predict_checked(self, X):
+        """Responses (n_trials, n_channels, n_times) to checked trials."""
+        rows = Rows(**self._rows)
+        models = self._which_model(rows.subject_values(X))
+        with one_blas_thread():
+            return self._predict_trials(X, rows, models)
+
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+        """R2 over trials, averaged over channels and samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times)
+        y : array-like of shape (n_trials, n_channels, n_times), or flat
+            Samples that the mask row leaves out do not count.
+
+        Returns
+        -------
+        score : float
+        """
+        y_pred, X = self.predict(X), check_trials(self, X, reset=False)
+        counted = Rows(**self._rows).counted(X)
+        return r2_of_trials(check_targets(y, X)[0], y_pred, counted)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _which_model(self, subjects):
+        """Index into ``subjects_``, -1 (the population) for a subject that was not seen."""
+        at = np.searchsorted(self.subjects_, subjects)
+        at[at == len(self.subjects_)] = 0
+        at[self.subjects_[at] != subjects] = -1
+        if (at < 0).any() and getattr(self, "unknown_subject", "population") == "error":
+            raise ValueError(
+                f"X has trials of subject(s) {_shorten(np.unique(subjects[at < 0]))} that "
+                f"{type(self).__name__} was not fitted with. Seen: {_shorten(self.subjects_)}. "
+                "(unknown_subject='population' predicts the mean over subjects.)"
+            )
+        return at
+
+
+def _shorten(values, n_most=10):
+    text = ", ".join(str(value) for value in values[:n_most])
+    return text + (", ..." if len(values) > n_most else "")
+
+
+def resolve_delays(estimator, n_times):
+    """Lags in samples from ``tmin``, ``tmax`` (None: 40 lags at most) and ``sfreq``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no numbers, in the wrong order, fractions of a sample with ``sfreq=1``
+        (where seconds were meant), or reach beyond the trial.
+    """
+    tmin = check_scalar_param(estimator, "tmin", "float")
+    tmax = check_scalar_param(estimator, "tmax", "float", allow_none=True)
+    sfreq = check_scalar_param(estimator, "sfreq", "float", 0, closed="neither")
+    first = int(np.round(tmin * sfreq))
+    last = min(first + DEFAULT_LAGS, n_times) - 1 if tmax is None else int(np.round(tmax * sfreq))
+    name = type(estimator).__name__
+    if sfreq == 1 and any(t is not None and t != np.round(t) for t in (tmin, tmax)):
+        raise ValueError(
+            f"With sfreq=1 the tmin and tmax of {name} are whole numbers of samples. Got tmin="
+            f"{tmin} and tmax={tmax}. If they are seconds, set sfreq to the sampling rate in Hz."
+        )
+    if tmax is not None and last < first:
+        raise ValueError(f"tmin of {name} must not be above tmax. Got {tmin} and {tmax}.")
+    if first <= -n_times or last >= n_times or last < first:
+        raise ValueError(
+            f"The lags of {name} (tmin={tmin}, tmax={tmax}, sfreq={sfreq}: samples {first} to "
+            f"{last}) must be shorter than the trials, which have {n_times} samples."
+        )
+    return np.arange(first, last + 1)
+
+
+def resolve_alphas(estimator):
+    """Return the penalties to try, as a 1-D array; one if ``alphas`` is a float.
+
+    Raises
+    ------
+    ValueError
+        If they are not finite, negative, empty, or not one-dimensional.
+    """
+    try:
+        alphas = np.asarray(estimator.alphas)
+        text = alphas.dtype.kind not in "iufO"
+        alphas = np.array([np.nan]) if text else alphas.astype(float)
+    except (TypeError, ValueError):
+        alphas = np.array([np.nan])
+    one = alphas.ndim == 0
+    alphas = np.atleast_1d(alphas)
+    good = alphas.ndim == 1 and len(alphas) and np.isfinite(alphas).all() and (alphas >= 0).all()
+    if not good or (not one and not (alphas > 0).all()):
+        raise ValueError(
+            f"The 'alphas' parameter of {type(estimator).__name__} must be a float >= 0 or a list "
+            f"of floats > 0. Got {estimator.alphas!r} instead."
+        )
+    return alphas

@@ -1,0 +1,116 @@
+"""Reading trials a block at a time, and what is counted in them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._checks.trials import CHUNK_BYTES, release_pages
+from ._lags import trials_per_block
+
+
+def read_blocks(arrays, trials, step):
+    """Read some trials of some arrays in pieces, in the layout of the lag covariances.
+
+    Parameters
+    ----------
+    arrays : list of (array, rows or None)
+        Arrays of shape (n_trials, n_rows, n_times), and which rows to read.
+    trials : ndarray of int
+        Which trials.
+    step : int
+        How many trials at a time.
+
+    Yields
+    ------
+    blocks : tuple of ndarray of shape (n_rows, n_trials_here, n_times), float64
+        Copies.
+    """
+    n_read = 0
+    for first in range(0, len(trials), step):
+        part = trials[first : first + step]
+        if part[-1] - part[0] + 1 == len(part):  # neighbours: a view instead of a copy
+            part = slice(part[0], part[-1] + 1)
+        blocks = tuple(_read(array, part, rows) for array, rows in arrays)
+        yield blocks
+        n_read += blocks[0].shape[1] * sum(abs(array.strides[0]) for array, _ in arrays)
+        if n_read > CHUNK_BYTES:
+            for array, _ in arrays:
+                release_pages(array)
+            n_read = 0
+    for array, _ in arrays:
+        release_pages(array)
+
+
+def _read(array, part, rows):
+    if rows is None:
+        data = array[part]
+    else:
+        data = array[part][:, rows] if isinstance(part, slice) else array[np.ix_(part, rows)]
+    return np.array(data.transpose(1, 0, 2), dtype=np.float64, order="C")
+
+
+def trials_of(n_times, n_rows, n_bytes=CHUNK_BYTES // 4):
+    """How many trials of float64 make `n_bytes`."""
+    return max(1, n_bytes // (8 * max(1, n_rows) * n_times))
+
+
+def mean_of_rows(array, rows, trials, mask=()):
+    """Mean over trials and samples of each row, read in pieces.
+
+    `mask` is ``rows.mask_source(X)`` of :class:`~._rows.Rows`: samples left out by it do not count.
+    """
+    n_rows = array.shape[1] if rows is None else len(rows)
+    total, count = np.zeros(n_rows), 0
+    step = trials_per_block(n_rows, array.shape[2])
+    for block, *counted in read_blocks([(array, rows), *mask], trials, step):
+        total += zero_uncounted(block, counted).sum(axis=(1, 2))
+        count += n_counted(block, counted)
+    return total / count
+
+
+def zero_uncounted(block, counted):
+    """A block of trials, zero where the block of the mask row (if there is one) is."""
+    return np.where(counted[0] > 0, block, 0.0) if counted else block
+
+
+def n_counted(block, counted):
+    """Number of samples of a block that count."""
+    return int(counted[0].sum()) if counted else block[0].size
+
+
+def initial_units(X, y, rows, trials):
+    """Slope and offset of each channel from the initial rows of X to y, by least squares.
+
+    Over the samples that count; without any, the two are taken to be equal.
+
+    Returns
+    -------
+    slope, offset : ndarray of shape (n_channels,)
+        1 and 0 where the two are equal, up to float32 rounding.
+    """
+    n_channels, n_initial = y.shape[1], rows.n_initial
+    slope, offset = np.ones(n_channels), np.zeros(n_channels)
+    if not n_initial:
+        return slope, offset
+    sums, difference, n = np.zeros((4, n_channels)), 0.0, 0
+    known = X[:, :, :n_initial]
+    arrays = [(known, rows.initial), (y[:, :, :n_initial], None), *rows.mask_source(known)]
+    for a, b, *counted in read_blocks(arrays, trials, trials_of(y.shape[2], n_channels)):
+        n += n_counted(a, counted)
+        a, b = zero_uncounted(a, counted), zero_uncounted(b, counted)
+        sums += [v.sum(axis=(1, 2)) for v in (a, b, a * a, a * b)]
+        difference = difference + ((a - b) ** 2).sum(axis=(1, 2))
+    if not n:
+        return slope, offset
+    mean_a, mean_b, square, cross = sums / n
+    variance = square - mean_a**2
+    varies = variance > 1e-12 * square
+    slope = np.where(varies, (cross - mean_a * mean_b) / np.where(varies, variance, 1.0), 0.0)
+    offset = mean_b - slope * mean_a
+    equal = difference <= 1e-12 * n * square
+    return np.where(equal, 1.0, slope), np.where(equal, 0.0, offset)
+
+
+def contiguous_folds(trials, n_folds):
+    """Cut trials into folds of neighbours (deterministic; drifts do not leak)."""
+    return np.array_split(trials, max(1, min(n_folds, len(trials))))

@@ -1,0 +1,146 @@
+"""The dipoles there is evidence for: noise measured, a null, the search, their time courses."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._checks.params import check_random_state
+from ._conditions import first_change
+from ._evidence import baseline_noise, calibrate, gather, n_components_held, wiener
+from ._scan import Scanner
+
+SIGMAS = 3.5  # standard deviations of the largest noise above its mean that a source must pass
+SHARE, BLIND_SHARE = 0.03, 0.06  # of the strongest source, that further ones must explain
+# Times the power that white noise reaches, where single trials do not show how much more that of
+# the brain does in the slow components: the largest of six averages without response had 12.
+BLIND_MORE = 10.0
+BLIND_FIRMNESS = 1.0  # of the expectation that currents are small; not needed where noise is known
+UNHEARD = 1e-6  # mean square of whitened fields, that of their noise being 1
+HELD = 0.999  # share of the power of a time course that the oscillators must be able to make
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found.
+
+    Attributes
+    ----------
+    dipoles : list of Dipole
+    evidence : ndarray of shape (n_dipoles,)
+        Power that each explains beside the others over what it must, at least 1.
+    stability : ndarray of shape (n_positions,) or None
+        Share of realisations of the noise with a source at, or next to, each position.
+    columns : ndarray of shape (n_modes, n_courses) or None
+        Fields of all orientations of the dipoles, whitened.
+    courses : ndarray of shape (n_conditions, n_courses, n_times) or None
+        Their time courses in the averages times sqrt(nave).
+    n_components : int
+        Components of time that hold nearly all of every course.
+    """
+
+    dipoles: list
+    evidence: np.ndarray
+    stability: Any = None
+    columns: Any = None
+    courses: Any = None
+    n_components: int = 0
+
+
+def find_dipoles(problem, grid, alpha, depth, max_sources, n_estimators, random_state):
+    """Find the dipoles of an inverse problem.
+
+    Parameters
+    ----------
+    problem : Problem
+    grid : ndarray of shape (n_positions, 3) or None
+        Coordinates of the positions, if dipoles may lie between them.
+    alpha : float or "auto"
+        Least amplitude in percent of the largest, or what noise does not explain.
+    depth : float or None
+        Of averages: how much stronger deep currents may be.
+    max_sources : int
+    n_estimators : int
+        Realisations of the noise for the stability; with 1 none.
+    random_state : int, RandomState or None
+        Of the realisations of noise.
+
+    Returns
+    -------
+    found : Found
+
+    Raises
+    ------
+    ValueError
+        For fields that are 0 from the first event on, or vanish beside their noise.
+    """
+    blind = problem.rows is None  # averages do not tell how much brain noise is left in them
+    evidence = _gather(problem, random_state)
+    gain = evidence.whitener @ problem.gain
+    scanner = Scanner(gain, problem.n_orient, grid, BLIND_SHARE if blind else SHARE)
+    if blind:
+        evidence = calibrate(evidence, scanner.modes)
+    Y = evidence.looked_at(scanner.modes.T @ evidence.Y)
+    noise = [evidence.looked_at(scanner.modes.T @ draw) for draw in evidence.noise]
+    if blind and Y.size:
+        scanner.expect(Y, depth, BLIND_FIRMNESS)
+    least = _least(scanner, Y, noise, alpha)
+    if blind and alpha == "auto":
+        least *= max(BLIND_MORE, _inflation(problem, scanner, evidence, random_state))
+    dipoles = scanner.search(Y, least, max_sources) if Y.size else []
+    stability = None
+    if n_estimators > 1:
+        replicates = [Y + noise[index % len(noise)] for index in range(n_estimators)]
+        found = [scanner.search(replicate, least, max_sources) for replicate in replicates]
+        stability = np.mean([scanner.neighbourhood(each) for each in found], axis=0)
+    if not dipoles:
+        return Found(dipoles, np.zeros(0), stability)
+    top = float(scanner.explained(Y).max())
+    columns = np.concatenate([dipole.columns for dipole in dipoles], axis=1)
+    amplitudes = wiener(columns, scanner.modes.T @ evidence.Y, len(problem.data))
+    return Found(
+        dipoles=dipoles,
+        evidence=np.maximum(scanner.beside(Y, dipoles, least, top), 1.0),
+        stability=stability,
+        columns=columns,
+        courses=evidence.courses(amplitudes),
+        n_components=n_components_held(amplitudes, len(problem.data), HELD),
+    )
+
+
+def _gather(problem, random_state):
+    onset = first_change(problem.events) or 0
+    if not problem.data[..., onset:].any():
+        raise ValueError(
+            f"y must not be 0 from the first change of the events on (sample {onset})."
+        )
+    trials, labels = problem.trials()
+    rng = check_random_state(random_state)
+    evidence = gather(problem.data, onset, trials, labels, problem.baseline, rng)
+    if np.square(evidence.Y).mean() < UNHEARD:
+        raise ValueError(
+            "y must not vanish beside its noise. Got less than any noise of that size would "
+            "leave: are y and noise_cov in the same units?"
+        )
+    return evidence
+
+
+def _least(scanner, Y, noise, alpha):
+    """Power that noise alone does not explain, beside that a source must pass."""
+    if alpha != "auto":
+        return (alpha / 100) ** 2 * float(scanner.explained(Y).max())
+    largest = np.array([scanner.explained(draw).max() for draw in noise])
+    return float(largest.mean() + SIGMAS * largest.std())
+
+
+def _inflation(problem, scanner, evidence, random_state):
+    """How much more the averages before the onset hold than white noise would, at least 1."""
+    before = baseline_noise(problem.data, problem.baseline, evidence)
+    if before is None:
+        return 1.0
+    rng = check_random_state(random_state)
+    size = np.linalg.norm(before, axis=0) > 0
+    white = [size * rng.standard_normal(before.shape) for _ in range(len(evidence.noise) // 2)]
+    largest = [scanner.explained(scanner.modes.T @ draw).max() for draw in [before, *white]]
+    expected = np.mean(largest[1:])
+    return max(1.0, float(largest[0] / expected)) if expected > 0 else 1.0

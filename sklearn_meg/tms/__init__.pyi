@@ -1,0 +1,33 @@
+"""Fields of TMS coils, neurons under them, and how strong a pulse must be for a spike."""
+
+from ._bundled import load_l5_thresholds as load_l5_thresholds
+from ._neuron_sim import activation_threshold as activation_threshold
+from ._neuron_sim import pulse_waveform as pulse_waveform
+from .baselines import BoostedThreshold as BoostedThreshold
+from .baselines import CosineThreshold as CosineThreshold
+from .baselines import RidgeThreshold as RidgeThreshold
+from .baselines import UniformFieldThreshold as UniformFieldThreshold
+from .coil import Coil as Coil
+from .coil import figure8_coil as figure8_coil
+from .coil import round_coil as round_coil
+from .field import HeterogeneousField as HeterogeneousField
+from .field import SampledField as SampledField
+from .field import SphereField as SphereField
+from .field import draw_placements as draw_placements
+from .field import grid_points as grid_points
+from .field import placement_rows as placement_rows
+from .field import to_head as to_head
+from .field import to_neuron as to_neuron
+from .generate import load_tms_dataset as load_tms_dataset
+from .generate import make_tms_dataset as make_tms_dataset
+from .neurons import CELL_TYPES as CELL_TYPES
+from .neurons import Kind as Kind
+from .neurons import Morphology as Morphology
+from .neurons import grid_spacing as grid_spacing
+from .neurons import make_neuron as make_neuron
+from .neurons import myelinate as myelinate
+from .neurons import read_swc as read_swc
+from .neurons import write_swc as write_swc
+from .sampler import EFieldSampler as EFieldSampler
+from .threshold_cnn import PAPER_PARAMS as PAPER_PARAMS
+from .threshold_cnn import ThresholdCNN as ThresholdCNN

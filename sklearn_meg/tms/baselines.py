@@ -1,0 +1,449 @@
+"""What a network of thresholds must beat: simpler models with the same interface.
+
+All predict the log threshold from the normalised field, so all are exactly homogeneous.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import least_squares
+from scipy.special import gammaln, lpmv
+from sklearn.base import BaseEstimator
+from sklearn.decomposition import PCA
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+from .._checks.params import check_option_param, check_random_state, check_scalar_param, naming
+from .._training.runtime import one_blas_thread
+from ._base import ThresholdModel
+from ._grids import centre_magnitude, normalised
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import ArrayLike, RandomSeed, Self
+
+ALPHAS = tuple(np.logspace(-6, 6, 25))
+
+
+class _Baseline(ThresholdModel, BaseEstimator):
+    """Base: one model an output, of log thresholds from features.
+
+    A subclass has ``_check_params()``, ``_learn_features(X)``, ``_features(X)`` (n, n_features),
+    ``_magnitude(X)`` (n,), ``_fit_output(features, target)`` giving a model, and
+    ``_predict_output(model, features)``.
+    """
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Fit one model an output.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, s, s, s, 3) or (n, 3 * s**3)
+            Field vectors in the neuron's frame, V/m per A/us, s odd.
+        y : array-like of shape (n,) or (n, n_outputs)
+            Thresholds in A/us; NaN (none found) counts for nothing.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError, TypeError
+            For NaN or infinity in X, shapes that do not go together, no field at a centre,
+            thresholds that are not positive, or a parameter out of range.
+        """
+        self._check_params()
+        X, y = self._check_fit(X, y)
+        with one_blas_thread():
+            self._learn_features(X)
+            target = np.log(y * self._magnitude(X)[:, np.newaxis])
+            features = self._features(X)
+            known = ~np.isnan(target)
+            self.models_ = [
+                self._fit_output(features[k], t[k]) for t, k in zip(target.T, known.T, strict=True)
+            ]
+        self._after_fit()
+        return self
+
+    def _after_fit(self):
+        """Nothing more to remember."""
+
+    def _predict_grids(self, X):
+        with one_blas_thread():
+            features = self._features(X)
+            logs = [self._predict_output(model, features) for model in self.models_]
+        return np.exp(np.stack(logs, axis=1)) / self._magnitude(X)[:, np.newaxis]
+
+    def _check_params(self):
+        """Nothing to check."""
+
+    def _learn_features(self, X):
+        """Nothing to learn."""
+
+    def _magnitude(self, X):
+        return centre_magnitude(X)
+
+
+class UniformFieldThreshold(_Baseline):
+    """The uniform-field approximation: the threshold depends on one field vector only.
+
+    The threshold in V/m is a smooth function of the direction of this vector: a smoothing spline
+    on the sphere (spherical harmonics, penalty on the squared Laplacian), as smooth as leave-one-
+    out cross-validation says.
+
+    Parameters
+    ----------
+    field : {"soma", "mean"}, default="soma"
+        The vector at the centre of the grid, or the mean over the grid.
+    degree : int, default=16
+        Of the spherical harmonics.
+
+    Attributes
+    ----------
+    models_ : list of dict
+        Coefficients and penalty ``alpha`` of each output.
+    grid_size_, n_features_in_, n_outputs_ : int
+        Samples along each side of the grids, numbers in a grid, thresholds of a grid.
+
+    References
+    ----------
+    Aberra, Lopez, Grill, Peterchev (2023), NeuroImage 275 (the approximation it is compared
+    with). Wahba (1981), Spline interpolation and smoothing on the sphere, SIAM J. Sci. Stat.
+    Comput. 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.tms.baselines import UniformFieldThreshold
+    >>> rng = np.random.default_rng(0)
+    >>> E = rng.normal(size=(200, 1, 1, 1, 3))
+    >>> X = np.broadcast_to(E, (200, 3, 3, 3, 3))
+    >>> y = np.exp(E[:, 0, 0, 0, 2] / np.linalg.norm(E, axis=-1).ravel()) * 100
+    >>> y /= np.linalg.norm(E, axis=-1).ravel()
+    >>> bool(UniformFieldThreshold().fit(X, y).score(X, y) > 0.99)
+    True
+    """
+
+    def __init__(self, field: Literal["soma", "mean"] = "soma", degree: int = 16) -> None:
+        self.field = field
+        self.degree = degree
+
+    def _check_params(self):
+        check_option_param(self, "field", ("soma", "mean"))
+        check_scalar_param(self, "degree", "int", 1)
+
+    def _learn_features(self, X):
+        self._fitted_params = {"field": self.field, "degree": int(self.degree)}
+
+    def _vectors(self, X):
+        if self._fitted_params["field"] == "mean":
+            return X.reshape(len(X), -1, 3).mean(axis=1, dtype=np.float64)
+        centre = X.shape[1] // 2
+        return X[:, centre, centre, centre].astype(np.float64)
+
+    def _magnitude(self, X):
+        # A mean of exactly zero has no direction; anything tiny keeps the result finite.
+        tiny = 1e-9 * centre_magnitude(X)
+        return np.maximum(np.linalg.norm(self._vectors(X), axis=1), tiny)
+
+    def _features(self, X):
+        directions = self._vectors(X) / self._magnitude(X)[:, None]
+        return spherical_harmonics(directions, self._fitted_params["degree"])
+
+    def _fit_output(self, features, target):
+        degrees = np.repeat(np.arange(self.degree + 1), 2 * np.arange(self.degree + 1) + 1)
+        roughness = np.maximum(1.0, degrees * (degrees + 1.0))
+        return ridge_fit(features[:, 1:], target, scale=1 / roughness[1:])
+
+    def _predict_output(self, model, features):
+        return features[:, 1:] @ model["coef"] + model["intercept"]
+
+
+class CosineThreshold(_Baseline):
+    """The cosine model: 1 / threshold is an offset plus the field along a preferred direction.
+
+    ``1 / threshold = |E| (offset + amplitude cos(angle))`` with offset > amplitude, fitted to log
+    thresholds by nonlinear least squares.
+
+    Attributes
+    ----------
+    models_ : list of dict
+        ``vector`` (amplitude times preferred direction) and ``offset`` of each output.
+    grid_size_, n_features_in_, n_outputs_ : int
+        Samples along each side of the grids, numbers in a grid, thresholds of a grid.
+
+    References
+    ----------
+    Fox, Narayana, Tandon, Sandoval, Fox, Kochunov, Lancaster (2004), Column-based model of
+    electric field excitation of cerebral cortex, Hum. Brain Mapp. 22.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.tms.baselines import CosineThreshold
+    >>> E = np.random.default_rng(0).normal(size=(100, 1, 1, 1, 3))
+    >>> y = 1 / (0.02 * np.linalg.norm(E, axis=-1) + 0.01 * E[..., 2]).ravel()
+    >>> model = CosineThreshold().fit(np.broadcast_to(E, (100, 3, 3, 3, 3)), y)
+    >>> np.allclose(model.models_[0]["vector"], [0, 0, 0.01], atol=1e-6)
+    True
+    """
+
+    def _features(self, X):
+        centre = X.shape[1] // 2
+        return X[:, centre, centre, centre] / centre_magnitude(X)[:, np.newaxis]
+
+    def _fit_output(self, features, target):
+        def drive(p):
+            vector = p[:3]
+            return np.linalg.norm(vector) + np.exp(p[3]) + features @ vector
+
+        typical = np.median(target)  # of the log threshold: the search is without units
+        start = np.array([0.0, 0.0, 1e-2, 0.0])
+        found = least_squares(lambda p: np.log(drive(p)) + target - typical, start).x
+        unit = np.exp(-typical)
+        offset = np.linalg.norm(found[:3]) + np.exp(found[3])
+        return {"vector": found[:3] * unit, "offset": float(offset * unit)}
+
+    def _predict_output(self, model, features):
+        return -np.log(model["offset"] + features @ model["vector"])
+
+
+class RidgeThreshold(_Baseline):
+    """Ridge regression of the log threshold on the whole normalised grid.
+
+    Parameters
+    ----------
+    alphas : tuple of float, default=25 values from 1e-6 to 1e6
+        Penalties to choose from by leave-one-out cross-validation, times the mean variance of a
+        feature and the number of samples.
+
+    Attributes
+    ----------
+    models_ : list of dict
+        Coefficients and penalty ``alpha`` of each output.
+    grid_size_, n_features_in_, n_outputs_ : int
+        Samples along each side of the grids, numbers in a grid, thresholds of a grid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.tms.baselines import RidgeThreshold
+    >>> X = np.random.default_rng(0).normal(size=(60, 3, 3, 3, 3))
+    >>> y = 100 / np.linalg.norm(X[:, 1, 1, 1], axis=1)
+    >>> RidgeThreshold().fit(X, y).predict_field(X[:2])
+    array([100., 100.])
+    """
+
+    def __init__(self, alphas: tuple[float, ...] = ALPHAS) -> None:
+        self.alphas = alphas
+
+    def _check_params(self):
+        with naming("alphas"):
+            alphas = np.atleast_1d(np.asarray(self.alphas, dtype=float))
+        if alphas.ndim != 1 or not len(alphas) or not (alphas > 0).all():
+            raise ValueError(
+                "The 'alphas' parameter of RidgeThreshold must be positive penalties. "
+                f"Got {self.alphas!r} instead."
+            )
+
+    def _features(self, X):
+        return normalised(X).reshape(len(X), -1)
+
+    def _fit_output(self, features, target):
+        return ridge_fit(features, target, alphas=np.atleast_1d(np.asarray(self.alphas, float)))
+
+    def _predict_output(self, model, features):
+        return features @ model["coef"] + model["intercept"]
+
+
+class BoostedThreshold(_Baseline):
+    """Gradient boosting of the log threshold on what the field is like.
+
+    Features: the direction at the soma, the mean over the grid, the differences along the axes
+    and principal components of the normalised grid.
+
+    Parameters
+    ----------
+    n_components : int, default=40
+        Principal components.
+    learning_rate : float, default=0.06
+        Of the boosting.
+    max_iter : int, default=3000
+        Most trees; fewer if the held-out tenth stops improving.
+    max_leaf_nodes : int, default=15
+        Of a tree.
+    min_samples_leaf : int, default=20
+        Of a tree.
+    l2_regularization : float, default=1.0
+        Of the leaves.
+    random_state : int, RandomState instance or None, default=None
+        Decides what is held out.
+
+    Attributes
+    ----------
+    models_ : list of HistGradientBoostingRegressor
+        One an output.
+    n_iter_ : int
+        Trees of the largest of them.
+    grid_size_, n_features_in_, n_outputs_ : int
+        Samples along each side of the grids, numbers in a grid, thresholds of a grid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.tms.baselines import BoostedThreshold
+    >>> X = np.random.default_rng(0).normal(size=(60, 3, 3, 3, 3))
+    >>> y = 100 / np.linalg.norm(X[:, 1, 1, 1], axis=1)
+    >>> BoostedThreshold(max_iter=5, random_state=0).fit(X, y).predict(X).shape
+    (60,)
+    """
+
+    def __init__(
+        self,
+        n_components: int = 40,
+        learning_rate: float = 0.06,
+        max_iter: int = 3000,
+        max_leaf_nodes: int = 15,
+        min_samples_leaf: int = 20,
+        l2_regularization: float = 1.0,
+        random_state: RandomSeed = None,
+    ) -> None:
+        self.n_components = n_components
+        self.learning_rate = learning_rate
+        self.max_iter = max_iter
+        self.max_leaf_nodes = max_leaf_nodes
+        self.min_samples_leaf = min_samples_leaf
+        self.l2_regularization = l2_regularization
+        self.random_state = random_state
+
+    def _check_params(self):
+        check_scalar_param(self, "n_components", "int", 1)
+        check_scalar_param(self, "learning_rate", "float", 0, closed="neither")
+        check_scalar_param(self, "max_iter", "int", 1)
+        check_scalar_param(self, "max_leaf_nodes", "int", 2)
+        check_scalar_param(self, "min_samples_leaf", "int", 1)
+        check_scalar_param(self, "l2_regularization", "float", 0)
+
+    def _learn_features(self, X):
+        self._seed = check_random_state(self.random_state).randint(2**31 - 1)
+        grids = normalised(X).reshape(len(X), -1)
+        n = min(self.n_components, *grids.shape)
+        pca = PCA(n, svd_solver="randomized", random_state=self._seed).fit(grids)
+        self.mean_, self.components_ = pca.mean_, pca.components_
+
+    def _features(self, X):
+        U = normalised(X)
+        centre = X.shape[1] // 2
+        flat = U.reshape(len(U), -1)
+        differences = [
+            (U.take(range(centre + 1, X.shape[1]), axis=k).mean((1, 2, 3)))
+            - (U.take(range(centre), axis=k).mean((1, 2, 3)))
+            for k in (1, 2, 3)
+            if centre
+        ]
+        parts = [U[:, centre, centre, centre], U.mean((1, 2, 3)), *differences]
+        features = np.hstack([*parts, (flat - self.mean_) @ self.components_.T])
+        # Rounding of another scale of the field must not change the side of a split.
+        return np.round(features, 6)
+
+    def _fit_output(self, features, target):
+        return HistGradientBoostingRegressor(
+            learning_rate=self.learning_rate,
+            max_iter=self.max_iter,
+            max_leaf_nodes=self.max_leaf_nodes,
+            min_samples_leaf=self.min_samples_leaf,
+            l2_regularization=self.l2_regularization,
+            early_stopping=len(target) >= 100,
+            n_iter_no_change=30,
+            random_state=self._seed,
+        ).fit(features, target)
+
+    def _after_fit(self):
+        self.n_iter_ = max(model.n_iter_ for model in self.models_)
+
+    def _predict_output(self, model, features):
+        return model.predict(features)
+
+
+def ridge_fit(features, target, alphas=ALPHAS, scale=1.0):
+    """Ridge regression with the penalty of least leave-one-out error.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n, n_features)
+    target : ndarray of shape (n,)
+    alphas : sequence of float
+        Penalties over the sum of squares of a mean feature.
+    scale : float or ndarray of shape (n_features,)
+        Features times this are penalised evenly.
+
+    Returns
+    -------
+    model : dict
+        ``coef`` (n_features,), ``intercept`` and ``alpha``.
+    """
+    mean, offset = features.mean(axis=0), target.mean()
+    scaled, left = (features - mean) * scale, target - offset
+    vectors, values = _spectrum(scaled)
+    projected = vectors.T @ left
+    unit = max(float(values.sum()) / max(1, scaled.shape[1]), 1e-300)
+    errors = []
+    for alpha in alphas:
+        shrink = values / (values + alpha * unit)
+        leverage = np.einsum("ij,j,ij->i", vectors, shrink, vectors) + 1 / len(target)
+        error = (left - vectors @ (shrink * projected)) / np.maximum(1 - leverage, 1e-6)
+        errors.append(np.mean(error**2))
+    alpha = float(alphas[np.argmin(errors)])
+    dual = vectors @ (projected / (values + alpha * unit))
+    coef = (scaled.T @ dual) * scale
+    return {"coef": coef, "intercept": float(offset - mean @ coef), "alpha": alpha}
+
+
+def _spectrum(X):
+    """Left singular vectors of X and its squared singular values, the zero ones left out."""
+    if X.shape[0] <= X.shape[1]:
+        values, vectors = np.linalg.eigh(X @ X.T)
+        keep = values > 1e-12 * max(values[-1], 1e-300)
+        return vectors[:, keep], values[keep]
+    values, right = np.linalg.eigh(X.T @ X)
+    keep = values > 1e-12 * max(values[-1], 1e-300)
+    return X @ (right[:, keep] / np.sqrt(values[keep])), values[keep]
+
+
+def spherical_harmonics(directions, degree):
+    """Real spherical harmonics, orthonormal on the sphere.
+
+    Parameters
+    ----------
+    directions : ndarray of shape (n, 3)
+        Unit vectors.
+    degree : int
+        Largest degree.
+
+    Returns
+    -------
+    values : ndarray of shape (n, (degree + 1)**2)
+        In the order of degree l, then order m from -l to l.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.tms.baselines import spherical_harmonics
+    >>> values = spherical_harmonics(np.array([[0.0, 0.0, 1.0]]), 1)
+    >>> np.abs(values).round(3)  # at the pole only orders 0
+    array([[0.282, 0.   , 0.489, 0.   ]])
+    """
+    x, y, z = np.asarray(directions, dtype=np.float64).T
+    azimuth, z = np.arctan2(y, x), np.clip(z, -1, 1)
+    columns = []
+    for l in range(degree + 1):  # noqa: E741  (as everyone calls it)
+        for m in range(-l, l + 1):
+            order = abs(m)
+            log_norm = gammaln(l - order + 1) - gammaln(l + order + 1)
+            norm = np.sqrt((2 * l + 1) / (4 * np.pi) * np.exp(log_norm))
+            wave = np.sin(order * azimuth) if m < 0 else np.cos(order * azimuth)
+            columns.append(norm * (np.sqrt(2) if m else 1.0) * wave * lpmv(order, l, z))
+    return np.stack(columns, axis=1)
