@@ -1,6 +1,7 @@
-"""Packages that only some uses need."""
+"""Packages that only some uses need, and the files that mne brings."""
 
 from contextlib import contextmanager
+from pathlib import Path
 
 
 @contextmanager
@@ -23,3 +24,10 @@ def needs(who, package, install):
         yield
     except ImportError as error:
         raise ImportError(f'{who} needs {package}: pip install "{install}".') from error
+
+
+def mne_data_file(*parts):
+    """Path of a file that the installed mne package carries (fsaverage, helmets)."""
+    import mne
+
+    return Path(mne.__file__).parent.joinpath("data", *parts)

@@ -33,7 +33,8 @@ from ._training.callbacks import (
     Progress,
     StopAtNonFiniteLoss,
 )
-from ._training.runtime import LOCK, isolated, limited_threads, resolve_device
+from ._training.device import isolated, limited_threads, resolve_device
+from ._training.threads import LOCK
 
 __all__ = ["NonFiniteLossError", "TorchEstimator"]
 

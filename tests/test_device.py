@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from sklearn_meg._training.runtime import limited_threads, repeatable_sums
+from sklearn_meg._training.device import limited_threads, repeatable_sums
 
 
 def settings():
@@ -40,7 +40,7 @@ def test_a_gpu_repeats_itself_inside_and_is_as_before_afterwards(n_threads):
 
 FRESH = """
 import torch
-from sklearn_meg._training.runtime import limited_threads
+from sklearn_meg._training.device import limited_threads
 
 cudnn = torch.backends.cudnn
 with limited_threads(1):

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from sklearn_meg._training.runtime import global_generator_kept
+from sklearn_meg._training.threads import global_generator_kept
 from sklearn_meg.dynamics import (
     PAPER_PARAMS,
     HiddenMarkovGraph,

@@ -22,7 +22,7 @@ def unwrap_mne(data):
     ValueError
         For a Raw, or for Evokeds that differ.
     """
-    if isinstance(data, list | tuple) and data and _is_mne(data[0], "comment"):
+    if isinstance(data, list | tuple) and data and has_mne_mark(data[0], "comment"):
         shapes = {(tuple(evoked.ch_names), len(evoked.times)) for evoked in data}
         if len(shapes) > 1:
             raise ValueError(
@@ -30,11 +30,11 @@ def unwrap_mne(data):
                 + ", ".join(f"{len(e.ch_names)} channels x {len(e.times)} samples" for e in data)
             )
         return np.concatenate([unwrap_mne(evoked) for evoked in data])
-    if _is_mne(data, "drop_log"):  # Epochs of any kind
-        return data.get_data(picks=_good_data_channels(data.info), verbose="error")
-    if _is_mne(data, "comment"):  # Evoked
-        return data.data[_good_data_channels(data.info)][np.newaxis]
-    if _is_mne(data, "first_samp"):
+    if has_mne_mark(data, "drop_log"):  # Epochs of any kind
+        return data.get_data(picks=good_data_channels(data.info), verbose="error")
+    if has_mne_mark(data, "comment"):  # Evoked
+        return data.data[good_data_channels(data.info)][np.newaxis]
+    if has_mne_mark(data, "first_samp"):
         raise ValueError(
             f"Epochs or arrays of trials are expected. Got {type(data).__name__}, a continuous "
             "recording: cut raw.get_data() with sklearn_meg.cut_windows, or make mne.Epochs."
@@ -42,11 +42,11 @@ def unwrap_mne(data):
     return data
 
 
-def _is_mne(data, mark):
+def has_mne_mark(data, mark):
     return hasattr(data, "info") and hasattr(data, "ch_names") and hasattr(data, mark)
 
 
-def _good_data_channels(info):
+def good_data_channels(info):
     from mne import pick_types
 
     kinds = dict.fromkeys(("meg", "eeg", "seeg", "ecog", "dbs", "fnirs"), True)

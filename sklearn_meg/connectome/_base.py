@@ -9,7 +9,7 @@ import torch
 from scipy.sparse.csgraph import connected_components
 from sklearn.utils.validation import check_is_fitted
 
-from .._training.runtime import limited_threads
+from .._training.device import limited_threads
 from . import _geodesics as _connect
 from ._fields import directions_at
 from ._geodesics import shoot

@@ -11,7 +11,7 @@ from scipy.sparse.linalg import cg
 from sklearn.base import BaseEstimator
 
 from .._checks.params import check_scalar_param
-from .._training.runtime import limited_threads
+from .._training.device import limited_threads
 from ._base import MetricModel
 from ._fields import fit_lines
 from ._geometry import metric_of, spray

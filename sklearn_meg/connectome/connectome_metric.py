@@ -10,7 +10,7 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks.params import check_option_param, check_scalar_param
-from .._training.runtime import isolated, limited_threads, repeatable_sums, resolve_device
+from .._training.device import isolated, limited_threads, repeatable_sums, resolve_device
 from ..base import TorchEstimator
 from ._base import MetricModel
 from ._direct import extended, solve

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._head import HELMETS, _data_file, _make_bem, _read_helmet, _sensor_locations, _spread
+from .._optional import mne_data_file
+from ._head import HELMETS, make_bem, read_helmet, sensor_locations, spread
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -143,7 +144,7 @@ def cached_forward(spacing, sensors="neuromag306", eeg=False):
     """Return the forward itself, not a copy: for reading only."""
     import mne
 
-    bem = _make_bem()
+    bem = make_bem()
     space = mne.setup_volume_source_space(
         None, pos=spacing, bem=bem, mindist=MINDIST, verbose="error"
     )
@@ -162,14 +163,14 @@ def head_to_mri():
     """Give the transform from head to MRI coordinates of fsaverage."""
     import mne
 
-    return mne.read_trans(_data_file("fsaverage", "fsaverage-trans.fif"))
+    return mne.read_trans(mne_data_file("fsaverage", "fsaverage-trans.fif"))
 
 
 def inner_skull():
     """Give the inner skull in head coordinates: points (n, 3) in m and triangles (m, 3)."""
     import mne
 
-    surface = _make_bem()["surfs"][0]
+    surface = make_bem()["surfs"][0]
     points = mne.transforms.apply_trans(
         mne.transforms.invert_transform(head_to_mri()), surface["rr"]
     )
@@ -178,10 +179,10 @@ def inner_skull():
 
 def _meg_channels():
     """Names, types and locations (306, 12) of three coils at each of the sites."""
-    points, normals = _read_helmet("306m")
-    chosen = _spread(points, N_SITES)
+    points, normals = read_helmet("306m")
+    chosen = spread(points, N_SITES)
     names, kinds, locations = [], [], []
-    for site, loc in enumerate(_sensor_locations(points[chosen], normals[chosen])):
+    for site, loc in enumerate(sensor_locations(points[chosen], normals[chosen])):
         position, x, y, z = loc.reshape(4, 3)
         label = f"MEG {site // 4 + 1:02d}{site % 4 + 1}"  # as Elekta: 1 is the magnetometer
         names += [label + "1", label + "2", label + "3"]
@@ -201,11 +202,11 @@ def _electrodes():
     """Points on the scalp of the model above the ears, in head coordinates (m)."""
     import mne
 
-    surface = _make_bem()["surfs"][0]
+    surface = make_bem()["surfs"][0]
     points = surface["rr"] + SCALP * surface["nn"]
     points = mne.transforms.apply_trans(mne.transforms.invert_transform(head_to_mri()), points)
     points = points[points[:, 2] > 0.01]
-    return points[_spread(points, N_ELECTRODES)]
+    return points[spread(points, N_ELECTRODES)]
 
 
 @lru_cache(maxsize=1)
@@ -213,7 +214,7 @@ def _three_layers():
     """Solve the model of brain, skull and scalp on 642 vertices a surface."""
     import mne
 
-    inner = _make_bem()["surfs"][0]
+    inner = make_bem()["surfs"][0]
     names = ("inner_skull", "outer_skull", "outer_skin")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fsaverage" / "bem"

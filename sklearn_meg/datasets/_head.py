@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._optional import mne_data_file
+
 if TYPE_CHECKING:
     from typing import Literal
 
@@ -170,29 +172,29 @@ def make_head(sensors: Literal["306m", "KIT"] = "306m", n_channels: int = 102) -
 def _make_head(sensors, n_channels):
     import mne
 
-    trans = mne.read_trans(_data_file("fsaverage", "fsaverage-trans.fif"))
-    points, normals = _read_helmet(sensors)
+    trans = mne.read_trans(mne_data_file("fsaverage", "fsaverage-trans.fif"))
+    points, normals = read_helmet(sensors)
     if n_channels > len(points):
         raise ValueError(
             f"n_channels must be at most {len(points)}, the points of the helmet {sensors!r}. "
             f"Got {n_channels}."
         )
-    chosen = _spread(points, n_channels)
+    chosen = spread(points, n_channels)
     names = [f"MEG{index + 1:03d}" for index in range(n_channels)]
-    info = _make_info(names, _sensor_locations(points[chosen], normals[chosen]), 1000.0)
+    info = _make_info(names, sensor_locations(points[chosen], normals[chosen]), 1000.0)
     move = np.eye(4)
     move[:3, 3] = HELMETS[sensors]
     info["dev_head_t"] = mne.transforms.Transform("meg", "head", move)
-    return Head(info, _make_bem(), trans)
+    return Head(info, make_bem(), trans)
 
 
 @lru_cache(maxsize=1)
-def _make_bem():
+def make_bem():
     """Solve the single-layer model on 642 of the 10242 vertices of the inner skull."""
     import mne
 
     (skull,) = mne.read_bem_surfaces(
-        _data_file("fsaverage", "fsaverage-inner_skull-bem.fif"), verbose="error"
+        mne_data_file("fsaverage", "fsaverage-inner_skull-bem.fif"), verbose="error"
     )
     with tempfile.TemporaryDirectory() as folder:  # make_bem_model reads FreeSurfer's files only
         path = Path(folder) / "fsaverage" / "bem" / "inner_skull.surf"
@@ -204,22 +206,18 @@ def _make_bem():
     return mne.make_bem_solution(model, verbose="error")
 
 
-def _data_file(*parts):
-    import mne
-
-    return Path(mne.__file__).parent.joinpath("data", *parts)
-
-
-def _read_helmet(sensors):
+def read_helmet(sensors):
     """Points and outward normals of a helmet in device coordinates, in m."""
     import mne
 
-    (helmet,) = mne.read_bem_surfaces(_data_file("helmets", f"{sensors}.fif.gz"), verbose="error")
+    (helmet,) = mne.read_bem_surfaces(
+        mne_data_file("helmets", f"{sensors}.fif.gz"), verbose="error"
+    )
     high = helmet["rr"][:, 2] > LOWEST
     return helmet["rr"][high], helmet["nn"][high]
 
 
-def _spread(points, n_points):
+def spread(points, n_points):
     """Choose points far from each other: each next one is the farthest from those before."""
     chosen = [int(np.argmax(points[:, 2]))]
     distance = np.linalg.norm(points - points[chosen[0]], axis=1)
@@ -229,7 +227,7 @@ def _spread(points, n_points):
     return np.sort(chosen)
 
 
-def _sensor_locations(points, normals):
+def sensor_locations(points, normals):
     """Position and the three axes of each coil, as MNE keeps them: (n_channels, 12)."""
     normals = normals / np.linalg.norm(normals, axis=1, keepdims=True)
     side = np.cross(normals, np.where(np.abs(normals[:, :1]) > 0.9, [0, 1.0, 0], [1.0, 0, 0]))

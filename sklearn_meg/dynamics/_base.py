@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks.params import check_option_param, check_random_state, check_scalar_param
-from .._training.runtime import one_blas_thread
+from .._training.threads import one_blas_thread
 from ._chain import viterbi
 from ._em import Batch, plug_in_density
 from ._graph import (

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse.linalg import eigsh
 from sklearn.cluster import KMeans
 
-from .._training.runtime import one_thread
+from .._training.threads import one_thread
 
 MAX_WINDOWS = 2000
 CERTAINTY = 0.95  # of a first guess; the rest is shared by the states

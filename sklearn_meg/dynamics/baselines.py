@@ -10,7 +10,7 @@ from sklearn.mixture import GaussianMixture
 
 from .._checks.params import check_random_state, check_scalar_param
 from .._optional import needs
-from .._training.runtime import one_blas_thread, one_thread
+from .._training.threads import one_blas_thread, one_thread
 from ._base import StateModel
 from ._starts import cluster, window_features
 from .hidden_markov import standardisation

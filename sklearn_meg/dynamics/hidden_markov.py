@@ -18,7 +18,7 @@ from .._checks.params import (
     check_verbose_param,
 )
 from .._saving.checkpoint import Journal, checkpoint_of
-from .._training.runtime import one_blas_thread
+from .._training.threads import one_blas_thread
 from ._base import StateModel
 from ._em import (
     RACE_SAMPLES,

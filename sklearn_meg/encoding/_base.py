@@ -14,7 +14,7 @@ from .._checks.trials import (
     check_trials,
     flatten_targets,
 )
-from .._training.runtime import one_blas_thread
+from .._training.threads import one_blas_thread
 from ..rows import Rows, resolve_rows
 
 if TYPE_CHECKING:

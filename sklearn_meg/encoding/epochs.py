@@ -318,6 +318,6 @@ def _subjects(epochs, column, names):
 def _good_info(epochs):
     from mne import pick_info
 
-    from .._checks.mne_objects import _good_data_channels
+    from .._checks.mne_objects import good_data_channels
 
-    return pick_info(epochs.info, _good_data_channels(epochs.info), copy=True)
+    return pick_info(epochs.info, good_data_channels(epochs.info), copy=True)

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 
 from .._checks.params import check_option_param, check_scalar_param, naming
 from .._checks.trials import check_kind, check_trials
-from .._training.runtime import one_blas_thread
+from .._training.threads import one_blas_thread
 from ..rows import split_session
 from ._calibration import temperatures
 from ._discriminants import SO_FAR, WEIGHT, discriminants, learnt

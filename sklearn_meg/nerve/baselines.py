@@ -11,7 +11,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import Ridge
 
 from .._checks.params import check_bool_param, check_scalar_param
-from .._training.runtime import one_blas_thread
+from .._training.threads import one_blas_thread
 from ._base import LEAST_LOG, NerveClassifier
 from ._linear import as_rows, filtered, fit_dynamic, fit_ridge
 from ._movements import NerveMovements

@@ -13,7 +13,8 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks.params import check_option_param, check_scalar_param
-from .._training.runtime import LOCK, limited_threads
+from .._training.device import limited_threads
+from .._training.threads import LOCK
 from ..base import TorchEstimator
 from ._base import NerveClassifier
 from ._gaussian import adapt

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._checks.params import check_bool_param, check_scalar_param
 from .._checks.trials import check_trials
-from .._training.runtime import one_blas_thread
+from .._training.threads import one_blas_thread
 from ..rows import split_session
 from ._window_features import FEATURES, log_covariances, named_features, sliding
 

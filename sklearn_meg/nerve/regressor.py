@@ -9,7 +9,8 @@ import torch
 from sklearn.cluster import KMeans
 
 from .._checks.params import check_option_param, check_random_state, check_scalar_param
-from .._training.runtime import limited_threads, one_thread
+from .._training.device import limited_threads
+from .._training.threads import one_thread
 from ._linear import fit_ridge
 from ._movements import NerveMovements
 from .decoder import RecurrentModel

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .._training.runtime import one_blas_thread
+from .._training.threads import one_blas_thread
 from ._base import check_confidence
 from ._online import OnlineSession
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._checks.mne_objects import _good_data_channels, _is_mne, unwrap_mne
+from .._checks.mne_objects import good_data_channels, has_mne_mark, unwrap_mne
 from .._checks.trials import check_targets
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def fields_to_xy(
 def is_mne(data):
     """Whether data is Evoked, a list of Evoked, or Epochs (Raw is refused later)."""
     first = data[0] if isinstance(data, list | tuple) and data else data
-    return any(_is_mne(first, mark) for mark in ("comment", "drop_log", "first_samp"))
+    return any(has_mne_mark(first, mark) for mark in ("comment", "drop_log", "first_samp"))
 
 
 def read_mne(data):
@@ -160,7 +160,7 @@ def read_mne(data):
     fields = unwrap_mne(data)
     if not len(fields):
         raise ValueError("The Epochs hold no trial: all were dropped, or none was selected.")
-    if _is_mne(data, "drop_log"):
+    if has_mne_mark(data, "drop_log"):
         code_names = {code: name for name, code in data.event_id.items()}
         names = [code_names[code] for code in data.events[:, 2]]
         nave, first = np.ones(len(fields)), data
@@ -173,7 +173,7 @@ def read_mne(data):
         _check_evokeds(evokeds)
     from mne import pick_info
 
-    info = pick_info(first.info, _good_data_channels(first.info))
+    info = pick_info(first.info, good_data_channels(first.info))
     return Recording(fields, nave, names, np.array(first.times), info)
 
 

@@ -402,14 +402,14 @@ def _skull(frame):
     """Points of the inner skull of fsaverage in m."""
     import mne
 
-    from ..datasets._head import _data_file
+    from .._optional import mne_data_file
 
     (skull,) = mne.read_bem_surfaces(
-        _data_file("fsaverage", "fsaverage-inner_skull-bem.fif"), verbose="error"
+        mne_data_file("fsaverage", "fsaverage-inner_skull-bem.fif"), verbose="error"
     )
     if frame == "mri":
         return skull["rr"]
-    trans = mne.read_trans(_data_file("fsaverage", "fsaverage-trans.fif"))
+    trans = mne.read_trans(mne_data_file("fsaverage", "fsaverage-trans.fif"))
     return mne.transforms.apply_trans(mne.transforms.invert_transform(trans), skull["rr"])
 
 

@@ -9,7 +9,8 @@ import torch
 
 from .._checks.params import check_option_param, check_random_state, check_scalar_param
 from .._training.batches import chunks_of
-from .._training.runtime import LOCK, limited_threads
+from .._training.device import limited_threads
+from .._training.threads import LOCK
 from ..base import TorchEstimator
 from ._base import SourceEstimator
 from ._conditions import first_change

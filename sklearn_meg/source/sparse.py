@@ -12,7 +12,7 @@ from .._checks.params import (
     check_random_state,
     check_scalar_param,
 )
-from .._training.runtime import global_generator_kept
+from .._training.threads import global_generator_kept
 from ._base import SourceEstimator
 from ._mne import as_mne, axes_of, fixed_forward, solve_each, to_axes
 from .minimum_norm import loose_of

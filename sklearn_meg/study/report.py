@@ -5,7 +5,9 @@ from html import escape
 import numpy as np
 from matplotlib.figure import Figure
 
-from .. import plotting
+from .._figures import default_times, style, topomap_picks
+from ..encoding.plotting import plot_r_over_time, plot_r_topomap, plot_scores
+from .plotting import plot_study, scored_table
 
 CSS = """
 .study {max-width: 70rem; font-size: .95rem; line-height: 1.45}
@@ -154,23 +156,23 @@ def _scores_figure(study):
     metrics = study.metrics_
     if len(metrics) == 1:
         figure = Figure(figsize=(11, 4.2), layout="constrained")
-        return plotting.plot_study(study, metrics[0], figure=figure)
-    with plotting.style():
+        return plot_study(study, metrics[0], figure=figure)
+    with style():
         figure = Figure(figsize=(11, 8.2), layout="constrained")
         top, bottom = figure.subfigures(2, 1)
         for ax, metric in zip(top.subplots(1, len(metrics)), metrics):
-            plotting.plot_scores(plotting.scored_table(study, metric), metric, ax=ax)
+            plot_scores(scored_table(study, metric), metric, ax=ax)
         start = study.times_[study.start_] if study.start_ else None
-        plotting.plot_r_over_time(study.times_, study.curves_, ax=bottom.subplots(), start=start)
+        plot_r_over_time(study.times_, study.curves_, ax=bottom.subplots(), start=start)
     return figure
 
 
 def _topomaps(study):
     """Pairs of title and figure: R of every model, and the best model minus every other."""
-    if study.info_ is None or not len(plotting.topomap_picks(study.info_)):
+    if study.info_ is None or not len(topomap_picks(study.info_)):
         return
     times = study.times_[study.start_ :]
-    at = plotting.default_times(times)
+    at = default_times(times)
     # The map of a model that predicts no difference between trials is zero: nothing to see.
     maps = {name: r[:, study.start_ :] for name, r in study.maps_.items() if np.nansum(r**2) > 0}
     for name, r in maps.items():
@@ -184,4 +186,4 @@ def _topomaps(study):
 def _topomap(r, info, times, at, difference):
     figure = Figure(figsize=(2.1 * len(at) + 0.8, 2.7), layout="constrained")
     axes = figure.subplots(1, len(at))
-    return plotting.plot_r_topomap(r, info, times, at=at, axes=axes, difference=difference)
+    return plot_r_topomap(r, info, times, at=at, axes=axes, difference=difference)

@@ -456,6 +456,6 @@ def _check_data(X, y, times, info):
 def _info_of(epochs):
     from mne import pick_info
 
-    from .._checks.mne_objects import _good_data_channels
+    from .._checks.mne_objects import good_data_channels
 
-    return pick_info(epochs.info, _good_data_channels(epochs.info), copy=True)
+    return pick_info(epochs.info, good_data_channels(epochs.info), copy=True)

@@ -15,7 +15,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from .._checks.params import check_option_param, check_random_state, check_scalar_param, naming
-from .._training.runtime import one_blas_thread
+from .._training.threads import one_blas_thread
 from ._base import ThresholdModel
 from ._grids import centre_magnitude, normalised
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 import warnings
 from functools import lru_cache
 
-from .._training.runtime import one_blas_thread
+from .._training.threads import one_blas_thread
 from ._neuron_sim import activation_threshold
 from .coil import figure8_coil
 from .field import HeterogeneousField, SphereField, draw_placements, to_head, to_neuron

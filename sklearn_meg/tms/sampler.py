@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from .._checks.params import check_option_param, check_scalar_param, naming
 from .._checks.trials import validate_data
-from .._training.runtime import one_blas_thread
+from .._training.threads import one_blas_thread
 from ._frames import check_positions, check_units, frames, grid_points
 from ._heterogeneous import (
     HeterogeneousField,

@@ -15,7 +15,8 @@ from .._checks.params import (
     check_scalar_param,
 )
 from .._training.batches import chunks_of
-from .._training.runtime import LOCK, limited_threads
+from .._training.device import limited_threads
+from .._training.threads import LOCK
 from ..base import TorchEstimator
 from ._base import ThresholdModel
 from ._grids import centre_magnitude, normalised, rms_magnitude

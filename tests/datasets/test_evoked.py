@@ -57,9 +57,9 @@ def test_gradiometers_measure_the_gradient_of_the_magnetometers(forward):
 
 
 def _bem():
-    from sklearn_meg.datasets._head import _make_bem
+    from sklearn_meg.datasets._head import make_bem
 
-    return _make_bem()
+    return make_bem()
 
 
 def test_forward_is_a_copy():
