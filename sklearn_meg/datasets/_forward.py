@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._optional import mne_data_file
-from ._head import HELMETS, make_bem, read_helmet, sensor_locations, spread
+from ._head import HELMETS, make_bem, native_order, read_helmet, sensor_locations, spread
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -225,4 +225,4 @@ def _three_layers():
         model = mne.make_bem_model(
             "fsaverage", ico=None, conductivity=CONDUCTIVITY, subjects_dir=folder, verbose="error"
         )
-    return mne.make_bem_solution(model, verbose="error")
+    return native_order(mne.make_bem_solution(model, verbose="error"))

@@ -203,7 +203,17 @@ def make_bem():
         model = mne.make_bem_model(
             "fsaverage", ico=3, conductivity=[0.3], subjects_dir=folder, verbose="error"
         )
-    return mne.make_bem_solution(model, verbose="error")
+    return native_order(mne.make_bem_solution(model, verbose="error"))
+
+
+def native_order(bem):
+    """Give the triangles of a boundary element model the byte order of this machine.
+
+    mne keeps that of the FIF file, which its numba functions refuse where numba is installed.
+    """
+    for surface in bem["surfs"]:
+        surface["tris"] = surface["tris"].astype(np.int32)
+    return bem
 
 
 def read_helmet(sensors):
