@@ -45,7 +45,7 @@ SYSTEMS = (
         "Connectome",
         "connectome",
         "ConnectomeMetric",
-        "fibre directions → metric, geodesics",
+        "fiber directions → metric, geodesics",
         "four classical metrics",
         ("connectome", "braid", "deviation_mean", "voxels off, crossing bands", "conformal"),
     ),

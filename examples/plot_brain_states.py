@@ -70,7 +70,7 @@ print(f"information rate: {model.information_rate_:.2f} nats a sample")
 # %%
 # The network, and its communities
 # --------------------------------
-# Colours are the communities in which the walk through states and regions spends most time, and
+# Colors are the communities in which the walk through states and regions spends most time, and
 # stays. The p-values compare with data whose regions are not coupled.
 
 plot_layers(model)

@@ -83,7 +83,7 @@ for name, table in tables.items():
 # %%
 # Who did what, when: a row is a process, a bar a fit.
 
-COLOURS = {"recurrent TRF": "#E69F00", "deep": "#0072B2"}
+COLORS = {"recurrent TRF": "#E69F00", "deep": "#0072B2"}
 heights = [table["process"].nunique() for table in tables.values()]
 figure, axes = plt.subplots(
     len(tables), sharex=True, figsize=(7, 4), height_ratios=heights, layout="constrained"
@@ -95,7 +95,7 @@ for ax, (name, table) in zip(axes, tables.items()):
             processes[fit.process],
             fit.fit_s,
             left=fit.finished - fit.fit_s,
-            color=COLOURS[fit.model],
+            color=COLORS[fit.model],
             edgecolor="white",
         )
     ax.set(yticks=range(len(processes)), ylim=(-0.6, len(processes) - 0.4))
@@ -103,5 +103,5 @@ for ax, (name, table) in zip(axes, tables.items()):
     ax.set_title(name, loc="left", fontsize="medium")
     ax.spines[["top", "right"]].set_visible(False)
 axes[-1].set_xlabel("seconds since the study began")
-handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in COLOURS.values()]
-figure.legend(handles, COLOURS, loc="outside right upper", title="a fit of")
+handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color in COLORS.values()]
+figure.legend(handles, COLORS, loc="outside right upper", title="a fit of")

@@ -58,7 +58,7 @@ print(f"highest / lowest: {np.ptp(np.log(thresholds['network'])):.2f} in logarit
 # %%
 # Thresholds around the circle
 # ----------------------------
-# Near the centre a weak pulse is enough. The band holds 90 % of the thresholds of new cells. Two
+# Near the center a weak pulse is enough. The band holds 90 % of the thresholds of new cells. Two
 # halves of the circle differ: a neuron is not excited alike by a current and its reverse.
 
 low, high = network[-1].predict_interval(grids, coverage=0.9).T
@@ -69,8 +69,8 @@ figure, ax = plt.subplots(
 ax.fill_between(
     closed, np.append(low, low[0]), np.append(high, high[0]), color="#0072B2", alpha=0.2, lw=0
 )
-for (name, values), colour in zip(thresholds.items(), ("#0072B2", "#D55E00"), strict=True):
-    ax.plot(closed, np.append(values, values[0]), color=colour, label=name)
+for (name, values), color in zip(thresholds.items(), ("#0072B2", "#D55E00"), strict=True):
+    ax.plot(closed, np.append(values, values[0]), color=color, label=name)
 ax.set_rlim(0, 1.1 * min(high.max(), 3 * np.median(thresholds["network"])))
 ax.set_rlabel_position(100)
 ax.set_title("Threshold of a layer 5 cell (A/µs) by the angle of the coil", fontsize="medium")

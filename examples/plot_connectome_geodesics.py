@@ -1,9 +1,9 @@
 """
-Geodesics that follow fibres, also where they cross
+Geodesics that follow fibers, also where they cross
 ===================================================
 
-Two bands of fibres cross three times. Which way does a path go that enters a crossing?
-:class:`~sklearn_meg.connectome.ConnectomeMetric` finds a Riemannian metric in which the fibres of
+Two bands of fibers cross three times. Which way does a path go that enters a crossing?
+:class:`~sklearn_meg.connectome.ConnectomeMetric` finds a Riemannian metric in which the fibers of
 both bands are geodesics, straightest possible ways. A geodesic then needs nothing but a start and a
 direction: it goes through the crossings by itself.
 """
@@ -24,12 +24,12 @@ from sklearn_meg.connectome import (
     InverseTensorMetric,
     geodesic_deviation,
 )
-from sklearn_meg.datasets import make_fibres
+from sklearn_meg.datasets import make_fibers
 from sklearn_meg.plotting import plot_deviation_map, plot_geodesics, plot_metric_field
 
-fibres = make_fibres("braid", noise=1, n_curves=40)
-model = ConnectomeMetric().fit(fibres.X)
-print(f"X {fibres.X.shape}, metric {model.metric_.shape}, noise found {model.noise_:.1f} degrees")
+fibers = make_fibers("braid", noise=1, n_curves=40)
+model = ConnectomeMetric().fit(fibers.X)
+print(f"X {fibers.X.shape}, metric {model.metric_.shape}, noise found {model.noise_:.1f} degrees")
 plot_metric_field(model)
 
 # %%
@@ -37,25 +37,25 @@ plot_metric_field(model)
 # --------------
 # 40 geodesics start at random places of the two bands, along them; the true curves are dashed.
 # Once shot, they do not look at the fields any more. The inverse of the diffusion tensor, the
-# classical metric, loses the fibres soon.
+# classical metric, loses the fibers soon.
 
-longest = max(np.linalg.norm(np.diff(c, axis=0), axis=1).sum() for c in fibres.curves)
+longest = max(np.linalg.norm(np.diff(c, axis=0), axis=1).sum() for c in fibers.curves)
 metrics = {
     "fitted": model,
-    "conformal": ConformalMetric().fit(fibres.X),
-    "inverse tensor": InverseTensorMetric().fit(fibres.X),
-    "Euclidean": EuclideanMetric().fit(fibres.X),
+    "conformal": ConformalMetric().fit(fibers.X),
+    "inverse tensor": InverseTensorMetric().fit(fibers.X),
+    "Euclidean": EuclideanMetric().fit(fibers.X),
 }
 found = {}
 for name, each in metrics.items():
-    paths = each.shoot(fibres.seeds, fibres.directions, longest, within="grid")
-    deviation = geodesic_deviation(paths, fibres.curves)
+    paths = each.shoot(fibers.seeds, fibers.directions, longest, within="grid")
+    deviation = geodesic_deviation(paths, fibers.curves)
     found[name] = paths, deviation
     print(f"{name}: mean {np.nanmean(deviation):.2f}, median {np.nanmedian(deviation):.2f} voxels")
 
 fig, axes = plt.subplots(1, 2, figsize=(12, 5), layout="constrained", sharey=True)
 for ax, name in zip(axes, ("fitted", "inverse tensor"), strict=True):
-    plot_geodesics(found[name][0], fibres.curves, fibres.mask, ax)
+    plot_geodesics(found[name][0], fibers.curves, fibers.mask, ax)
     ax.set_title(name)
     ax.set(xlim=(-1, 100), ylim=(-1, 100))
 axes[0].get_legend().remove()
@@ -65,7 +65,7 @@ axes[0].get_legend().remove()
 # -------------------
 
 counted = np.where(np.isfinite(found["fitted"][1])[..., None], found["fitted"][0], np.nan)
-plot_deviation_map(counted, found["fitted"][1], fibres.mask.shape)
+plot_deviation_map(counted, found["fitted"][1], fibers.mask.shape)
 
 # %%
 # Ways between two points
@@ -74,5 +74,5 @@ plot_deviation_map(counted, found["fitted"][1], fibres.mask.shape)
 # middle of the grid.
 
 ends = np.array([[95.0, 50.0], [50.0, 32.0]])
-paths, lengths = model.connect(np.repeat(fibres.curves[0][:1].clip(1, 98), 2, axis=0), ends)
+paths, lengths = model.connect(np.repeat(fibers.curves[0][:1].clip(1, 98), 2, axis=0), ends)
 print("geodesic distances:", lengths.round(1))

@@ -26,9 +26,9 @@ print("trials x rows x times:", nerve.X.shape)
 # %%
 # Fit once, adapt to every session
 # --------------------------------
-# With ``adaptation="batch"`` features are normalised anew, and classes found, from all unlabelled
+# With ``adaptation="batch"`` features are normalized anew, and classes found, from all unlabeled
 # trials of a session; with "online" only from those before. Linear discriminant analysis is the
-# classical way, and normalised in the same ways. Where there is one session of training, the fit
+# classical way, and normalized in the same ways. Where there is one session of training, the fit
 # does not depend on the adaptation, so one is enough.
 
 settings = {"sfreq": nerve.sfreq, "session_row": -1}

@@ -11,7 +11,7 @@ scaler in a :class:`~sklearn.pipeline.Pipeline`, inside
 # %%
 # Data in physical units, with an outlier
 # ---------------------------------------
-# MEG in tesla, and a few trials with artefacts a hundred times as large.
+# MEG in tesla, and a few trials with artifacts a hundred times as large.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,7 +35,7 @@ blocks = np.tile(np.repeat(np.arange(4), 20), 2)  # four blocks of the recording
 # The model
 # ---------
 # The first scaler sees X. It is told where the subject index and the initial MEG are, and leaves
-# the first alone. The second sees y: ``clip=5`` cuts artefacts off at five interquartile ranges
+# the first alone. The second sees y: ``clip=5`` cuts artifacts off at five interquartile ranges
 # before the fit. Its inverse turns predictions back into tesla.
 
 encoder = TemporalReceptiveField(sfreq=data.sfreq, tmax=0.8, **data.rows)

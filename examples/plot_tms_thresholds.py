@@ -4,7 +4,7 @@ From a coil to a map of thresholds
 
 How strong must a pulse be for neurons in a patch of cortex to fire? A network learns it from
 simulated thresholds of one layer 5 pyramidal cell, then answers for a thousand neurons at once.
-The thresholds that are learnt from come with the package, so nothing here needs NEURON.
+The thresholds that are learned from come with the package, so nothing here needs NEURON.
 """
 
 # %%

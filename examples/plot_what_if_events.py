@@ -74,11 +74,11 @@ answers = solver.transform(np.stack(list(questions.values())), pick_ori="vector"
 # what was recorded: had the two tones never come at the same time of a trial, the network would not
 # know what both together do.
 
-colours = {"left": "#0072B2", "right": "#D55E00"}
+colors = {"left": "#0072B2", "right": "#D55E00"}
 figure, axes = plt.subplots(2, 2, figsize=(8, 4.5), sharex=True, sharey=True, layout="constrained")
 for ax, (name, events), answer in zip(axes.flat, questions.items(), answers, strict=True):
-    for place, true, (side, colour) in zip(places, truth(events), colours.items(), strict=True):
-        ax.plot(1e3 * times, 1e9 * answer[place, 1], color=colour, label=f"{side}, predicted")
+    for place, true, (side, color) in zip(places, truth(events), colors.items(), strict=True):
+        ax.plot(1e3 * times, 1e9 * answer[place, 1], color=color, label=f"{side}, predicted")
         ax.plot(1e3 * times, 1e9 * true, ":", color="black", lw=1.5, label="true")
     ax.set_title(name, loc="left", fontsize="medium")
     ax.spines[["top", "right"]].set_visible(False)

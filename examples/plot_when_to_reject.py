@@ -42,14 +42,14 @@ def errors(X, y):
 
 
 names = {1: "the same day", 2: "drift 2", 3: "drift 3"}
-colours = {1: "#009E73", 2: "#0072B2", 3: "#D55E00"}
+colors = {1: "#009E73", 2: "#0072B2", 3: "#D55E00"}
 figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.6), sharey=True, layout="constrained")
 for ax, adaptation in zip(axes, (None, "online"), strict=True):
     decoder.set_params(adaptation=adaptation)
     for session, name in names.items():
         chosen = nerve.session == session
         share, error = errors(nerve.X[chosen], nerve.y[chosen])
-        ax.plot(100 * share, 100 * error, color=colours[session], label=name)
+        ax.plot(100 * share, 100 * error, color=colors[session], label=name)
     ax.set(xlabel="trials that are decided (%)", xlim=(0, 100))
     ax.set_title("not adapted" if adaptation is None else "adapted online", loc="left")
     ax.spines[["top", "right"]].set_visible(False)
@@ -72,7 +72,7 @@ for session, name in names.items():
     right = decoder.classes_[stated.argmax(axis=1)] == nerve.y[chosen][:, np.newaxis]
     CalibrationDisplay.from_predictions(
         right.ravel(), stated.max(axis=1).ravel(), n_bins=8, ax=ax, name=name,
-        color=colours[session], strategy="quantile",
+        color=colors[session], strategy="quantile",
     )  # fmt: skip
 ax.set(xlabel="stated probability of a window's movement", ylabel="share that is right")
 ax.legend(frameon=False, loc="upper left")

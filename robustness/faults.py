@@ -39,7 +39,7 @@ def _data(seed):
 
 def _model(seed, folder=None):
     return DeepRecurrentEncoder(
-        max_epochs=N_EPOCHS, hidden_size=8, random_state=seed, checkpoint_dir=folder
+        max_epochs=N_EPOCHS, hidden_size=8, random_state=seed, cache_dir=folder
     )
 
 
@@ -169,7 +169,7 @@ def checkpoint_folder_unusable(folder, seed):
     try:
         _model(seed, folder / "file" / "c").fit(X, y)
     except ValueError as error:
-        return "checkpoint_dir" in str(error)
+        return "cache_dir" in str(error)
     return False
 
 
@@ -184,7 +184,7 @@ def checkpoint_shared(folder, seed):
 def states_damaged(folder, seed):
     """The checkpoint of a hidden Markov model is damaged."""
     X = make_states("easy", n_subjects=3, n_times=200, random_state=seed).X[:, :10]
-    model = HiddenMarkovGraph(3, random_state=seed, checkpoint_dir=folder).fit(X)
+    model = HiddenMarkovGraph(3, random_state=seed, cache_dir=folder).fit(X)
     (file,) = folder.glob("*.ckpt")
     file.write_bytes(_flip(file.read_bytes(), np.random.default_rng(seed)))
     again, said = _caught(lambda: HiddenMarkovGraph(**model.get_params()).fit(X))

@@ -289,12 +289,12 @@ def try_checkpoint(make, folder):
     """The same for a checkpoint."""
     here = Path(tempfile.mkdtemp(dir=folder))
     tiny = world("NerveDecoder")
-    tiny.fitted(checkpoint_dir=here)
+    tiny.fitted(cache_dir=here)
     (file,) = here.glob("*.ckpt")
     file.write_bytes(make(folder / "mark"))
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        tiny.fitted(checkpoint_dir=here)
+        tiny.fitted(cache_dir=here)
     silent = file.name not in " ".join(str(w.message) for w in seen)
     return _executed(folder / "mark"), silent
 

@@ -276,7 +276,7 @@ def complaints(cls, every=1):
     with no_training():
         for name, value in parameter_cases(cls):
             params = {name: value}
-            if name == "checkpoint_dir":
+            if name == "cache_dir":
                 params["random_state"] = 0
             calls.append(
                 (

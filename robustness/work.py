@@ -15,7 +15,7 @@ from sklearn_meg import (
     TemporalReceptiveField,
     ThresholdCNN,
 )
-from sklearn_meg.datasets import make_fibres, make_states
+from sklearn_meg.datasets import make_fibers, make_states
 from sklearn_meg.tms.generate import make_tms_dataset
 
 
@@ -31,9 +31,7 @@ def _weights(model):
 def encoder(folder, seed):
     """DeepRecurrentEncoder on noise."""
     X, y = _random(seed, (60, 3, 40), (60, 4, 40))
-    model = DeepRecurrentEncoder(
-        max_epochs=60, hidden_size=16, random_state=seed, checkpoint_dir=folder
-    )
+    model = DeepRecurrentEncoder(max_epochs=60, hidden_size=16, random_state=seed, cache_dir=folder)
     return [*_weights(model.fit(X, y)), model.predict(X)]
 
 
@@ -42,7 +40,7 @@ def source(folder, seed):
     (y,) = _random(seed, (4, 20, 60))
     X = (np.arange(60) > 9).astype(float) * np.ones((4, 1, 1))
     model = RNNSourceSolver(
-        selection="penalty", max_epochs=150, random_state=seed, checkpoint_dir=folder
+        selection="penalty", max_epochs=150, random_state=seed, cache_dir=folder
     )
     return [*_weights(model.fit(X, y)), model.predict(X)]
 
@@ -50,14 +48,14 @@ def source(folder, seed):
 def threshold(folder, seed):
     """ThresholdCNN on fields of chance."""
     X, y = _random(seed, (200, 5, 5, 5, 3), 200)
-    model = ThresholdCNN(max_epochs=50, random_state=seed, checkpoint_dir=folder)
+    model = ThresholdCNN(max_epochs=50, random_state=seed, cache_dir=folder)
     return [*_weights(model.fit(X, np.exp(y / 4))), model.predict(X)]
 
 
 def connectome(folder, seed):
     """ConnectomeMetric by the convolutional network."""
-    X = make_fibres("annulus", size=16).X
-    model = ConnectomeMetric(solver="conv", max_epochs=60, random_state=seed, checkpoint_dir=folder)
+    X = make_fibers("annulus", size=16).X
+    model = ConnectomeMetric(solver="conv", max_epochs=60, random_state=seed, cache_dir=folder)
     return [*_weights(model.fit(X)), model.metric_]
 
 
@@ -65,30 +63,28 @@ def decoder(folder, seed):
     """NerveDecoder on features of chance."""
     (X,) = _random(seed, (60, 12, 20))
     y = np.arange(60) % 4
-    model = NerveDecoder(max_epochs=60, hidden_size=16, random_state=seed, checkpoint_dir=folder)
+    model = NerveDecoder(max_epochs=60, hidden_size=16, random_state=seed, cache_dir=folder)
     return [*_weights(model.fit(X + y[:, None, None] / 3, y)), model.predict_proba(X)]
 
 
 def regressor(folder, seed):
     """NerveRegressor on features of chance."""
     X, y = _random(seed, (60, 12, 20), (60, 3, 20))
-    model = NerveRegressor(max_epochs=60, hidden_size=16, random_state=seed, checkpoint_dir=folder)
+    model = NerveRegressor(max_epochs=60, hidden_size=16, random_state=seed, cache_dir=folder)
     return [*_weights(model.fit(X, y)), model.predict(X)]
 
 
 def states(folder, seed):
     """HiddenMarkovGraph, all recordings at once."""
     X = make_states("hard", n_subjects=6, n_times=600, random_state=seed).X
-    model = HiddenMarkovGraph(4, random_state=seed, checkpoint_dir=folder).fit(X)
+    model = HiddenMarkovGraph(4, random_state=seed, cache_dir=folder).fit(X)
     return [model.means_, model.covariances_, model.transmat_, model.history_, model.visits_]
 
 
 def stochastic(folder, seed):
     """HiddenMarkovGraph, a recording at a time: most of it are passes in random order."""
     X = make_states("easy", n_subjects=60, n_times=400, random_state=seed).X
-    model = HiddenMarkovGraph(
-        4, n_init=2, batch_size=1, random_state=seed, checkpoint_dir=folder
-    ).fit(X)
+    model = HiddenMarkovGraph(4, n_init=2, batch_size=1, random_state=seed, cache_dir=folder).fit(X)
     return [model.means_, model.covariances_, model.transmat_, model.history_, model.visits_]
 
 
@@ -96,7 +92,7 @@ def study(folder, seed):
     """A study of two models in six folds, in a store, whose fits keep checkpoints, too."""
     X, y = _random(seed, (60, 3, 30), (60, 3, 30))
     deep = DeepRecurrentEncoder(
-        max_epochs=15, hidden_size=8, random_state=seed, checkpoint_dir=folder / "fits"
+        max_epochs=15, hidden_size=8, random_state=seed, cache_dir=folder / "fits"
     )
     models = {"trf": TemporalReceptiveField(), "deep": deep}
     result = Study(models, cv=KFold(6), store=folder / "store").run(X, y)

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 import sklearn_meg
-from sklearn_meg.datasets import make_fibres, make_states
+from sklearn_meg.datasets import make_fibers, make_states
 
 ENCODERS = ("DeepRecurrentEncoder", "RecurrentTRF", "SubjectMean", "TemporalReceptiveField")
 SOLVERS = ("GammaMap", "LCMV", "MinimumNorm", "MixedNorm", "RNNSourceSolver", "RapMusic")
@@ -118,7 +118,7 @@ def world(name):
         **dict.fromkeys(ENCODERS, _encoding),
         **dict.fromkeys(SOLVERS, _source),
         **dict.fromkeys(THRESHOLDS, _thresholds),
-        **dict.fromkeys(METRICS, _fibres),
+        **dict.fromkeys(METRICS, _fibers),
         **dict.fromkeys(STATES, _states),
         **dict.fromkeys(CLASSIFIERS, _gestures),
         **dict.fromkeys(MOVEMENTS, _movements),
@@ -159,9 +159,9 @@ def _thresholds(name):
     return X, y, {}, ("predict",)
 
 
-def _fibres(name):
+def _fibers(name):
     ours = name == "ConnectomeMetric"
-    X = make_fibres("annulus", size=12).X
+    X = make_fibers("annulus", size=12).X
     return X, None, {}, ("metric_", "transform") if ours else ("metric_",)
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-# Okabe and Ito (2008): told apart by colour-blind readers.
+# Okabe and Ito (2008): told apart by color-blind readers.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F", "#000000")
 
 
@@ -69,7 +69,7 @@ def style() -> Iterator[None]:
 
 
 def model_colors(names):
-    """Colour of each model: fixed for the names in `COLORS`, from the palette otherwise.
+    """Color of each model: fixed for the names in `COLORS`, from the palette otherwise.
 
     Examples
     --------

@@ -77,8 +77,8 @@ def from_start(y_true, y_pred, start, mask):
     return y_true[:, :, start:], y_pred[:, :, start:], mask
 
 
-def standardise(y, axis, there=None):
-    """Centre along `axis` and divide by the largest absolute value.
+def standardize(y, axis, there=None):
+    """Center along `axis` and divide by the largest absolute value.
 
     Squares of the result neither underflow (1e-13 T) nor overflow. Returns also that largest
     value, and where `y` is constant up to the rounding of its own type. What is not `there` (and
@@ -88,19 +88,19 @@ def standardise(y, axis, there=None):
     y = y.astype(np.float64, copy=False)
     size = np.abs(y).max(axis=axis, keepdims=True)
     if there is None:
-        centred = y - y.mean(axis=axis, keepdims=True)
+        centered = y - y.mean(axis=axis, keepdims=True)
     else:
         count = np.maximum(there.sum(axis=axis, keepdims=True), 1)
-        centred = np.where(there, y - y.sum(axis=axis, keepdims=True) / count, 0.0)
-    scale = np.abs(centred).max(axis=axis, keepdims=True)
+        centered = np.where(there, y - y.sum(axis=axis, keepdims=True) / count, 0.0)
+    scale = np.abs(centered).max(axis=axis, keepdims=True)
     flat = scale <= eps * size
     scale = np.where(flat, 1.0, scale)
-    return centred / scale, scale, np.squeeze(flat, axis=axis)
+    return centered / scale, scale, np.squeeze(flat, axis=axis)
 
 
 def correlate(y_true, y_pred, there, axis):
-    a, _, flat_a = standardise(y_true, axis, there)
-    b, _, flat_b = standardise(y_pred, axis, there)
+    a, _, flat_a = standardize(y_true, axis, there)
+    b, _, flat_b = standardize(y_pred, axis, there)
     power = np.square(a).sum(axis=axis) * np.square(b).sum(axis=axis)
     flat = flat_a | flat_b
     r = (a * b).sum(axis=axis) / np.sqrt(np.where(flat, 1.0, power))

@@ -97,7 +97,7 @@ class TorchEstimator(BaseEstimator):
     net_params : dict or None
         Further parameters of :class:`skorch.NeuralNet`, for example
         ``{"optimizer": torch.optim.SGD}``.
-    checkpoint_dir : path-like or None
+    cache_dir : path-like or None
         Folder in which the state of the training is kept. A fit that was killed goes on there when
         the same is fitted again (same parameters, data and versions, `random_state` an int), and
         ends with the same weights to the last bit. Writing takes a twentieth of the time at most.
@@ -182,7 +182,7 @@ class TorchEstimator(BaseEstimator):
         check_scalar_param(self, "n_threads", "int", 1, allow_none=True)
         check_verbose_param(self)
         check_random_state(self.random_state)
-        check_path_param(self, "checkpoint_dir")
+        check_path_param(self, "cache_dir")
         check_option_param(self, "schedule", ("onecycle", "cosine", None))
         check_option_param(self, "dtype", tuple(_DTYPES))
         self._check_validation_split()
@@ -267,7 +267,7 @@ class TorchEstimator(BaseEstimator):
 
     def _checkpoint(self, device, X, y, groups, weights, module_params):
         """The callback that keeps this training and goes on with it, if there is a folder."""
-        if self.checkpoint_dir is None:
+        if self.cache_dir is None:
             return None
         before = [] if weights is None else [weights[k].cpu().numpy() for k in sorted(weights)]
         marks = [X, y, None if groups is None else np.asarray(groups), *before, module_params]
@@ -301,7 +301,7 @@ class TorchEstimator(BaseEstimator):
         if dtype == "bfloat16":
             autocast = torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
             net.module_.forward = autocast(net.module_.forward)
-        if dtype == "float64":  # other parameters than the optimiser knows
+        if dtype == "float64":  # other parameters than the optimizer knows
             net.initialize_optimizer()
         return net
 
@@ -315,7 +315,7 @@ class TorchEstimator(BaseEstimator):
 
     @staticmethod
     def _forget_training(net):
-        """Let go of the data and the optimiser state, which a fitted model does not need."""
+        """Let go of the data and the optimizer state, which a fitted model does not need."""
         net.set_params(train_split=None)
         net.callbacks_ = []
         net.optimizer_.state.clear()

@@ -35,7 +35,7 @@ from ._scores import (
     masked_pair,
     mean_of_map,
     pair,
-    standardise,
+    standardize,
 )
 from .rows import mask_of
 
@@ -258,7 +258,7 @@ def r2(
     """
     y_true, y_pred, mask = from_start(y_true, y_pred, start, mask)
     y_true, y_pred, there = masked_pair(y_true, y_pred, mask)
-    z, scale, flat = standardise(y_true, 0, there)
+    z, scale, flat = standardize(y_true, 0, there)
     # Divided before it is squared: (1e-13 T) ** 2 is harmless, (1e-200) ** 2 is not.
     error, total = np.square((y_true - y_pred) / scale).sum(axis=0), np.square(z).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -363,7 +363,7 @@ def noise_ceiling(y: ArrayLike | BaseEpochs, repeats: ArrayLike) -> np.ndarray:
             "The noise ceiling needs at least two stimuli, one of them repeated. Got "
             f"{len(counts)} stimuli in {len(y)} trials."
         )
-    z, _, flat = standardise(y, 0)
+    z, _, flat = standardize(y, 0)
     means = np.zeros((len(counts), *z.shape[1:]))
     np.add.at(means, which, z)
     means /= counts[:, None, None]

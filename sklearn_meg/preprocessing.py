@@ -31,11 +31,11 @@ def _is_flat(scaler):
 
 
 class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """Centre, scale and clip each channel over trials and times.
+    """Center, scale and clip each channel over trials and times.
 
     Knows the rows of :func:`~sklearn_meg.pack_rows`: the subject row and the mask row are left
     alone, the rows of the initial MEG are scaled from, and within, their initial window only, and
-    samples that the mask leaves out are scaled but not learnt from.
+    samples that the mask leaves out are scaled but not learned from.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Largest absolute value after scaling; what is beyond is set to it. The encoding
         literature rejects beyond 16 robust units.
     by_subject : bool, default=False
-        Centre and scale every subject on its own. A subject not seen in ``fit`` gets the
-        centre and scale of all trials together.
+        Center and scale every subject on its own. A subject not seen in ``fit`` gets the
+        center and scale of all trials together.
     subject_row, initial_rows, n_initial, mask_row : as made by :func:`~sklearn_meg.pack_rows`
         Defaults: no such rows.
     with_centering : bool, default=True
@@ -106,7 +106,7 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.mask_row = mask_row
 
     def fit(self, X: ArrayLike | MneObject, y: object = None) -> Self:
-        """Learn centre and scale of each row.
+        """Learn center and scale of each row.
 
         Parameters
         ----------
@@ -140,7 +140,7 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: ArrayLike) -> np.ndarray:
-        """Centre, scale and clip.
+        """Center, scale and clip.
 
         Parameters
         ----------
@@ -158,7 +158,7 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self._apply(X, self._scale)
 
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
-        """Go back to the original centre and scale; what was clipped stays clipped.
+        """Go back to the original center and scale; what was clipped stays clipped.
 
         Parameters
         ----------
@@ -202,7 +202,7 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             )
 
     def _learn(self, X, rows, trials, counted):
-        """Centre and scale of every row over some trials; 0 and 1 for subject and mask row."""
+        """Center and scale of every row over some trials; 0 and 1 for subject and mask row."""
         center, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
         parts = [(rows.features, X.shape[2]), (rows.initial, rows.n_initial)]
         for indices, n_times in parts:
@@ -210,7 +210,7 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 values = _gather(X, trials, block, n_times)
                 if counted is not None:
                     there = counted[trials, :n_times].ravel()
-                    # In an initial window none may count: then all are learnt from.
+                    # In an initial window none may count: then all are learned from.
                     values = values[:, there] if there.any() else values
                 for row, one in zip(block, values):
                     center[row], scale[row] = _location_and_scale(one, self.method)
@@ -245,7 +245,7 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return values * scale + center
 
     def _of_trials(self, values, rows):
-        """Centre and scale that each trial gets: (n_trials or 1, n_rows)."""
+        """Center and scale that each trial gets: (n_trials or 1, n_rows)."""
         if not hasattr(self, "subjects_"):
             return self.center_[np.newaxis], self.scale_[np.newaxis]
         subjects = rows.subject_values(values)
@@ -275,7 +275,7 @@ def _gather(X, trials, block, n_times):
 
 
 def _location_and_scale(values, method):
-    """Centre and scale of one row; the scale of a constant row is 1."""
+    """Center and scale of one row; the scale of a constant row is 1."""
     values = values.astype(np.float64)
     rounding = 10 * np.finfo(float).eps * np.abs(values).max()
     center, deviation = values.mean(), values.std()

@@ -106,7 +106,7 @@ def pack_rows(
                 f"subjects must hold one index a trial, shape ({n_trials},). Got {subjects.shape}."
             )
         check_subject_values(subjects)
-        if subjects.max(initial=0) > 2**24:  # float32 would merge neighbours
+        if subjects.max(initial=0) > 2**24:  # float32 would merge neighbors
             subjects = subjects.astype(np.float64)
         parts.append(np.broadcast_to(subjects[:, None, None], (n_trials, 1, n_times)))
         rows["subject_row"] = n_features

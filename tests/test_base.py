@@ -71,7 +71,7 @@ def test_history_has_the_losses_of_every_epoch(data):
 
 def test_best_epoch_is_restored(data):
     X, y, rows = data
-    y = np.random.default_rng(0).normal(size=y.shape)  # all that can be learnt is by heart
+    y = np.random.default_rng(0).normal(size=y.shape)  # all that can be learned is by heart
     net = {"base": None, "hidden_size": 64, "dropout": 0.0, "weight_decay": 0.0}
     model = encoder(rows, **net, lr=0.02, schedule=None, max_epochs=30).fit(X, y)
     losses = [epoch["valid_loss"] for epoch in model.history_]
@@ -101,7 +101,7 @@ def test_patience_stops(data):
     assert model.n_iter_ < 50
 
 
-def test_schedule_and_clipping_reach_the_optimiser(data):
+def test_schedule_and_clipping_reach_the_optimizer(data):
     X, y, rows = data
     seen = Recorder()
     encoder(rows, lr=0.01, batch_size=8, clip_norm=1e-3, callbacks=[seen]).fit(X, y)

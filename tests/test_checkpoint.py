@@ -23,7 +23,7 @@ from sklearn_meg import (
     ThresholdCNN,
 )
 from sklearn_meg._saving import checkpoint as _checkpoint
-from sklearn_meg.datasets import make_fibres, make_states
+from sklearn_meg.datasets import make_fibers, make_states
 from sklearn_meg.dynamics import _em
 from sklearn_meg.dynamics._emissions import Samples
 
@@ -82,7 +82,7 @@ def world(name):
         X = rng.normal(size=(60, 3, 3, 3, 3))
         return ThresholdCNN(**common), X, rng.uniform(1, 2, size=60)
     if name == "connectome":
-        return ConnectomeMetric(solver="conv", **common), make_fibres("annulus", size=16).X, None
+        return ConnectomeMetric(solver="conv", **common), make_fibers("annulus", size=16).X, None
     if name == "decoder":
         return NerveDecoder(hidden_size=8, **common), X + kinds[:, None, None], kinds
     return NerveRegressor(hidden_size=8, **common), X, y
@@ -115,7 +115,7 @@ def same(one, two):
 def test_a_fit_that_was_killed_ends_with_the_same_weights(name, crash, tmp_path):
     model, X, y = world(name)
     whole = clone(model).fit(X, y)
-    model.set_params(checkpoint_dir=tmp_path)
+    model.set_params(cache_dir=tmp_path)
     last = len(whole.history_)
     assert last > 3
     _, seen = crash(model, X, y, 2)
@@ -133,7 +133,7 @@ def test_a_fit_that_was_killed_ends_with_the_same_weights(name, crash, tmp_path)
 def test_going_on_from_a_fit_is_resumed_too(after_every_epoch, tmp_path):
     model, X, y = world("encoder")
     whole = clone(model).fit(X, y).partial_fit(X, -y)
-    started = clone(model).set_params(checkpoint_dir=tmp_path).fit(X, y)
+    started = clone(model).set_params(cache_dir=tmp_path).fit(X, y)
     before = pickle.dumps(started)
     resumed = pickle.loads(before)
 
@@ -149,7 +149,7 @@ def test_going_on_from_a_fit_is_resumed_too(after_every_epoch, tmp_path):
 @pytest.mark.parametrize("change", ["lr", "X", "y", "groups", "seed"])
 def test_another_fit_does_not_go_on_there(change, crash, tmp_path):
     model, X, y = world("encoder")
-    model.set_params(checkpoint_dir=tmp_path)
+    model.set_params(cache_dir=tmp_path)
     crash(model, X, y, 4)
     groups = np.arange(40) % 4 if change == "groups" else None
     if change == "lr":
@@ -158,18 +158,18 @@ def test_another_fit_does_not_go_on_there(change, crash, tmp_path):
         model.set_params(random_state=4)
     elif change != "groups":
         X, y = (X + 1e-6, y) if change == "X" else (X, y + 1e-6)
-    expected = clone(model).set_params(checkpoint_dir=None).fit(X, y, groups=groups)
+    expected = clone(model).set_params(cache_dir=None).fit(X, y, groups=groups)
     same(clone(model).fit(X, y, groups=groups), expected)
     assert len(list(tmp_path.glob("*.ckpt"))) == 2
 
 
 def test_what_changes_no_result_changes_no_checkpoint(crash, tmp_path, capsys):
     model, X, y = world("encoder")
-    model.set_params(checkpoint_dir=tmp_path)
+    model.set_params(cache_dir=tmp_path)
     crash(model, X, y, 4)
     moved = tmp_path / "moved"
     shutil.copytree(tmp_path, moved)
-    _, seen = crash(model.set_params(checkpoint_dir=moved, verbose=1), X, y)
+    _, seen = crash(model.set_params(cache_dir=moved, verbose=1), X, y)
     assert seen == list(range(4, N_EPOCHS + 1))
 
 
@@ -178,7 +178,7 @@ def test_callbacks_of_skorch_go_on_too(crash, tmp_path):
     stop = EarlyStopping(patience=3, load_best=True)
     model.set_params(callbacks=[stop], max_epochs=20, lr=0.03)
     whole = clone(model).fit(X, y)
-    model.set_params(checkpoint_dir=tmp_path)
+    model.set_params(cache_dir=tmp_path)
     assert 3 < len(whole.history_) < 20
     crash(model, X, y, len(whole.history_) - 1)
     resumed, _ = crash(model, X, y)
@@ -189,7 +189,7 @@ def test_callbacks_of_skorch_go_on_too(crash, tmp_path):
 def test_a_damaged_checkpoint_is_a_warning_and_a_new_start(damage, crash, tmp_path):
     model, X, y = world("encoder")
     whole = clone(model).fit(X, y)
-    model.set_params(checkpoint_dir=tmp_path)
+    model.set_params(cache_dir=tmp_path)
     crash(model, X, y, 4)
     (file,) = tmp_path.glob("*.ckpt")
     data = bytearray(file.read_bytes())
@@ -220,7 +220,7 @@ def test_a_full_disk_costs_the_checkpoint_but_neither_the_fit_nor_the_last_one(
 ):
     model, X, y = world("encoder")
     whole = clone(model).fit(X, y)
-    model.set_params(checkpoint_dir=tmp_path)
+    model.set_params(cache_dir=tmp_path)
     crash(model, X, y, 3)
     (file,) = tmp_path.glob("*.ckpt")
     before = file.read_bytes()
@@ -240,7 +240,7 @@ def test_a_full_disk_costs_the_checkpoint_but_neither_the_fit_nor_the_last_one(
 def test_a_fit_that_cannot_be_repeated_cannot_be_resumed(seed, tmp_path):
     model, X, y = world("encoder")
     with pytest.raises(ValueError, match="random_state to be an int"):
-        model.set_params(checkpoint_dir=tmp_path, random_state=seed).fit(X, y)
+        model.set_params(cache_dir=tmp_path, random_state=seed).fit(X, y)
 
 
 @pytest.mark.parametrize("folder", [3, "a file"])
@@ -249,8 +249,8 @@ def test_a_folder_that_is_none_is_an_error_before_training(folder, tmp_path):
     if folder == "a file":
         folder = tmp_path / "file"
         folder.write_text("")
-    with pytest.raises((TypeError, ValueError), match="checkpoint_dir.* must be"):
-        model.set_params(checkpoint_dir=folder).fit(X, y)
+    with pytest.raises((TypeError, ValueError), match="cache_dir.* must be"):
+        model.set_params(cache_dir=folder).fit(X, y)
 
 
 @pytest.mark.parametrize("batch_size", [None, 2])
@@ -258,7 +258,7 @@ def test_states_go_on_too(batch_size, tmp_path, monkeypatch, after_every_epoch):
     X = make_states("easy", n_subjects=5, n_times=300).X[:, :8]
     params = {"n_states": 3, "n_init": 3, "batch_size": batch_size, "random_state": 0}
     whole = HiddenMarkovGraph(**params).fit(X)
-    model = HiddenMarkovGraph(**params, checkpoint_dir=tmp_path)
+    model = HiddenMarkovGraph(**params, cache_dir=tmp_path)
     count, expect, crashes_at = [], Samples.moments, [4]
 
     def moments(self, gamma):
@@ -297,7 +297,7 @@ def test_passes_over_recordings_go_on_in_their_order(tmp_path, monkeypatch, afte
         return stepped(batch, share, run, settings)
 
     monkeypatch.setattr(_em, "_stepped", crashes)
-    model = HiddenMarkovGraph(**params, checkpoint_dir=tmp_path)
+    model = HiddenMarkovGraph(**params, cache_dir=tmp_path)
     with pytest.raises(Crash):
         model.fit(X)
     model.fit(X)
@@ -307,7 +307,7 @@ def test_passes_over_recordings_go_on_in_their_order(tmp_path, monkeypatch, afte
 
 def _fit_and_save(name, folder, out):
     model, X, y = world(name)
-    model.set_params(checkpoint_dir=folder, max_epochs=150).fit(X, y)
+    model.set_params(cache_dir=folder, max_epochs=150).fit(X, y)
     np.savez(out, *weights(model))
 
 

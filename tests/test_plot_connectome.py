@@ -5,7 +5,7 @@ from matplotlib.colors import to_rgba
 
 from sklearn_meg.connectome import InverseTensorMetric
 from sklearn_meg.connectome.plotting import plot_deviation_map, plot_geodesics, plot_metric_field
-from sklearn_meg.datasets import make_fibres
+from sklearn_meg.datasets import make_fibers
 
 matplotlib.use("Agg")
 
@@ -30,22 +30,22 @@ def test_every_voxel_has_an_ellipse_along_its_direction():
     np.testing.assert_allclose(np.abs(segment[1] - segment[0]), [0.64, 0.48])
 
 
-def test_crossing_fields_have_two_colours_and_nan_none():
-    fibres = make_fibres("braid", size=40)
-    ax = plot_metric_field(InverseTensorMetric().fit(fibres.X), every=1)
+def test_crossing_fields_have_two_colors_and_nan_none():
+    fibers = make_fibers("braid", size=40)
+    ax = plot_metric_field(InverseTensorMetric().fit(fibers.X), every=1)
     ellipses, *lines = ax.collections
-    assert len(ellipses.get_offsets()) == fibres.mask.sum()
-    assert [len(c.get_segments()) for c in lines] == np.isfinite(fibres.X[..., 0]).sum(
+    assert len(ellipses.get_offsets()) == fibers.mask.sum()
+    assert [len(c.get_segments()) for c in lines] == np.isfinite(fibers.X[..., 0]).sum(
         (1, 2)
     ).tolist()
     assert len({tuple(c.get_colors()[0]) for c in lines}) == 2
 
 
 def test_a_slice_of_three_dimensions():
-    fibres = make_fibres("arcs", size=16)
-    model = InverseTensorMetric().fit(fibres.X)
+    fibers = make_fibers("arcs", size=16)
+    model = InverseTensorMetric().fit(fibers.X)
     ax = plot_metric_field(model, plane=10, every=1)
-    assert len(ax.collections[0].get_offsets()) == fibres.mask[:, :, 10].sum()
+    assert len(ax.collections[0].get_offsets()) == fibers.mask[:, :, 10].sum()
     with pytest.raises(ValueError, match="one of the 16 slices.*Got 16"):
         plot_metric_field(model, plane=16)
 

@@ -61,7 +61,7 @@ def test_transitions_say_where_a_state_goes(fitted):
     assert len(one.patches) == 1
 
 
-def test_layers_colour_the_first_communities(fitted):
+def test_layers_color_the_first_communities(fitted):
     figure = plot_layers(fitted, n_ranked=2)
     assert len(figure.axes) == 3
     table = fitted.community_table()
@@ -70,8 +70,8 @@ def test_layers_colour_the_first_communities(fitted):
         for rank in (0, 1):
             if table["state"][rank] == k:
                 assert len({colors[i] for i in table["regions"][rank]}) == 1
-        coloured = sum(len(table["regions"][r]) for r in (0, 1) if table["state"][r] == k)
-        assert sum(c != "#d9d9d9" for c in colors) == coloured
+        colored = sum(len(table["regions"][r]) for r in (0, 1) if table["state"][r] == k)
+        assert sum(c != "#d9d9d9" for c in colors) == colored
     assert len(plot_layers(fitted, states=[1]).axes) == 1
     with pytest.raises(ValueError, match=r"\(15, 2\)"):
         plot_layers(fitted, positions=np.zeros((3, 2)))

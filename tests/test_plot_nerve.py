@@ -28,7 +28,7 @@ def legend(ax):
     return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
-def test_a_colour_a_model_and_a_line_a_kind_of_adaptation():
+def test_a_color_a_model_and_a_line_a_kind_of_adaptation():
     scores = {
         "default": {"fixed": [0.9, 0.5], "batch": [0.9, 0.8]},
         "lda": {"fixed": [0.8, 0.4], "batch": [0.8, 0.7]},
@@ -59,7 +59,7 @@ def test_scores_that_do_not_go_with_the_days():
         plot_accuracy_over_days({})
 
 
-def test_confusion_is_normalised_by_the_true_class():
+def test_confusion_is_normalized_by_the_true_class():
     true, predicted = ["b", "b", "b", "b", "a"], ["b", "b", "b", "a", "c"]
     ax = plot_confusion(true, predicted, {"a": "rest"})
     share = np.asarray(ax.images[0].get_array())
@@ -107,7 +107,7 @@ def test_a_stream_of_classes_beside_the_truth():
     assert bar.get_x() == pytest.approx(0.16) and bar.get_width() == pytest.approx(0.02)
     assert bar.get_y() + bar.get_height() / 2 == pytest.approx(1)
     spans = [patch for patch in ax.patches if patch not in [*true, *decided]]
-    assert len(spans) == 2  # neighbours are one
+    assert len(spans) == 2  # neighbors are one
     assert set(legend(ax)) == {"true", "decided", "withheld"}
 
 

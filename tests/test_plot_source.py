@@ -121,7 +121,7 @@ def test_time_courses(positions, sources):
 
 
 def test_time_courses_with_truth(positions, sources):
-    """Coloured like the truth that they are assigned to, and with its sign."""
+    """Colored like the truth that they are assigned to, and with its sign."""
     places = [[0.03, -0.02, 0.06], [-0.03, 0.02, 0.06]]
     course = np.exp(-(((TIMES - 0.1) / 0.03) ** 2))
     truth = np.array([2e-9 * course, -5e-9 * course])
@@ -194,7 +194,7 @@ def test_comparison(table):
     dots = np.concatenate([c.get_offsets()[:, 1] for c in ax.collections])
     assert sorted(dots) == pytest.approx(sorted(frame["value"]))
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["default", "lcmv", "mxne"]
-    assert "Localisation error" in ax.get_ylabel()
+    assert "Localization error" in ax.get_ylabel()
 
 
 def test_comparison_chooses_cases_and_skips_nan(table):

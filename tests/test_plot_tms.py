@@ -26,7 +26,7 @@ def cell():
     return make_neuron("L2/3 PC")
 
 
-def test_neuron_is_coloured_by_the_field(cell):
+def test_neuron_is_colored_by_the_field(cell):
     def field(points):
         return 1 + 1e3 * points
 

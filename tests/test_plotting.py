@@ -54,7 +54,7 @@ def study(info):
     return study.run(X, y, subjects=np.arange(40) % 4, times=times, info=info)
 
 
-def test_known_models_keep_their_colour_and_no_two_share_one():
+def test_known_models_keep_their_color_and_no_two_share_one():
     colors = model_colors(["mine", "trf", "yours", "dre"])
     assert colors["trf"] == COLORS["trf"] == model_colors(["trf"])["trf"]
     assert len(set(colors.values())) == 4

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn_meg.connectome import ConnectomeMetric, KnownMetric
 from sklearn_meg.connectome._fields import directions_at
 from sklearn_meg.connectome.metrics import geodesic_deviation
-from sklearn_meg.datasets import make_fibres
+from sklearn_meg.datasets import make_fibers
 
 from ..recordings import recording
 from ..report import row
@@ -23,13 +23,13 @@ MEMORY = """
 import sys
 import numpy as np
 from sklearn_meg.connectome import ConnectomeMetric
-from sklearn_meg.datasets import make_fibres
+from sklearn_meg.datasets import make_fibers
 
 def peak_kb():
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
 
-ConnectomeMetric(max_iter=1).fit(make_fibres("arcs", size=12, n_curves=1).X)
+ConnectomeMetric(max_iter=1).fit(make_fibers("arcs", size=12, n_curves=1).X)
 X = np.load(sys.argv[1])
 before = peak_kb()
 ConnectomeMetric(max_iter=25).fit(X)
@@ -41,9 +41,9 @@ def flip_rows(quick):
     """Largest difference between the metrics of a field and of the same with other signs."""
     fit = {"max_iter": 3} if quick else {}
     size = 16 if quick else 64
-    fibres = make_fibres("annulus", size=size, noise=5, random_state=0)
-    turned = fibres.X * np.random.default_rng(1).choice([-1, 1], fibres.X.shape[:-1])[..., None]
-    one, two = (ConnectomeMetric(**fit).fit(X).metric_[fibres.mask] for X in (fibres.X, turned))
+    fibers = make_fibers("annulus", size=size, noise=5, random_state=0)
+    turned = fibers.X * np.random.default_rng(1).choice([-1, 1], fibers.X.shape[:-1])[..., None]
+    one, two = (ConnectomeMetric(**fit).fit(X).metric_[fibers.mask] for X in (fibers.X, turned))
     return [row("flips", "default", "change", 0, np.abs(one - two).max())]
 
 
@@ -85,12 +85,12 @@ def speed_rows(quick):
     fit = {"max_iter": 3} if quick else {}
     counts, seconds, rows = [], [], []
     for size in sizes:
-        fibres = make_fibres("arcs", size=size, n_curves=1)
+        fibers = make_fibers("arcs", size=size, n_curves=1)
         model = ConnectomeMetric(**fit)
         begun = process_time()
-        model.fit(fibres.X)
+        model.fit(fibers.X)
         spent = process_time() - begun
-        counts.append(int(fibres.mask.sum()))
+        counts.append(int(fibers.mask.sum()))
         seconds.append(spent / model.n_iter_)  # how many it takes depends on the world
         found = {"n_voxels": counts[-1], "fit_s": spent, "iteration_ms": 1e3 * seconds[-1]}
         rows += [row("speed", f"cube{size}", key, 0, value) for key, value in found.items()]
@@ -105,7 +105,7 @@ def _peak_mb(size):
     """What a fit adds to the memory of a process that has the fields."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / "X.npy"
-        np.save(file, make_fibres("arcs", size=size, n_curves=1).X)
+        np.save(file, make_fibers("arcs", size=size, n_curves=1).X)
         command = [sys.executable, "-c", MEMORY, str(file)]
         return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 

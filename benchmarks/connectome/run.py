@@ -1,6 +1,6 @@
 """Benchmark of metrics: geodesics against the curves that the fields were made from.
 
-Worlds of :func:`sklearn_meg.datasets.make_fibres`: the annulus, arcs that cross in 3-D at several
+Worlds of :func:`sklearn_meg.datasets.make_fibers`: the annulus, arcs that cross in 3-D at several
 angles, the braid; then all three with directions turned by noise. Each seed has other held-out
 curves, which start between voxels, and another noise; signs of all vectors are random. Pure
 geodesics are shot from the start of a curve along its true tangent for its length. They end at
@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from sklearn_meg.connectome import ConnectomeMetric, KnownMetric
 from sklearn_meg.connectome.metrics import geodesic_deviation
-from sklearn_meg.datasets import make_fibres
+from sklearn_meg.datasets import make_fibers
 
 from ..report import row
 from . import checks, more
@@ -88,30 +88,30 @@ def world_rows(case, seed, quick):
     """Deviations of all metrics in one world."""
     params = WORLDS[case]
     size = QUICK[params["world"]] if quick else None
-    fibres = make_fibres(**params, size=size, n_curves=_n_curves(quick), random_state=seed)
+    fibers = make_fibers(**params, size=size, n_curves=_n_curves(quick), random_state=seed)
     rows = []
     for name, models in _models(case, seed, quick).items():
-        rows += best(_all_fitted(case, name, seed, models, fibres))
-    if fibres.metric is not None:
-        rows += deviation_rows(case, "oracle", seed, KnownMetric(fibres.metric), fibres)
+        rows += best(_all_fitted(case, name, seed, models, fibers))
+    if fibers.metric is not None:
+        rows += deviation_rows(case, "oracle", seed, KnownMetric(fibers.metric), fibers)
     return rows
 
 
-def _all_fitted(case, name, seed, models, fibres):
+def _all_fitted(case, name, seed, models, fibers):
     """Rows of every setting that gives a metric at all."""
     for model in models:
         try:
-            yield _fitted_rows(case, name, seed, model, fibres)
+            yield _fitted_rows(case, name, seed, model, fibers)
         except ValueError:
             if len(models) == 1:
                 raise
 
 
-def _fitted_rows(case, name, seed, model, fibres):
+def _fitted_rows(case, name, seed, model, fibers):
     begun = process_time()
-    model.fit(fibres.X)
+    model.fit(fibers.X)
     spent = row(case, name, "fit_s", seed, process_time() - begun)
-    return [spent, *deviation_rows(case, name, seed, model, fibres)]
+    return [spent, *deviation_rows(case, name, seed, model, fibers)]
 
 
 def _models(case, seed, quick):
@@ -123,28 +123,28 @@ def _models(case, seed, quick):
     return {**models, **baselines(quick)}
 
 
-def deviation_rows(case, name, seed, model, fibres):
+def deviation_rows(case, name, seed, model, fibers):
     """Rows of mean and median deviation in voxels, and the mean in crossing voxels."""
-    lengths = [np.linalg.norm(np.diff(c, axis=0), axis=1).sum() for c in fibres.curves]
-    paths = model.shoot(fibres.seeds, fibres.directions, max(lengths), within="grid")
+    lengths = [np.linalg.norm(np.diff(c, axis=0), axis=1).sum() for c in fibers.curves]
+    paths = model.shoot(fibers.seeds, fibers.directions, max(lengths), within="grid")
     step = max(lengths) / (paths.shape[1] - 1)
-    deviation = geodesic_deviation(paths, fibres.curves, step)
+    deviation = geodesic_deviation(paths, fibers.curves, step)
     counted = np.isfinite(deviation)
     found = {
         "deviation_mean": deviation[counted].mean(),
         "deviation_median": np.median(deviation[counted]),
     }
     crossing = counted & np.stack(
-        [_crossing(c, paths.shape[1], step, fibres) for c in fibres.curves]
+        [_crossing(c, paths.shape[1], step, fibers) for c in fibers.curves]
     )
     if crossing.any():
         found["deviation_crossing"] = deviation[crossing].mean()
     return [row(case, name, metric, seed, value) for metric, value in found.items()]
 
 
-def _crossing(curve, n_points, step, fibres):
+def _crossing(curve, n_points, step, fibers):
     """Whether the true curve is in a crossing voxel, at the same distances from its start."""
     place = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
     at = np.stack([np.interp(step * np.arange(n_points), place, x) for x in curve.T], axis=1)
-    index = np.clip(np.round(at).astype(int), 0, np.array(fibres.mask.shape) - 1)
-    return fibres.crossing[tuple(index.T)]
+    index = np.clip(np.round(at).astype(int), 0, np.array(fibers.mask.shape) - 1)
+    return fibers.crossing[tuple(index.T)]

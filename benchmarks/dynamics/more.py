@@ -46,7 +46,7 @@ def order_rows(case, true, seed, quick=False):
 
 
 def bold():
-    """Resting BOLD of five subjects (n_subjects, n_regions, n_times), standardised; or None."""
+    """Resting BOLD of five subjects (n_subjects, n_regions, n_times), standardized; or None."""
     from scipy.io import loadmat
 
     folder = recording("dynamics")

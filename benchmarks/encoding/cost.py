@@ -80,15 +80,15 @@ def _estimator_loop(data, n_epochs):
 
 
 def _plain_loop(data, n_epochs):
-    """The same network, optimiser, schedule, clipping and batches without skorch."""
+    """The same network, optimizer, schedule, clipping and batches without skorch."""
     some = slice(None, None, max(1, len(data.X) // 60))  # of every subject: the same network
     model = DeepRecurrentEncoder(**data.rows, **_encoder(1)).fit(data.X[some], data.y[some])
     module, inputs = model.net_.module_, model._inputs(data.X)
     targets = torch.nan_to_num(model._targets(data.X, data.y))
     n, size = len(targets), model.batch_size
     n_steps = n_epochs * -(-n // size)
-    optimiser = torch.optim.AdamW(module.parameters(), lr=model.lr, weight_decay=model.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, model.lr, total_steps=n_steps + 1)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=model.lr, weight_decay=model.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, model.lr, total_steps=n_steps + 1)
     generator = torch.Generator().manual_seed(0)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -98,12 +98,12 @@ def _plain_loop(data, n_epochs):
         order = torch.randperm(n, generator=generator)
         for first in range(0, n, size):
             part = order[first : first + size]
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             predicted = module(**{name: tensor[part] for name, tensor in inputs.items()})
             loss = torch.nn.functional.mse_loss(predicted, targets[part])
             loss.backward()
             torch.nn.utils.clip_grad_norm_(module.parameters(), model.clip_norm)
-            optimiser.step()
+            optimizer.step()
             schedule.step()
     spent = perf_counter() - begun
     torch.set_num_threads(before)

@@ -59,7 +59,7 @@ def eeglab(path, sfreq=64.0, n_folds=5):
     sfreq : float
         Rate to resample to.
     n_folds : int
-        Folds of neighbouring trials.
+        Folds of neighboring trials.
 
     Returns
     -------

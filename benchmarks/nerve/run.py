@@ -6,12 +6,12 @@ is set by ``lda``: shrinkage LDA on the 14 features. Windows are compared there,
 trials are decided by anybody; cases that end in ``_sparse`` are nerves with few spikes in a window
 (``firing="sparse"``), where trials are. Every classifier decides a trial by the vote of its
 windows, so that all use the whole trial. Names: ``lda`` has the 14 features, ``lda_cov``
-log covariances, too; ``..._adapted`` are normalised with the unlabelled test session,
+log covariances, too; ``..._adapted`` are normalized with the unlabeled test session,
 ``..._self_trained`` are fitted again with their own decisions; ``lda_session`` has our model of
-sessions, but no network. Ours are ``default`` (adapted to the whole unlabelled session),
+sessions, but no network. Ours are ``default`` (adapted to the whole unlabeled session),
 ``default_online`` (only to what came before), ``default_fixed`` (not adapted), ``default_tuned``
 (trained further on its own decisions), ``paper`` (the paper's network, adapted). Both
-``lda_self_trained`` and ``default_tuned`` decide the very trials that they have learnt from, so
+``lda_self_trained`` and ``default_tuned`` decide the very trials that they have learned from, so
 that early windows know how their trial ended; ``..._halves`` learn from one half of the session's
 trials and decide the other.
 
@@ -191,7 +191,7 @@ def level_rows(case, seed, quick):
 
 
 def _self_trained(seed, quick, firing):
-    """A function from unlabelled trials to LDA fitted again with its own decisions of them."""
+    """A function from unlabeled trials to LDA fitted again with its own decisions of them."""
     model = fitted("lda_cov_adapted", seed, quick, firing)[0]
     X, y, _, session = simulated(seed, quick, firing)
     train = session == 0

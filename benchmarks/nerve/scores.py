@@ -39,7 +39,7 @@ def calibration_error(confidence, right, n_bins=10):
 
 
 def halves_rows(case, name, seed, tune, X, y):
-    """As `accuracy_rows`; each half of the trials is decided by what learnt from the other."""
+    """As `accuracy_rows`; each half of the trials is decided by what learned from the other."""
     half = np.random.default_rng(seed).permutation(len(y)) % 2
     trials, windows = np.empty(len(y)), np.empty(len(y))
     for h in (0, 1):

@@ -33,7 +33,7 @@ def shared_seeds(rows, case):
 
 
 def cell_checks(rows):
-    """Localisation, reconstruction, dispersion and earth mover's distance."""
+    """Localization, reconstruction, dispersion and earth mover's distance."""
     there = {r["case"] for r in rows if r["metric"] == "dle_mm" and r["model"] == "default"}
     checks, moved = [], []
     for case in ASKED + FURTHER:

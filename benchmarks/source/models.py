@@ -25,7 +25,7 @@ GAINS = {"1dip": (1.5,), "2corr": (1.5, 0.75)}
 
 
 def our_params(quick=False):
-    """Give the parameters of ours: as it comes, the paper's, a penalised GRU.
+    """Give the parameters of ours: as it comes, the paper's, a penalized GRU.
 
     Parameters
     ----------

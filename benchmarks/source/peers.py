@@ -1,6 +1,6 @@
 """The solvers of mne, each tuned with the truth in hand.
 
-Of its grid every peer gets, for each data set, the setting with the least localisation error (the
+Of its grid every peer gets, for each data set, the setting with the least localization error (the
 least earth mover's distance among equals): a choice that no user can make, so the table shows a
 bound of what tuning can give. All of them get the covariance that was estimated before the onset.
 """
@@ -50,7 +50,7 @@ def tuned_peers(data, quick=False):
 
 
 def best_of(data, estimates):
-    """Choose the estimate with the least localisation error, then earth mover's distance."""
+    """Choose the estimate with the least localization error, then earth mover's distance."""
     best, least, moved = None, np.inf, None
     for estimate in estimates:
         error = error_of(data, estimate)

@@ -1,7 +1,7 @@
 """Benchmark of the source estimators: simulated sources, noise, two conditions, real MEG, cost.
 
 Sources on a 7 mm grid are looked for on a 10 mm grid of 2044 positions with free orientation, in
-a single-layer boundary element model, 306 channels, 50 epochs of coloured noise; the SNR is that
+a single-layer boundary element model, 306 channels, 50 epochs of colored noise; the SNR is that
 of the whitened average. Every peer is tuned with the truth in hand (`_source_peers`), ours chooses
 by itself. Each case has its own seeds.
 """

@@ -78,7 +78,7 @@ def scores(case, model, seed, data, estimate):
 
 
 def error_of(data, estimate):
-    """Localisation error in mm: what the oracle chooses by."""
+    """Localization error in mm: what the oracle chooses by."""
     return localization_error(
         data.forward["source_rr"], estimate.sources, data.positions, data.active
     )

@@ -51,7 +51,7 @@ def scores(case, name, seed, X, y, predicted):
     """Rows of MAPE, its 99th percentile and R2 in both definitions.
 
     ``r2`` (1 - SSE / SST) and ``r2_corr`` (squared correlation) are of thresholds in V/m at the
-    centre; those with ``_didt`` of thresholds in A/us. Relative errors are the same in both.
+    center; those with ``_didt`` of thresholds in A/us. Relative errors are the same in both.
     """
     known = ~np.isnan(y)
     X, y, predicted = X[known], y[known], predicted[known]

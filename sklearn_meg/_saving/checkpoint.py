@@ -17,7 +17,7 @@ SHARE = 0.05  # of the time of a fit that writing may take
 
 
 def checkpoint_of(estimator, marks, device="cpu"):
-    """Where a fit is kept, or None if its ``checkpoint_dir`` is None.
+    """Where a fit is kept, or None if its ``cache_dir`` is None.
 
     Parameters
     ----------
@@ -34,18 +34,18 @@ def checkpoint_of(estimator, marks, device="cpu"):
     Raises
     ------
     ValueError
-        If ``checkpoint_dir`` cannot be written to, or ``random_state`` is not an int: a fit that
+        If ``cache_dir`` cannot be written to, or ``random_state`` is not an int: a fit that
         cannot be repeated cannot be resumed.
     """
-    if estimator.checkpoint_dir is None:
+    if estimator.cache_dir is None:
         return None
     seed = estimator.random_state
     if not isinstance(seed, Integral) or isinstance(seed, bool):
         raise ValueError(
-            "checkpoint_dir needs random_state to be an int: only a fit that can be repeated can "
+            "cache_dir needs random_state to be an int: only a fit that can be repeated can "
             f"be resumed. Got random_state={seed!r}."
         )
-    folder = open_store(estimator.checkpoint_dir, "checkpoint_dir")
+    folder = open_store(estimator.cache_dir, "cache_dir")
     marks = [fingerprint(m) if isinstance(m, np.ndarray) else m for m in marks]
     key = content_key(estimator, marks, device, versions())
     return CheckpointFile(folder / f"{type(estimator).__name__}-{key}.ckpt")

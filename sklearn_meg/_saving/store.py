@@ -26,7 +26,7 @@ FORMAT = 1
 # an edited model is never served the results of its former self.
 _VERSIONED = ("builtins", "numpy", "scipy", "sklearn", "torch", "skorch", "mne")
 # Where and how loudly a model is fitted does not change what comes out of it.
-_NEUTRAL = ("checkpoint_dir", "verbose", "n_jobs")
+_NEUTRAL = ("cache_dir", "verbose", "n_jobs")
 
 
 @cache
@@ -74,7 +74,7 @@ def content_key(*parts):
 
 
 def describe(value):
-    """Turn a parameter into plain values that change when its behaviour may change."""
+    """Turn a parameter into plain values that change when its behavior may change."""
     if isinstance(value, BaseEstimator) and not isinstance(value, type):
         params = clone(value).get_params(deep=False)
         params = {name: param for name, param in params.items() if name not in _NEUTRAL}

@@ -35,7 +35,7 @@ class BestWeights(EarlyStopping):
     ``1 - (error / gain)**2``.
     """
 
-    _LEARNT = ("misses_", "dynamic_threshold_", "best_model_weights_", "best_epoch_")
+    _LEARNED = ("misses_", "dynamic_threshold_", "best_model_weights_", "best_epoch_")
 
     def __init__(self, patience, start_is_model=False, shrink=False):
         super().__init__(patience=patience, threshold=0.0, load_best=True, sink=_silent)
@@ -64,15 +64,15 @@ class BestWeights(EarlyStopping):
 
     def state_dict(self):
         """What has to be known to go on; the start is the same again."""
-        return {name: getattr(self, name) for name in self._LEARNT}
+        return {name: getattr(self, name) for name in self._LEARNED}
 
     def load_state_dict(self, state):
         """Go on from a ``state_dict``."""
-        for name in self._LEARNT:
+        for name in self._LEARNED:
             setattr(self, name, state[name])
 
     def _doubt(self, net):
-        """Go back to the start if what was learnt may be chance, or part of the way if it can."""
+        """Go back to the start if what was learned may be chance, or part of the way if it can."""
         gain = self.start_losses_ - _loss_of_trials(net, self.valid_)
         error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
         if not gain.mean() > error:
@@ -192,7 +192,7 @@ class Checkpoint(Callback):
 
 
 def _callback_state(callback):
-    """What a callback learnt: its ``state_dict()`` or, of a foreign one, all that ends in ``_``."""
+    """State of a callback: its ``state_dict()``, else its attributes that end in ``_``."""
     if hasattr(callback, "state_dict"):
         return callback.state_dict()
     found = {k: v for k, v in vars(callback).items() if k.endswith("_") and not k.endswith("__")}

@@ -1,4 +1,4 @@
-"""Fibre directions, the Riemannian metric whose geodesics they are, and these geodesics."""
+"""Fiber directions, the Riemannian metric whose geodesics they are, and these geodesics."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Fibre directions, the Riemannian metric whose geodesics they are, and these geodesics."""
+"""Fiber directions, the Riemannian metric whose geodesics they are, and these geodesics."""
 
 from .baselines import AdjugateMetric as AdjugateMetric
 from .baselines import ConformalMetric as ConformalMetric

@@ -13,7 +13,7 @@ import numpy as np
 # Radius in voxels and degree: from the finest, for clean fields, to what averages most.
 WINDOWS = ((2, 3), (3, 3), (3, 2), (4, 2), (4, 1), (6, 1))
 MOST_TRIED = 600  # vectors that choose among them
-CHUNK = 500_000  # neighbours at a time
+CHUNK = 500_000  # neighbors at a time
 SMALLEST_COSINE = 0.5  # a vector at more than 60 degrees to the one in the middle is another line
 EXACT = 1e-3  # curvatures (1 / voxel) that count as equal: below it noise makes no difference
 RIDGE = 1e-7  # on terms above the first order, where too few voxels are there
@@ -32,7 +32,7 @@ class Lines:
     acceleration : ndarray of shape (n, dim)
         ``(V . grad) V``, orthogonal to V, 1 / length.
     weight : ndarray of shape (n,)
-        Falls with the noise that the neighbourhood lets through to the acceleration; mean 1.
+        Falls with the noise that the neighborhood lets through to the acceleration; mean 1.
     noise : float
         Standard deviation of the measured directions around the smoothed ones, in radians.
     window : tuple of int
@@ -58,7 +58,7 @@ def fit_lines(X, scale, window=None):
     scale : ndarray of shape (dim,)
         Size of a voxel.
     window : tuple of two int or None
-        Radius of the neighbourhood in voxels, and degree of the polynomial. None takes that of
+        Radius of the neighborhood in voxels, and degree of the polynomial. None takes that of
         `WINDOWS` that predicts a left-out vector best.
 
     Returns
@@ -129,7 +129,7 @@ def _chunks(rows, size):
 def _fit_chunk(padded, places, offsets, design, scale):
     around = padded[tuple(np.moveaxis(places[:, None] + offsets, -1, 0))]  # n, n_offsets, dim
     middle = around[:, 0]
-    # Which neighbours belong to the line is asked twice: the second time not of the one vector in
+    # Which neighbors belong to the line is asked twice: the second time not of the one vector in
     # the middle, whose noise would draw the answer to itself.
     stencils, turned = _towards(middle, around, design)
     stencils, turned = _towards((stencils[:, :1] @ turned)[:, 0], around, design)
@@ -141,7 +141,7 @@ def _fit_chunk(padded, places, offsets, design, scale):
 
 
 def _towards(reference, around, design):
-    """Stencils (n, 1 + dim, n_offsets), and the neighbours turned to the side of a reference."""
+    """Stencils (n, 1 + dim, n_offsets), and the neighbors turned to the side of a reference."""
     reference = reference / np.maximum(np.linalg.norm(reference, axis=1, keepdims=True), 1e-9)
     cosine = np.nan_to_num(np.einsum("nki,ni->nk", around, reference))
     there = np.abs(cosine) > SMALLEST_COSINE
@@ -150,7 +150,7 @@ def _towards(reference, around, design):
 
 
 def _stencils(there, design):
-    """Weights of the neighbours in the value and the derivatives; one solution a pattern."""
+    """Weights of the neighbors in the value and the derivatives; one solution a pattern."""
     patterns, which = np.unique(np.packbits(there, axis=1), axis=0, return_inverse=True)
     unpacked = np.unpackbits(patterns, axis=1, count=there.shape[1]).astype(float)
     basis, first, decay = design

@@ -7,7 +7,7 @@ from torch.nn.functional import interpolate, pad, relu
 from ._geometry import geodesic_residual, n_parameters
 
 CONV = {2: nn.Conv2d, 3: nn.Conv3d}
-GAIN = 100.0  # residuals are small numbers; the optimiser likes them about one
+GAIN = 100.0  # residuals are small numbers; the optimizer likes them about one
 
 
 class DenseBlock(nn.Module):
@@ -28,7 +28,7 @@ class DenseBlock(nn.Module):
 
 
 class Layer(nn.Module):
-    """Normalisation, rectifier, convolution: a batch is one brain, so groups are normalised."""
+    """Normalization, rectifier, convolution: a batch is one brain, so groups are normalized."""
 
     def __init__(self, dim, before, after, kernel, stride=1):
         super().__init__()

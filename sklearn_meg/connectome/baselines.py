@@ -88,8 +88,8 @@ class EuclideanMetric(_TensorMetric):
     Examples
     --------
     >>> from sklearn_meg.connectome import EuclideanMetric
-    >>> from sklearn_meg.datasets import make_fibres
-    >>> model = EuclideanMetric().fit(make_fibres("annulus", size=16).X)
+    >>> from sklearn_meg.datasets import make_fibers
+    >>> model = EuclideanMetric().fit(make_fibers("annulus", size=16).X)
     >>> model.shoot([[12, 7.5]], [[0, 1]], 3, step=1.0)[0].round(6)
     array([[12. ,  7.5],
            [12. ,  8.5],
@@ -102,12 +102,12 @@ class EuclideanMetric(_TensorMetric):
 
 
 class InverseTensorMetric(_TensorMetric):
-    """The inverse of the diffusion tensor: short ways are along fibres.
+    """The inverse of the diffusion tensor: short ways are along fibers.
 
     Parameters
     ----------
     anisotropy : float, default=6.0
-        Diffusivity along a fibre over that across it.
+        Diffusivity along a fiber over that across it.
     affine : array-like of shape (dim + 1, dim + 1), default=None
         From voxel indices to world coordinates.
 
@@ -126,8 +126,8 @@ class InverseTensorMetric(_TensorMetric):
     Examples
     --------
     >>> from sklearn_meg.connectome import InverseTensorMetric
-    >>> from sklearn_meg.datasets import make_fibres
-    >>> model = InverseTensorMetric().fit(make_fibres("annulus", size=16).X)
+    >>> from sklearn_meg.datasets import make_fibers
+    >>> model = InverseTensorMetric().fit(make_fibers("annulus", size=16).X)
     >>> model.metric_at([[12, 8]]).shape
     (1, 2, 2)
     """
@@ -145,7 +145,7 @@ class AdjugateMetric(_TensorMetric):
     Parameters
     ----------
     anisotropy : float, default=6.0
-        Diffusivity along a fibre over that across it.
+        Diffusivity along a fiber over that across it.
     affine : array-like of shape (dim + 1, dim + 1), default=None
         From voxel indices to world coordinates.
 
@@ -164,8 +164,8 @@ class AdjugateMetric(_TensorMetric):
     Examples
     --------
     >>> from sklearn_meg.connectome import AdjugateMetric
-    >>> from sklearn_meg.datasets import make_fibres
-    >>> AdjugateMetric().fit(make_fibres("annulus", size=16).X).metric_.shape
+    >>> from sklearn_meg.datasets import make_fibers
+    >>> AdjugateMetric().fit(make_fibers("annulus", size=16).X).metric_.shape
     (16, 16, 2, 2)
     """
 
@@ -174,7 +174,7 @@ class AdjugateMetric(_TensorMetric):
 
 
 class ConformalMetric(_TensorMetric):
-    """The inverse tensor times a factor that bends its geodesics towards the fibres.
+    """The inverse tensor times a factor that bends its geodesics towards the fibers.
 
     The factor exp(alpha) has, by least squares, the gradient that would make the lines geodesics,
     which is a Poisson equation.
@@ -182,7 +182,7 @@ class ConformalMetric(_TensorMetric):
     Parameters
     ----------
     anisotropy : float, default=6.0
-        Diffusivity along a fibre over that across it.
+        Diffusivity along a fiber over that across it.
     affine : array-like of shape (dim + 1, dim + 1), default=None
         From voxel indices to world coordinates.
 
@@ -201,8 +201,8 @@ class ConformalMetric(_TensorMetric):
     Examples
     --------
     >>> from sklearn_meg.connectome import ConformalMetric
-    >>> from sklearn_meg.datasets import make_fibres
-    >>> ConformalMetric().fit(make_fibres("annulus", size=16).X).metric_.shape
+    >>> from sklearn_meg.datasets import make_fibers
+    >>> ConformalMetric().fit(make_fibers("annulus", size=16).X).metric_.shape
     (16, 16, 2, 2)
     """
 
@@ -235,7 +235,7 @@ class ConformalMetric(_TensorMetric):
 
 
 def tensors_of(vectors, anisotropy):
-    """Diffusion tensors (n_voxels, dim, dim), 1 across; the mean over fibres that are there.
+    """Diffusion tensors (n_voxels, dim, dim), 1 across; the mean over fibers that are there.
 
     Parameters
     ----------

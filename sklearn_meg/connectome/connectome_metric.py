@@ -45,11 +45,11 @@ PAPER_PARAMS = {
 
 
 class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
-    r"""Find the Riemannian metric whose geodesics follow fibre directions.
+    r"""Find the Riemannian metric whose geodesics follow fiber directions.
 
     For unit vectors V, whose sign means nothing, the metric g is sought in which the lines along V
-    are geodesics: it minimises the squared part of :math:`\nabla_V V` across V, over all voxels and
-    fields. Several fields, for crossing fibres, share one metric. The metric is a smooth function
+    are geodesics: it minimizes the squared part of :math:`\nabla_V V` across V, over all voxels and
+    fields. Several fields, for crossing fibers, share one metric. The metric is a smooth function
     of space (splines of its log-Cholesky parameters), positive definite by construction.
 
     Parameters
@@ -104,7 +104,7 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
         Added to the training of the network.
     net_params : dict or None, default=None
         Further parameters of :class:`skorch.NeuralNet`.
-    checkpoint_dir : path-like or None, default=None
+    cache_dir : path-like or None, default=None
         Folder in which training is kept, so that the same fit goes on there after it was killed,
         to the same weights; `random_state` must be an int.
 
@@ -162,9 +162,9 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
     --------
     >>> import numpy as np
     >>> from sklearn_meg.connectome import ConnectomeMetric
-    >>> from sklearn_meg.datasets import make_fibres
-    >>> fibres = make_fibres("annulus", size=24)
-    >>> model = ConnectomeMetric(max_iter=30).fit(fibres.X)
+    >>> from sklearn_meg.datasets import make_fibers
+    >>> fibers = make_fibers("annulus", size=24)
+    >>> model = ConnectomeMetric(max_iter=30).fit(fibers.X)
     >>> path = model.shoot([[18.0, 11.5]], [[0, 1]], length=10)[0]
     >>> radius = np.linalg.norm(path - 11.5, axis=1)
     >>> bool(np.abs(radius - 6.5).max() < 0.1)
@@ -201,7 +201,7 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
         verbose: int = 0,
         callbacks: list | None = None,
         net_params: dict | None = None,
-        checkpoint_dir: PathLike | None = None,
+        cache_dir: PathLike | None = None,
     ) -> None:
         self.solver = solver
         self.knot_spacing = knot_spacing
@@ -226,7 +226,7 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
         self.verbose = verbose
         self.callbacks = callbacks
         self.net_params = net_params
-        self.checkpoint_dir = checkpoint_dir
+        self.cache_dir = cache_dir
 
     def fit(self, X: ArrayLike, y: None = None, mask: ArrayLike | None = None) -> Self:
         """Find the metric.
@@ -235,7 +235,7 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
         ----------
         X : array-like of shape (n_fields, nx, ny[, nz], dim)
             Vectors on a 2-D or 3-D grid: ``dim`` is 2 or 3. Their sign does not matter. NaN in all
-            components where a field is absent: outside, or where no second fibre crosses.
+            components where a field is absent: outside, or where no second fiber crosses.
         y : None
             Ignored.
         mask : array-like of shape (nx, ny[, nz],), default=None
@@ -300,7 +300,7 @@ class ConnectomeMetric(TransformerMixin, MetricModel, TorchEstimator):
         for k in np.flatnonzero(np.isnan(X).reshape(len(X), -1).all(1)):
             raise ValueError(f"X has in field {k} no vector inside the mask of fit.")
         found = np.full(X.shape, np.nan)
-        for k in range(len(X)):  # each for itself: a sample does not depend on its neighbours
+        for k in range(len(X)):  # each for itself: a sample does not depend on its neighbors
             with limited_threads(1):
                 lines = fit_lines(X[k : k + 1], self._space.scale, self.window_)
                 found[(k, *lines.voxel.T)] = self._residual(lines)

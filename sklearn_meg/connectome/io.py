@@ -1,4 +1,4 @@
-"""Fibre directions from where users have them: tensors, peaks, volumes; arrays or NIfTI."""
+"""Fiber directions from where users have them: tensors, peaks, volumes; arrays or NIfTI."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def read_directions(
     *,
     min_fa: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Read fibre directions from a NIfTI image.
+    """Read fiber directions from a NIfTI image.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def fit_tensor_directions(
     mask : path-like, nibabel image or array-like of shape (nx, ny, nz), default=None
         Voxels to fit; None is those with a signal.
     min_fa : float, default=0.2
-        Anisotropy below which a voxel is left out: grey matter and fluid.
+        Anisotropy below which a voxel is left out: gray matter and fluid.
 
     Returns
     -------

@@ -22,7 +22,7 @@ def plot_metric_field(
     plane: int | None = None,
     every: int | None = None,
 ) -> Axes:
-    """Draw fibre directions, and the metric as ellipses of equal length.
+    """Draw fiber directions, and the metric as ellipses of equal length.
 
     Parameters
     ----------
@@ -51,9 +51,9 @@ def plot_metric_field(
     Examples
     --------
     >>> from sklearn_meg.connectome import InverseTensorMetric
-    >>> from sklearn_meg.datasets import make_fibres
+    >>> from sklearn_meg.datasets import make_fibers
     >>> from sklearn_meg.plotting import plot_metric_field
-    >>> ax = plot_metric_field(InverseTensorMetric().fit(make_fibres("annulus", size=16).X))
+    >>> ax = plot_metric_field(InverseTensorMetric().fit(make_fibers("annulus", size=16).X))
     """
     from matplotlib.collections import EllipseCollection
 
@@ -102,7 +102,7 @@ def plot_geodesics(
     curves : list of array-like of shape (n_points, dim), default=None
         True curves, drawn dashed.
     mask : array-like of shape (nx, ny[, nz],), default=None
-        Shown in grey, in voxels; of a 3-D one whether any voxel of a line of sight is in it.
+        Shown in gray, in voxels; of a 3-D one whether any voxel of a line of sight is in it.
     ax : Axes, default=None
     axes : tuple of two int, default=(0, 1)
         Coordinates to draw.

@@ -2,7 +2,7 @@
 
 from ._emg import load_long_term_emg as load_long_term_emg
 from ._evoked import make_evoked as make_evoked
-from ._fibres import make_fibres as make_fibres
+from ._fibers import make_fibers as make_fibers
 from ._forward import simulated_forward as simulated_forward
 from ._forward import simulated_info as simulated_info
 from ._head import make_head as make_head

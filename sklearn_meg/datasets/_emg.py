@@ -76,7 +76,7 @@ def load_long_term_emg(path: PathLike | None = None, *, subject: int = 1) -> Emg
     References
     ----------
     Kanoga et al. (2020), Are armband sEMG devices dense enough for long-term use?, Biomedical
-    Signal Processing and Control 60. Licence of the data: Apache 2.0.
+    Signal Processing and Control 60. License of the data: Apache 2.0.
 
     Examples
     --------

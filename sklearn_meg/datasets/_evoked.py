@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SCENARIOS = {"1dip": 1, "2corr": 2, "3dip": 3, "patch": 1, "noise": 0}
 FINE = 7.0  # mm, grid of the true sources
 PATCH_RADIUS = 0.0075  # m
-FAR_FROM_CENTRE, LOWEST, LATERAL = 0.030, 0.010, 0.030  # m, where sources may be; head coordinates
+FAR_FROM_CENTER, LOWEST, LATERAL = 0.030, 0.010, 0.030  # m, where sources may be; head coordinates
 APART = 0.040  # m between dipoles
 MIRROR = 0.006  # m a mirrored dipole may miss its place by
 VISIBLE = 0.5  # of the field of the best orientation
@@ -69,7 +69,7 @@ class EvokedData:
     peak : float or None
         Time of the strongest whitened `clean`, in s.
     positions : ndarray of shape (n_sources, 3)
-        Dipoles, or the centre of the patch: what is to be localised.
+        Dipoles, or the center of the patch: what is to be localized.
     orientations : ndarray of shape (n_sources, 3)
     source_time_courses : ndarray of shape (n_sources, n_times)
         Total moment of each source, in A m.
@@ -208,7 +208,7 @@ def make_evoked(
     scenario : {"1dip", "2corr", "3dip", "patch", "noise"}, default="1dip"
         One dipole; two dipoles that mirror each other in the two hemispheres, with time courses
         that correlate above .95; three dipoles at least 40 mm apart that peak one after
-        another; a patch of 15 mm diameter (all positions within 7.5 mm of its centre) with one
+        another; a patch of 15 mm diameter (all positions within 7.5 mm of its center) with one
         orientation and time course; nothing.
     snr_db : float, default=5.0
         ``10 log10`` of the mean over channels and `active` samples of the squared fields of the
@@ -241,7 +241,7 @@ def make_evoked(
 
     Notes
     -----
-    Dipoles are drawn from a 7 mm grid, at least 30 mm from the centre of the head and 10 mm above
+    Dipoles are drawn from a 7 mm grid, at least 30 mm from the center of the head and 10 mm above
     its origin (two mirrored ones also 30 mm off the midline), not on the rim of the grid: about
     7 mm to 50 mm under the inner skull. Orientations are uniform among those that make at least
     half the field of the best orientation there: no MEG sees radial currents. A time course is
@@ -314,17 +314,17 @@ def _check(scenario, snr_db, n_epochs, sfreq, tmin, tmax, equal):
 def _place(rng, scenario, fine):
     """Positions, orientations and topographies (n_channels, n_sources) of the sources."""
     rr, gain = fine["source_rr"], fine["sol"]["data"].reshape(fine["nchan"], -1, 3)
-    centres = np.array(_draw_positions(rng, scenario, rr), dtype=int)
-    members = [np.array([centre]) for centre in centres]
+    centers = np.array(_draw_positions(rng, scenario, rr), dtype=int)
+    members = [np.array([center]) for center in centers]
     if scenario == "patch":
-        members = [np.flatnonzero(np.linalg.norm(rr - rr[centres[0]], axis=1) <= PATCH_RADIUS)]
-    orientations = np.array([_draw_orientation(rng, gain[:, centre]) for centre in centres])
+        members = [np.flatnonzero(np.linalg.norm(rr - rr[centers[0]], axis=1) <= PATCH_RADIUS)]
+    orientations = np.array([_draw_orientation(rng, gain[:, center]) for center in centers])
     topographies = [
         gain[:, group].mean(axis=1) @ unit for group, unit in zip(members, orientations)
     ]
     everywhere = np.concatenate([*members, np.empty(0, dtype=int)])
     return {
-        "positions": rr[centres].reshape(-1, 3),
+        "positions": rr[centers].reshape(-1, 3),
         "orientations": orientations.reshape(-1, 3),
         "source_positions": rr[everywhere],
         "source_index": np.repeat(np.arange(len(members)), [len(group) for group in members]),
@@ -333,15 +333,15 @@ def _place(rng, scenario, fine):
 
 
 def _draw_positions(rng, scenario, rr):
-    """Indices of the dipoles, or of the centre of the patch."""
+    """Indices of the dipoles, or of the center of the patch."""
     skull, _ = inner_skull()
-    centre = (skull.min(axis=0) + skull.max(axis=0)) / 2
-    good = (np.linalg.norm(rr - centre, axis=1) >= FAR_FROM_CENTRE) & (rr[:, 2] >= LOWEST)
-    neighbours = KDTree(rr).query_ball_point(rr, PATCH_RADIUS, return_length=True)
-    good &= neighbours == neighbours.max()  # on the rim even a perfect estimate would be far off
+    center = (skull.min(axis=0) + skull.max(axis=0)) / 2
+    good = (np.linalg.norm(rr - center, axis=1) >= FAR_FROM_CENTER) & (rr[:, 2] >= LOWEST)
+    neighbors = KDTree(rr).query_ball_point(rr, PATCH_RADIUS, return_length=True)
+    good &= neighbors == neighbors.max()  # on the rim even a perfect estimate would be far off
     if scenario == "2corr":
-        mirror = rr * [-1, 1, 1] + [2 * centre[0], 0, 0]
-        good &= np.abs(rr[:, 0] - centre[0]) >= LATERAL
+        mirror = rr * [-1, 1, 1] + [2 * center[0], 0, 0]
+        good &= np.abs(rr[:, 0] - center[0]) >= LATERAL
         while True:
             first = rng.choice(np.flatnonzero(good))
             distance = np.linalg.norm(rr - mirror[first], axis=1)
@@ -447,13 +447,13 @@ class _Noise:
 
     def sample(self, rng, n_times, sfreq):
         """Draw the noise of one epoch: (n_channels, n_times)."""
-        series = coloured_series(rng, self.alpha, n_times, sfreq)
+        series = colored_series(rng, self.alpha, n_times, sfreq)
         return self.mixing @ series + self.white[:, None] * rng.standard_normal(
             (len(self.white), n_times)
         )
 
 
-def coloured_series(rng, alpha, n_times, sfreq):
+def colored_series(rng, alpha, n_times, sfreq):
     """Draw stationary series of variance 1 with a 1/f spectrum and a bump at 10 Hz.
 
     Parameters

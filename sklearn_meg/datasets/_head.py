@@ -48,7 +48,7 @@ class Head:
     trans : mne.Transform
         From head to MRI coordinates.
     unit : float
-        Tesla per unit of the normalised topographies of :func:`make_words`.
+        Tesla per unit of the normalized topographies of :func:`make_words`.
     """
 
     info: Any

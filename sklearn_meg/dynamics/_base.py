@@ -88,22 +88,22 @@ class StateModel(TransformerMixin, BaseEstimator):
         self._n_features_out = len(self.startprob_)
 
     def _batch(self, recordings):
-        centre, spread = self._scale()
-        return Batch(recordings, centre, spread)
+        center, spread = self._scale()
+        return Batch(recordings, center, spread)
 
     def _scale(self):
-        """Centre and spread of regions, so that numbers are near one."""
-        centre = self.occupancy_ @ self.means_
+        """Center and spread of regions, so that numbers are near one."""
+        center = self.occupancy_ @ self.means_
         variances = np.diagonal(self.covariances_, axis1=1, axis2=2)
-        return centre, np.sqrt(self.occupancy_ @ (variances + (self.means_ - centre) ** 2))
+        return center, np.sqrt(self.occupancy_ @ (variances + (self.means_ - center) ** 2))
 
     def _parameters(self):
         """What the E-step needs, in these units."""
-        centre, spread = self._scale()
+        center, spread = self._scale()
         covariances = self.covariances_ / (spread[:, None] * spread)
         factor, constant = plug_in_density(covariances[None])
         logs = [np.log(np.maximum(p, TINY))[None] for p in (self.startprob_, self.transmat_)]
-        return ((self.means_ - centre) / spread)[None], factor, constant, *logs
+        return ((self.means_ - center) / spread)[None], factor, constant, *logs
 
     def predict_proba(self, X: ArrayLike | Sequence[ArrayLike]) -> np.ndarray:
         """Probability of each state at each sample, given the whole recording.

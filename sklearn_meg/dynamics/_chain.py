@@ -73,7 +73,7 @@ def forward_backward(log_b, log_start, log_trans, layout):
         Log-density of each sample in each state; 0 for a missing sample.
     log_start : ndarray of shape (n_restarts, n_states)
     log_trans : ndarray of shape (n_restarts, n_states, n_states)
-        Need not be normalised (variational Bayes).
+        Need not be normalized (variational Bayes).
     layout : Layout
 
     Returns

@@ -1,4 +1,4 @@
-"""Expectation maximisation: restarts side by side, then the winner alone."""
+"""Expectation maximization: restarts side by side, then the winner alone."""
 
 from dataclasses import dataclass, replace
 
@@ -12,7 +12,7 @@ from ._posterior import (
     LOG_2PI,
     Prior,
     best_prior,
-    centred,
+    centered,
     chain_parts,
     log_density_parts,
     penalty,
@@ -97,11 +97,11 @@ class Expected:
 
 
 class Batch:
-    """Some recordings in memory, standardised."""
+    """Some recordings in memory, standardized."""
 
-    def __init__(self, recordings, centre, spread):
+    def __init__(self, recordings, center, spread):
         X, missing = recordings.samples()
-        X = (X - centre) / spread
+        X = (X - center) / spread
         if missing is not None:
             X[missing] = 0
         self.X, self.missing, self.lengths = X, missing, recordings.lengths
@@ -139,9 +139,9 @@ class Batch:
 class Stream:
     """The same for recordings that are read in turn, some at a time."""
 
-    def __init__(self, recordings, centre, spread, batch_size):
+    def __init__(self, recordings, center, spread, batch_size):
         self.recordings, self.batch_size = recordings, batch_size
-        self.centre, self.spread = centre, spread
+        self.center, self.spread = center, spread
         self.n_samples = recordings.n_present()
 
     def batches(self, order=None):
@@ -149,7 +149,7 @@ class Stream:
         order = np.arange(len(self.recordings.parts)) if order is None else order
         for start in range(0, len(order), self.batch_size):
             which = order[start : start + self.batch_size]
-            yield Batch(self.recordings.pick(which), self.centre, self.spread), which
+            yield Batch(self.recordings.pick(which), self.center, self.spread), which
 
     def expect(self, *parameters):
         """E-step."""
@@ -382,7 +382,7 @@ def shape_states(data, run, settings):
     prior, expected = run.prior, run.expected
     shape = choose_shape(
         list(data.fold_moments(run.parameters).values()),
-        lambda counts, sums, products: centred(counts, sums, products, prior.mean_weight),
+        lambda counts, sums, products: centered(counts, sums, products, prior.mean_weight),
         lambda scatter, counts: _shrunk(scatter, counts, prior),
         None if settings.rank is None else [settings.rank],
     )
@@ -407,7 +407,7 @@ def _shrunk(scatter, counts, prior):
 def shaped_parameters(expected, prior, shape):
     """Means and covariances (n_states, ...) of the only restart, in a shape."""
     counts, sums, products = (m[0] for m in expected.moments)
-    mean, scatter = centred(counts, sums, products, prior.mean_weight)
+    mean, scatter = centered(counts, sums, products, prior.mean_weight)
     return mean, shaped(scatter, counts, _shrunk(scatter, counts, prior), shape)
 
 

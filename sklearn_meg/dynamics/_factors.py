@@ -40,7 +40,7 @@ class Shape:
 
 
 def factor_model(covariance, rank, n_iter=N_ITER):
-    """Covariances of factor analysis, by expectation maximisation from principal components.
+    """Covariances of factor analysis, by expectation maximization from principal components.
 
     Parameters
     ----------
@@ -124,14 +124,14 @@ def _mixed(scatter, counts, shrunk, target, weight):
     return (scatter + weight * target) / (counts[..., None, None] + weight)
 
 
-def choose_shape(moments, centre, shrink, ranks=None):
+def choose_shape(moments, center, shrink, ranks=None):
     """The shape with the highest held-out likelihood, given the states of the samples.
 
     Parameters
     ----------
     moments : list of tuple of ndarray
         Counts, sums and products of the states, (n_states, ...), one tuple a fold.
-    centre : callable
+    center : callable
         Means and scatter from moments.
     shrink : callable
         Shrunk covariance from scatter and counts.
@@ -146,7 +146,7 @@ def choose_shape(moments, centre, shrink, ranks=None):
     d = total[1].shape[-1]
     ranks = [r for r in RANKS if r == 0 or r < d / 2] if ranks is None else ranks
     typical = total[0].mean()
-    folds = [Fold(total, fold, centre, shrink) for fold in moments if fold[0].sum()]
+    folds = [Fold(total, fold, center, shrink) for fold in moments if fold[0].sum()]
     rank = _best(folds, product(ranks, (0.0, 1.0), (1.0, 10.0)), typical, d).rank
     return _best(folds, product([rank], COMMON, WEIGHTS), typical, d)
 
@@ -154,9 +154,9 @@ def choose_shape(moments, centre, shrink, ranks=None):
 class Fold:
     """States of all but one fold, and the moments of that one."""
 
-    def __init__(self, total, fold, centre, shrink):
+    def __init__(self, total, fold, center, shrink):
         train = [whole - part for whole, part in zip(total, fold)]
-        means, self.scatter = centre(*train)
+        means, self.scatter = center(*train)
         self.counts = train[0]
         self.shrunk = shrink(self.scatter, self.counts)
         self.tested = about(fold, means)

@@ -72,7 +72,7 @@ class States:
         return States(*(getattr(self, f)[which] for f in self.__dataclass_fields__))
 
 
-def centred(counts, sums, products, mean_weight):
+def centered(counts, sums, products, mean_weight):
     """Means and scatter about them, (n_restarts, n_states, ...)."""
     if np.isinf(mean_weight):
         return np.zeros_like(sums), products
@@ -83,7 +83,7 @@ def centred(counts, sums, products, mean_weight):
 def update(moments, starts, transitions, prior):
     """Posterior of all parameters given expected moments."""
     counts, sums, products = moments
-    mean, scatter = centred(counts, sums, products, prior.mean_weight)
+    mean, scatter = centered(counts, sums, products, prior.mean_weight)
     scatter = (scatter + scatter.swapaxes(-1, -2)) / 2
     d = np.arange(mean.shape[-1])
     scatter[..., d, d] += (prior.dof * prior.scale)[:, None, None]
@@ -163,7 +163,7 @@ def penalty(states, prior, factor, log_det, variational):
 
 
 def _log_wishart(dof, log_det, d):
-    """Log of the normalising factor of a Wishart density, from its inverse scale matrix."""
+    """Log of the normalizing factor of a Wishart density, from its inverse scale matrix."""
     return dof / 2 * log_det - dof * d / 2 * np.log(2) - multigammaln_any(dof / 2, d)
 
 
@@ -197,7 +197,7 @@ def best_prior(moments, mean_weight):
     dof, scale : ndarray of shape (n_restarts,)
     """
     counts, sums, products = moments
-    _, scatter = centred(counts, sums, products, mean_weight)
+    _, scatter = centered(counts, sums, products, mean_weight)
     d = sums.shape[-1]
     values = np.maximum(np.linalg.eigvalsh((scatter + scatter.swapaxes(-1, -2)) / 2), 0)
     largest = max(100.0 * d, 20 * counts.max())

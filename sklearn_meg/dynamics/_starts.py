@@ -16,7 +16,7 @@ def first_guesses(X, lengths, n_states, n_init, init, windows, rng):
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_regions)
-        Standardised, 0 where missing.
+        Standardized, 0 where missing.
     lengths : ndarray of int
     n_states, n_init : int
     init : {"windows", "kmeans", "random"}

@@ -9,7 +9,7 @@ import numpy as np
 from .._checks.params import check_random_state
 from ._base import SIGNIFICANT
 from ._graph import correlations, louvain, rank_communities, strongest_edges
-from ._posterior import centred
+from ._posterior import centered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,12 +164,12 @@ def _largest_excess(model, parts, gamma):
     X = np.concatenate([part.T for part in parts])
     good = ~np.isnan(X).any(1)
     X, gamma = X[good], gamma[good]
-    centre, spread = model._scale()
-    X = (X - centre) / spread
+    center, spread = model._scale()
+    X = (X - center) / spread
     counts = gamma.sum(0)
     sums = gamma.T @ X
     products = np.stack([(X * g[:, None]).T @ X for g in gamma.T])
-    _, scatter = centred(counts, sums, products, 1e-6)
+    _, scatter = centered(counts, sums, products, 1e-6)
     d = X.shape[1]
     covariances = (scatter + np.eye(d)) / (counts + 1)[:, None, None]
     weights = correlations(covariances, partial=model.layer == "partial")

@@ -13,7 +13,7 @@ from .._optional import needs
 from .._training.threads import one_blas_thread, one_thread
 from ._base import StateModel
 from ._starts import cluster, window_features
-from .hidden_markov import standardisation
+from .hidden_markov import standardization
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class _Baseline(StateModel):
-    """Base: a subclass has ``_find(X, missing, lengths, rng)``, in standardised units."""
+    """Base: a subclass has ``_find(X, missing, lengths, rng)``, in standardized units."""
 
     def fit(self, X: ArrayLike | Sequence[ArrayLike], y: None = None) -> Self:
         """Find the states.
@@ -49,15 +49,15 @@ class _Baseline(StateModel):
         recordings = self._recordings(X, reset=True).sorted()
         n_states = getattr(self, "n_states", 1)
         with one_blas_thread():
-            centre, spread = standardisation(recordings, n_states, "shrunk")
+            center, spread = standardization(recordings, n_states, "shrunk")
             X, missing = recordings.samples()
-            X = (X - centre) / spread
+            X = (X - center) / spread
             rng = check_random_state(self.random_state)
             start, trans, means, covariances, counts = self._find(
                 X, missing, recordings.lengths, rng
             )
             scale = spread[:, None] * spread
-            self._set_states(start, trans, centre + means * spread, covariances * scale, counts)
+            self._set_states(start, trans, center + means * spread, covariances * scale, counts)
         return self
 
     def _check_own(self):

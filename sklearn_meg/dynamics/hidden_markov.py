@@ -63,7 +63,7 @@ class HiddenMarkovGraph(StateModel):
     n_states : int, default=4
         See :func:`select_n_states`.
     method : {"variational", "maximum_likelihood"}, default="variational"
-        Variational Bayes [2]_, or penalised maximum likelihood.
+        Variational Bayes [2]_, or penalized maximum likelihood.
     covariance : {"low_rank", "shrunk", "full"}, default="low_rank"
         "shrunk": towards independent regions of equal variance, as much as the marginal likelihood
         wants. "low_rank": then towards a factor model; rank, weight and width are those with the
@@ -77,7 +77,7 @@ class HiddenMarkovGraph(StateModel):
     transition_prior : float, default=1.0
         Dirichlet parameter of every transition.
     stay_prior : float, default=0.0
-        Added for transitions of a state to itself: favours long visits.
+        Added for transitions of a state to itself: favors long visits.
     n_init : int, default=8
         Restarts. All are iterated a little side by side, the best to the end.
     init : {"windows", "kmeans", "random"}, default="windows"
@@ -107,7 +107,7 @@ class HiddenMarkovGraph(StateModel):
     random_state : int, RandomState instance or None, default=None
     verbose : int, default=0
         1 prints the objective of each iteration.
-    checkpoint_dir : path-like or None, default=None
+    cache_dir : path-like or None, default=None
         Folder in which iterations are kept, so that the same fit goes on there after it was killed,
         to the same states; `random_state` must be an int.
 
@@ -132,7 +132,7 @@ class HiddenMarkovGraph(StateModel):
     information_rate_ : float
         Entropy rate of the chain of states, in nats a sample.
     objective_ : float
-        Per sample, in nats: evidence lower bound, or penalised log-likelihood.
+        Per sample, in nats: evidence lower bound, or penalized log-likelihood.
     history_ : ndarray
         The objective of the best restart, by iteration.
     restart_scores_ : ndarray
@@ -204,7 +204,7 @@ class HiddenMarkovGraph(StateModel):
         damping: float = 0.85,
         random_state: RandomSeed = None,
         verbose: int = 0,
-        checkpoint_dir: PathLike | None = None,
+        cache_dir: PathLike | None = None,
     ) -> None:
         self.n_states = n_states
         self.method = method
@@ -228,7 +228,7 @@ class HiddenMarkovGraph(StateModel):
         self.damping = damping
         self.random_state = random_state
         self.verbose = verbose
-        self.checkpoint_dir = checkpoint_dir
+        self.cache_dir = cache_dir
 
     def fit(self, X: ArrayLike | Sequence[ArrayLike], y: None = None) -> Self:
         """Find the states, and the network.
@@ -251,9 +251,9 @@ class HiddenMarkovGraph(StateModel):
         rng = check_random_state(self.random_state)
         journal = Journal(checkpoint_of(self, recordings.parts), rng)
         with one_blas_thread():
-            centre, spread = standardisation(recordings, self.n_states, self.covariance)
+            center, spread = standardization(recordings, self.n_states, self.covariance)
             try:
-                self._fit(recordings, centre, spread, settings, rng, journal)
+                self._fit(recordings, center, spread, settings, rng, journal)
             except np.linalg.LinAlgError as error:
                 raise ValueError(
                     f"The covariance of a state became singular ({error}): too few samples for "
@@ -262,22 +262,22 @@ class HiddenMarkovGraph(StateModel):
                 ) from error
         return self
 
-    def _fit(self, recordings, centre, spread, settings, rng, journal):
+    def _fit(self, recordings, center, spread, settings, rng, journal):
         data = (
-            Batch(recordings, centre, spread)
+            Batch(recordings, center, spread)
             if self.batch_size is None
-            else Stream(recordings, centre, spread, self.batch_size)
+            else Stream(recordings, center, spread, self.batch_size)
         )
         few = some_recordings(recordings)
         small = few.lengths.sum() == recordings.lengths.sum() and self.batch_size is None
-        racers = data if small else Batch(few, centre, spread)
+        racers = data if small else Batch(few, center, spread)
         finalists = race(racers, settings, rng, journal)
         self.restart_scores_ = np.sort(finalists.objective)[::-1]
         self.stability_ = agreement(racers, finalists)
         run = finalists.winner()
         if not small:
             run = self._on_all(data, run, racers.n_samples, settings, rng, journal)
-        self._keep(data, run, settings, centre, spread)
+        self._keep(data, run, settings, center, spread)
 
     def _on_all(self, data, run, n_seen, settings, rng, journal):
         """Go on with all recordings."""
@@ -290,7 +290,7 @@ class HiddenMarkovGraph(StateModel):
         keep = journal.loop("all")
         return iterate(data, expected, prior, settings, n_iter, run.history, keep)
 
-    def _keep(self, data, run, settings, centre, spread):
+    def _keep(self, data, run, settings, center, spread):
         expected, prior = run.expected, run.prior
         states, *_ = m_step(expected, prior, settings)
         mean, covariance = states.mean[0], self._widened(states)
@@ -314,7 +314,7 @@ class HiddenMarkovGraph(StateModel):
         self._set_states(
             start / start.sum(),
             trans / trans.sum(1, keepdims=True),
-            centre + mean * spread,
+            center + mean * spread,
             covariance * spread[:, None] * spread,
             expected.moments[0][0],
         )
@@ -355,7 +355,7 @@ class HiddenMarkovGraph(StateModel):
         check_option_param(self, "init", ("windows", "kmeans", "random"))
         check_bool_param(self, "means")
         check_verbose_param(self)
-        check_path_param(self, "checkpoint_dir")
+        check_path_param(self, "cache_dir")
         for name in ("n_states", "n_init", "max_iter"):
             check_scalar_param(self, name, "int", 1)
         for name in ("rank", "batch_size"):
@@ -372,7 +372,7 @@ class HiddenMarkovGraph(StateModel):
                 raise ValueError(f"The 'windows' must be int of at least 2 samples. Got {w!r}.")
 
 
-def standardisation(recordings, n_states, covariance):
+def standardization(recordings, n_states, covariance):
     """Mean and standard deviation of each region, after a look at whether they can be fitted.
 
     Raises

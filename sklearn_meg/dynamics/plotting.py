@@ -16,7 +16,7 @@ OTHER = "#D9D9D9"  # communities that are not among the first
 
 
 def state_colors(n_states):
-    """A colour for each state, told apart by colour-blind readers up to eight.
+    """A color for each state, told apart by color-blind readers up to eight.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def plot_state_time_courses(
         Samples a second, Hz; None draws samples.
     ax : Axes, default=None
     true_states : array-like of int of shape (n_times,), default=None
-        Drawn as a band above, in the colours of the states: match them before.
+        Drawn as a band above, in the colors of the states: match them before.
     tmin : float, default=0.0
         Of the first sample, in seconds (samples without `sfreq`).
 
@@ -190,16 +190,16 @@ def plot_layers(
     positions: ArrayLike | None = None,
     states: Sequence[int] | None = None,
 ) -> Figure:
-    """Draw the layers of the network side by side, the communities of the highest rank in colour.
+    """Draw the layers of the network side by side, the communities of the highest rank in color.
 
     Parameters
     ----------
     model : HiddenMarkovGraph or another fitted state model
     figure : Figure, default=None
     n_ranked : int, default=5
-        Communities in colour, over all layers.
+        Communities in color, over all layers.
     positions : array-like of shape (n_regions, 2), default=None
-        Where regions are drawn, for instance x and y of their centres; None is a circle, ordered
+        Where regions are drawn, for instance x and y of their centers; None is a circle, ordered
         by the communities of state 0.
     states : sequence of int, default=None
         Layers to draw; None the first six.

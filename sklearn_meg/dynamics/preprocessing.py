@@ -103,7 +103,7 @@ class AmplitudeEnvelope(_RecordingTransformer):
         self.log = log
 
     def fit(self, X: ArrayLike | Sequence[ArrayLike], y: None = None) -> Self:
-        """Check the parameters; nothing is learnt.
+        """Check the parameters; nothing is learned.
 
         Parameters
         ----------
@@ -240,7 +240,7 @@ class TimeDelayEmbedding(_RecordingTransformer):
     References
     ----------
     .. [1] Vidaurre, Hunt, Quinn, Hunt, Brookes, Nobre, Woolrich (2018), Spontaneous cortical
-       activity transiently organises into frequency specific phase-coupling networks, Nature
+       activity transiently organizes into frequency specific phase-coupling networks, Nature
        Communications 9.
 
     Examples

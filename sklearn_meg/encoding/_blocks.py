@@ -28,7 +28,7 @@ def read_blocks(arrays, trials, step):
     n_read = 0
     for first in range(0, len(trials), step):
         part = trials[first : first + step]
-        if part[-1] - part[0] + 1 == len(part):  # neighbours: a view instead of a copy
+        if part[-1] - part[0] + 1 == len(part):  # neighbors: a view instead of a copy
             part = slice(part[0], part[-1] + 1)
         blocks = tuple(_read(array, part, rows) for array, rows in arrays)
         yield blocks
@@ -112,5 +112,5 @@ def initial_units(X, y, rows, trials):
 
 
 def contiguous_folds(trials, n_folds):
-    """Cut trials into folds of neighbours (deterministic; drifts do not leak)."""
+    """Cut trials into folds of neighbors (deterministic; drifts do not leak)."""
     return np.array_split(trials, max(1, min(n_folds, len(trials))))

@@ -25,7 +25,7 @@ class LagSums:
     xy : ndarray of shape (n_rows * n_lags, n_targets)
     yy : ndarray of shape (n_targets, n_targets)
     x, y : ndarray of shape (n_rows * n_lags,) and (n_targets,)
-        Sums, to centre with.
+        Sums, to center with.
     n_samples : int
     """
 
@@ -53,7 +53,7 @@ class LagSums:
         xy, y = self.xy @ components.T, components @ self.y
         return LagSums(self.xx, xy, yy, self.x, y, self.n_samples)
 
-    def centred(self):
+    def centered(self):
         """Products of deviations from the means; `x` and `y` stay. The last step: not additive."""
         return LagSums(
             self.xx - np.outer(self.x, self.x) / self.n_samples,

@@ -95,11 +95,11 @@ def _parts(y, trials):
     return [trials[start : start + step] for start in range(0, len(trials), step)]
 
 
-def standardise(y, weights, mean, scale):
+def standardize(y, weights, mean, scale):
     """(y - mean) / scale with the mean and scale of each trial's subject."""
     return (y - (weights @ mean)[..., np.newaxis]) / (weights @ scale)[..., np.newaxis]
 
 
-def unstandardise(y, weights, mean, scale):
-    """Inverse of `standardise`."""
+def unstandardize(y, weights, mean, scale):
+    """Inverse of `standardize`."""
     return y * (weights @ scale)[..., np.newaxis] + (weights @ mean)[..., np.newaxis]

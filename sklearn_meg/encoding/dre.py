@@ -17,7 +17,7 @@ from ..metrics import r2_of_trials
 from ..rows import Rows, resolve_rows
 from ._blocks import initial_units
 from ._network import ACTIVATIONS, CELLS, SUBJECT_WEIGHTS, RecurrentEncoderNet, with_new_subjects
-from ._scaling import locate_subjects, moments_by_subject, standardise, unstandardise
+from ._scaling import locate_subjects, moments_by_subject, standardize, unstandardize
 from .recurrent_trf import RecurrentTRF
 from .trf import TemporalReceptiveField
 
@@ -148,7 +148,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         Added to the training loop.
     net_params : dict or None, default=None
         Further parameters of :class:`skorch.NeuralNet`.
-    checkpoint_dir : path-like or None, default=None
+    cache_dir : path-like or None, default=None
         Folder in which training is kept, so that the same fit goes on there after it was killed,
         to the same weights; `random_state` must be an int.
 
@@ -232,7 +232,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         verbose: int = 0,
         callbacks: list | None = None,
         net_params: dict | None = None,
-        checkpoint_dir: PathLike | None = None,
+        cache_dir: PathLike | None = None,
     ) -> None:
         self.subject_row = subject_row
         self.initial_rows = initial_rows
@@ -268,7 +268,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         self.verbose = verbose
         self.callbacks = callbacks
         self.net_params = net_params
-        self.checkpoint_dir = checkpoint_dir
+        self.cache_dir = cache_dir
 
     def fit(self, X: ArrayLike, y: ArrayLike | BaseEpochs, groups: ArrayLike | None = None) -> Self:
         """Fit the linear encoder, then the network on what it leaves.
@@ -406,7 +406,7 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         check_is_fitted(self)
         X = check_trials(self, X, reset=False)
         weights = self._subject_weights(X)
-        y = unstandardise(self._forward(X), weights, self.y_mean_, self.y_scale_)
+        y = unstandardize(self._forward(X), weights, self.y_mean_, self.y_scale_)
         if self._knows_the_beginning():
             known = Rows(**self._rows).initial_values(X)
             slope, offset = weights @ self.initial_slope_, weights @ self.initial_offset_
@@ -543,15 +543,15 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         parts = {"features": features / self.feature_scale_[:, None], "subject": weights}
         if rows.n_initial:
             known = rows.initial_values(X)
-            parts["initial"] = standardise(known, weights, self.initial_mean_, self.initial_scale_)
+            parts["initial"] = standardize(known, weights, self.initial_mean_, self.initial_scale_)
         if self._base is not None:
             base = self.base_._predict_checked(X)
-            parts["base"] = standardise(base, weights, self.y_mean_, self.y_scale_)
+            parts["base"] = standardize(base, weights, self.y_mean_, self.y_scale_)
         dtype = self._tensor_dtype
         return {name: torch.as_tensor(part, dtype=dtype) for name, part in parts.items()}
 
     def _targets(self, X, y):
-        target = standardise(y, self._subject_weights(X), self.y_mean_, self.y_scale_)
+        target = standardize(y, self._subject_weights(X), self.y_mean_, self.y_scale_)
         if self._knows_the_beginning():
             target[:, :, : self._rows["n_initial"]] = np.nan  # nothing to learn
         counted = Rows(**self._rows).counted(X)

@@ -191,7 +191,7 @@ def plot_r_topomap(
     axes : sequence of Axes, default=None
         One per time.
     difference : bool, default=False
-        Whether `r` is a difference of scores; for the label of the colour bar.
+        Whether `r` is a difference of scores; for the label of the color bar.
     title : str, default=None
 
     Returns

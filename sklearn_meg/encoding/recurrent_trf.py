@@ -53,7 +53,7 @@ class RecurrentTRF(LinearEncoder):
         penalty of the stimulus 0.1, 10 or 100 times that of the past is tried. A float is
         taken as it is, for both.
     n_components : int, "auto" or None, default="auto"
-        The past is projected on so many principal components of y (standardised by channel).
+        The past is projected on so many principal components of y (standardized by channel).
         None: all channels. "auto": all up to 30 channels, 30 components above.
     max_radius : float, default=0.999
         Largest spectral radius of the closed loop; a model beyond it is damped by
@@ -63,7 +63,7 @@ class RecurrentTRF(LinearEncoder):
         towards zero, and give the model of all to a subject that was not seen. False: every
         subject alone, as in the paper.
     cv : int, default=3
-        Number of folds of neighbouring trials to choose the penalty on (fewer if there are fewer
+        Number of folds of neighboring trials to choose the penalty on (fewer if there are fewer
         trials). With a single trial, which cannot be split, the middle alpha is taken.
     subject_row : int or None, default=None
         Row of X with the subject index: one model a subject.
@@ -106,7 +106,7 @@ class RecurrentTRF(LinearEncoder):
         Penalties chosen for past and stimulus.
     cv_scores_ : ndarray of shape ([n_subjects,] n_candidates)
         Held-out R2 of the unrolled prediction after the initial window, over all past components
-        (standardised channels without projection): the alphas first, then the stimulus
+        (standardized channels without projection): the alphas first, then the stimulus
         penalties (NaN where nothing was to be chosen).
     spectral_radius_ : ndarray of shape (n_subjects,), float without `subject_row`
         Of the closed loop as it was fitted, before damping.
@@ -198,7 +198,7 @@ class RecurrentTRF(LinearEncoder):
         for trials in trials_of_subjects:
             prior = None
             if pooled:  # of the others, so that a subject's own trials are not counted twice
-                others = (total - self._sums(X, y, rows, trials)).centred()
+                others = (total - self._sums(X, y, rows, trials)).centered()
                 prior = self._weights(others, together[6], x_scale)
             fits.append(self._fit_one(X, y, rows, trials, x_scale, prior))
         past, coef, intercept, slope, offset, radius, alphas, scores = map(np.array, zip(*fits))
@@ -234,7 +234,7 @@ class RecurrentTRF(LinearEncoder):
                 )
 
             penalties, scores = _search(alphas, held_out_r2)
-        past, coef, intercept = self._solve(total.centred(), penalties, x_scale, prior)
+        past, coef, intercept = self._solve(total.centered(), penalties, x_scale, prior)
         past, radius = damp(past, self.components_, self.max_radius)
         return past, coef, intercept, slope, offset, radius, penalties, scores
 
@@ -278,7 +278,7 @@ class RecurrentTRF(LinearEncoder):
         return sums.select(np.flatnonzero(np.concatenate(keep)))
 
     def _weights(self, sums, penalties, x_scale, prior=None):
-        """Ridge weights of stimulus and past (p, n_channels) from centred sums."""
+        """Ridge weights of stimulus and past (p, n_channels) from centered sums."""
         n_stimulus = len(x_scale) * len(self.delays_)
         penalty = np.full(len(sums.xx), float(penalties[0]))
         penalty[:n_stimulus] = penalties[1] * np.repeat(x_scale**2, len(self.delays_))
@@ -287,7 +287,7 @@ class RecurrentTRF(LinearEncoder):
         return prior + ridge(sums.xx, sums.xy - sums.xx @ prior, penalty)
 
     def _solve(self, sums, penalties, x_scale, prior=None):
-        """One model from centred sums: past_coef, coef, intercept."""
+        """One model from centered sums: past_coef, coef, intercept."""
         n_stimulus, n_channels = len(x_scale) * len(self.delays_), sums.xy.shape[1]
         w = self._weights(sums, penalties, x_scale, prior)
         coef = w[:n_stimulus].T.reshape(n_channels, len(x_scale), len(self.delays_))
@@ -307,7 +307,7 @@ class RecurrentTRF(LinearEncoder):
         identity = np.eye(len(self.components_))
         prior = None if prior is None else prior @ self.components_.T
         for fold, held in zip(folds, sums):
-            train = (total - held).centred().project(self.components_)
+            train = (total - held).centered().project(self.components_)
             models = [self._solve(train, penalties, x_scale, prior) for penalties in candidates]
             for part in _pieces(fold, X.shape[2], len(self.components_)):
                 known = np.tensordot(
@@ -321,7 +321,7 @@ class RecurrentTRF(LinearEncoder):
                     with np.errstate(over="ignore", invalid="ignore"):
                         error = np.where(counted, true - predicted[:, :, start:], 0.0)
                         errors[i] += (error**2).sum()
-        variance = np.trace(total.centred().project(self.components_).yy)
+        variance = np.trace(total.centered().project(self.components_).yy)
         variance *= n_scored / total.n_samples  # 1 without a mask
         errors = np.where(np.isfinite(errors), errors, np.finfo(float).max)
         with np.errstate(over="ignore"):
@@ -395,7 +395,7 @@ def _search(alphas, held_out_r2):
 
 
 def _components(y, trials, n_components, mask):
-    """From channels to components of the past: standardised channels, or their first PCs."""
+    """From channels to components of the past: standardized channels, or their first PCs."""
     n_channels = y.shape[1]
     if n_components == "auto":
         n_components = min(n_channels, AUTO_COMPONENTS)

@@ -46,10 +46,10 @@ class TemporalReceptiveField(LinearEncoder):
         groups that is a long search. Every stimulus row belongs to exactly one group. With
         `alphas` a float the factors are still chosen.
     fit_intercept : bool, default=True
-        Centre X and y over trials and samples. As in MNE, a lag that reaches outside the trial
+        Center X and y over trials and samples. As in MNE, a lag that reaches outside the trial
         meets the mean of the feature in ``fit`` and zero in ``predict``.
     cv : int, default=5
-        Number of folds of neighbouring trials to choose alpha on (fewer if there are fewer
+        Number of folds of neighboring trials to choose alpha on (fewer if there are fewer
         trials). With a single trial, which cannot be split, the middle alpha is taken.
     subject_row : int or None, default=None
         Row of X with the subject index: one model a subject.

@@ -1,4 +1,4 @@
-"""What every decoder of nerve signals shares: features, sessions, normalisation, decisions."""
+"""What every decoder of nerve signals shares: features, sessions, normalization, decisions."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .._checks.trials import check_kind, check_trials
 from .._training.threads import one_blas_thread
 from ..rows import split_session
 from ._calibration import temperatures
-from ._discriminants import SO_FAR, WEIGHT, discriminants, learnt
+from ._discriminants import SO_FAR, WEIGHT, discriminants, learned
 from ._gaussian import adapt, fit_gaussian
 from ._linear import as_rows
 from ._online import OnlineSession
-from ._sessions import RunningNormaliser, location_and_scale, mean_normal, normalised
+from ._sessions import RunningNormalizer, location_and_scale, mean_normal, normalized
 from .features import NerveFeatures, check_windows
 
 if TYPE_CHECKING:
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 LEAST_LOG = -20.0  # of a window's probability: no single window decides against all others
 BEFORE = 0.15  # weight of what a trial said before adaptation, beside what adaptation found
-BELIEF = 0.5  # power of the temperature of trials that are learnt from
-N_FOLDS = 5  # of the trials of a session: the linear model decides none that it has learnt from
+BELIEF = 0.5  # power of the temperature of trials that are learned from
+N_FOLDS = 5  # of the trials of a session: the linear model decides none that it has learned from
 
 
 class NerveModel:
-    """Checks, features and normalisation within sessions, of classifiers and regressors."""
+    """Checks, features and normalization within sessions, of classifiers and regressors."""
 
     def _check_model(self):
         check_scalar_param(self, "sfreq", "float", 0, closed="neither", allow_none=True)
@@ -103,7 +103,7 @@ class NerveModel:
     # ------------------------------------------------------------------ sessions
 
     def _fit_normal(self, F, session):
-        """Learn mean and scale of all sessions and of each, and normalise."""
+        """Learn mean and scale of all sessions and of each, and normalize."""
         session = np.zeros(len(F)) if session is None else session
         self.sessions_ = np.unique(session)
         parts = [F[session == s] for s in self.sessions_]
@@ -115,12 +115,12 @@ class NerveModel:
         out = np.empty_like(F)
         for s, normal in zip(self.sessions_, self.session_normals_, strict=True):
             chosen = self.normal_ if self.adaptation is None else normal
-            out[session == s] = normalised(F[session == s], chosen)
+            out[session == s] = normalized(F[session == s], chosen)
         return out, session
 
     def _running(self):
-        """Normalisation of a new session, those of training counting as some trials."""
-        return RunningNormaliser(self.normal_, self.prior_trials * self.n_windows_)
+        """Normalization of a new session, those of training counting as some trials."""
+        return RunningNormalizer(self.normal_, self.prior_trials * self.n_windows_)
 
     def _batch_normal(self, F):
         """Mean and scale of a new session from all its trials."""
@@ -154,7 +154,7 @@ class NerveClassifier(NerveModel):
     """Decisions of a window-wise classifier, of windows and of whole trials.
 
     A subclass defines ``_window_logs(F)``: log probabilities (n, n_classes, n_windows) of
-    normalised features; and may say that it has a ``_session_model``.
+    normalized features; and may say that it has a ``_session_model``.
     """
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
@@ -285,7 +285,7 @@ class NerveClassifier(NerveModel):
         return softmax(trials / self.temperatures_[0] ** BELIEF, axis=1)
 
     def _decide_known(self, F, normal, is_new):
-        Z = normalised(F, normal)
+        Z = normalized(F, normal)
         logs = self._window_logs(Z)
         if not self._session_model:
             return log_softmax(logs.mean(2), axis=-1), logs
@@ -303,7 +303,7 @@ class NerveClassifier(NerveModel):
         shifts = 0.0
         if is_new:
             trials, _ = adapt(P.mean(1), start, *self._gaussian)
-            linear = self._learnt_logs(Z, P, self._believed(trials))
+            linear = self._learned_logs(Z, P, self._believed(trials))
             again = log_softmax(own + linear.mean(2), axis=-1)
             trials, shifts = adapt(P.mean(1), again, *self._gaussian)
         so_far = self._so_far(running_mean(P), shifts, 0).transpose(0, 2, 1)
@@ -368,8 +368,8 @@ class NerveClassifier(NerveModel):
         scores = Z.transpose(0, 2, 1) @ coef.T + intercept
         return np.maximum(log_softmax(scores, axis=-1), LEAST_LOG).transpose(0, 2, 1)
 
-    def _learnt_logs(self, Z, P, probability):
-        """Those of a linear model that has learnt from the other trials of the session, too."""
+    def _learned_logs(self, Z, P, probability):
+        """Those of a linear model that has learned from the other trials of the session, too."""
         logs = self._linear_logs(Z)
         if len(Z) == 1:
             return logs
@@ -377,14 +377,14 @@ class NerveClassifier(NerveModel):
         for fold in range(min(N_FOLDS, len(Z))):
             mine = order[fold::N_FOLDS]
             others = np.setdiff1d(order, mine)
-            known = self._learnt(Z[others], probability[others])
+            known = self._learned(Z[others], probability[others])
             logs[mine] = self._linear_logs(Z[mine], discriminants(*known))
         return logs
 
-    def _learnt(self, Z, probability):
+    def _learned(self, Z, probability):
         means, sizes = Z.mean(2), np.full(len(Z), Z.shape[2])
         away = as_rows(Z - means[:, :, np.newaxis])
-        return learnt(self._discriminants, probability, means, sizes, away.T @ away)
+        return learned(self._discriminants, probability, means, sizes, away.T @ away)
 
     def _so_far(self, P, shifts, first):
         """Log probabilities (..., n_classes) of running means P (..., n_windows, n_dims).

@@ -1,4 +1,4 @@
-"""How far decisions can be believed: temperatures, from trials that were not learnt from.
+"""How far decisions can be believed: temperatures, from trials that were not learned from.
 
 Probabilities are a softmax of sums of log probabilities whose parts say the same thing again, and
 whose covariances are those of the trials that the linear model was fitted to. Dividing by a
@@ -27,7 +27,7 @@ def temperatures(model, Z, y, session):
     model : NerveClassifier
         With a model of sessions; is left as it is.
     Z : ndarray of shape (n_trials, n_features, n_windows)
-        Normalised features.
+        Normalized features.
     y : ndarray of int of shape (n_trials,)
     session : ndarray of shape (n_trials,)
 

@@ -27,7 +27,7 @@ def discriminants(counts, means, covariance):
     return coef, np.log(counts / counts.sum()) - 0.5 * (means * coef).sum(1)
 
 
-def learnt(known, probability, trial_means, sizes, inner):
+def learned(known, probability, trial_means, sizes, inner):
     """Training and a session together.
 
     Parameters

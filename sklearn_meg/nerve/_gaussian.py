@@ -3,7 +3,7 @@
 A trial of class c in session s is a point ``mu_c + d_sc + e``, with ``e ~ N(0, W)``. All trials of
 a class and a session share d, with ``cov(d_sc, d_sc') = K_cc' B``: classes that lie in the same
 direction move alike. In a new session d and the classes of all trials are found together by
-expectation maximisation (variational Bayes over d). This is probabilistic discriminant analysis
+expectation maximization (variational Bayes over d). This is probabilistic discriminant analysis
 with unknown labels; Prince and Elder (2007), ICCV.
 """
 
@@ -36,13 +36,13 @@ def fit_gaussian(P, y, sessions, n_classes):
     means = np.stack([P[y == c].mean(0) for c in range(n_classes)])
     pairs, cell = np.unique(np.stack([y, sessions]), axis=1, return_inverse=True)
     cell, owner, sizes = cell.ravel(), pairs[0].astype(int), np.bincount(cell.ravel())
-    centres = np.stack([P[cell == i].mean(0) for i in range(len(owner))])
-    spread = P - centres[cell]
+    centers = np.stack([P[cell == i].mean(0) for i in range(len(owner))])
+    spread = P - centers[cell]
     within = _regular(spread.T @ spread / max(1, len(P) - len(owner)))
     if len(owner) == n_classes:  # no class in two sessions
         return means, within, ONE_SESSION * within
-    middle = np.stack([centres[owner == c].mean(0) for c in range(n_classes)])
-    away = centres - middle[owner]
+    middle = np.stack([centers[owner == c].mean(0) for c in range(n_classes)])
+    away = centers - middle[owner]
     between = away.T @ away / (len(owner) - n_classes) - within * np.mean(1 / sizes)
     values, vectors = np.linalg.eigh(between)
     values = np.maximum(values, 1e-3 * max(values.max(), 1e-3 * np.trace(within) / len(within)))

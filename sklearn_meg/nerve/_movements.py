@@ -14,7 +14,7 @@ from .._checks.trials import check_targets, flatten_targets
 from ._base import NerveModel
 from ._linear import as_rows, linear
 from ._online import OnlineSession
-from ._sessions import normalised
+from ._sessions import normalized
 
 if TYPE_CHECKING:
     from .._typing import ArrayLike
@@ -74,7 +74,7 @@ class NerveMovements(RegressorMixin, NerveModel):
                     out[i] = online.push(F[i]).T
                     online.start_trial()
             else:
-                out[index] = self._movements(normalised(F[index], normal))
+                out[index] = self._movements(normalized(F[index], normal))
         return out
 
     def __sklearn_tags__(self):
@@ -87,19 +87,19 @@ class NerveMovements(RegressorMixin, NerveModel):
         _check_windows(y, F.shape[2])
         y, self._y_ndim = check_targets(y, F)
         self.n_outputs_ = y.shape[1]
-        self.target_mean_ = y.mean(axis=(0, 2))
+        self.y_mean_ = y.mean(axis=(0, 2))
         sd = y.std(axis=(0, 2))
-        self.target_scale_ = np.where(sd > 1e-9 * (1 + np.abs(self.target_mean_)), sd, 1.0)
+        self.y_scale_ = np.where(sd > 1e-9 * (1 + np.abs(self.y_mean_)), sd, 1.0)
         Z, session = self._fit_normal(F, session)
-        target = (y - self.target_mean_[:, np.newaxis]) / self.target_scale_[:, np.newaxis]
+        target = (y - self.y_mean_[:, np.newaxis]) / self.y_scale_[:, np.newaxis]
         return Z, target, session
 
     def _linear(self, Z):
-        """Standardised movements of the ridge regression."""
+        """Standardized movements of the ridge regression."""
         return linear(Z, self.coef_, self.intercept_)
 
     def _unscaled(self, out):
-        return out * self.target_scale_[:, np.newaxis] + self.target_mean_[:, np.newaxis]
+        return out * self.y_scale_[:, np.newaxis] + self.y_mean_[:, np.newaxis]
 
 
 def _check_windows(y, n_windows):

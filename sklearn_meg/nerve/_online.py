@@ -5,14 +5,14 @@ from scipy.special import log_softmax
 
 from ._discriminants import SO_FAR, WEIGHT
 from ._gaussian import adapt
-from ._sessions import RunningNormaliser, normalised
+from ._sessions import RunningNormalizer, normalized
 
 N_ITER = 5  # of the adaptation after each trial: it goes on from the last
 REMEMBERED = 500  # trials: memory stays constant in an endless stream
 
 
 class OnlineSession:
-    """Running normalisation, the network's state, and what is known of the session.
+    """Running normalization, the network's state, and what is known of the session.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class OnlineSession:
 
     def push(self, F):
         """Outputs (n_windows, n_outputs) of the next windows (n_features, n_windows)."""
-        Z = self._normalised(F)
+        Z = self._normalized(F)
         out, self.network_state = self.model._step(Z[np.newaxis], self.network_state)
         if not hasattr(self.model, "classes_"):
             self.n_windows += F.shape[1]
@@ -66,8 +66,8 @@ class OnlineSession:
         self.start_trial()
         return result
 
-    def _normalised(self, F):
-        return normalised(F, self.model.normal_) if self.running is None else self.running(F)
+    def _normalized(self, F):
+        return normalized(F, self.model.normal_) if self.running is None else self.running(F)
 
     def _with_session(self, logs, Z):
         model = self.model
@@ -81,7 +81,7 @@ class OnlineSession:
         return model._cooled(log_softmax(logs + linear + SO_FAR * so_far, axis=-1))
 
     def _learn(self, start):
-        """Classes of all trials so far, all in the present normalisation."""
+        """Classes of all trials so far, all in the present normalization."""
         self.trial_means = [*self.trial_means, self.raw_sum / self.n_windows][-REMEMBERED:]
         self.trial_logs = [*self.trial_logs, start][-REMEMBERED:]
         model, (mean, sd) = self.model, self.running.normal
@@ -110,7 +110,7 @@ class OnlineSession:
         for key in ("trial_means", "trial_logs"):
             setattr(self, key, list(np.array(state[key])))
         if state["running"] is not None:
-            self.running = RunningNormaliser.from_state(state["running"])
+            self.running = RunningNormalizer.from_state(state["running"])
         network = state["network"]
         self.network_state = None if network is None else [np.array(part) for part in network]
 

@@ -1,4 +1,4 @@
-"""Sessions: which trial belongs to which, and features normalised within them."""
+"""Sessions: which trial belongs to which, and features normalized within them."""
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def mean_normal(normals):
     return np.stack([normals[:, 0].mean(0), scale])
 
 
-def normalised(F, normal):
+def normalized(F, normal):
     """Features (..., n_features, n_windows) in standard deviations, clipped."""
     mean, sd = normal
     return np.clip((F - mean[:, np.newaxis]) / sd[:, np.newaxis], -CLIP, CLIP)
@@ -40,7 +40,7 @@ def _normal_of(weight, first, second):
     return mean, _scale(mean, np.sqrt(np.maximum(second / weight - mean**2, 0.0)), 1.0)
 
 
-class RunningNormaliser:
+class RunningNormalizer:
     """Mean and standard deviation of the windows so far, beginning with those of training.
 
     Parameters
@@ -58,7 +58,7 @@ class RunningNormaliser:
         self.second = self.weight * (sd**2 + mean**2)
 
     def __call__(self, F):
-        """Normalise windows (n_features, n) in the order of time, each with those up to it."""
+        """Normalize windows (n_features, n) in the order of time, each with those up to it."""
         F = F.T
         weight = self.weight + np.arange(1, len(F) + 1)[:, np.newaxis]
         first = self.first + np.cumsum(F, axis=0)

@@ -28,8 +28,8 @@ def disturbed_sessions(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Add copies of each session with other gains, lost channels and moved electrodes.
 
-    For training on few sessions. Each copy is a session of its own, so that it is normalised and
-    learnt from as one.
+    For training on few sessions. Each copy is a session of its own, so that it is normalized and
+    learned from as one.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from .._training.threads import one_blas_thread
 from ._base import LEAST_LOG, NerveClassifier
 from ._linear import as_rows, filtered, fit_dynamic, fit_ridge
 from ._movements import NerveMovements
-from ._sessions import normalised
+from ._sessions import normalized
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -45,13 +45,13 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
         Row of X that says in which session a trial is: a number, constant within the trial.
     adaptation : {None, "batch", "online"}, default=None
         What is done about sessions that were not in ``fit``, without their labels. None: nothing.
-        "batch": the features are normalised, and the classes found, from all trials of the
+        "batch": the features are normalized, and the classes found, from all trials of the
         session that `X` holds. "online": only from those before, in the order of `X`.
     prior_trials : float, default=8.0
         In how many trials' worth of windows the means and scales of training are believed.
     session_model : bool, default=False
         Whether the classes of a new session are found by the Gaussian model of
-        :class:`NerveDecoder`. Without it, `adaptation` only normalises.
+        :class:`NerveDecoder`. Without it, `adaptation` only normalizes.
     n_self_training : int, default=0
         How often the classifier is fitted again with the classes that it gave to the trials of a
         new session, for ``adaptation="batch"``.
@@ -114,7 +114,7 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
         self.n_self_training = n_self_training
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Fit the classifier to the windows of labelled trials.
+        """Fit the classifier to the windows of labeled trials.
 
         Parameters
         ----------
@@ -180,7 +180,7 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
         trials, windows = super()._decide_known(F, normal, is_new)
         if not (is_new and self.n_self_training):
             return trials, windows
-        Z, (old, y) = normalised(F, normal), self._training
+        Z, (old, y) = normalized(F, normal), self._training
         for _ in range(self.n_self_training):
             own = trials.argmax(1)
             with one_blas_thread():
@@ -213,7 +213,7 @@ class WindowRegressor(NerveMovements, BaseEstimator):
         Row of X that says in which session a trial is: a number, constant within the trial.
     adaptation : {None, "batch", "online"}, default=None
         What is done about sessions that were not in ``fit``, without their labels. None: nothing.
-        "batch": the features are normalised, and the classes found, from all trials of the
+        "batch": the features are normalized, and the classes found, from all trials of the
         session that `X` holds. "online": only from those before, in the order of `X`.
     prior_trials : float, default=8.0
         In how many trials' worth of windows the means and scales of training are believed.
@@ -330,7 +330,7 @@ class KalmanRegressor(NerveMovements, BaseEstimator):
         Row of X that says in which session a trial is: a number, constant within the trial.
     adaptation : {None, "batch", "online"}, default=None
         What is done about sessions that were not in ``fit``, without their labels. None: nothing.
-        "batch": the features are normalised, and the classes found, from all trials of the
+        "batch": the features are normalized, and the classes found, from all trials of the
         session that `X` holds. "online": only from those before, in the order of `X`.
     prior_trials : float, default=8.0
         In how many trials' worth of windows the means and scales of training are believed.

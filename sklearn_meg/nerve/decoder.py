@@ -19,7 +19,7 @@ from ..base import TorchEstimator
 from ._base import NerveClassifier
 from ._gaussian import adapt
 from ._network import NerveNet, WindowLoss
-from ._sessions import mean_normal, normalised
+from ._sessions import mean_normal, normalized
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -102,7 +102,7 @@ class RecurrentModel(TorchEstimator):
         Returns
         -------
         program : torch.export.ExportedProgram
-            On the CPU. Takes normalised features (1, n_features, 1) and the tensors of the state,
+            On the CPU. Takes normalized features (1, n_features, 1) and the tensors of the state,
             returns outputs (1, n_outputs, 1) and the next state.
             ``torch.export.save(program, path)`` writes it.
         """
@@ -133,7 +133,7 @@ class NerveDecoder(ClassifierMixin, NerveClassifier, RecurrentModel):
 
     Each window is decided from it and the windows before it; a trial by the vote of its windows
     (mean log probability), together with a linear model of the same features. In a session that
-    was not in ``fit``, features are normalised anew, and the classes of its trials are found by a
+    was not in ``fit``, features are normalized anew, and the classes of its trials are found by a
     Gaussian model that knows how far the means of classes move from one session to another. No
     labels are needed for that.
 
@@ -151,7 +151,7 @@ class NerveDecoder(ClassifierMixin, NerveClassifier, RecurrentModel):
         Row of X that says in which session a trial is: a number, constant within the trial.
     adaptation : {None, "batch", "online"}, default=None
         What is done about sessions that were not in ``fit``, without their labels. None: nothing.
-        "batch": the features are normalised, and the classes found, from all trials of the
+        "batch": the features are normalized, and the classes found, from all trials of the
         session that `X` holds. "online": only from those before, in the order of `X`.
     prior_trials : float, default=8.0
         In how many trials' worth of windows the means and scales of training are believed.
@@ -169,7 +169,7 @@ class NerveDecoder(ClassifierMixin, NerveClassifier, RecurrentModel):
         Of the labels.
     max_epochs, batch_size, lr, weight_decay, schedule, patience, clip_norm, validation_fraction, \
 validation_split, device, dtype, n_threads, random_state, verbose, callbacks, net_params, \
-checkpoint_dir
+cache_dir
         Of training, see :class:`~sklearn_meg.base.TorchEstimator`.
 
     Attributes
@@ -254,7 +254,7 @@ checkpoint_dir
         verbose: int = 0,
         callbacks: list | None = None,
         net_params: dict | None = None,
-        checkpoint_dir: PathLike | None = None,
+        cache_dir: PathLike | None = None,
     ) -> None:
         self.sfreq = sfreq
         self.window = window
@@ -286,12 +286,12 @@ checkpoint_dir
         self.verbose = verbose
         self.callbacks = callbacks
         self.net_params = net_params
-        self.checkpoint_dir = checkpoint_dir
+        self.cache_dir = cache_dir
 
     _session_model = True
 
     def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
-        """Train on labelled trials of one or several sessions.
+        """Train on labeled trials of one or several sessions.
 
         Parameters
         ----------
@@ -362,7 +362,7 @@ checkpoint_dir
             for s in np.unique(session):
                 index = np.flatnonzero(session == s)
                 normals.append(self._batch_normal(F[index]))
-                Z[index] = normalised(F[index], normals[-1])
+                Z[index] = normalized(F[index], normals[-1])
                 logs = self._window_logs(Z[index])
                 trials[index] = self._with_linear(Z[index], logs, True)[0]
                 P = self._embedded(Z[index]).mean(1)
@@ -374,7 +374,7 @@ checkpoint_dir
         tuned.normal_ = mean_normal(np.stack(normals))
         tuned.means_ = self.means_ + np.mean(shifts, axis=0)
         with limited_threads(self.n_threads):
-            tuned._set_discriminants(*self._learnt(Z[sure], believed[sure]))
+            tuned._set_discriminants(*self._learned(Z[sure], believed[sure]))
         tuned.set_params(max_epochs=max_epochs, lr=lr, validation_fraction=0)
         weights = self.net_.module_.state_dict()
         tuned._train(Z[sure], believed[sure], weights=weights)

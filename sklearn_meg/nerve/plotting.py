@@ -31,7 +31,7 @@ def plot_accuracy_over_days(
     ----------
     scores : dict
         Name of a model -> accuracies ``(n_days,)`` or ``(n_seeds, n_days)``; or name of a model ->
-        dict of kind of adaptation -> accuracies: a colour for each model, a kind of line for each
+        dict of kind of adaptation -> accuracies: a color for each model, a kind of line for each
         kind of adaptation. Several seeds give a band of their standard deviation.
     days : array-like of shape (n_days,), default=None
         When the sessions were; None is 1, 2, ...
@@ -222,7 +222,7 @@ def plot_stream(
     -------
     ax : Axes
         Classes: a row each, decided windows as bars on the light bands of the truth. Movements: a
-        line each, the truth in light colour. Where decisions were withheld the ground is grey.
+        line each, the truth in light color. Where decisions were withheld the ground is gray.
 
     Raises
     ------
@@ -325,7 +325,7 @@ def _draw_movements(ax, decisions, truth, times, hop, names):
 
 
 def _draw_spans(ax, ends, hop):
-    """Grey ground where decisions were withheld; neighbours joined."""
+    """Shade the times where decisions were withheld; neighbors joined."""
     starts = np.flatnonzero(np.diff(ends, prepend=-np.inf) > 1.5 * hop)
     for k, (first, last) in enumerate(zip(starts, np.append(starts[1:], len(ends)) - 1)):
         ax.axvspan(

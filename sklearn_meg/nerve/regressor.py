@@ -44,7 +44,7 @@ class NerveRegressor(NerveMovements, RecurrentModel):
         Row of X that says in which session a trial is: a number, constant within the trial.
     adaptation : {None, "batch", "online"}, default=None
         What is done about sessions that were not in ``fit``, without their labels. None: nothing.
-        "batch": the features are normalised, and the classes found, from all trials of the
+        "batch": the features are normalized, and the classes found, from all trials of the
         session that `X` holds. "online": only from those before, in the order of `X`.
     prior_trials : float, default=8.0
         In how many trials' worth of windows the means and scales of training are believed.
@@ -64,12 +64,12 @@ class NerveRegressor(NerveMovements, RecurrentModel):
         kind, and a ridge regression of its own says how far; their mean is weighted with the
         probabilities. "both": one network does both, and the mean of the two is the answer. "auto":
         "both" where kinds explain most of where movements end, and each has trials enough to be
-        learnt; else "direct".
+        learned; else "direct".
     n_gestures : int, default=10
         Kinds of movement; not for "direct".
     max_epochs, batch_size, lr, weight_decay, schedule, patience, clip_norm, validation_fraction, \
 validation_split, device, dtype, n_threads, random_state, verbose, callbacks, net_params, \
-checkpoint_dir
+cache_dir
         Of training, see :class:`~sklearn_meg.base.TorchEstimator`.
 
     Attributes
@@ -81,14 +81,14 @@ checkpoint_dir
     normal_, session_normals_ : ndarray of shape (2, n_features) and (n_sessions, 2, n_features)
         Mean and standard deviation of the features.
     coef_, intercept_ : ndarray
-        Of the ridge regression, from normalised features to standardised movements.
+        Of the ridge regression, from normalized features to standardized movements.
     kind_coef_, kind_intercept_ : ndarray
         Those of each kind of movement, not for "direct".
     n_outputs_ : int
         Degrees of freedom.
     strategy_ : {"both", "direct", "classify"}
         What was done.
-    target_mean_, target_scale_ : ndarray of shape (n_outputs,)
+    y_mean_, y_scale_ : ndarray of shape (n_outputs,)
     net_ : skorch.NeuralNet
     history_ : list of dict
         Losses of each epoch.
@@ -152,7 +152,7 @@ checkpoint_dir
         verbose: int = 0,
         callbacks: list | None = None,
         net_params: dict | None = None,
-        checkpoint_dir: PathLike | None = None,
+        cache_dir: PathLike | None = None,
     ) -> None:
         self.sfreq = sfreq
         self.window = window
@@ -185,7 +185,7 @@ checkpoint_dir
         self.verbose = verbose
         self.callbacks = callbacks
         self.net_params = net_params
-        self.checkpoint_dir = checkpoint_dir
+        self.cache_dir = cache_dir
 
     def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Train on trials whose movements are known.
@@ -271,7 +271,7 @@ checkpoint_dir
         return self._combined(Z, out), state
 
     def _combined(self, Z, out):
-        """Standardised movements from what the network says."""
+        """Standardized movements from what the network says."""
         if self.strategy_ == "direct":
             return self._linear(Z) + out
         if self.strategy_ == "classify":

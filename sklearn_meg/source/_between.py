@@ -49,7 +49,7 @@ class Between:
         Returns
         -------
         places : ndarray of shape (n, 3)
-        neighbours, shares : list of ndarray
+        neighbors, shares : list of ndarray
         """
         if not self.spacing > 0:  # a single point
             return self.grid[:1], [np.zeros(1, dtype=int)], [np.ones(1)]
@@ -64,7 +64,7 @@ class Between:
         return places[inside], [made[i][0] for i in inside], [made[i][1] for i in inside]
 
     def shares(self, place):
-        """Neighbours of a place, and the share of each in its lead field."""
+        """Neighbors of a place, and the share of each in its lead field."""
         reach = REACH * self.spacing
         near = np.array(self.tree.query_ball_point(place, reach))
         away = (self.grid[near] - place) / reach

@@ -30,7 +30,7 @@ def cross_val_channels(
     is predicted; every solver that reproduces the average passes. Held-out channels ask whether
     the *sources* predict the field where nobody measured, which only sources in the right places
     can: the way to choose a penalty from a single average. It is cross-validation as used for
-    the regularisation of minimum norm estimates (Grech et al., 2008), with folds of channels in
+    the regularization of minimum norm estimates (Grech et al., 2008), with folds of channels in
     place of one channel at a time. Noise that channels share is not held out, and rewards too
     weak a penalty.
 
@@ -67,7 +67,7 @@ def cross_val_channels(
     >>> import numpy as np
     >>> from sklearn_meg.source import MinimumNorm, cross_val_channels
     >>> rng = np.random.default_rng(0)
-    >>> gain = np.cumsum(rng.normal(size=(40, 10)), axis=0)  # neighbours see nearly the same
+    >>> gain = np.cumsum(rng.normal(size=(40, 10)), axis=0)  # neighbors see nearly the same
     >>> y = gain @ rng.normal(size=(1, 10, 30)) + 0.1 * rng.normal(size=(1, 40, 30))
     >>> X = np.ones((1, 1, 30))
     >>> scores = cross_val_channels(MinimumNorm(forward=gain, snr=10), X, y, random_state=0)

@@ -30,7 +30,7 @@ class Found:
     evidence : ndarray of shape (n_dipoles,)
         Power that each explains beside the others over what it must, at least 1.
     stability : ndarray of shape (n_positions,) or None
-        Share of realisations of the noise with a source at, or next to, each position.
+        Share of realizations of the noise with a source at, or next to, each position.
     columns : ndarray of shape (n_modes, n_courses) or None
         Fields of all orientations of the dipoles, whitened.
     courses : ndarray of shape (n_conditions, n_courses, n_times) or None
@@ -61,9 +61,9 @@ def find_dipoles(problem, grid, alpha, depth, max_sources, n_estimators, random_
         Of averages: how much stronger deep currents may be.
     max_sources : int
     n_estimators : int
-        Realisations of the noise for the stability; with 1 none.
+        Realizations of the noise for the stability; with 1 none.
     random_state : int, RandomState or None
-        Of the realisations of noise.
+        Of the realizations of noise.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def find_dipoles(problem, grid, alpha, depth, max_sources, n_estimators, random_
     if n_estimators > 1:
         replicates = [Y + noise[index % len(noise)] for index in range(n_estimators)]
         found = [scanner.search(replicate, least, max_sources) for replicate in replicates]
-        stability = np.mean([scanner.neighbourhood(each) for each in found], axis=0)
+        stability = np.mean([scanner.neighborhood(each) for each in found], axis=0)
     if not dipoles:
         return Found(dipoles, np.zeros(0), stability)
     top = float(scanner.explained(Y).max())

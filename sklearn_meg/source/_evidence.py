@@ -11,12 +11,12 @@ import numpy as np
 from scipy.fft import idct
 from sklearn.covariance import ledoit_wolf_shrinkage
 
-N_DRAWS = 60  # realisations of noise
+N_DRAWS = 60  # realizations of noise
 FEWEST_BASELINE = 8  # samples
 FEWEST_OUTSIDE = 5  # channels, after rotation, that the lead field does not reach
 FEWEST_NOISE = 1e-8  # power of noise, of that of the fields
 FEWEST_VALUE = 1e-6  # eigenvalue of a covariance whose mean is 1
-SPAN, SMOOTHER = 2, 3  # neighbours either way that power is averaged over: of all, of one source
+SPAN, SMOOTHER = 2, 3  # neighbors either way that power is averaged over: of all, of one source
 LEAST_WEIGHT = 0.05  # share of response in a component below which it is not looked at
 
 
@@ -29,7 +29,7 @@ class Evidence:
     Y : ndarray of shape (n_channels, n_components)
         Components of all conditions side by side; unit noise.
     noise : list of ndarray of shape (n_channels, n_components)
-        Realisations of the noise of Y.
+        Realizations of the noise of Y.
     whitener : ndarray of shape (n_channels, n_channels)
         Further whitening of the whitened channels, to be applied to the lead field, too.
     basis : ndarray of shape (n_times, n_components / n_conditions)
@@ -116,7 +116,7 @@ def gather(data, onset, trials=None, labels=None, baseline=None, rng=None):
 def wiener(columns, Y, n_conditions):
     """Amplitudes of dipoles whose power changes slowly from component to component.
 
-    Least squares, and each amplitude times the share of its power, over some neighbours, that
+    Least squares, and each amplitude times the share of its power, over some neighbors, that
     noise does not account for.
 
     Parameters
@@ -162,7 +162,7 @@ def n_components_held(amplitudes, n_conditions, share):
 def calibrate(evidence, modes):
     """Raise the noise of components to what channels hold that no source can reach.
 
-    Averages alone do not tell noise from response; but slow drifts and artefacts of the sensors
+    Averages alone do not tell noise from response; but slow drifts and artifacts of the sensors
     also show where the lead field cannot make fields.
 
     Parameters
@@ -266,14 +266,14 @@ def _fastest(Y):
 
 
 def _smooth(spectrum):
-    """Average over neighbours, more of them the faster the component."""
+    """Average over neighbors, more of them the faster the component."""
     n = spectrum.shape[-1]
     ranges = [slice(max(0, k - k // 6), min(n, k + k // 6) + 1) for k in range(n)]
     return np.stack([spectrum[..., part].mean(axis=-1) for part in ranges], axis=-1)
 
 
 def _draws(shape, parts, labels, rng):
-    """Realisations of noise: trials with random signs, or white noise."""
+    """Realizations of noise: trials with random signs, or white noise."""
     if parts is None:
         return [rng.standard_normal(shape) for _ in range(N_DRAWS)]
     draws = []
@@ -296,7 +296,7 @@ def _weight(Y, draws):
 
 
 def _average(values, span):
-    """Means over neighbours along the last axis."""
+    """Means over neighbors along the last axis."""
     n = values.shape[-1]
     ranges = [slice(max(0, k - span), k + span + 1) for k in range(n)]
     return np.stack([values[..., part].mean(axis=-1) for part in ranges], axis=-1)

@@ -30,7 +30,7 @@ class Problem:
     half_difference : ndarray of shape (n_conditions, n_whitened, n_times) or None
         Every other trial minus the rest: unit noise, no signal. None with a single row.
     trials_cov : ndarray of shape (n_whitened, n_whitened) or None
-        Mean square of single trials from the first event change on, whitened, not centred; its
+        Mean square of single trials from the first event change on, whitened, not centered; its
         noise part is the identity. None if every condition has a single row.
     baseline : slice or None
         Samples before the first event change.

@@ -34,7 +34,7 @@ class Dipole:
         Lead field there, whitened and in the space of the modes.
     place : ndarray of shape (3,) or None
         In m; None where the grid has no coordinates.
-    neighbours, shares : ndarray of shape (n_neighbours,)
+    neighbors, shares : ndarray of shape (n_neighbors,)
         Grid positions that its field is interpolated from, and how much of each: sums to 1.
     """
 
@@ -42,7 +42,7 @@ class Dipole:
     orientations: np.ndarray
     gain: np.ndarray
     place: Any
-    neighbours: np.ndarray
+    neighbors: np.ndarray
     shares: np.ndarray
 
     @property
@@ -52,7 +52,7 @@ class Dipole:
 
     def fields(self, gain):
         """Its fields (n_channels, n) in another lead field (n_channels, n_positions, n_orient)."""
-        here = np.tensordot(self.shares, gain[:, self.neighbours], axes=(0, 1))
+        here = np.tensordot(self.shares, gain[:, self.neighbors], axes=(0, 1))
         return here @ self.orientations.T
 
 
@@ -151,7 +151,7 @@ class Scanner:
             orientations=orientations,
             gain=self.gain[:, position],
             place=None if self.grid is None else self.grid[position],
-            neighbours=np.array([position]),
+            neighbors=np.array([position]),
             shares=np.ones(1),
         )
 
@@ -185,11 +185,11 @@ class Scanner:
 
     def _step(self, Y, dipole, others, step, reach):
         """Move one dipole to the best of the places around it."""
-        places, neighbours, shares = self.between.around(dipole.place, step, reach)
+        places, neighbors, shares = self.between.around(dipole.place, step, reach)
         gain = np.stack(
             [
                 np.tensordot(self.gain[:, near], share, axes=(1, 0))
-                for near, share in zip(neighbours, shares)
+                for near, share in zip(neighbors, shares)
             ],
             axis=1,
         )
@@ -202,7 +202,7 @@ class Scanner:
             orientations=orientations[best, :n],
             gain=gain[:, best],
             place=places[best],
-            neighbours=neighbours[best],
+            neighbors=neighbors[best],
             shares=shares[best],
         )
 
@@ -273,7 +273,7 @@ class Scanner:
             ratios.append(np.square(left.T @ Y).sum() / max(needed, 1e-12 * top, 1e-300))
         return np.array(ratios)
 
-    def neighbourhood(self, dipoles):
+    def neighborhood(self, dipoles):
         """Whether each position is one of some, or makes nearly the same fields as one."""
         found = np.zeros(self.n_positions, dtype=bool)
         for dipole in dipoles:
@@ -322,7 +322,7 @@ def _best_orientations(gain, gram, ridge, Y, basis):
     """Power of the orientations at each position beside a basis, the best first, and those.
 
     With ``match`` the fields seen by each orientation, the power that orientation o explains is
-    ``o' match match' o / o' gram o``: the largest generalised eigenvalue.
+    ``o' match match' o / o' gram o``: the largest generalized eigenvalue.
     """
     n_modes, n_positions, n_orient = gain.shape
     flat, rest = gain.reshape(n_modes, -1), Y

@@ -115,7 +115,7 @@ def estimate_noise_cov(fields, nave, baseline, kinds=None):
 
 
 def _baseline_samples(fields, nave, baseline):
-    """Centred baselines of single-trial size, (n_channels, n_samples); None if too few."""
+    """Centered baselines of single-trial size, (n_channels, n_samples); None if too few."""
     if baseline is None or baseline.stop < 2 or baseline.stop * len(fields) < FEWEST_SAMPLES:
         return None
     part = np.asarray(fields[:, :, baseline], dtype=np.float64)

@@ -38,10 +38,10 @@ class LCMV(SourceEstimator):
         Noise covariance of a single trial. None: estimated from the samples before the first
         event change and shrunk, or the overall variance where there are none.
     reg : float, default=0.05
-        Regularisation of the data covariance, relative to its mean eigenvalue.
+        Regularization of the data covariance, relative to its mean eigenvalue.
     weight_norm : {None, "unit-noise-gain", "unit-noise-gain-invariant", "nai"}, \
 default="unit-noise-gain-invariant"
-        How the filters are normalised. Sources are in A m for None only.
+        How the filters are normalized. Sources are in A m for None only.
     reduce_rank : bool, default=False
         Drop the weakest orientation of each position: for MEG in a sphere, which is blind to it.
     orientation : {"free", "loose", "fixed"}, default="free"

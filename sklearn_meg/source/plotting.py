@@ -21,7 +21,7 @@ VIEWS = (
 )
 PIXEL = 1.5  # mm
 METRICS = {
-    "dle_mm": "Localisation error (mm)",
+    "dle_mm": "Localization error (mm)",
     "hit20": "Found within 20 mm",
     "sd_mm": "Spatial dispersion (mm)",
     "emd_mm": "Earth mover's distance (mm)",
@@ -63,7 +63,7 @@ def plot_sources(
     threshold : float, default=0.1
         Positions below this share of the maximum are not drawn.
     scale, unit : float and str, default=1e9 and "nA m"
-        Of the colour bar: values are multiplied by `scale`. A map without unit is
+        Of the color bar: values are multiplied by `scale`. A map without unit is
         ``scale=1, unit="dSPM"``.
     outline : {"head", "mri"}, array-like of shape (n, 3) or None, default="head"
         Inner skull of fsaverage in head or MRI coordinates; or points in m whose silhouette is
@@ -74,7 +74,7 @@ def plot_sources(
     Returns
     -------
     figure : Figure
-        Three views and a colour bar.
+        Three views and a color bar.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def plot_source_time_courses(
     n_peaks : int, default=3
         Without a truth: how many maxima at most. With it, each true source gets one.
     true_positions, true_time_courses : array-like of shape (n_sources, 3) and (n_sources, n_times)
-        Drawn as dashed lines, in the colour of the maximum assigned to them.
+        Drawn as dashed lines, in the color of the maximum assigned to them.
     scale, unit : float and str, default=1e9 and "nA m"
     ax : Axes, default=None
 
@@ -455,7 +455,7 @@ def _project(places, strength, floor, window, size):
 
 
 def _spacing(positions):
-    """Distance of neighbours in mm."""
+    """Distance of neighbors in mm."""
     from scipy.spatial import KDTree
 
     if len(positions) < 2:

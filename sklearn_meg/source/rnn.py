@@ -100,7 +100,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
     max_sources : int, default=10
         With ``selection="likelihood"``: most sources.
     n_estimators : int, default=1
-        More than 1 repeats the choice of positions under so many realisations of the noise, for
+        More than 1 repeats the choice of positions under so many realizations of the noise, for
         ``stability_``; 60 of them differ, then they come again. Ignored with
         ``selection="penalty"`` or ``forward=None``, where no positions are chosen.
     cell : {"gru", "lstm", "rnn"}, default="gru"
@@ -155,7 +155,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         Added to ours.
     net_params : dict or None, default=None
         Further parameters of :class:`skorch.NeuralNet`.
-    checkpoint_dir : path-like or None, default=None
+    cache_dir : path-like or None, default=None
         Folder in which training is kept, so that the same fit goes on there after it was killed,
         to the same weights; `random_state` must be an int.
 
@@ -183,7 +183,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
     hidden_size_ : int
         Recurrent units.
     stability_ : ndarray of shape (n_positions,)
-        Share of noise realisations in which there was a source at, or next to, a position. Only
+        Share of noise realizations in which there was a source at, or next to, a position. Only
         where positions are chosen, and ``n_estimators`` is more than 1.
     net_ : skorch.NeuralNet
         Only if there is anything to train: not if there is evidence for no source.
@@ -209,7 +209,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
     the choice of positions, but is given no currents.
 
     What differs from the paper: O'Reilly et al. train on all positions, then with an L1 penalty.
-    There, noise and the grid decide between neighbouring positions, and a weight of the penalty
+    There, noise and the grid decide between neighboring positions, and a weight of the penalty
     must be chosen. See the user guide for what was measured.
 
     References
@@ -275,7 +275,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         verbose: int = 0,
         callbacks: list | None = None,
         net_params: dict | None = None,
-        checkpoint_dir: PathLike | None = None,
+        cache_dir: PathLike | None = None,
     ) -> None:
         self.forward = forward
         self.noise_cov = noise_cov
@@ -309,7 +309,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         self.verbose = verbose
         self.callbacks = callbacks
         self.net_params = net_params
-        self.checkpoint_dir = checkpoint_dir
+        self.cache_dir = cache_dir
 
     # ------------------------------------------------------------------ checks
 
@@ -467,7 +467,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         self.dipole_orientations_ = np.array(main).reshape(shape)
 
     def _courses_of(self, found, problem):
-        """Time courses of the dipoles as fields, to be learnt; None without dipoles."""
+        """Time courses of the dipoles as fields, to be learned; None without dipoles."""
         if not found.dipoles:
             self._keep(np.zeros((0, 0)), np.zeros(0), np.zeros((len(problem.gain_raw), 0)))
             return None

@@ -7,11 +7,11 @@ import pandas as pd
 from scipy.stats import wilcoxon
 
 
-def summarise(table, pooled, metrics, reference):
+def summarize(table, pooled, metrics, reference):
     """Mean and spread of every metric per model.
 
-    Scores are summarised over folds x subjects. A metric that no subject has (a single test
-    trial has no correlation across trials) is summarised over folds with subjects pooled, and
+    Scores are summarized over folds x subjects. A metric that no subject has (a single test
+    trial has no correlation across trials) is summarized over folds with subjects pooled, and
     the column ``over`` says so.
     """
     rows = []

@@ -302,7 +302,7 @@ class Study:
         """
         self._check_run()
         reference = self._check_name(reference or next(iter(self.models)), "reference")
-        return _compare.summarise(self.table_, self.pooled_, self.metrics_, reference)
+        return _compare.summarize(self.table_, self.pooled_, self.metrics_, reference)
 
     def compare(self, a: str, b: str, metric: str | None = None) -> DataFrame:
         """Paired comparison of two models by the Wilcoxon signed-rank test.

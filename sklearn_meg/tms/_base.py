@@ -10,7 +10,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
 from ._grids import (
-    centre_magnitude,
+    center_magnitude,
     check_grids,
     check_thresholds,
     doubt_scale,
@@ -50,12 +50,12 @@ class ThresholdModel(RegressorMixin):
         Raises
         ------
         ValueError
-            For grids of another size than in ``fit``, NaN, infinity, or no field at the centre.
+            For grids of another size than in ``fit``, NaN, infinity, or no field at the center.
         """
         return self._shaped(self._predict_grids(self._check_X(X)))
 
     def predict_field(self, X: ArrayLike) -> np.ndarray:
-        """Predict thresholds as the field at the centre of the grid.
+        """Predict thresholds as the field at the center of the grid.
 
         Parameters
         ----------
@@ -72,7 +72,7 @@ class ThresholdModel(RegressorMixin):
             As :meth:`predict`.
         """
         X = self._check_X(X)
-        return self._shaped(self._predict_grids(X) * centre_magnitude(X)[:, np.newaxis])
+        return self._shaped(self._predict_grids(X) * center_magnitude(X)[:, np.newaxis])
 
     def predict_both(self, X: ArrayLike) -> np.ndarray:
         """Predict thresholds of both directions of the current.
@@ -161,7 +161,7 @@ class ThresholdModel(RegressorMixin):
             self._check_same_outputs(y)
             return X, y
         doubt_units(X, y)
-        magnitude = centre_magnitude(X)
+        magnitude = center_magnitude(X)
         self.magnitude_range_ = np.array([magnitude.min(), magnitude.max()])
         self.n_outputs_, self._y_ndim = y.shape[1], ndim
         return X, y

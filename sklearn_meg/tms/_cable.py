@@ -80,8 +80,8 @@ class CableModel:
     drive : ndarray of shape (n_segments, 3 * n_points)
         The same as the quantity that drives NEURON: equivalent axial current (nA) or
         extracellular potential (mV).
-    polarisation : ndarray of shape (n_excitable, 3 * n_points)
-        Passive depolarisation (mV) of the compartments that can spike after a brief pulse.
+    polarization : ndarray of shape (n_excitable, 3 * n_points)
+        Passive depolarization (mV) of the compartments that can spike after a brief pulse.
     """
 
     def __init__(self, morphology, coupling):
@@ -98,7 +98,7 @@ class CableModel:
         currents = conductance @ self.potential
         self._connect(segments, currents)
         excitable = self._excitable(segments)
-        self.polarisation = _polarisation(segments, conductance)[excitable] @ currents
+        self.polarization = _polarization(segments, conductance)[excitable] @ currents
 
     def reset(self, dt):
         """Go to rest, with a step of `dt` in ms."""
@@ -159,7 +159,7 @@ class CableModel:
 
 
 def _make_sections(h, morphology):
-    """Cut the tree into sections; return them and where the centres of their segments lie.
+    """Cut the tree into sections; return them and where the centers of their segments lie.
 
     A place is (point at the end of the edge, fraction of the edge).
     """
@@ -207,10 +207,10 @@ def _shape(h, section, morphology, path, kind, from_soma):
         section.pt3dadd(float(x), float(y), float(z), float(diameter))
     length = edges.sum() - skipped
     section.nseg = max(1, int(np.ceil(length / _LONGEST.get(kind, _LONGEST_ELSE))))
-    centres = skipped + length * (np.arange(section.nseg) + 0.5) / section.nseg
+    centers = skipped + length * (np.arange(section.nseg) + 0.5) / section.nseg
     ends = np.cumsum(edges)
-    edge = np.minimum(np.searchsorted(ends, centres), len(edges) - 1)
-    fractions = 1 - (ends[edge] - centres) / edges[edge]
+    edge = np.minimum(np.searchsorted(ends, centers), len(edges) - 1)
+    fractions = 1 - (ends[edge] - centers) / edges[edge]
     return [(path[k + 1], fraction) for k, fraction in zip(edge, fractions)]
 
 
@@ -278,7 +278,7 @@ def _axial_conductances(sections):
     )
 
 
-def _polarisation(segments, conductance, duration=0.06):
-    """Depolarisation (mV) after `duration` ms of constant current (nA): one implicit step."""
+def _polarization(segments, conductance, duration=0.06):
+    """Depolarization (mV) after `duration` ms of constant current (nA): one implicit step."""
     capacitance = np.array([segment.cm * segment.area() * 1e-5 for segment in segments])  # nF
     return np.linalg.inv(np.diag(capacitance / duration) - conductance)

@@ -1,7 +1,7 @@
 """Round bodies of layered tissue in a uniform field: the exact answer, from one line of numbers.
 
 A cylinder (``dim`` 2, endless) or a ball (``dim`` 3) whose conductivity depends on the distance
-rho from its axis or centre alone, in an endless medium, in a uniform field E0 (for the
+rho from its axis or center alone, in an endless medium, in a uniform field E0 (for the
 cylinder: its part across the axis). The total potential is ``-(E0 . x) H(rho)`` with
 
 ``(rho^(dim + 1) sigma H')' + rho^dim sigma' H = 0``,  H'(0) = 0,  H -> 1 far away.
@@ -24,7 +24,7 @@ class Bodies:
     Attributes
     ----------
     centers : ndarray of shape (n_bodies, 3)
-        A point of the axis of a cylinder, or the centre of a ball; in m.
+        A point of the axis of a cylinder, or the center of a ball; in m.
     axes : ndarray of shape (n_bodies, 3)
         Unit vector along a cylinder; zeros for a ball.
     step : ndarray of shape (n_bodies,)
@@ -88,7 +88,7 @@ class Bodies:
         return -(excess * (points @ across.T - (centers * across).sum(axis=1))).sum(axis=1)
 
     def _distances(self, points):
-        """Points and centres from a common origin, and (n, n_bodies): z along, rho from axes."""
+        """Points and centers from a common origin, and (n, n_bodies): z along, rho from axes."""
         origin = self.centers[0]  # near the points: squares of small numbers lose no digits
         points, centers = points - origin, self.centers - origin
         along = points @ self.axes.T - (centers * self.axes).sum(axis=1)
@@ -171,7 +171,7 @@ def _solve(dims, step, radii, jumps, blur):
     half = (np.arange(N_KNOTS - 1) + 0.5) * step
     sigma = conductivity(half, radii, jumps, blur)
     ends = conductivity(step * [0.0, N_KNOTS - 1.0], radii, jumps, blur)
-    link = half ** (dims + 1) * sigma / step  # between neighbouring knots
+    link = half ** (dims + 1) * sigma / step  # between neighboring knots
     change = np.diff(np.hstack([ends[:, :1], sigma, ends[:, 1:]]), axis=1)
     rho = np.arange(N_KNOTS) * step
     rho[:, 0] = 0.25 * step[:, 0]  # the middles of the two half cells

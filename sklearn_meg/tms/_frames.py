@@ -1,6 +1,6 @@
 """Points, frames and grids: how a neuron or a coil is placed in the head.
 
-Everything is in metres, in a right-handed head frame whose origin is the centre of the sphere.
+Everything is in meters, in a right-handed head frame whose origin is the center of the sphere.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .._checks.params import check_random_state
 if TYPE_CHECKING:
     from .._typing import RandomSeed
 
-FARTHEST = 1.0  # m: no point of a head or a coil is that far from the centre
+FARTHEST = 1.0  # m: no point of a head or a coil is that far from the center
 
 
 def check_points(points, name="points"):
@@ -74,7 +74,7 @@ def check_positions(points, name="points"):
     farthest = np.abs(points).max(initial=0.0)
     if farthest > FARTHEST:
         raise ValueError(
-            f"{name} must be in m, within 1 m of the centre of the head. Got coordinates up to "
+            f"{name} must be in m, within 1 m of the center of the head. Got coordinates up to "
             f"{farthest:.4g}: are they in mm?"
         )
     return points
@@ -180,7 +180,7 @@ def grid_points(size: int = 9, spacing: float = 1.5e-3) -> np.ndarray:
     size : int
         Points along each side; odd, so that one of them is the soma.
     spacing : float
-        Between neighbours, m.
+        Between neighbors, m.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""Grids of field vectors around a neuron: checks, normalisation, rotation.
+"""Grids of field vectors around a neuron: checks, normalization, rotation.
 
 A grid holds the E-field of one neuron in the neuron's own frame, ``X[i, ix, iy, iz, component]``,
-soma at the centre and somatodendritic axis along z, in V/m per A/us (the field per unit rate of
+soma at the center and somatodendritic axis along z, in V/m per A/us (the field per unit rate of
 change of the stimulator's current). The threshold that goes with it is then that rate in A/us.
 """
 
@@ -46,7 +46,7 @@ def check_grids(estimator, X, *, reset):
     ------
     ValueError
         For another shape (or another than in ``fit``), an even s, NaN or infinity, or a grid
-        without field at its centre.
+        without field at its center.
     """
     X = unwrap_mne(X)
     with naming("X"):
@@ -60,7 +60,7 @@ def check_grids(estimator, X, *, reset):
     if reset:
         estimator.grid_size_ = size
     X = X.reshape(len(X), size, size, size, 3)
-    _check_centres(X)
+    _check_centers(X)
     return X
 
 
@@ -81,10 +81,10 @@ def side_of_flat(n_features):
     return _odd(size)
 
 
-def centre_magnitude(X):
-    """Magnitude of the field at the centre of each grid, (n,), float64."""
-    centre = X.shape[1] // 2
-    return np.linalg.norm(X[:, centre, centre, centre].astype(np.float64), axis=1)
+def center_magnitude(X):
+    """Magnitude of the field at the center of each grid, (n,), float64."""
+    center = X.shape[1] // 2
+    return np.linalg.norm(X[:, center, center, center].astype(np.float64), axis=1)
 
 
 def rms_magnitude(X):
@@ -93,20 +93,20 @@ def rms_magnitude(X):
     return np.sqrt(3 * np.einsum("ij,ij->i", flat, flat) / flat.shape[1])
 
 
-def normalised(X, magnitude=None):
-    """Grids over the magnitude of the field at their centre: what is left has no unit.
+def normalized(X, magnitude=None):
+    """Grids over the magnitude of the field at their center: what is left has no unit.
 
     Parameters
     ----------
     X : ndarray of shape (n, s, s, s, 3)
     magnitude : ndarray of shape (n,) or None
-        Divisor; by default the magnitude at the centre.
+        Divisor; by default the magnitude at the center.
 
     Returns
     -------
     grids : ndarray of shape (n, s, s, s, 3), float64
     """
-    magnitude = centre_magnitude(X) if magnitude is None else magnitude
+    magnitude = center_magnitude(X) if magnitude is None else magnitude
     return X / magnitude[:, None, None, None, None]
 
 
@@ -209,11 +209,11 @@ def doubt_units(X, y):
     X : ndarray of shape (n, s, s, s, 3)
     y : ndarray of shape (n, n_outputs)
     """
-    typical = np.nanmedian(y * centre_magnitude(X)[:, np.newaxis])
+    typical = np.nanmedian(y * center_magnitude(X)[:, np.newaxis])
     low, high = PLAUSIBLE_THRESHOLD
     if not low <= typical <= high:
         warnings.warn(
-            f"The median threshold at the centre is {typical:.3g} V/m, but magnetic stimulation "
+            f"The median threshold at the center is {typical:.3g} V/m, but magnetic stimulation "
             "takes tens to hundreds of V/m. Are X (V/m per A/us) and y (A/us) in the right units?",
             stacklevel=4,
         )
@@ -226,13 +226,13 @@ def doubt_scale(X, fitted_range):
     ----------
     X : ndarray of shape (n, s, s, s, 3)
     fitted_range : ndarray of shape (2,)
-        Smallest and largest magnitude at the centre in ``fit``.
+        Smallest and largest magnitude at the center in ``fit``.
     """
-    typical = np.median(centre_magnitude(X))
+    typical = np.median(center_magnitude(X))
     low, high = fitted_range
     if not low / UNIT_FACTOR <= typical <= high * UNIT_FACTOR:
         warnings.warn(
-            f"The median field at the centre is {typical:.3g}, but in fit it was between "
+            f"The median field at the center is {typical:.3g}, but in fit it was between "
             f"{low:.3g} and {high:.3g}. Is X in the same units? (Thresholds are given for the "
             "field as it is.)",
             stacklevel=4,
@@ -266,8 +266,8 @@ def _check_same_side(estimator, size, reset):
         )
 
 
-def _check_centres(X):
-    magnitude = centre_magnitude(X)
+def _check_centers(X):
+    magnitude = center_magnitude(X)
     flat = X.reshape(len(X), -1)
     largest = np.maximum(flat.max(axis=1), -flat.min(axis=1))
     if (largest.astype(np.float64) > LARGEST_FIELD).any():
@@ -278,7 +278,7 @@ def _check_centres(X):
     bad = np.flatnonzero(magnitude <= 1e-9 * largest)
     if len(bad):
         raise ValueError(
-            f"The field at the centre of {len(bad)} grid(s) of X is zero (the first is sample "
+            f"The field at the center of {len(bad)} grid(s) of X is zero (the first is sample "
             f"{bad[0]}). Thresholds are relative to the field at the soma: is the soma outside "
             "the region where the field is known?"
         )

@@ -1,4 +1,4 @@
-"""The field near a fold of the cortex: grey and white matter and cerebrospinal fluid."""
+"""The field near a fold of the cortex: gray and white matter and cerebrospinal fluid."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from .._typing import ArrayLike, RandomSeed
 
 # S/m; Wagner et al. 2004 and the values that TMS studies took over.
-WHITE, GREY, CSF = 0.126, 0.275, 1.654
+WHITE, GRAY, CSF = 0.126, 0.275, 1.654
 BLUR = 0.2e-3  # m: an interface goes from 10 to 90 % within 4.4 times that
 # Jumps of log conductivity, inside over outside, of the interfaces from the middle outwards; what
-# is around the fold conducts like grey matter.
-GYRUS = np.log([WHITE / GREY, GREY / CSF, CSF / GREY])
-DEEP = np.log([CSF / GREY, GREY / WHITE, WHITE / GREY])  # a sulcus
+# is around the fold conducts like gray matter.
+GYRUS = np.log([WHITE / GRAY, GRAY / CSF, CSF / GRAY])
+DEEP = np.log([CSF / GRAY, GRAY / WHITE, WHITE / GRAY])  # a sulcus
 # Rebuilt: ranges of the local anatomy, in m.
 CORE = (0.8e-3, 4.0e-3)  # radius of the white core of a gyrus
 SULCUS = (0.5e-3, 2.0e-3)  # radius of the fluid in a sulcus
-CORTEX = (1.8e-3, 3.0e-3)  # thickness of the grey matter
+CORTEX = (1.8e-3, 3.0e-3)  # thickness of the gray matter
 SHEET = (1.0e-3, 3.0e-3)  # thickness of what is on the other side of the cortex
-DEPTH = (0.15, 0.85)  # of the soma in the grey matter
+DEPTH = (0.15, 0.85)  # of the soma in the gray matter
 TILT = np.deg2rad(10.0)  # spread of a neuron's axis around the normal of the cortex
 N_BALLS = 4
 BALL = (0.3e-3, 0.9e-3)
@@ -41,12 +41,12 @@ class HeterogeneousField:
 
     The field is ``E = E_primary - grad phi``. `primary` is the full field in a homogeneous
     sphere; phi is the potential of the charges where conductivity changes near the neuron: a
-    *fold*, an endless cylinder of layers with the neuron in its grey layer (a gyrus: white
-    core, grey, fluid; or a sulcus: fluid, grey, white), and small *balls* beside the neuron of any
+    *fold*, an endless cylinder of layers with the neuron in its gray layer (a gyrus: white
+    core, gray, fluid; or a sulcus: fluid, gray, white), and small *balls* beside the neuron of any
     conductivity between white matter and fluid (they stand for vessels, spaces and patches).
-    Interfaces are blurred: 10 to 90 % within 0.9 mm. The surroundings conduct like grey matter
+    Interfaces are blurred: 10 to 90 % within 0.9 mm. The surroundings conduct like gray matter
     (0.275 S/m; white 0.126, fluid 1.654). Geometries are invented, not measured: they
-    are chosen so that the field clearly varies within the millimetre that an axon reaches.
+    are chosen so that the field clearly varies within the millimeter that an axon reaches.
 
     What is a solution of the conduction problem, and what is not:
 
@@ -82,7 +82,7 @@ class HeterogeneousField:
         Seed of the geometry. It decides shapes and directions relative to `axis`; `heterogeneity`
         only their conductivities (and how many of the balls there are).
     depth : float or pair of float, optional
-        Of the soma in the grey layer: 0 at the surface of the brain, 1 at the white matter; or a
+        Of the soma in the gray layer: 0 at the surface of the brain, 1 at the white matter; or a
         range to draw it from. None draws it between 0.15 and 0.85.
     blur : float
         Scale of the logistic blur of log conductivity, in m.
@@ -242,7 +242,7 @@ def draw_geometry(heterogeneity, random_state):
 
 
 def _folds(axes, draws, depth):
-    """Cylinders whose grey layers hold the somata, with normals there close to the axes."""
+    """Cylinders whose gray layers hold the somata, with normals there close to the axes."""
     kind, size, cortex, sheet, where, turn, tilt, tilt_turn = draws.T[..., np.newaxis]
     where = _between(np.broadcast_to(depth, 2), where)
     cortex, sheet = _between(CORTEX, cortex), _between(SHEET, sheet)
@@ -261,7 +261,7 @@ def _folds(axes, draws, depth):
 
 
 def _balls(draws):
-    """Centres around the soma (n, n_balls, 3), radii and log contrasts (n, n_balls)."""
+    """Centers around the soma (n, n_balls, 3), radii and log contrasts (n, n_balls)."""
     size, gap, contrast, z, turn = np.moveaxis(draws, 2, 0)
     radius = _between(BALL, size)
     z = 2 * z - 1
@@ -270,7 +270,7 @@ def _balls(draws):
         [ring * np.cos(2 * np.pi * turn), ring * np.sin(2 * np.pi * turn), z], axis=-1
     )
     center = (radius + _between(BALL_GAP, gap))[..., np.newaxis] * direction
-    return center, radius, _between((np.log(WHITE / GREY), np.log(CSF / GREY)), contrast)
+    return center, radius, _between((np.log(WHITE / GRAY), np.log(CSF / GRAY)), contrast)
 
 
 def _across(normals, turn):

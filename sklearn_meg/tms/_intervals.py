@@ -55,7 +55,7 @@ def conformal_margin(residuals, coverage):
 
 
 def fit_novelty(grids):
-    """Learn how much of normalised grids is coarse and how much is fine structure.
+    """Learn how much of normalized grids is coarse and how much is fine structure.
 
     Parameters
     ----------
@@ -68,14 +68,14 @@ def fit_novelty(grids):
         standard deviations along them, and mean and scale of :func:`_energies`.
     """
     mean = grids.mean(axis=0)
-    centred = grids - mean
-    values, vectors = np.linalg.eigh(centred @ centred.T)
+    centered = grids - mean
+    values, vectors = np.linalg.eigh(centered @ centered.T)
     n = min(N_COMPONENTS, max(1, len(grids) // 3))
     values, vectors = values[::-1][:n], vectors[:, ::-1][:, :n]
     keep = values > 1e-12 * max(values[0], 1e-300)
-    directions = centred.T @ vectors[:, keep] / np.sqrt(values[keep])
+    directions = centered.T @ vectors[:, keep] / np.sqrt(values[keep])
     axes = directions * np.sqrt(len(grids) / values[keep])
-    energies = _energies(centred, axes)
+    energies = _energies(centered, axes)
     return {
         "mean": mean,
         "axes": axes,
@@ -96,18 +96,18 @@ def novelty(grids, state):
     Returns
     -------
     score : ndarray of shape (n,)
-        Largest standardised log energy over groups of principal components.
+        Largest standardized log energy over groups of principal components.
     """
     energies = _energies(grids - state["mean"], state["axes"])
     return ((energies - state["energy_mean"]) / state["energy_scale"]).max(axis=1)
 
 
-def _energies(centred, axes):
+def _energies(centered, axes):
     """Log mean square in groups of components, each twice as many as the last, and outside."""
-    along = (centred @ axes) ** 2
+    along = (centered @ axes) ** 2
     # axes are unit directions over standard deviations: undo that to see what they explain
     explained = (along / (axes**2).sum(axis=0)).sum(axis=1)
-    total = (centred**2).sum(axis=1)
+    total = (centered**2).sum(axis=1)
     starts = [i for i in GROUP_STARTS if i < along.shape[1]]
     sizes = np.diff([*starts, along.shape[1]])
     groups = np.add.reduceat(along, starts, axis=1) / sizes if starts else along

@@ -8,7 +8,7 @@ from ._morphology import Kind, Morphology
 
 __all__ = ["myelinate"]
 
-G_RATIO = 0.7  # axon diameter over fibre diameter
+G_RATIO = 0.7  # axon diameter over fiber diameter
 NODE_LENGTH = 1.0
 TERMINAL_LENGTH = 4.0
 SHORTEST_INTERNODE = 20.0
@@ -24,10 +24,10 @@ def myelinate(
     """Wrap the unmyelinated axon of a neuron in myelin.
 
     The axon begins with an initial segment. From there on, internodes about `internode_ratio`
-    fibre diameters long alternate with nodes of Ranvier of 1 um; every branch point is a node,
+    fiber diameters long alternate with nodes of Ranvier of 1 um; every branch point is a node,
     every end a bare terminal of 4 um. Branches thinner than `thinnest` or shorter than an
     internode of 20 um stay unmyelinated. Proportions are those of the myelinated cortical cells of
-    Aberra et al. (2018), rebuilt: internodes of 100 fibre diameters, ratio of axon to fibre 0.7.
+    Aberra et al. (2018), rebuilt: internodes of 100 fiber diameters, ratio of axon to fiber 0.7.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def myelinate(
     initial_segment : float, default=30
         Length of the axon initial segment, in um.
     internode_ratio : float, default=100
-        Length of an internode over the diameter of the fibre.
+        Length of an internode over the diameter of the fiber.
     thinnest : float, default=0.2
         Axons of a smaller diameter (um) are not myelinated.
 

@@ -1,6 +1,6 @@
 """Networks from grids of field vectors to log thresholds: pure torch, no scikit-learn.
 
-All take the field (n, s, s, s, 3), normalised, and return (n, n_outputs).
+All take the field (n, s, s, s, 3), normalized, and return (n, n_outputs).
 """
 
 import math

@@ -23,7 +23,7 @@ COUPLINGS = ("axial", "extracellular")
 SPIKE = 3  # compartments over 0 mV
 LOOK = 25.0  # us between two looks at the compartments
 SETTLED, QUIET = 400.0, -50.0  # us after which a neuron this quiet (mV) will not spike any more
-GUESS = 14.8  # mV of passive depolarisation at which neurons spike, about
+GUESS = 14.8  # mV of passive depolarization at which neurons spike, about
 LEAST = 1e-6  # A/us; a neuron that fires at less needs no pulse to do so
 FIRST_STEP = 1.03  # of the bracket around the guess; grows to doubling and halving
 
@@ -50,7 +50,7 @@ def activation_threshold(
     E is integrated along the neuron from the soma (trapezoids) to quasi-potentials, which are
     applied to the compartments with the waveform of the pulse. The amplitude is bracketed, in
     steps that grow to doubling and halving, and bisected; the first try comes from the passive
-    depolarisation of the compartments. The neuron fires when three compartments have passed 0 mV.
+    depolarization of the compartments. The neuron fires when three compartments have passed 0 mV.
     The protocol is that of Aberra et al. (NeuroImage, 2023).
 
     Parameters
@@ -140,15 +140,15 @@ class _Trial:
     def __init__(self, model, E, wave, time_step):
         self.model, self.wave, self.time_step = model, wave, time_step
         self.drive = model.h.Vector(model.drive @ E)
-        self.polarisation = np.sign(wave[0]) * (model.polarisation @ E)
+        self.polarization = np.sign(wave[0]) * (model.polarization @ E)
 
     def fires(self, amplitude):
         """Simulate the pulse, until it fires or has gone quiet."""
         model, h = self.model, self.model.h
         n_between = max(1, round(LOOK / self.time_step))
         scaled = self.drive.c().mul(amplitude)
-        step, voltages = h.Vector(scaled.size()), h.Vector(len(self.polarisation))
-        seen, passed = voltages.as_numpy(), np.zeros(len(self.polarisation), bool)
+        step, voltages = h.Vector(scaled.size()), h.Vector(len(self.polarization))
+        seen, passed = voltages.as_numpy(), np.zeros(len(self.polarization), bool)
         model.reset(self.time_step * 1e-3)
         for k, value in enumerate(self.wave):
             model.sources.scatter(step.copy(scaled).mul(value))
@@ -166,11 +166,11 @@ class _Trial:
 
 def _search(trial, start, tolerance, max_amplitude):
     """Bracket and bisect the smallest amplitude that fires; infinity if none does."""
-    if not np.any(trial.polarisation):
+    if not np.any(trial.polarization):
         return np.inf
     factor = FIRST_STEP if start is None else 2.0
     if start is None:
-        start = GUESS / max(trial.polarisation.max(), -0.2 * trial.polarisation.min())
+        start = GUESS / max(trial.polarization.max(), -0.2 * trial.polarization.min())
     low, high = _bracket(trial, min(start, max_amplitude), factor, max_amplitude)
     if high is None:
         return np.inf

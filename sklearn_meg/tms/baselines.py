@@ -1,6 +1,6 @@
 """What a network of thresholds must beat: simpler models with the same interface.
 
-All predict the log threshold from the normalised field, so all are exactly homogeneous.
+All predict the log threshold from the normalized field, so all are exactly homogeneous.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from .._checks.params import check_option_param, check_random_state, check_scalar_param, naming
 from .._training.threads import one_blas_thread
 from ._base import ThresholdModel
-from ._grids import centre_magnitude, normalised
+from ._grids import center_magnitude, normalized
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -52,7 +52,7 @@ class _Baseline(ThresholdModel, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            For NaN or infinity in X, shapes that do not go together, no field at a centre,
+            For NaN or infinity in X, shapes that do not go together, no field at a center,
             thresholds that are not positive, or a parameter out of range.
         """
         self._check_params()
@@ -84,7 +84,7 @@ class _Baseline(ThresholdModel, BaseEstimator):
         """Nothing to learn."""
 
     def _magnitude(self, X):
-        return centre_magnitude(X)
+        return center_magnitude(X)
 
 
 class UniformFieldThreshold(_Baseline):
@@ -97,7 +97,7 @@ class UniformFieldThreshold(_Baseline):
     Parameters
     ----------
     field : {"soma", "mean"}, default="soma"
-        The vector at the centre of the grid, or the mean over the grid.
+        The vector at the center of the grid, or the mean over the grid.
     degree : int, default=16
         Of the spherical harmonics.
 
@@ -141,12 +141,12 @@ class UniformFieldThreshold(_Baseline):
     def _vectors(self, X):
         if self._fitted_params["field"] == "mean":
             return X.reshape(len(X), -1, 3).mean(axis=1, dtype=np.float64)
-        centre = X.shape[1] // 2
-        return X[:, centre, centre, centre].astype(np.float64)
+        center = X.shape[1] // 2
+        return X[:, center, center, center].astype(np.float64)
 
     def _magnitude(self, X):
         # A mean of exactly zero has no direction; anything tiny keeps the result finite.
-        tiny = 1e-9 * centre_magnitude(X)
+        tiny = 1e-9 * center_magnitude(X)
         return np.maximum(np.linalg.norm(self._vectors(X), axis=1), tiny)
 
     def _features(self, X):
@@ -192,8 +192,8 @@ class CosineThreshold(_Baseline):
     """
 
     def _features(self, X):
-        centre = X.shape[1] // 2
-        return X[:, centre, centre, centre] / centre_magnitude(X)[:, np.newaxis]
+        center = X.shape[1] // 2
+        return X[:, center, center, center] / center_magnitude(X)[:, np.newaxis]
 
     def _fit_output(self, features, target):
         def drive(p):
@@ -212,7 +212,7 @@ class CosineThreshold(_Baseline):
 
 
 class RidgeThreshold(_Baseline):
-    """Ridge regression of the log threshold on the whole normalised grid.
+    """Ridge regression of the log threshold on the whole normalized grid.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ class RidgeThreshold(_Baseline):
             )
 
     def _features(self, X):
-        return normalised(X).reshape(len(X), -1)
+        return normalized(X).reshape(len(X), -1)
 
     def _fit_output(self, features, target):
         return ridge_fit(features, target, alphas=np.atleast_1d(np.asarray(self.alphas, float)))
@@ -263,7 +263,7 @@ class BoostedThreshold(_Baseline):
     """Gradient boosting of the log threshold on what the field is like.
 
     Features: the direction at the soma, the mean over the grid, the differences along the axes
-    and principal components of the normalised grid.
+    and principal components of the normalized grid.
 
     Parameters
     ----------
@@ -329,22 +329,22 @@ class BoostedThreshold(_Baseline):
 
     def _learn_features(self, X):
         self._seed = check_random_state(self.random_state).randint(2**31 - 1)
-        grids = normalised(X).reshape(len(X), -1)
+        grids = normalized(X).reshape(len(X), -1)
         n = min(self.n_components, *grids.shape)
         pca = PCA(n, svd_solver="randomized", random_state=self._seed).fit(grids)
         self.mean_, self.components_ = pca.mean_, pca.components_
 
     def _features(self, X):
-        U = normalised(X)
-        centre = X.shape[1] // 2
+        U = normalized(X)
+        center = X.shape[1] // 2
         flat = U.reshape(len(U), -1)
         differences = [
-            (U.take(range(centre + 1, X.shape[1]), axis=k).mean((1, 2, 3)))
-            - (U.take(range(centre), axis=k).mean((1, 2, 3)))
+            (U.take(range(center + 1, X.shape[1]), axis=k).mean((1, 2, 3)))
+            - (U.take(range(center), axis=k).mean((1, 2, 3)))
             for k in (1, 2, 3)
-            if centre
+            if center
         ]
-        parts = [U[:, centre, centre, centre], U.mean((1, 2, 3)), *differences]
+        parts = [U[:, center, center, center], U.mean((1, 2, 3)), *differences]
         features = np.hstack([*parts, (flat - self.mean_) @ self.components_.T])
         # Rounding of another scale of the field must not change the side of a split.
         return np.round(features, 6)
@@ -378,7 +378,7 @@ def ridge_fit(features, target, alphas=ALPHAS, scale=1.0):
     alphas : sequence of float
         Penalties over the sum of squares of a mean feature.
     scale : float or ndarray of shape (n_features,)
-        Features times this are penalised evenly.
+        Features times this are penalized evenly.
 
     Returns
     -------

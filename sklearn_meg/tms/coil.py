@@ -72,7 +72,7 @@ class Coil:
         Parameters
         ----------
         position : array-like of shape (3,)
-            Where the centre of the coil goes, in m.
+            Where the center of the coil goes, in m.
         direction : array-like of shape (3,)
             Where the coil looks: into the head.
         azimuth : float
@@ -109,9 +109,9 @@ def figure8_coil(
     n_rings: int = 8,
     n_sectors: int = 24,
 ) -> Coil:
-    """Make a figure-8 coil in the plane z = 0, centred at the origin, its head side facing -z.
+    """Make a figure-8 coil in the plane z = 0, centered at the origin, its head side facing -z.
 
-    The wings lie on the x axis. While the current rises, the field under the centre points
+    The wings lie on the x axis. While the current rises, the field under the center points
     along -y; the moments point along +z in the wing at -x and along -z in the wing at +x.
     The default resembles a usual coil of 70 mm (rebuilt from published sizes).
 
@@ -122,7 +122,7 @@ def figure8_coil(
     n_turns : int
         Of each wing, evenly spaced.
     separation : float
-        Between the centres of the wings, in m.
+        Between the centers of the wings, in m.
     n_rings, n_sectors : int
         Dipoles of each wing: along its radius and around it.
 
@@ -164,7 +164,7 @@ def round_coil(
     n_rings: int = 12,
     n_sectors: int = 32,
 ) -> Coil:
-    """Make a round coil in the plane z = 0, centred at the origin.
+    """Make a round coil in the plane z = 0, centered at the origin.
 
     The moments point along +z. The default resembles a usual coil of 90 mm (rebuilt from
     published sizes).

@@ -1,6 +1,6 @@
 """Electric fields of TMS in the head.
 
-A field here is anything that can be called with points ``(n, 3)`` in m (head frame, the centre
+A field here is anything that can be called with points ``(n, 3)`` in m (head frame, the center
 of the sphere at the origin) and gives back E ``(n, 3)`` in V/m for each A/µs of the current's
 rate of change. Multiply by the stimulator's dI/dt in A/µs to get V/m.
 """
@@ -55,7 +55,7 @@ class SphereField:
     """Electric field of a coil in a spherically symmetric conductor, in closed form.
 
     By reciprocity with the magnetic field of a current dipole (Sarvas 1987; Heller and van
-    Hulsteyn 1992): a dipole of moment m at r induces at r0, nearer to the centre than r,
+    Hulsteyn 1992): a dipole of moment m at r induces at r0, nearer to the center than r,
 
     ``E = -dI/dt mu0 / (4 pi F²) [F (r0 x m) - (r0 x r) (m . grad F)]``,
 
@@ -75,8 +75,8 @@ class SphereField:
     TypeError
         For a coil without positions and moments.
     ValueError
-        For a centre of the wrong shape, or, when called, for points that are no nearer to the
-        centre than the nearest dipole, are not finite or look like mm.
+        For a center of the wrong shape, or, when called, for points that are no nearer to the
+        center than the nearest dipole, are not finite or look like mm.
 
     Examples
     --------
@@ -96,7 +96,7 @@ class SphereField:
         self._dipoles = coil.positions - self.center
         self._radii = np.linalg.norm(self._dipoles, axis=1)
         if not self._radii.min() > 0:
-            raise ValueError("coil must be outside the head. Got a dipole at the centre.")
+            raise ValueError("coil must be outside the head. Got a dipole at the center.")
         self._radial_moments = (coil.moments * self._dipoles).sum(axis=1)
 
     def __repr__(self):
@@ -168,13 +168,13 @@ class SphereField:
         farthest = np.sqrt((points**2).sum(axis=1).max(initial=0.0))
         if farthest >= self._radii.min():
             raise ValueError(
-                "points must be inside the head: nearer to the centre of the sphere than the "
+                "points must be inside the head: nearer to the center of the sphere than the "
                 f"nearest part of the coil, {self._radii.min():.4g} m. Got one at "
                 f"{farthest:.4g} m."
             )
 
     def _induced(self, points):
-        """E at points (n, 3) relative to the centre; names as in Sarvas' equation 25."""
+        """E at points (n, 3) relative to the center; names as in Sarvas' equation 25."""
         r, moments = self._radii, self.coil.moments
         toward = r**2 - points @ self._dipoles.T  # a . r
         a = 2 * toward
@@ -244,7 +244,7 @@ class LocalField:
 
 @lru_cache
 def nodes(degree=DEGREE):
-    """Nodes in the unit ball, (n_nodes, 3): shells of evenly spread points, the centre first."""
+    """Nodes in the unit ball, (n_nodes, 3): shells of evenly spread points, the center first."""
     nodes = np.concatenate([radius * _sphere(n) for radius, n in SHELLS[degree]])
     nodes.flags.writeable = False
     return nodes
@@ -283,9 +283,9 @@ def _sphere(n):
     return np.column_stack([across * np.cos(turn), across * np.sin(turn), z])
 
 
-NEIGHBOURS = 12
+NEIGHBORS = 12
 WEAKEST, STRONGEST = 1e-3, 50.0  # V/m for each A/µs, of the largest |E| in a head
-SAMPLE = 1000  # points from which the usual distance of neighbours is read
+SAMPLE = 1000  # points from which the usual distance of neighbors is read
 
 
 class SampledField:
@@ -299,7 +299,7 @@ class SampledField:
     Parameters
     ----------
     points : array-like of shape (n_samples, 3)
-        In m, head frame: centres of tetrahedra, nodes or a grid.
+        In m, head frame: centers of tetrahedra, nodes or a grid.
     E : array-like of shape (n_samples, 3)
         Electric field at the points, in V/m.
     didt : float
@@ -309,7 +309,7 @@ class SampledField:
         Samples used around each point, at least 4.
     max_distance : float, optional
         Farthest a point may be from its nearest sample, in m. None takes three times the median
-        distance between neighbouring samples.
+        distance between neighboring samples.
 
     Raises
     ------
@@ -334,7 +334,7 @@ class SampledField:
         points: ArrayLike,
         E: ArrayLike,
         didt: float = 1.0,
-        n_neighbors: int = NEIGHBOURS,
+        n_neighbors: int = NEIGHBORS,
         max_distance: float | None = None,
     ) -> None:
         points, E = check_positions(points), check_points(E, "E")
@@ -375,7 +375,7 @@ class SampledField:
             return np.empty((0, 3))
         distances, nearest = self._tree.query(points, k=self.n_neighbors)
         self._check_near(distances[:, 0])
-        # The farthest neighbour has almost no weight, so that E changes smoothly when another
+        # The farthest neighbor has almost no weight, so that E changes smoothly when another
         # sample takes its place.
         reach = distances[:, -1:] * (1 + 1e-3) + 1e-12
         weights = (1 - distances / reach) ** 2
@@ -383,7 +383,7 @@ class SampledField:
         design = np.concatenate([np.ones_like(offsets[..., :1]), offsets], axis=2)
         weighted = design * weights[..., np.newaxis]
         normal = weighted.transpose(0, 2, 1) @ design
-        # Neighbours in one plane say nothing of the slope across it: taken as zero.
+        # Neighbors in one plane say nothing of the slope across it: taken as zero.
         ridge = 1e-9 * weights.sum(axis=1)[:, np.newaxis] * [0.0, 1.0, 1.0, 1.0]
         normal += ridge[:, np.newaxis] * np.eye(4)
         right = weighted.transpose(0, 2, 1) @ self.E[nearest]

@@ -280,13 +280,13 @@ def _run_parts(cells, field_factory, settings, folder, n_jobs, verbose):
 def _assemble(parts, settings):
     dataset = {name: np.concatenate([part[name] for part in parts]) for name in SINGLE}
     middle = settings["size"] // 2
-    centre = np.linalg.norm(dataset["grids"][:, middle, middle, middle], axis=-1)
+    center = np.linalg.norm(dataset["grids"][:, middle, middle, middle], axis=-1)
     if dataset["threshold"].shape[1:] == (1, 1):
         dataset["threshold"] = dataset["threshold"][:, 0, 0]
     dataset["censored"] = ~np.isfinite(dataset["threshold"])
     threshold = np.where(dataset["censored"], np.nan, dataset["threshold"])
     dataset["threshold"] = threshold
-    dataset["threshold_field"] = threshold * centre.reshape(-1, *[1] * (threshold.ndim - 1))
+    dataset["threshold_field"] = threshold * center.reshape(-1, *[1] * (threshold.ndim - 1))
     dataset["clones"] = np.array(settings["clones"])
     dataset["azimuths"] = offsets(settings)
     return {**dataset, "settings": settings}
@@ -398,7 +398,7 @@ if __name__ == "__main__":
     sys.exit(main())
 
 
-COIL_HEIGHT = 0.0925  # m from the centre of the head: 5 mm above a scalp of 87.5 mm
+COIL_HEIGHT = 0.0925  # m from the center of the head: 5 mm above a scalp of 87.5 mm
 SINGLE = ("grids", "position", "axis", "azimuth", "geometry", "threshold")
 
 

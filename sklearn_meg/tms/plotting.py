@@ -38,8 +38,8 @@ def plot_neuron(
     morphology : Morphology
     field : array-like of shape (n_points, 3) or callable, default=None
         E at the points of the morphology in the neuron's frame, V/m for each A/us; or a function
-        of points (n, 3) in m that gives it. The neuron is coloured by the magnitude, arrows
-        show the part of E in the plane. None colours the parts of the neuron.
+        of points (n, 3) in m that gives it. The neuron is colored by the magnitude, arrows
+        show the part of E in the plane. None colors the parts of the neuron.
     ax : Axes, default=None
     plane : {"xz", "yz", "xy"}, default="xz"
         What is seen; z is the somatodendritic axis.
@@ -98,7 +98,7 @@ def plot_predicted_thresholds(
         NaN in `y_true` is left out.
     interval : array-like of shape (n, 2), default=None
         Lower and upper bounds, from :meth:`ThresholdCNN.predict_interval`; those that miss the
-        true threshold are drawn in another colour.
+        true threshold are drawn in another color.
     ax : Axes, default=None
     unit : str, default="A/µs"
 

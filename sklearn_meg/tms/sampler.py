@@ -39,7 +39,7 @@ class EFieldSampler(TransformerMixin, BaseEstimator):
     """Sample the electric field on a grid around neurons, in the neurons' own frames.
 
     A pipeline such as ``make_pipeline(EFieldSampler(field), ThresholdCNN())`` goes from the
-    placement of neurons, or the pose of the coil, to activation thresholds. Nothing is learnt
+    placement of neurons, or the pose of the coil, to activation thresholds. Nothing is learned
     but the width of `X`.
 
     Parameters
@@ -52,7 +52,7 @@ class EFieldSampler(TransformerMixin, BaseEstimator):
     size : int
         Points along each side of the grid; odd.
     spacing : float
-        Between neighbours, in m. For a network, that of the grids it learns from: data sets of
+        Between neighbors, in m. For a network, that of the grids it learns from: data sets of
         :func:`make_tms_dataset` have :func:`grid_spacing` of their cell.
     moves : {"cell", "coil"}
         What the rows of X are: placements of neurons under one field, or poses of the coil over
@@ -64,7 +64,7 @@ class EFieldSampler(TransformerMixin, BaseEstimator):
         seed is the eighth column: of X, or of `cell`. Needs a field of a coil in a sphere. At 0
         the seeds are not used.
     depth : float or pair of float, optional
-        Of the soma in the grey matter (:class:`HeterogeneousField`), for ``heterogeneity`` above 0.
+        Of the soma in the gray matter (:class:`HeterogeneousField`), for ``heterogeneity`` above 0.
     dtype : {"float32", "float64"}
         Of the output; all is computed in float64.
 
@@ -115,7 +115,7 @@ class EFieldSampler(TransformerMixin, BaseEstimator):
         self.dtype = dtype
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:
-        """Check the parameters and X; nothing is learnt.
+        """Check the parameters and X; nothing is learned.
 
         Parameters
         ----------

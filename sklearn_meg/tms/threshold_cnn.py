@@ -19,7 +19,7 @@ from .._training.device import limited_threads
 from .._training.threads import LOCK
 from ..base import TorchEstimator
 from ._base import ThresholdModel
-from ._grids import centre_magnitude, normalised, rms_magnitude
+from ._grids import center_magnitude, normalized, rms_magnitude
 from ._intervals import conformal_margin, fit_novelty, novelty
 from ._network import ThresholdLoss, ThresholdNet
 
@@ -57,13 +57,13 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
     """Predict at which stimulator output a neuron fires, from the field vectors around it.
 
     A 3-D convolutional network as in Aberra et al.: the field on a cubic grid in the neuron's
-    frame (soma at the centre, somatodendritic axis along z), divided by its magnitude at the
-    centre, gives the log threshold there. So predictions are exactly homogeneous, as thresholds
+    frame (soma at the center, somatodendritic axis along z), divided by its magnitude at the
+    center, gives the log threshold there. So predictions are exactly homogeneous, as thresholds
     are: twice the field has half the threshold. A reversed field is another question, see
     :meth:`predict_both`.
 
     The defaults are a smaller and faster network than the paper's;
-    ``ThresholdCNN(**PAPER_PARAMS)`` has the paper's layers, loss and optimiser.
+    ``ThresholdCNN(**PAPER_PARAMS)`` has the paper's layers, loss and optimizer.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         Added to the training loop.
     net_params : dict or None, default=None
         Further parameters of :class:`skorch.NeuralNet`.
-    checkpoint_dir : path-like or None, default=None
+    cache_dir : path-like or None, default=None
         Folder in which training is kept, so that the same fit goes on there after it was killed,
         to the same weights; `random_state` must be an int.
 
@@ -140,12 +140,12 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         The trained network; ``net_.module_`` is the torch module.
     residuals_ : ndarray of shape (n_held_out, n_outputs)
         Absolute errors of the log threshold on held-out samples.
-    target_mean_, target_scale_ : ndarray of shape (n_outputs,)
-        Scaling of the log thresholds (V/m at the centre) inside.
+    y_mean_, y_scale_ : ndarray of shape (n_outputs,)
+        Scaling of the log thresholds (V/m at the center) inside.
     grid_size_ : int
         Samples along each side of the grids.
     magnitude_range_ : ndarray of shape (2,)
-        Smallest and largest field at the centre in ``fit``.
+        Smallest and largest field at the center in ``fit``.
     novelty_threshold_ : float
         Above it :meth:`is_out_of_distribution` is true.
     history_ : list of dict
@@ -210,7 +210,7 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         verbose: int = 0,
         callbacks: list | None = None,
         net_params: dict | None = None,
-        checkpoint_dir: PathLike | None = None,
+        cache_dir: PathLike | None = None,
     ) -> None:
         self.network = network
         self.n_estimators = n_estimators
@@ -238,7 +238,7 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         self.verbose = verbose
         self.callbacks = callbacks
         self.net_params = net_params
-        self.checkpoint_dir = checkpoint_dir
+        self.cache_dir = cache_dir
 
     def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Train the network.
@@ -262,7 +262,7 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         ------
         ValueError, TypeError
             For NaN or infinity in X, shapes that do not go together, an even number of samples
-            a side, no field at a centre, thresholds that are not positive, or a parameter out of
+            a side, no field at a center, thresholds that are not positive, or a parameter out of
             range; always before training.
         NonFiniteLossError
             If the loss becomes NaN or infinite.
@@ -389,19 +389,19 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
 
     def _predict_grids(self, X):
         log_field = self._log_field(X)
-        return np.exp(log_field) / centre_magnitude(X)[:, np.newaxis]
+        return np.exp(log_field) / center_magnitude(X)[:, np.newaxis]
 
     def _log_field(self, X):
-        """Log threshold in V/m at the centre, (n, n_outputs)."""
+        """Log threshold in V/m at the center, (n, n_outputs)."""
         output = self._forward(X, max(self.batch_size, PREDICT_BATCH))
-        return output * self.target_scale_ + self.target_mean_
+        return output * self.y_scale_ + self.y_mean_
 
     def _gradient(self, grids, output):
         grids.requires_grad_(True)
-        centre = self.grid_size_ // 2
-        magnitude = grids[:, centre, centre, centre].norm(dim=1)
+        center = self.grid_size_ // 2
+        magnitude = grids[:, center, center, center].norm(dim=1)
         field = self.net_.module_(grids / magnitude[:, None, None, None, None])[:, output]
-        scale, mean = float(self.target_scale_[output]), float(self.target_mean_[output])
+        scale, mean = float(self.y_scale_[output]), float(self.y_mean_[output])
         threshold = torch.exp(field * scale + mean) / magnitude
         return torch.autograd.grad(threshold.sum(), grids)[0]
 
@@ -443,7 +443,7 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         )
 
     def _log_targets(self, X, y):
-        return np.log(y * centre_magnitude(X)[:, np.newaxis])
+        return np.log(y * center_magnitude(X)[:, np.newaxis])
 
     # ------------------------------------------------------------------ for TorchEstimator
 
@@ -468,9 +468,9 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         # An output may have all its thresholds among the held-out samples.
         unseen = np.isnan(target[train]).all(axis=0)
         seen = np.where(unseen, 0.0, target[train])
-        self.target_mean_ = np.where(unseen, np.nanmean(target, axis=0), np.nanmean(seen, axis=0))
-        self.target_scale_ = np.where(unseen, np.nanstd(target, axis=0), np.nanstd(seen, axis=0))
-        self.target_scale_[self.target_scale_ < 1e-6] = 1.0
+        self.y_mean_ = np.where(unseen, np.nanmean(target, axis=0), np.nanmean(seen, axis=0))
+        self.y_scale_ = np.where(unseen, np.nanstd(target, axis=0), np.nanstd(seen, axis=0))
+        self.y_scale_[self.y_scale_ < 1e-6] = 1.0
 
     def _criterion(self):
         return ThresholdLoss(self.loss, self.loss_beta)
@@ -489,17 +489,17 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
 
     def _inputs(self, X):
         # In the precision of X, for speed: _predict_grids divides by the magnitude in float64.
-        magnitude = centre_magnitude(X).astype(X.dtype)
-        return {"field": torch.as_tensor(normalised(X, magnitude), dtype=self._tensor_dtype)}
+        magnitude = center_magnitude(X).astype(X.dtype)
+        return {"field": torch.as_tensor(normalized(X, magnitude), dtype=self._tensor_dtype)}
 
     def _targets(self, X, y):
-        target = (self._log_targets(X, y) - self.target_mean_) / self.target_scale_
+        target = (self._log_targets(X, y) - self.y_mean_) / self.y_scale_
         return torch.as_tensor(target, dtype=self._tensor_dtype)
 
 
 def _shapes_of_fields(X):
     """Grids over their root mean square, flat: a weak field at the soma is nothing unusual."""
-    return normalised(X, rms_magnitude(X)).reshape(len(X), -1)
+    return normalized(X, rms_magnitude(X)).reshape(len(X), -1)
 
 
 def check_sizes_param(estimator, name, length=None):

@@ -22,7 +22,7 @@ from sklearn_meg.connectome import (
     InverseTensorMetric,
     geodesic_deviation,
 )
-from sklearn_meg.datasets import make_fibres
+from sklearn_meg.datasets import make_fibers
 
 sys.path.insert(0, str(Path(__file__).parent))
 from _field_adapter import CHECKED
@@ -43,12 +43,12 @@ def test_sklearn_checks_through_the_adapter(estimator, check):
 
 @pytest.fixture(scope="module")
 def annulus():
-    return make_fibres("annulus", size=32, n_curves=30)
+    return make_fibers("annulus", size=32, n_curves=30)
 
 
 @pytest.fixture(scope="module")
 def braid():
-    return make_fibres("braid", size=50, n_curves=8)
+    return make_fibers("braid", size=50, n_curves=8)
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +56,10 @@ def fitted(annulus):
     return ConnectomeMetric().fit(annulus.X)
 
 
-def deviation(model, fibres):
-    longest = max(np.linalg.norm(np.diff(c, axis=0), axis=1).sum() for c in fibres.curves)
-    paths = model.shoot(fibres.seeds, fibres.directions, longest, within="grid")
-    return np.nanmean(geodesic_deviation(paths, fibres.curves))
+def deviation(model, fibers):
+    longest = max(np.linalg.norm(np.diff(c, axis=0), axis=1).sum() for c in fibers.curves)
+    paths = model.shoot(fibers.seeds, fibers.directions, longest, within="grid")
+    return np.nanmean(geodesic_deviation(paths, fibers.curves))
 
 
 def test_geodesics_are_the_circles(annulus, fitted):
@@ -79,14 +79,14 @@ def test_two_fields_share_one_metric(braid):
 
 @pytest.mark.parametrize("angle", [90, 30])
 def test_crossing_arcs_in_three_dimensions(angle):
-    fibres = make_fibres("arcs", size=20, angle=angle, n_curves=10)
-    model = ConnectomeMetric(max_iter=60, window=(2, 3)).fit(fibres.X)
-    assert deviation(model, fibres) < 0.1
-    assert deviation(EuclideanMetric().fit(fibres.X), fibres) > 1
+    fibers = make_fibers("arcs", size=20, angle=angle, n_curves=10)
+    model = ConnectomeMetric(max_iter=60, window=(2, 3)).fit(fibers.X)
+    assert deviation(model, fibers) < 0.1
+    assert deviation(EuclideanMetric().fit(fibers.X), fibers) > 1
 
 
 def test_noise_is_found_and_bears_on_smoothness(annulus):
-    noisy = make_fibres("annulus", size=32, noise=10, n_curves=30)
+    noisy = make_fibers("annulus", size=32, noise=10, n_curves=30)
     model = ConnectomeMetric().fit(noisy.X)
     assert 8 < model.noise_ < 12
     assert model.smoothness_ > 1e-3
@@ -104,7 +104,7 @@ def test_metric_is_positive_definite_and_nan_outside(annulus, fitted):
 
 @pytest.mark.parametrize("noise", [0, 10])
 def test_signs_of_vectors_do_not_matter(noise):
-    X = make_fibres("annulus", size=24, noise=noise).X
+    X = make_fibers("annulus", size=24, noise=noise).X
     turned = X * np.random.default_rng(0).choice([-1, 1], X.shape[:-1])[..., None]
     one, two = (ConnectomeMetric(max_iter=30).fit(each).metric_ for each in (X, turned))
     np.testing.assert_allclose(one, two, atol=1e-10)
@@ -192,10 +192,10 @@ def test_network_learns_the_same_metric(annulus):
 
 
 def test_network_in_three_dimensions():
-    fibres = make_fibres("arcs", size=14, n_curves=2)
-    model = ConnectomeMetric(**SMALL_NET, max_epochs=2).fit(fibres.X)
+    fibers = make_fibers("arcs", size=14, n_curves=2)
+    model = ConnectomeMetric(**SMALL_NET, max_epochs=2).fit(fibers.X)
     assert model.metric_.shape == (14, 14, 14, 3, 3)
-    assert (np.linalg.eigvalsh(model.metric_[fibres.mask]) > 0).all()
+    assert (np.linalg.eigvalsh(model.metric_[fibers.mask]) > 0).all()
 
 
 # ------------------------------------------------------------------ contract
@@ -241,7 +241,7 @@ def test_set_params_after_fit_destroys_nothing(annulus):
 
 def test_cross_validation_over_fields(annulus):
     X = np.concatenate(
-        [make_fibres("annulus", size=32, noise=3, random_state=s).X for s in range(4)]
+        [make_fibers("annulus", size=32, noise=3, random_state=s).X for s in range(4)]
     )
     X = X[:, :, :20]
     model = make_pipeline(FunctionTransformer(), ConnectomeMetric(max_iter=20, window=(3, 2)))
@@ -323,7 +323,7 @@ def test_bad_fields_are_a_clear_error(annulus, cls, what):
         cls().fit(X, mask=mask)
 
 
-def test_vectors_of_other_lengths_are_said_and_normalised(annulus):
+def test_vectors_of_other_lengths_are_said_and_normalized(annulus):
     long = annulus.X * np.linspace(1, 3, 32)[:, None, None]
     with pytest.warns(UserWarning, match=r"not of unit length .from 1.*divided by"):
         model = ConnectomeMetric(max_iter=5).fit(long)

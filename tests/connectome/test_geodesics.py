@@ -9,7 +9,7 @@ from sklearn_meg.connectome._fields import directions_at, fit_lines
 from sklearn_meg.connectome._geodesics import shoot
 from sklearn_meg.connectome._spline import SplineField, SplineOperator, lattice_shape
 from sklearn_meg.connectome.metrics import geodesic_deviation
-from sklearn_meg.datasets import make_fibres
+from sklearn_meg.datasets import make_fibers
 
 N = 49
 
@@ -137,8 +137,8 @@ def test_three_dimensions_and_affine():
 
 @pytest.fixture(scope="module")
 def annulus():
-    fibres = make_fibres("annulus", size=32)
-    return fibres, ConnectomeMetric(max_iter=80).fit(fibres.X)
+    fibers = make_fibers("annulus", size=32)
+    return fibers, ConnectomeMetric(max_iter=80).fit(fibers.X)
 
 
 def test_bundle_goes_both_ways_along_the_circle(annulus):
@@ -152,25 +152,25 @@ def test_bundle_goes_both_ways_along_the_circle(annulus):
 
 
 def test_bundle_has_a_path_for_each_crossing_field():
-    fibres = make_fibres("braid", size=48)
-    model = ConnectomeMetric(max_iter=5).fit(fibres.X)
-    crossing = np.argwhere(fibres.crossing)[:1]
+    fibers = make_fibers("braid", size=48)
+    model = ConnectomeMetric(max_iter=5).fit(fibers.X)
+    crossing = np.argwhere(fibers.crossing)[:1]
     assert len(model.bundle(crossing, length=3.0)) == 2
-    single = np.argwhere(fibres.mask & ~fibres.crossing)[:1]
+    single = np.argwhere(fibers.mask & ~fibers.crossing)[:1]
     assert len(model.bundle(single, length=3.0)) == 1
 
 
 def test_connectivity_of_regions_on_an_annulus(annulus):
-    fibres, model = annulus
-    x, y = np.indices(fibres.mask.shape) - 15.5
+    fibers, model = annulus
+    x, y = np.indices(fibers.mask.shape) - 15.5
     sector = (np.floor(np.arctan2(y, x) / (np.pi / 2)) % 4).astype(int)
-    labels = np.where(fibres.mask, 10 + sector, 0)
+    labels = np.where(fibers.mask, 10 + sector, 0)
     matrix, regions = model.geodesic_connectivity(labels)
     assert regions.tolist() == [10, 11, 12, 13]
     np.testing.assert_array_equal(matrix, matrix.T)
     assert (np.diag(matrix) == 0).all()
     assert (matrix[0, 2] > matrix[0, 1]) and (matrix[0, 2] > matrix[0, 3])  # opposite is far
-    halves = np.where(np.hypot(x, y) < 9, 1, 2) * fibres.mask  # inner and outer rings
+    halves = np.where(np.hypot(x, y) < 9, 1, 2) * fibers.mask  # inner and outer rings
     counts, _ = model.geodesic_connectivity(np.where(np.abs(y) < 3, halves, 0), kind="count")
     quarters, _ = model.geodesic_connectivity(np.where(sector % 2, 0, labels), kind="count")
     assert quarters[0, 1] > 5 * counts[0, 1]  # circles join sectors, not rings
@@ -292,8 +292,8 @@ def torch_of(array):
 
 
 def test_lines_of_circles_have_their_curvature():
-    fibres = make_fibres("annulus", size=40)
-    lines = fit_lines(fibres.X, np.ones(2))
+    fibers = make_fibers("annulus", size=40)
+    lines = fit_lines(fibers.X, np.ones(2))
     radius = np.linalg.norm(lines.voxel - 19.5, axis=1)
     np.testing.assert_allclose(np.linalg.norm(lines.acceleration, axis=1), 1 / radius, rtol=0.03)
     outward = (lines.voxel - 19.5) / radius[:, None]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist, pdist
 
-from sklearn_meg.datasets._evoked import SCENARIOS, coloured_series, make_evoked
+from sklearn_meg.datasets._evoked import SCENARIOS, colored_series, make_evoked
 from sklearn_meg.datasets._forward import simulated_forward, simulated_info
 
 
@@ -93,7 +93,7 @@ def test_bad_parameters(call, name):
 @pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name != "noise"])
 @pytest.mark.parametrize("snr_db", [-5.0, 5.0])
 def test_snr_is_exact(scenario, snr_db):
-    """By another route: the generalised inner product with the inverse covariance."""
+    """By another route: the generalized inner product with the inverse covariance."""
     data = make(scenario, snr_db=snr_db)
     cov = data.true_noise_cov / len(data.epochs)
     scale = np.sqrt(np.diag(cov))
@@ -166,9 +166,9 @@ def test_amplitudes_are_those_of_meg():
     assert 1e-12 < np.median(spread[kinds == "grad"]) < 2e-11
 
 
-def test_coloured_series():
+def test_colored_series():
     rng = np.random.RandomState(0)
-    series = coloured_series(rng, np.r_[np.zeros(300), np.full(300, 6.0)], 200, 200.0)
+    series = colored_series(rng, np.r_[np.zeros(300), np.full(300, 6.0)], 200, 200.0)
     assert series.shape == (600, 200) and series.var() == pytest.approx(1.0, abs=0.1)
     power = np.square(np.abs(np.fft.rfft(series * np.hanning(200)))).reshape(2, 300, -1)
     flat, alpha = power.mean(axis=1)  # a bin is 1 Hz

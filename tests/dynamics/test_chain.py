@@ -27,7 +27,7 @@ def _paths(log_b, log_start, log_trans):
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 6])
 def test_blocks_of_any_length_give_what_all_paths_give(monkeypatch, length):
     log_b, log_start, log_trans = _chain_of(0)
-    log_trans[1] -= 0.3  # variational Bayes: not normalised
+    log_trans[1] -= 0.3  # variational Bayes: not normalized
     monkeypatch.setattr(_chain, "_cost", lambda size, *rest: abs(size - length))
     layout = _chain.make_layout(LENGTHS, 3, 2)
     if length < 6:

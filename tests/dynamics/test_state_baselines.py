@@ -46,7 +46,7 @@ def test_a_mixture_is_a_chain_without_memory(data):
     assert state_accuracy(data.states, model.predict(data.X)) > 0.6
 
 
-def test_windows_are_labelled_in_the_order_of_the_recordings(data):
+def test_windows_are_labeled_in_the_order_of_the_recordings(data):
     model = WindowStates(3, window=15, random_state=0).fit(data.X)
     labels = model.labels_.reshape(data.states.shape)
     assert state_accuracy(data.states, labels) > 0.8

@@ -211,8 +211,8 @@ def test_recurrent_trf_is_ridge_on_samples_whose_past_counts(masked):
     wide += [y[n, c, t - k] / scale[c] for c in range(3) for k in (1, 2, 3)]
     wide, target = np.array(wide), y[n, :, t].T
     penalty = 2.0 * np.concatenate([np.repeat(x_scale**2, 3), np.ones(9)])
-    centred = [a - a.mean(axis=1, keepdims=True) for a in (wide, target)]
-    w = ridge(*centred, penalty)
+    centered = [a - a.mean(axis=1, keepdims=True) for a in (wide, target)]
+    w = ridge(*centered, penalty)
     assert_allclose(model.coef_.reshape(3, 6), w[:6].T, atol=1e-8)
     past = w[6:].reshape(3, 3, 3).transpose(1, 2, 0)  # lag, channel, component
     assert_allclose(model.past_coef_, past, atol=1e-8)

@@ -348,7 +348,7 @@ def test_fine_tuning_learns_the_new_session_without_its_labels():
     before = model.predict_proba(X)
     tuned = model.fine_tuned(X, max_epochs=10)
     np.testing.assert_array_equal(model.predict_proba(X), before)
-    first = np.arange(len(y)) % 2 == 0  # one half is learnt from, the other decided
+    first = np.arange(len(y)) % 2 == 0  # one half is learned from, the other decided
     later = model.fine_tuned(X[first], max_epochs=10).set_params(adaptation="online")
     alone = clone(model).set_params(adaptation="online").fit(*parts(0))
     losses = [log_loss(y[~first], each.predict_proba(X[~first])) for each in (later, alone)]
@@ -437,7 +437,7 @@ def test_learning_from_sums_is_learning_from_all_windows(monkeypatch):
 
     means = new.mean(2)
     away = (new - means[:, :, np.newaxis]).transpose(0, 2, 1).reshape(-1, 3)
-    found = _discriminants.learnt(
+    found = _discriminants.learned(
         moments(old, y_old), np.eye(2)[y_new], means, np.full(20, 5), away.T @ away
     )
     expected = moments(np.concatenate([old, new]), np.concatenate([y_old, y_new]))

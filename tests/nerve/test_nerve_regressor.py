@@ -106,9 +106,9 @@ def test_a_linear_world_is_not_lost_to_ridge():
 def test_classify_then_regress():
     rng = np.random.default_rng(0)
     kinds = np.repeat([0, 1, 2], 20)
-    centres = 4.0 * rng.normal(size=(3, 6))
+    centers = 4.0 * rng.normal(size=(3, 6))
     ends = np.array([[0.0, 1.0], [1.0, 0.0], [-1.0, -1.0]])
-    X = centres[kinds][:, :, np.newaxis] + rng.normal(size=(60, 6, 4))
+    X = centers[kinds][:, :, np.newaxis] + rng.normal(size=(60, 6, 4))
     y = ends[kinds][:, :, np.newaxis] + 0.01 * rng.normal(size=(60, 2, 4))
     params = {**QUICK, "max_epochs": 20, "augment": 0.3, "dropout": 0.3}
     for strategy in ("classify", "auto"):  # auto: three kinds are all there is
@@ -133,7 +133,7 @@ def test_kalman_filter_is_the_textbook_loop():
     X = np.concatenate([X, y + np.random.default_rng(1).normal(size=y.shape)], axis=1)
     model = KalmanRegressor().fit(X, y)
     A, Q, H, R = model.transition_, model.process_, model.observation_, model.noise_
-    centre, scale = y.mean(axis=(0, 2)), y.std(axis=(0, 2))
+    center, scale = y.mean(axis=(0, 2)), y.std(axis=(0, 2))
     predicted = model.predict(X[:3])
     Z = (X - X.mean(axis=(0, 2))[:, None]) / X.std(axis=(0, 2))[:, None]
     for i in range(3):
@@ -144,7 +144,7 @@ def test_kalman_filter_is_the_textbook_loop():
             K = P @ H.T @ np.linalg.inv(H @ P @ H.T + R)
             x = x + K @ (seen - H @ x)
             P = (np.eye(2) - K @ H) @ P
-            np.testing.assert_allclose(predicted[i, :, k], centre + scale * x, atol=1e-9)
+            np.testing.assert_allclose(predicted[i, :, k], center + scale * x, atol=1e-9)
     ridge = WindowRegressor().fit(X, y).predict(X)
     assert np.square(model.predict(X) - y).mean() < np.square(ridge - y).mean()
 

@@ -7,19 +7,19 @@ import numpy as np
 
 from sklearn_meg.datasets import make_head
 
-CENTRE = np.array([0.0, 0.0, 0.04])
+CENTER = np.array([0.0, 0.0, 0.04])
 
 
 @lru_cache(maxsize=2)
 def sphere_forward(kind="volume"):
     """Info and Forward of 40 magnetometers around a spherical head."""
     info = make_head(n_channels=40).info_at(100.0)
-    sphere = mne.make_sphere_model(CENTRE, 0.09, verbose="error")
+    sphere = mne.make_sphere_model(CENTER, 0.09, verbose="error")
     if kind == "volume":
         src = mne.setup_volume_source_space(
-            None, pos=25.0, sphere=(*CENTRE, 0.07), sphere_units="m", verbose="error"
+            None, pos=25.0, sphere=(*CENTER, 0.07), sphere_units="m", verbose="error"
         )
-        keep = np.linalg.norm(src[0]["rr"] - CENTRE, axis=1) > 0.01  # no field at the centre
+        keep = np.linalg.norm(src[0]["rr"] - CENTER, axis=1) > 0.01  # no field at the center
         src[0]["inuse"] = src[0]["inuse"] * keep
         src[0]["vertno"] = np.flatnonzero(src[0]["inuse"])
         src[0]["nuse"] = len(src[0]["vertno"])
@@ -41,7 +41,7 @@ def _hemisphere(side, identity):
         "type": "surf",
         "id": identity,
         "coord_frame": 4,
-        "rr": CENTRE + 0.06 * unit,
+        "rr": CENTER + 0.06 * unit,
         "nn": normals / np.linalg.norm(normals, axis=1, keepdims=True),
         "np": n,
         "nuse": n,

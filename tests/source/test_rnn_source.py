@@ -186,7 +186,7 @@ def test_evokeds_to_source_estimates():
 def test_dipoles_lie_between_grid_points_and_make_the_fields():
     info, forward = sphere_forward()
     order = np.argsort(np.linalg.norm(forward["source_rr"] - [0.03, 0.0, 0.06], axis=1))
-    pair = order[:2]  # half of the current at each of two neighbours: a dipole between them
+    pair = order[:2]  # half of the current at each of two neighbors: a dipole between them
     course = np.zeros(60)
     course[25:45] = 4e-8 * np.hanning(20)
     gain = forward["sol"]["data"].reshape(forward["nchan"], -1, 3)

@@ -131,12 +131,12 @@ def test_small_currents_are_expected_where_that_is_asked_for(gain):
     assert scanner.explained(Y).argmax() != 7
 
 
-def test_neighbourhood_is_what_has_the_same_field(gain):
+def test_neighborhood_is_what_has_the_same_field(gain):
     doubled = np.concatenate([gain, gain[:, 21:24]], axis=1)  # position 30 as position 7
     scanner = Scanner(doubled, ORIENT)
     seven = scanner._on_grid(7, np.eye(3)[:1])
-    np.testing.assert_array_equal(np.flatnonzero(scanner.neighbourhood([seven])), [7, 30])
-    assert not scanner.neighbourhood([]).any()
+    np.testing.assert_array_equal(np.flatnonzero(scanner.neighborhood([seven])), [7, 30])
+    assert not scanner.neighborhood([]).any()
 
 
 # ------------------------------------------------------------------ between grid points
@@ -172,8 +172,8 @@ def test_shares_reproduce_quadratic_fields():
 def test_places_around_stay_in_the_grid():
     between = Between(cube())
     step, reach = between.steps[0]
-    inner, neighbours, shares = between.around(np.array([0.02, 0.03, 0.02]), step, reach)
-    assert len(inner) == len(neighbours) == len(shares) == 125
+    inner, neighbors, shares = between.around(np.array([0.02, 0.03, 0.02]), step, reach)
+    assert len(inner) == len(neighbors) == len(shares) == 125
     corner = between.around(np.zeros(3), step, reach)[0]
     assert 0 < len(corner) < 125 and corner.min() > -0.006
     alone = Between(cube(1)).around(np.zeros(3), 0.0, 1)[0]

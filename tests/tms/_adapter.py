@@ -74,7 +74,7 @@ class GriddedBoosted(Gridded, _baselines.BoostedThreshold):
 
 
 def as_grids(X):
-    """(n, n_features) to (n, 3, 3, 3, 3): a unit vector at the centre, features around it."""
+    """(n, n_features) to (n, 3, 3, 3, 3): a unit vector at the center, features around it."""
     n_numbers = 3 * SIZE**3
     flat = np.zeros((len(X), n_numbers))
     for i in range(X.shape[1]):

@@ -106,7 +106,7 @@ def test_sphere_field_obeys_faraday(make):
     assert np.abs(error).max() < 1e-6 * np.abs(expected).max()
 
 
-def test_centre_of_the_sphere_can_be_elsewhere(coil, sphere):
+def test_center_of_the_sphere_can_be_elsewhere(coil, sphere):
     shift = np.array([0.01, 0.02, -0.03])
     moved = SphereField(Coil(coil.positions + shift, coil.moments), center=shift)
     points = points_in_head(20)
@@ -218,7 +218,7 @@ def test_without_heterogeneity_it_is_the_sphere(sphere):
 
 
 def variation(sphere, heterogeneity):
-    """Median over geometries of how much E changes within 1 mm, relative to the centre."""
+    """Median over geometries of how much E changes within 1 mm, relative to the center."""
     changes = []
     for seed in range(40):
         field, points = make_heterogeneous(sphere, seed, heterogeneity=heterogeneity)

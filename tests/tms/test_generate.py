@@ -49,8 +49,8 @@ def test_what_a_data_set_holds():
     dataset = make(3)
     assert dataset["grids"].shape == (3, 9, 9, 9, 3)
     assert dataset["grids"].dtype == np.float32
-    centre = np.linalg.norm(dataset["grids"][:, 4, 4, 4], axis=1)
-    np.testing.assert_allclose(dataset["threshold_field"], dataset["threshold"] * centre)
+    center = np.linalg.norm(dataset["grids"][:, 4, 4, 4], axis=1)
+    np.testing.assert_allclose(dataset["threshold_field"], dataset["threshold"] * center)
     np.testing.assert_array_equal(dataset["censored"], False)
     np.testing.assert_array_equal(dataset["geometry"], [0, 1, 2])
     assert dataset["settings"]["heterogeneity"] == 0.8
@@ -166,8 +166,8 @@ def test_a_turned_neuron_sees_the_grid_turned_back():
 def test_heterogeneity_makes_fields_differ_over_the_grid():
     def spread(dataset):
         grids = dataset["grids"]
-        centre = grids[:, 4:5, 4:5, 4:5]
-        return (np.linalg.norm(grids - centre, axis=-1) / np.linalg.norm(centre, axis=-1)).mean()
+        center = grids[:, 4:5, 4:5, 4:5]
+        return (np.linalg.norm(grids - center, axis=-1) / np.linalg.norm(center, axis=-1)).mean()
 
     assert spread(make(4)) > 2 * spread(make(4, heterogeneity=0))
 

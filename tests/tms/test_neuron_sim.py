@@ -59,7 +59,7 @@ def test_the_two_couplings_agree(cell_type):
 def test_the_model_rests():
     model = _neuron_sim._model(make_neuron("L5 PC"), "axial")
     model.reset(0.005)
-    voltages = model.h.Vector(len(model.polarisation))
+    voltages = model.h.Vector(len(model.polarization))
     for _ in range(400):
         model.h.fadvance()
     model.voltages.gather(voltages)
@@ -75,7 +75,7 @@ def test_quasi_potentials_are_integrals_of_the_field():
     potential = model.potential @ E.ravel()
     tips = [i for i in range(cell.n_points) if cell.kinds[i] == Kind.TERMINAL]
     expected = -(3 * x + y * z)[tips]
-    # Compartments of terminals (4 um) are centred 2 um before the tips.
+    # Compartments of terminals (4 um) are centered 2 um before the tips.
     kinds = [kind for section, kind in model.sections for _ in section]
     at_tips = potential[np.array(kinds) == Kind.TERMINAL]
     np.testing.assert_allclose(np.sort(at_tips), np.sort(expected), atol=0.01)
@@ -146,7 +146,7 @@ def test_thicker_axons_fire_first():
     assert thresholds[0] > thresholds[1] > thresholds[2]
 
 
-def test_a_field_may_be_a_function_of_positions_in_metres():
+def test_a_field_may_be_a_function_of_positions_in_meters():
     cell = make_neuron("L1 NGC")
     direct = activation_threshold(
         cell, uniform(cell, 1, 0, 0) * (1 + 100 * cell.points[:, :1] * 1e-6)

@@ -73,7 +73,7 @@ def test_myelin_keeps_the_path_and_its_proportions():
     wrapped = myelinate(BARE)
     assert wrapped.length(*AXON) == pytest.approx(BARE.length(Kind.AXON))
     internodes = wrapped.lengths()[wrapped.kinds == Kind.INTERNODE]
-    # 100 fibre diameters, an axon being 0.7 of a fibre: 200 and 100 um, fitted to the branches.
+    # 100 fiber diameters, an axon being 0.7 of a fiber: 200 and 100 um, fitted to the branches.
     stem = np.isin(wrapped.points[wrapped.kinds == Kind.INTERNODE][:, 0], 0)
     np.testing.assert_allclose(internodes[stem], 200, rtol=0.4)
     np.testing.assert_allclose(internodes[~stem], 100, rtol=0.4)
@@ -109,7 +109,7 @@ def test_swc_round_trip(cell_type, tmp_path):
     np.testing.assert_array_equal(back.kinds, cell.kinds)
 
 
-def test_read_swc_centres_the_soma(tmp_path):
+def test_read_swc_centers_the_soma(tmp_path):
     file = tmp_path / "cell.swc"
     file.write_text("# a comment\n\n" + SWC)
     cell = read_swc(file)

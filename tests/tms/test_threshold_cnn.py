@@ -87,8 +87,8 @@ def mape(y, predicted):
 
 def test_predicts_better_than_any_constant(world, fitted):
     *_, X, y = world
-    centre = np.linalg.norm(X[:, 2, 2, 2], axis=1)
-    constant = np.median(y * centre) / centre
+    center = np.linalg.norm(X[:, 2, 2, 2], axis=1)
+    constant = np.median(y * center) / center
     assert mape(y, fitted.predict(X)) < 0.4 * mape(y, constant)
     assert fitted.score(X, y) > 0.8
 
@@ -417,7 +417,7 @@ def test_infinite_thresholds_are_to_be_nan(small):
 
 def test_a_fit_that_fails_leaves_nothing_of_itself(small):
     X, y = small
-    model = quick(net_params={"optimizer": "no optimiser"})
+    model = quick(net_params={"optimizer": "no optimizer"})
     before = set(model.__dict__)
     with pytest.raises(TypeError):
         model.fit(X, y)

@@ -36,14 +36,14 @@ def grids():
 
 @pytest.fixture(scope="module")
 def linear(grids):
-    """Thresholds whose log is linear in the normalised grid, without unit."""
+    """Thresholds whose log is linear in the normalized grid, without unit."""
     magnitude = np.linalg.norm(grids[:, 1, 1, 1], axis=1)
     form = np.random.default_rng(1).normal(size=3 * SIZE**3) / 30
     return 100 * np.exp((grids.reshape(300, -1) @ form) / magnitude) / magnitude
 
 
 @pytest.mark.parametrize("model", MODELS, ids=repr)
-def test_homogeneous_and_polarised(model, grids, linear):
+def test_homogeneous_and_polarized(model, grids, linear):
     model = clone(model).fit(grids, linear)
     expected = model.predict(grids)
     np.testing.assert_allclose(model.predict(3.7 * grids) * 3.7, expected, rtol=1e-9)

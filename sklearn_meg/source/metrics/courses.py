@@ -117,7 +117,7 @@ def output_snr(sources: ArrayLike, onset: int, stop: int | None = None) -> float
 
 
 def nmse(y_true: ArrayLike, y_pred: ArrayLike, whitener: ArrayLike | None = None) -> float:
-    """Normalised mean squared error of reconstructed fields: 0 is perfect, 1 is a zero field.
+    """Normalized mean squared error of reconstructed fields: 0 is perfect, 1 is a zero field.
 
     ``sum (y_true - y_pred)^2 / sum y_true^2`` over channels and samples.
 

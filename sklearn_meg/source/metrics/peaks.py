@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MISS = 100.0  # mm, the error of a source that nothing was found for
 HIT = 20.0  # mm
-NEIGHBOURS = 1.8  # grid spacings: all 26 neighbours on a cubic grid
+NEIGHBORS = 1.8  # grid spacings: all 26 neighbors on a cubic grid
 
 
 def source_strength(
@@ -70,7 +70,7 @@ def find_peaks(
 ) -> np.ndarray:
     """Find the local maxima of the peak strength, the strongest first.
 
-    A local maximum is stronger than all positions within 1.8 grid spacings; of neighbours that
+    A local maximum is stronger than all positions within 1.8 grid spacings; of neighbors that
     are exactly as strong the first counts. Where all is zero there is none.
 
     Parameters
@@ -105,7 +105,7 @@ def find_peaks(
     rank = np.empty(len(order), dtype=int)
     rank[order] = np.arange(len(order))
     tree = KDTree(positions)
-    radius = NEIGHBOURS * _spacing(positions, tree)
+    radius = NEIGHBORS * _spacing(positions, tree)
     found = []
     for index in order:
         if strength[index] <= 0 or (n_peaks is not None and len(found) == n_peaks):
@@ -282,7 +282,7 @@ def _check_points(points, name):
 
 
 def _spacing(positions, tree):
-    """Median distance to the nearest neighbour."""
+    """Median distance to the nearest neighbor."""
     if len(positions) < 2:
         return 0.0
     return float(np.median(tree.query(positions, k=2)[0][:, 1]))

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
     from .._typing import RandomSeed
 
-__all__ = ["FibreData", "make_fibres"]
+__all__ = ["FiberData", "make_fibers"]
 
 WORLDS = ("annulus", "arcs", "braid")
 
 
 @dataclass
-class FibreData:
+class FiberData:
     """Fields, and the curves that they are tangent to.
 
     Attributes
@@ -46,7 +46,7 @@ class FibreData:
     metric: np.ndarray | None = None
 
 
-def make_fibres(
+def make_fibers(
     world: Literal["annulus", "arcs", "braid"] = "annulus",
     *,
     size: int | None = None,
@@ -54,8 +54,8 @@ def make_fibres(
     noise: float = 0.0,
     n_curves: int = 100,
     random_state: RandomSeed = 0,
-) -> FibreData:
-    """Make fields of fibre directions with known curves.
+) -> FiberData:
+    """Make fields of fiber directions with known curves.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def make_fibres(
 
     Returns
     -------
-    fibres : FibreData
+    fibers : FiberData
 
     Raises
     ------
@@ -86,9 +86,9 @@ def make_fibres(
 
     Examples
     --------
-    >>> from sklearn_meg.datasets import make_fibres
-    >>> fibres = make_fibres("annulus", size=16)
-    >>> fibres.X.shape
+    >>> from sklearn_meg.datasets import make_fibers
+    >>> fibers = make_fibers("annulus", size=16)
+    >>> fibers.X.shape
     (1, 16, 16, 2)
     """
     from .._checks.params import check_random_state
@@ -111,7 +111,7 @@ def make_fibres(
     directions = np.stack([_tangent(c) for c in curves])
     X = _disturbed(X, np.deg2rad(noise), rng)
     X *= rng.choice([-1.0, 1.0], size=X.shape[:-1])[..., None]
-    return FibreData(X, curves, seeds, directions, there.any(0), there.sum(0) > 1, metric)
+    return FiberData(X, curves, seeds, directions, there.any(0), there.sum(0) > 1, metric)
 
 
 def _annulus(size, n_curves, rng):

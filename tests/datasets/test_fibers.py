@@ -1,24 +1,24 @@
-"""Fibre worlds: fields are tangent to the curves that are said to be true."""
+"""Fiber worlds: fields are tangent to the curves that are said to be true."""
 
 import numpy as np
 import pytest
 
-from sklearn_meg.datasets import make_fibres
+from sklearn_meg.datasets import make_fibers
 
 WORLDS = [("annulus", {}), ("arcs", {"angle": 90}), ("arcs", {"angle": 30}), ("braid", {})]
 
 
 def small(world, **params):
     sizes = {"annulus": 32, "arcs": 24, "braid": 60}
-    return make_fibres(world, **{"size": sizes[world], "n_curves": 12, **params})
+    return make_fibers(world, **{"size": sizes[world], "n_curves": 12, **params})
 
 
 @pytest.mark.parametrize("world, params", WORLDS)
 def test_fields_are_tangent_to_the_curves(world, params):
-    fibres = small(world, **params)
+    fibers = small(world, **params)
     worst = 0.0
-    for k, curve in enumerate(fibres.curves):
-        field = fibres.X[k % len(fibres.X)]
+    for k, curve in enumerate(fibers.curves):
+        field = fibers.X[k % len(fibers.X)]
         tangent = np.gradient(curve, axis=0)
         tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
         index = np.round(curve).astype(int)
@@ -32,23 +32,23 @@ def test_fields_are_tangent_to_the_curves(world, params):
 
 @pytest.mark.parametrize("world, params", WORLDS)
 def test_seeds_directions_and_masks(world, params):
-    fibres = small(world, **params)
-    assert len(fibres.curves) == len(fibres.seeds) == 12
-    for curve, seed, u in zip(fibres.curves, fibres.seeds, fibres.directions):
+    fibers = small(world, **params)
+    assert len(fibers.curves) == len(fibers.seeds) == 12
+    for curve, seed, u in zip(fibers.curves, fibers.seeds, fibers.directions):
         np.testing.assert_array_equal(curve[0], seed)
         step = (curve[1] - curve[0]) / np.linalg.norm(curve[1] - curve[0])
         assert step @ u > 0.999
-    there = np.isfinite(fibres.X).all(-1)
-    np.testing.assert_array_equal(there.any(0), fibres.mask)
-    np.testing.assert_array_equal(there.sum(0) > 1, fibres.crossing)
-    np.testing.assert_allclose(np.linalg.norm(fibres.X[there], axis=-1), 1)
-    assert fibres.crossing.any() == (world != "annulus")
+    there = np.isfinite(fibers.X).all(-1)
+    np.testing.assert_array_equal(there.any(0), fibers.mask)
+    np.testing.assert_array_equal(there.sum(0) > 1, fibers.crossing)
+    np.testing.assert_allclose(np.linalg.norm(fibers.X[there], axis=-1), 1)
+    assert fibers.crossing.any() == (world != "annulus")
 
 
 @pytest.mark.parametrize("angle", [90, 45])
 def test_arcs_cross_at_the_angle(angle):
-    fibres = small("arcs", angle=angle)
-    a, b = fibres.X[:, fibres.crossing]
+    fibers = small("arcs", angle=angle)
+    a, b = fibers.X[:, fibers.crossing]
     found = np.degrees(np.arccos(np.abs((a * b).sum(1))))
     assert abs(np.median(found) - angle) < 6
 
@@ -81,4 +81,4 @@ def test_same_seed_same_world():
 )
 def test_bad_worlds_are_a_clear_error(params, message):
     with pytest.raises(ValueError, match=message):
-        make_fibres(**params)
+        make_fibers(**params)
