@@ -73,7 +73,7 @@ def model_colors(names):
 
     Examples
     --------
-    >>> from sklearn_meg.plotting import model_colors
+    >>> from sklearn_meg._figures import model_colors
     >>> model_colors(["trf", "mine"])["trf"]
     '#0072B2'
     """

@@ -22,6 +22,7 @@ from .._checks.trials import chunks, release_pages
 from .._version import __version__
 
 FORMAT = 1
+PACKAGE = __name__.split(".")[0]
 # Their classes are known by their version. The source of all others is part of the key, so that
 # an edited model is never served the results of its former self.
 _VERSIONED = ("builtins", "numpy", "scipy", "sklearn", "torch", "skorch", "mne")
@@ -57,7 +58,7 @@ def content_key(*parts):
     ----------
     *parts : object
         Estimators count by their class, its source and their parameters; functions by their
-        code; anything else by its pickle.
+        code; anything else by its pickle. The source of this whole package is always part.
 
     Raises
     ------
@@ -65,7 +66,7 @@ def content_key(*parts):
         If a part cannot be pickled.
     """
     try:
-        return joblib.hash([describe(part) for part in parts])
+        return joblib.hash([package_source(), *map(describe, parts)])
     except Exception as error:
         raise ValueError(
             "Results can be stored only for models and scorers whose parameters can be pickled. "
@@ -115,15 +116,27 @@ def _describe_function(function):
 
 
 def _source(cls):
-    """Source of a class; of this package, that of its module and the modules beside it."""
+    """Source of a foreign class; that of this package is part of every key."""
+    if cls.__module__.split(".")[0] == PACKAGE:
+        return ""
     try:
-        if cls.__module__.split(".")[0] != __package__:
-            return inspect.getsource(cls)
-        own = Path(inspect.getfile(cls))
+        return inspect.getsource(cls)
     except (OSError, TypeError):  # typed in at a prompt
         return ""
-    beside = own.parent.glob("*.py") if own.parent != Path(__file__).parent else [own]
-    return [path.read_text(encoding="utf-8") for path in sorted(beside)]
+
+
+@cache
+def package_source():
+    """Hash of all Python source of this package.
+
+    Results depend on more than the class that was fitted: callbacks, scores, checks. Hashing
+    everything once costs milliseconds and never serves the result of an older version.
+    """
+    root = Path(__file__).parents[1]
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
 
 
 def save_result(folder, key, arrays, meta):

@@ -7,6 +7,7 @@ file says.
 
 import datetime
 import importlib
+import types
 from collections import OrderedDict
 
 import numpy as np
@@ -32,6 +33,7 @@ SKOPS_TYPES = (  # of scikit-learn's own, which skops asks about although they o
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
 )
+PACKAGE = __name__.split(".")[0]
 SPECIAL = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
 
@@ -166,7 +168,7 @@ def _is_mne(value):
 
 def _own(value, arrays, where):
     cls, parts = type(value), type(value).__module__.split(".")
-    if not isinstance(value, BaseEstimator) or parts[0] != __package__:
+    if not isinstance(value, BaseEstimator) or parts[0] != PACKAGE:
         return None
     if _own_class(parts[1], cls.__name__) is not cls:
         return None
@@ -175,9 +177,11 @@ def _own(value, arrays, where):
 
 def _own_class(module, name):
     """A public estimator of a module of this package; None if there is none."""
-    if module not in importlib.import_module(__package__)._MODULES:
+    if module not in importlib.import_module(PACKAGE).__all__:
         return None
-    public = importlib.import_module(f".{module}", __package__)
+    public = getattr(importlib.import_module(PACKAGE), module)
+    if not isinstance(public, types.ModuleType):
+        return None
     cls = getattr(public, name, None) if name in public.__all__ else None
     return cls if isinstance(cls, type) and issubclass(cls, BaseEstimator) else None
 

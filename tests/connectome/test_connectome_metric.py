@@ -207,7 +207,7 @@ def test_round_trips_keep_the_metric(annulus, params, tmp_path):
     joblib.dump(model, tmp_path / "model.joblib")
     skopsed = skops.io.dumps(model)
     types = skops.io.get_untrusted_types(data=skopsed)
-    assert types == ["sklearn_meg.connectome.metric.ConnectomeMetric"]
+    assert types == ["sklearn_meg.connectome.connectome_metric.ConnectomeMetric"]
     for again in (
         pickle.loads(pickle.dumps(model)),
         joblib.load(tmp_path / "model.joblib"),
