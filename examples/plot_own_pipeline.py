@@ -40,8 +40,8 @@ blocks = np.tile(np.repeat(np.arange(4), 20), 2)  # four blocks of the recording
 
 encoder = TemporalReceptiveField(sfreq=data.sfreq, tmax=0.8, **data.rows)
 model = TransformedTargetRegressor(
-    regressor=make_pipeline(ChannelScaler("standard", **data.rows), encoder),
-    transformer=ChannelScaler("robust", clip=5),
+    regressor=make_pipeline(ChannelScaler(method="standard", **data.rows), encoder),
+    transformer=ChannelScaler(method="robust", clip=5),
     check_inverse=False,  # what was clipped stays clipped
 )
 

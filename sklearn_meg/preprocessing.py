@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from ._checks.mne_objects import unwrap_mne
 from ._checks.params import check_bool_param, check_option_param, check_scalar_param
 from ._checks.trials import check_trials, chunks, ndim_of, release_pages
-from .rows import resolve_rows
+from ._params import documented
+from .rows import RowParams, resolve_rows
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -30,7 +32,9 @@ def _is_flat(scaler):
     return getattr(scaler, "n_times_in_", 1) == 1
 
 
-class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class ChannelScaler(RowParams, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Center, scale and clip each channel over trials and times.
 
     Knows the rows of :func:`~sklearn_meg.pack_rows`: the subject row and the mask row are left
@@ -49,9 +53,9 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     by_subject : bool, default=False
         Center and scale every subject on its own. A subject not seen in ``fit`` gets the
         center and scale of all trials together.
-    subject_row, initial_rows, n_initial, mask_row : as made by :func:`~sklearn_meg.pack_rows`
-        Defaults: no such rows.
     with_centering : bool, default=True
+        Whether to subtract the center.
+    %(RowParams)s
 
     Attributes
     ----------
@@ -84,26 +88,10 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     True
     """
 
-    def __init__(
-        self,
-        method: Literal["robust", "standard"] = "robust",
-        *,
-        clip: float | None = None,
-        by_subject: bool = False,
-        subject_row: int | None = None,
-        initial_rows: ArrayLike | None = None,
-        n_initial: int = 0,
-        with_centering: bool = True,
-        mask_row: int | None = None,
-    ) -> None:
-        self.method = method
-        self.clip = clip
-        self.by_subject = by_subject
-        self.subject_row = subject_row
-        self.initial_rows = initial_rows
-        self.n_initial = n_initial
-        self.with_centering = with_centering
-        self.mask_row = mask_row
+    method: Literal["robust", "standard"] = "robust"
+    clip: float | None = None
+    by_subject: bool = False
+    with_centering: bool = True
 
     def fit(self, X: ArrayLike | MneObject, y: object = None) -> Self:
         """Learn center and scale of each row.

@@ -16,6 +16,7 @@ import numpy as np
 
 from ._checks.mne_objects import unwrap_mne
 from ._checks.trials import as_mask, chunks, release_pages
+from ._params import param
 
 if TYPE_CHECKING:
     from ._typing import ArrayLike, BaseEpochs
@@ -153,6 +154,27 @@ def _real_numbers(values, name):
     if values.dtype.kind not in "biuf":
         raise ValueError(f"{name} must hold real numbers. Got the type {values.dtype}.")
     return values
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class RowParams:
+    """Which rows of X are not stimulus features, as :func:`pack_rows` returns them."""
+
+    subject_row: int | None = param(
+        None, "int or None", "Row of X with the subject index; see :func:`~sklearn_meg.pack_rows`."
+    )
+    initial_rows: slice | list[int] | None = param(
+        None,
+        "slice, list of int or None",
+        "Rows of X with the MEG of the initial window. None predicts from the stimulus alone.",
+    )
+    n_initial: int = param(0, "int", "Length of the initial window in samples.")
+    mask_row: int | None = param(
+        None,
+        "int or None",
+        "Row of X that is 1 where a sample is valid and 0 where not: in the loss, in scalings and "
+        "in scores. Stimulus and initial MEG are used as given wherever they are.",
+    )
 
 
 @dataclass(frozen=True)

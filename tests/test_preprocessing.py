@@ -30,7 +30,7 @@ def test_sklearn_checks():
 @pytest.mark.parametrize("method, peer", [("robust", RobustScaler), ("standard", StandardScaler)])
 def test_equals_sklearn_in_2d(method, peer):
     X = np.random.default_rng(0).normal([1, -5, 1e-13], [1, 20, 1e-13], size=(101, 3))
-    scaler = ChannelScaler(method)
+    scaler = ChannelScaler(method=method)
     np.testing.assert_allclose(scaler.fit_transform(X), peer().fit_transform(X), rtol=1e-10)
     np.testing.assert_allclose(scaler.inverse_transform(scaler.transform(X)), X, rtol=1e-10)
 
@@ -40,7 +40,7 @@ def test_3d_is_over_trials_and_times(method, peer):
     X = np.random.default_rng(1).normal(size=(7, 3, 11)) * [[[1], [10], [1e-13]]]
     flat = X.swapaxes(1, 2).reshape(-1, 3)
     expected = peer().fit_transform(flat).reshape(7, 11, 3).swapaxes(1, 2)
-    np.testing.assert_allclose(ChannelScaler(method).fit_transform(X), expected, rtol=1e-10)
+    np.testing.assert_allclose(ChannelScaler(method=method).fit_transform(X), expected, rtol=1e-10)
 
 
 @pytest.mark.parametrize("method", ["robust", "standard"])
@@ -48,7 +48,7 @@ def test_3d_is_over_trials_and_times(method, peer):
 def test_rows(packed, method, by_subject):
     X, rows, subjects = packed
     before = X.copy()
-    scaler = ChannelScaler(method, by_subject=by_subject, clip=2.0, **rows)
+    scaler = ChannelScaler(method=method, by_subject=by_subject, clip=2.0, **rows)
     Z = scaler.fit_transform(X)
     np.testing.assert_array_equal(X, before)
     np.testing.assert_array_equal(Z[:, 2], X[:, 2])
@@ -91,7 +91,7 @@ def test_constant_and_mostly_zero_rows():
     X[:, 1, 3:5] = np.random.default_rng(0).normal(size=(10, 2))
     X[:, 2] = np.random.default_rng(0).normal(size=(10, 20))
     for method in ("robust", "standard"):
-        scaler = ChannelScaler(method).fit(X)
+        scaler = ChannelScaler(method=method).fit(X)
         assert scaler.scale_[0] == 1
         np.testing.assert_allclose(scaler.scale_[1], X[:, 1].std())
         np.testing.assert_allclose(scaler.transform(X)[:, 0], 0, atol=1e-12)
@@ -99,7 +99,7 @@ def test_constant_and_mostly_zero_rows():
 
 def test_without_centering():
     X = np.random.default_rng(0).normal(5, 1, size=(10, 2, 20))
-    scaler = ChannelScaler("standard", with_centering=False).fit(X)
+    scaler = ChannelScaler(method="standard", with_centering=False).fit(X)
     np.testing.assert_allclose(scaler.transform(X), X / X.std(axis=(0, 2), keepdims=True))
 
 

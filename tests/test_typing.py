@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import typing
 from pathlib import Path
 from typing import get_type_hints
 
@@ -26,7 +27,13 @@ def test_every_argument_has_a_hint(thing):
     function = thing.__init__ if inspect.isclass(thing) else inspect.unwrap(thing)
     if not getattr(function, "__module__", "").startswith("sklearn_meg"):
         pytest.skip("made by dataclass or inherited")
-    hints = get_type_hints(function, localns={**vars(_typing), **_names_of_type_checkers(function)})
+    # Parameter groups are inherited: their hints come from their own modules.
+    classes = thing.__mro__ if inspect.isclass(thing) else [function]
+    names = {**vars(typing), **vars(_typing)}
+    for each in classes:
+        if each.__module__.startswith("sklearn_meg"):
+            names.update(_names_of_type_checkers(each))
+    hints = get_type_hints(function, localns=names)
     arguments = set(inspect.signature(function).parameters) - {"self", "cls"}
     assert not arguments - set(hints), "without a hint"
     assert "return" in hints

@@ -247,7 +247,7 @@ def test_rows_are_found_inside_other_estimators(linear, wrap):
     data, X, rows, train, test = linear
     trf = TemporalReceptiveField(tmax=LAGS, alphas=10.0, **rows)
     model = {
-        "pipeline": make_pipeline(ChannelScaler("standard", **rows), trf),
+        "pipeline": make_pipeline(ChannelScaler(method="standard", **rows), trf),
         "target": TransformedTargetRegressor(trf, transformer=ChannelScaler(), check_inverse=False),
         "both": TransformedTargetRegressor(
             make_pipeline(ChannelScaler(**rows), trf),
