@@ -5,36 +5,10 @@ from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, RegressorMixin
 
 import sklearn_meg
 from sklearn_meg.datasets import make_fibers, make_states
-
-ENCODERS = ("DeepRecurrentEncoder", "RecurrentTRF", "SubjectMean", "TemporalReceptiveField")
-SOLVERS = ("GammaMap", "LCMV", "MinimumNorm", "MixedNorm", "RNNSourceSolver", "RapMusic")
-THRESHOLDS = (
-    "BoostedThreshold",
-    "CosineThreshold",
-    "RidgeThreshold",
-    "ThresholdCNN",
-    "UniformFieldThreshold",
-)
-METRICS = (
-    "AdjugateMetric",
-    "ConformalMetric",
-    "ConnectomeMetric",
-    "EuclideanMetric",
-    "InverseTensorMetric",
-)
-STATES = (
-    "HiddenMarkovGraph",
-    "HmmlearnStates",
-    "MixtureStates",
-    "SingleGaussian",
-    "WindowStates",
-)
-CLASSIFIERS = ("NerveDecoder", "WindowClassifier")
-MOVEMENTS = ("KalmanRegressor", "NerveRegressor", "WindowRegressor")
 
 # Small enough; everything else as it comes.
 SMALL = {
@@ -104,6 +78,12 @@ def public_estimators():
     return [c for c in found if inspect.isclass(c) and issubclass(c, BaseEstimator)]
 
 
+def of_domain(domain):
+    """Names of the public estimators of a domain."""
+    found = (cls for cls in public_estimators() if cls.__module__.split(".")[1] == domain)
+    return tuple(cls.__name__ for cls in found)
+
+
 @cache
 def world(name):
     """The world of an estimator.
@@ -114,19 +94,8 @@ def world(name):
         Of the class.
     """
     cls, params = getattr(sklearn_meg, name), dict(SMALL.get(name, {}))
-    makers = {
-        **dict.fromkeys(ENCODERS, _encoding),
-        **dict.fromkeys(SOLVERS, _source),
-        **dict.fromkeys(THRESHOLDS, _thresholds),
-        **dict.fromkeys(METRICS, _fibers),
-        **dict.fromkeys(STATES, _states),
-        **dict.fromkeys(CLASSIFIERS, _gestures),
-        **dict.fromkeys(MOVEMENTS, _movements),
-        "ChannelScaler": _channels,
-        "EFieldSampler": _positions,
-        "NerveFeatures": _signals,
-    }
-    X, y, more, outputs = makers[name](name)
+    make = MAKERS.get(name) or MAKERS[cls.__module__.split(".")[1]]
+    X, y, more, outputs = make(cls)
     return World(cls, X, y, {**params, **more}, outputs)
 
 
@@ -134,7 +103,7 @@ def _rng():
     return np.random.default_rng(0)
 
 
-def _encoding(name):
+def _encoding(cls):
     """24 trials of two subjects: two features, three channels; subject row and initial MEG."""
     rng = _rng()
     features, subjects = rng.normal(size=(24, 2, 16)), np.arange(24) % 2
@@ -143,7 +112,7 @@ def _encoding(name):
     return X, meg, rows, ("predict",)
 
 
-def _source(name):
+def _source(cls):
     """Six trials of an event and four channels, in sensor space."""
     rng = _rng()
     X = (np.arange(12) > 3).astype(float) * np.ones((6, 1, 1))
@@ -152,25 +121,24 @@ def _source(name):
     return X, y, {}, ("predict", "transform")
 
 
-def _thresholds(name):
+def _thresholds(cls):
     rng = _rng()
     X = rng.normal(size=(40, 3, 3, 3, 3)) + 0.5
     y = 100 / np.linalg.norm(X[:, 1, 1, 1], axis=-1)
     return X, y, {}, ("predict",)
 
 
-def _fibers(name):
-    ours = name == "ConnectomeMetric"
+def _fibers(cls):
     X = make_fibers("annulus", size=12).X
-    return X, None, {}, ("metric_", "transform") if ours else ("metric_",)
+    return X, None, {}, ("metric_", "transform") if hasattr(cls, "transform") else ("metric_",)
 
 
-def _states(name):
+def _states(cls):
     X = make_states("easy", n_subjects=3, n_times=120, random_state=0).X[:, :5]
     return X, None, {}, ("predict", "predict_proba", "transform")
 
 
-def _gestures(name):
+def _gestures(cls):
     """30 trials of three gestures in two sessions: features, and the row of the session."""
     rng = _rng()
     y = np.arange(30) % 3
@@ -180,18 +148,18 @@ def _gestures(name):
     return X, y, {"session_row": -1}, ("predict", "predict_proba", "predict_windows")
 
 
-def _movements(name):
-    X, _, rows, _ = _gestures(name)
+def _movements(cls):
+    X, _, rows, _ = _gestures(cls)
     y = X[:, :2] - 0.5 * X[:, 2:4] + 0.1 * _rng().normal(size=(30, 2, 6))
     return X, y, rows, ("predict",)
 
 
-def _channels(name):
-    X, _, rows, _ = _encoding(name)
+def _channels(cls):
+    X, _, rows, _ = _encoding(cls)
     return X, None, rows, ("transform",)
 
 
-def _positions(name):
+def _positions(cls):
     rng = _rng()
     axis = rng.normal(size=(6, 3))
     axis /= np.linalg.norm(axis, axis=1, keepdims=True)
@@ -199,5 +167,27 @@ def _positions(name):
     return np.concatenate([0.07 * axis, axis, angle], axis=1), None, {}, ("transform",)
 
 
-def _signals(name):
+def _signals(cls):
     return _rng().normal(size=(6, 3, 400)), None, {}, ("transform",)
+
+
+def _nerve(cls):
+    """Windows of features with what the estimator predicts."""
+    return _movements(cls) if issubclass(cls, RegressorMixin) else _gestures(cls)
+
+
+# By domain; by name where one estimator of a domain takes something else.
+MAKERS = {
+    "connectome": _fibers,
+    "dynamics": _states,
+    "encoding": _encoding,
+    "nerve": _nerve,
+    "source": _source,
+    "tms": _thresholds,
+    "ChannelScaler": _channels,
+    "EFieldSampler": _positions,
+    "NerveFeatures": _signals,
+}
+ENCODERS, SOLVERS, STATES = of_domain("encoding"), of_domain("source"), of_domain("dynamics")
+METRICS = of_domain("connectome")
+THRESHOLDS = tuple(name for name in of_domain("tms") if name != "EFieldSampler")

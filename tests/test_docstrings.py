@@ -2,47 +2,26 @@
 
 import inspect
 from enum import EnumMeta
+from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
 from numpydoc.validate import validate
 
 import sklearn_meg
-from sklearn_meg import (
-    connectome,
-    datasets,
-    dynamics,
-    encoding,
-    metrics,
-    nerve,
-    plotting,
-    preprocessing,
-    source,
-    tms,
-)
-from sklearn_meg.connectome import metrics as connectome_metrics
-from sklearn_meg.dynamics import metrics as dynamics_metrics
-from sklearn_meg.source import metrics as source_metrics
 
 # What must not be missing: docstring, summary, every parameter and no other, what is returned.
 CHECKED = ("GL08", "SS01", "PR01", "PR02", "RT01")
 # Shared by the figures, not meant to be called.
 HELPERS = ("default_times", "model_colors", "scored_table", "topomap_picks")
-MODULES = (
-    sklearn_meg,
-    connectome,
-    connectome_metrics,
-    datasets,
-    dynamics,
-    dynamics_metrics,
-    encoding,
-    metrics,
-    nerve,
-    plotting,
-    preprocessing,
-    source,
-    source_metrics,
-    tms,
-)
+PUBLIC = [getattr(sklearn_meg, name) for name in sklearn_meg.__all__]
+MODULES = [sklearn_meg, *(thing for thing in PUBLIC if inspect.ismodule(thing))]
+for package in [
+    module
+    for module in MODULES[1:]
+    if hasattr(module, "__path__") and find_spec(f"{module.__name__}.metrics")
+]:
+    MODULES.append(import_module(f"{package.__name__}.metrics"))
 # Set by scikit-learn, documented there.
 INHERITED = ("get_params", "set_params", "get_metadata_routing", "set_output", "fit_transform")
 

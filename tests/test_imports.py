@@ -12,11 +12,11 @@ FLOORS = (
     ("_checks", "_figures", "_optional", "_typing", "_version"),
     ("_params", "_saving", "_scores", "_training", "rows"),
     ("base", "datasets", "metrics", "preprocessing"),
-    ("connectome", "dynamics", "encoding", "nerve", "source", "tms"),
+    (),  # the domains: every other folder
     ("study",),
     ("cli", "plotting"),
 )
-DOMAINS = FLOORS[3]
+DOMAIN_FLOOR = FLOORS.index(())
 # What every room may use although its name begins with an underscore.
 GROUND = (*FLOORS[0], *FLOORS[1])
 
@@ -65,14 +65,21 @@ ARROWS = [
 ]
 
 
+PLACED = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
+DOMAINS = {module[0] for module in MODULES if len(module) > 1} - set(PLACED)
+
+
 def floor(module):
-    return next(i for i, rooms in enumerate(FLOORS) if module[0] in rooms)
+    return PLACED.get(module[0], DOMAIN_FLOOR)
 
 
-def test_every_room_has_a_floor():
-    rooms = {module[0] for module in MODULES if module}
-    placed = {room for rooms in FLOORS for room in rooms}
-    assert rooms <= placed, "say in FLOORS where it stands"
+def test_every_file_has_a_floor():
+    files = {module[0] for module in MODULES if len(module) == 1}
+    assert files <= {*PLACED, *DOMAINS}, "say in FLOORS where it stands"
+
+
+def test_the_systems_are_domains():
+    assert {"connectome", "dynamics", "encoding", "nerve", "source", "tms"} <= DOMAINS
 
 
 def test_imports_run_down_only():
