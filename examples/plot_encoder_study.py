@@ -39,7 +39,7 @@ print("X", data.X.shape, "y", data.y.shape, data.rows)
 # One study
 # ---------
 # The first model is the reference of the ratios. Nobody is scored on the initial window. With
-# ``store="some/folder"`` a study that was killed goes on where it was.
+# ``cache_dir="some/folder"`` a study that was killed goes on where it was.
 
 lags = {"sfreq": data.sfreq, "tmax": 0.8}
 models = {
@@ -71,12 +71,14 @@ study.compare("dre", "trf").round(3)
 # R across trials for each sensor, and what the deep encoder adds to the TRF.
 
 at = (0.15, 0.25, 0.45, 0.7)
-plot_r_topomap(study.maps_["dre"], data.info, data.times, at=at, title="Deep recurrent encoder")
+plot_r_topomap(
+    study.maps_["dre"].mean(axis=0), data.info, data.times, at=at, title="Deep recurrent encoder"
+)
 
 # %%
 
 plot_r_topomap(
-    study.maps_["dre"] - study.maps_["trf"],
+    (study.maps_["dre"] - study.maps_["trf"]).mean(axis=0),
     data.info,
     data.times,
     at=at,

@@ -216,7 +216,7 @@ class Counting(RegressorMixin, BaseEstimator):
 
 def _study(folder, model=None, n_jobs=None):
     models = {"trf": model or TemporalReceptiveField()}
-    return Study(models, cv=KFold(6), store=folder / "store", n_jobs=n_jobs)
+    return Study(models, cv=KFold(6), cache_dir=folder / "store", n_jobs=n_jobs)
 
 
 def _scores(study):

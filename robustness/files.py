@@ -272,7 +272,7 @@ def try_study(make, folder):
     X, y = np.random.default_rng(0).normal(size=(2, 12, 2, 10))
 
     def run():
-        study = Study({"trf": TemporalReceptiveField()}, cv=KFold(3), store=store)
+        study = Study({"trf": TemporalReceptiveField()}, cv=KFold(3), cache_dir=store)
         return study.run(X, y)
 
     run()

@@ -95,7 +95,7 @@ def study(folder, seed):
         max_epochs=15, hidden_size=8, random_state=seed, cache_dir=folder / "fits"
     )
     models = {"trf": TemporalReceptiveField(), "deep": deep}
-    result = Study(models, cv=KFold(6), store=folder / "store").run(X, y)
+    result = Study(models, cv=KFold(6), cache_dir=folder / "store").run(X, y)
     scores = result.table_.select_dtypes("number").drop(columns=["fit_s", "predict_s"])
     return [scores.to_numpy(float), *result.maps_.values()]
 

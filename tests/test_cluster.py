@@ -55,7 +55,7 @@ def test_a_study_gives_the_same_bits_as_alone(client, tmp_path):
     one.run(X, y)
     for backend in ("dask", "threading"):
         with joblib.parallel_config(backend):
-            two, _, _ = study(store=tmp_path / backend)
+            two, _, _ = study(cache_dir=tmp_path / backend)
             two.run(X, y)
         assert table(two).equals(table(one))
         for name, values in one.maps_.items():

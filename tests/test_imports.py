@@ -14,7 +14,8 @@ FLOORS = (
     ("base", "datasets", "metrics", "preprocessing"),
     (),  # the domains: every other folder
     ("study",),
-    ("cli", "plotting"),
+    ("commands", "plotting"),
+    ("cli",),
 )
 DOMAIN_FLOOR = FLOORS.index(())
 # What every room may use although its name begins with an underscore.

@@ -103,7 +103,7 @@ def test_the_initial_window_is_not_drawn(study):
 
 
 def test_topomaps_stand_at_the_nearest_samples(study, info):
-    figure = plot_r_topomap(study.maps_["trf"], info, study.times_, at=[0.0, 0.21])
+    figure = plot_r_topomap(study.maps_["trf"].mean(axis=0), info, study.times_, at=[0.0, 0.21])
     titles = [ax.get_title() for ax in figure.axes]
     assert titles[:2] == ["0.00 s", "0.20 s"]
 
@@ -134,7 +134,7 @@ def test_mistakes_are_named(study, call, message):
 def test_channels_without_positions_are_refused(study):
     info = mne.create_info(16, 20.0, "eeg")
     with pytest.raises(ValueError, match="position"):
-        plot_r_topomap(study.maps_["trf"], info, study.times_)
+        plot_r_topomap(study.maps_["trf"].mean(axis=0), info, study.times_)
 
 
 def test_plot_is_one_figure_with_scores_and_curves(study):
@@ -147,7 +147,7 @@ def test_report_is_one_file_with_tables_and_figures(study, tmp_path):
     path = study.report(tmp_path / "new" / "report.html", title="Words & <subjects>")
     html = path.read_text(encoding="utf-8")
     assert "Words &amp; &lt;subjects&gt;" in html
-    for heading in ("What was run", "Summary", "Comparisons", "Per subject", "Every fold"):
+    for heading in ("What was run", "Summary", "Comparisons", "Every subject", "Every fold"):
         assert heading in html
     assert "<b>mine</b>" not in html
     # Three maps, and two differences to the last model, beside the scores.

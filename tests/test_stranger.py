@@ -288,7 +288,7 @@ def test_resampling_joins_different_rates():
     ("settings", "message"),
     [
         ({"scoring": 5}, "scoring must be .*Got 5"),
-        ({"store": 5}, "store must be the path of a folder. Got 5"),
+        ({"cache_dir": 5}, "cache_dir must be the path of a folder. Got 5"),
         ({"models": {"a": SubjectMean(subject_row=99)}}, "'subject_row' of a model.*7 rows.*99"),
         ({"models": {"a": SubjectMean(subject_row="x")}}, "'subject_row' of a model.*Got 'x'"),
         ({"models": {"a": SubjectMean(subject_row=0)}}, "subject index must be an integer"),

@@ -95,7 +95,7 @@ def test_subjects_are_scored_one_by_one(data, models):
     np.testing.assert_allclose(row["r"], r_across_trials(y[test][one], predicted[one]))
     curve = study.curves_.query("fold == 1 and subject == 2")["r"]
     np.testing.assert_allclose(curve, r_map(y[test][one], predicted[one]).mean(axis=0))
-    assert study.maps_["ridge"].shape == (4, 8)
+    assert study.maps_["ridge"].shape == (3, 4, 8)
     np.testing.assert_allclose(study.maps_["ridge"].mean(), study.table_["r"].mean())
 
 
@@ -160,7 +160,10 @@ def test_memory_mapped_data_give_the_same(data, models, tmp_path):
     for name, array in zip("Xy", data):
         np.save(tmp_path / f"{name}.npy", array)
         mapped.append(np.load(tmp_path / f"{name}.npy", mmap_mode="r"))
-    a, b = Study(models, cv=3).run(*data), Study(models, cv=3, store=tmp_path / "s").run(*mapped)
+    a, b = (
+        Study(models, cv=3).run(*data),
+        Study(models, cv=3, cache_dir=tmp_path / "s").run(*mapped),
+    )
     pd.testing.assert_frame_equal(a.table_.drop(columns=SPENT), b.table_.drop(columns=SPENT))
 
 
@@ -170,10 +173,10 @@ def test_memory_mapped_data_give_the_same(data, models, tmp_path):
 def test_finished_folds_are_not_fitted_again(data, tmp_path):
     log = tmp_path / "log"
     models = {"ridge": Ridge3D(log=str(log))}
-    first = Study(models, cv=3, store=tmp_path / "store").run(*data)
+    first = Study(models, cv=3, cache_dir=tmp_path / "store").run(*data)
     assert count(log) == first.n_fits_ == 3
     models["other"] = Ridge3D(alpha=2.0, log=str(log))
-    again = Study(models, cv=3, store=tmp_path / "store").run(*data)
+    again = Study(models, cv=3, cache_dir=tmp_path / "store").run(*data)
     assert count(log) == 6
     assert again.n_fits_ == 3
     old = again.table_[again.table_["model"] == "ridge"]
@@ -233,7 +236,10 @@ class Doubled(Ridge3D):
 def test_nothing_stale_is_served(data, tmp_path, change):
     log = tmp_path / "log"
     study = Study(
-        {"ridge": Ridge3D(log=str(log))}, cv=KFold(3), scoring={"r": "r"}, store=tmp_path / "store"
+        {"ridge": Ridge3D(log=str(log))},
+        cv=KFold(3),
+        scoring={"r": "r"},
+        cache_dir=tmp_path / "store",
     )
     study.run(*data)
     X, y, more = change(study, *data)
@@ -249,7 +255,7 @@ def test_a_custom_score_is_known_by_its_code(data, tmp_path):
     for sign in (1, -1, 1):
         scorer = make_scorer(lambda a, b, sign=sign: sign * r_across_trials(a, b))
         study = Study(
-            {"m": Ridge3D(log=str(log))}, cv=2, scoring={"s": scorer}, store=tmp_path / "s"
+            {"m": Ridge3D(log=str(log))}, cv=2, scoring={"s": scorer}, cache_dir=tmp_path / "s"
         )
         assert (sign * study.run(*data).table_["s"] > 0).all()
     assert count(log) == 4
@@ -258,7 +264,7 @@ def test_a_custom_score_is_known_by_its_code(data, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"foreign", None, "pickle", "other"])
 def test_a_damaged_result_is_computed_again(data, tmp_path, content):
     log, store = tmp_path / "log", tmp_path / "store"
-    study = Study({"ridge": Ridge3D(log=str(log))}, cv=3, store=store)
+    study = Study({"ridge": Ridge3D(log=str(log))}, cv=3, cache_dir=store)
     table = study.run(*data).table_
     files = sorted(store.glob("*.npz"))
     if content is None:  # cut off
@@ -296,7 +302,7 @@ rng = np.random.default_rng(0)
 X, y = rng.normal(size=(30, 2, 5)), rng.normal(size=(30, 3, 5))
 log, store, table = sys.argv[1:]
 models = {{"a": Killed(alpha=1.0, log=log), "b": Killed(alpha=5.0, log=log)}}
-study = Study(models, cv=3, store=store or None).run(X, y)
+study = Study(models, cv=3, cache_dir=store or None).run(X, y)
 study.table_.drop(columns=["fit_s", "predict_s"]).to_csv(table, index=False)
 """
 
@@ -327,7 +333,7 @@ def test_a_killed_study_goes_on_where_it_was(tmp_path):
 
 def test_a_store_warns_of_folds_that_differ_in_every_run(data, tmp_path):
     with pytest.warns(UserWarning, match="random_state"):
-        Study({"m": Ridge3D()}, cv=ShuffleSplit(2), store=tmp_path).run(*data)
+        Study({"m": Ridge3D()}, cv=ShuffleSplit(2), cache_dir=tmp_path).run(*data)
 
 
 # ------------------------------------------------------------------ statistics
@@ -385,7 +391,7 @@ def test_failures_are_raised_or_scored(data, models):
 def test_failures_are_not_stored(data, tmp_path):
     for _ in range(2):
         with pytest.warns(FitFailedWarning):
-            study = Study({"f": Failing()}, cv=2, store=tmp_path, error_score=0.0).run(*data)
+            study = Study({"f": Failing()}, cv=2, cache_dir=tmp_path, error_score=0.0).run(*data)
         assert study.n_fits_ == 2
 
 
@@ -396,7 +402,7 @@ def test_failures_are_not_stored(data, tmp_path):
         ({"models": {"a": Ridge3D}}, TypeError, "an instance"),
         ({"models": {3: Ridge3D()}}, ValueError, "strings"),
         ({"scoring": "accuracy"}, ValueError, "'r', 'r_time', 'r2'"),
-        ({"cv": 49}, ValueError, "at least 49 trials. Got 48"),
+        ({"cv": 49}, ValueError, "at least 49 trials of every subject. Got 48"),
         ({"cv": 1}, ValueError, "at least 2"),
         ({"cv": KFold(60)}, ValueError, "cannot split these 48 trials"),
         ({"cv": [([0, 1, 2], [2, 3])]}, ValueError, "1 in both"),
@@ -416,14 +422,17 @@ def test_settings_are_checked_before_any_fit(data, tmp_path, settings, error, me
     ("change", "message"),
     [
         (lambda X, y: (X[:5], y, {}), "as many trials"),
-        (lambda X, y: (X, y[:, 0], {}), "n_trials, n_channels, n_times"),
+        (lambda X, y: (X, y[:, 0], {"times": np.arange(8)}), "n_trials, n_channels, n_times"),
         (lambda X, y: (np.where(X > 2, np.nan, X), y, {}), "X contains NaN"),
         (lambda X, y: (X, np.where(y > 2e-13, np.inf, y), {}), "y contains NaN"),
         (lambda X, y: (X, y, {"times": np.arange(3)}), "times must have the shape"),
         (lambda X, y: (X, y, {"subjects": np.arange(3)}), "subjects must hold"),
         (lambda X, y: (X, y, {"groups": np.arange(3)}), "must hold one value"),
         (lambda X, y: (X, y, {"groups": np.arange(48) % 2}), "at least 3 groups. Got 2"),
-        (lambda X, y: (X, y, {"subjects": np.arange(48) // 23}), "of every subject .subject 2"),
+        (
+            lambda X, y: (X, y, {"subjects": np.arange(48) // 23}),
+            "of every subject. Got 2 of subject 2",
+        ),
     ],
 )
 def test_data_are_checked_before_any_fit(data, tmp_path, change, message):
@@ -436,8 +445,8 @@ def test_data_are_checked_before_any_fit(data, tmp_path, change, message):
 
 def test_a_store_that_is_a_file_is_refused(data, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match="store must be a folder"):
-        Study({"m": Ridge3D()}, store=tmp_path / "file").run(*data)
+    with pytest.raises(ValueError, match="cache_dir must be a folder"):
+        Study({"m": Ridge3D()}, cache_dir=tmp_path / "file").run(*data)
 
 
 def test_questions_before_the_run_and_unknown_names(data, models):

@@ -9,6 +9,7 @@ from ._head import make_head as make_head
 from ._nerve import make_nerve as make_nerve
 from ._real import load_mne_sample_epochs as load_mne_sample_epochs
 from ._real import load_multimodal_epochs as load_multimodal_epochs
+from ._recordings import make_recordings as make_recordings
 from ._states import make_states as make_states
 from ._words import make_words as make_words
 from ._words import word_response as word_response

@@ -8,23 +8,21 @@ N_CHANNELS = 60
 TITLE = "Demonstration: linear and deep encoders of simulated words"
 
 
-def demo_study(n_jobs, store):
+def demo_study(n_jobs, cache_dir):
     """Run the study on four simulated subjects with a real head.
 
     Parameters
     ----------
     n_jobs : int
-    store : path-like
+    cache_dir : path-like
         Where finished folds are kept.
 
     Returns
     -------
     study : Study
     """
-    from sklearn.model_selection import StratifiedKFold
-
     from ..datasets import make_head, make_words
-    from ..encoding import DeepRecurrentEncoder, RecurrentTRF, SubjectMean, TemporalReceptiveField
+    from ..encoding import DeepRecurrentEncoder, RecurrentTRF, TemporalReceptiveField
     from .study import Study
 
     data = make_words(head=make_head(n_channels=N_CHANNELS), dtype=np.float32, **WORLD)
@@ -34,9 +32,10 @@ def demo_study(n_jobs, store):
         "dre": DeepRecurrentEncoder(
             base_params={"sfreq": data.sfreq, "tmax": 0.8}, random_state=0, **data.rows
         ),
-        "mean": SubjectMean(**data.rows),
     }
-    folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    study = Study(models, cv=folds, store=store, n_jobs=n_jobs, verbose=1)
+    study = Study(models, cv=5, cache_dir=cache_dir, n_jobs=n_jobs, verbose=1)
     subjects = [f"sub-{s + 1:02d}" for s in data.subjects]
-    return study.run(data.X, data.y, subjects=subjects, times=data.times, info=data.info)
+    return study.run(
+        data.X, data.y, subjects=subjects, times=data.times, info=data.info,
+        features={"word length": [1], "word frequency": [2]},
+    )  # fmt: skip

@@ -1,22 +1,52 @@
-"""One model in one fold, and everything that is checked before the first fit."""
+"""One model in one fold: fit, scores, maps of every subject, and the null of its features."""
 
-import inspect
+from __future__ import annotations
+
 import time
-from numbers import Integral
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, check_cv
 
-from .._checks.trials import chunks, release_pages
-from .._scores import nanmean
+from .._scores import nanmean, standardize
 from ..metrics import r2, r_across_trials, r_map, r_over_time
-from ..rows import check_subject_values, mask_of
+from ..rows import mask_of
+from . import null
+from .knowledge import from_others, what_it_knows
 
 SCORES = {"r": r_across_trials, "r_time": r_over_time, "r2": r2}
 
 
-def run_fold(model, X, y, split, subjects, scoring, start, mask_row=None):
+@dataclass(frozen=True)
+class Plan:
+    """What is the same for all models and folds of a study.
+
+    Attributes
+    ----------
+    scoring : dict of name -> name in `SCORES` or scorer
+    start : int
+        First sample that is scored.
+    mask_row : int or None
+        Row of X that is 1 where a sample is scored.
+    parts : Parts or None
+        Rows of X by what they say; None if nobody says so.
+    n_permutations : int
+        Exchanges of features between trials, per feature and fold.
+    seed : int
+    responses : bool
+        Whether y holds responses, (n_trials, n_channels, n_times).
+    """
+
+    scoring: dict
+    start: int = 0
+    mask_row: int | None = None
+    parts: object = None
+    n_permutations: int = 0
+    seed: int = 0
+    responses: bool = True
+
+
+def run_fold(model, X, y, split, subjects, fold, plan):
     """Fit a clone of `model` on the training trials and score it on the test trials.
 
     Parameters
@@ -25,58 +55,186 @@ def run_fold(model, X, y, split, subjects, scoring, start, mask_row=None):
     X, y : ndarray or memmap, trials on axis 0
     split : tuple of (train, test) indices
     subjects : ndarray of shape (n_trials,)
-    scoring : dict of name -> name in `SCORES` or scorer
-    start : int
-        First sample that is scored.
-    mask_row : int or None
-        Row of X that is 1 where a sample is scored.
+    fold : int
+        Number of the fold, which decides how features are exchanged.
+    plan : Plan
 
     Returns
     -------
     arrays : dict of ndarray
-        ``subjects``, ``n_test``, ``scores`` (n_subjects, n_metrics), ``curves``
-        (n_subjects, n_times), ``map`` (n_channels, n_times), and ``pooled`` and
-        ``pooled_curve`` over all test trials, whatever their subject.
+        ``subjects``, ``n_test``, ``scores`` (n_subjects, n_metrics) and ``pooled`` over all test
+        trials; of responses also ``maps`` (n_subjects, n_channels, n_times), ``pooled_curve`` and
+        ``influence`` (n_test,), the share of each trial in R.
     meta : dict
-        ``fit_s`` and ``predict_s``.
+        ``fit_s``, ``predict_s``, and ``knows``.
     """
     train, test = split
     began = time.perf_counter()
-    fitted = clone(model).fit(take(X, train), take(y, train))
+    fitted = clone(model).fit(take(X, train), *(() if y is None else (take(y, train),)))
     between = time.perf_counter()
-    X_test, y_test = take(X, test), np.asarray(take(y, test))
-    y_pred = _check_prediction(fitted, np.asarray(fitted.predict(X_test)), y_test)
-    meta = {"fit_s": between - began, "predict_s": time.perf_counter() - between}
+    test_set = _TestSet(
+        np.asarray(take(X, test)), None if y is None else np.asarray(take(y, test)), subjects[test]
+    )
+    meta = {"fit_s": between - began}
+    if not plan.responses:
+        arrays = _plain_scores(fitted, test_set, plan)
+        return arrays, {**meta, "predict_s": time.perf_counter() - between}
+    y_pred = check_prediction(fitted, np.asarray(fitted.predict(test_set.X)), test_set.y)
+    meta["predict_s"] = time.perf_counter() - between
+    arrays = _response_scores(fitted, test_set, y_pred, plan)
+    if plan.parts is not None:
+        meta["knows"] = what_it_knows(fitted, test_set.X, y_pred, plan.parts)
+        if meta["knows"]["features"] and plan.n_permutations:
+            arrays.update(_nulls(fitted, test_set, fold, plan))
+    return arrays, meta
 
-    counted = None if mask_row is None else mask_of(X_test, mask_row)
+
+@dataclass(frozen=True)
+class _TestSet:
+    """Test trials of one fold."""
+
+    X: np.ndarray
+    y: np.ndarray | None
+    subjects: np.ndarray
+
+    def by_subject(self):
+        """Names of the subjects, and which trials are theirs."""
+        names = np.unique(self.subjects)
+        return names, [self.subjects == name for name in names]
+
+    def counted(self, mask_row):
+        """Which samples count: (n_trials, n_times), or None if all do."""
+        return None if mask_row is None else mask_of(self.X, mask_row)
+
+
+def _plain_scores(fitted, test_set, plan):
+    """Scores of anything else than responses: every scorer within every subject."""
+    names, masks = test_set.by_subject()
+
+    def scores(trials):
+        y = () if test_set.y is None else (test_set.y[trials],)
+        return [scorer(fitted, test_set.X[trials], *y) for scorer in plan.scoring.values()]
+
+    return {
+        "subjects": names,
+        "n_test": np.array([mask.sum() for mask in masks]),
+        "scores": np.array([scores(mask) for mask in masks], dtype=float),
+        "pooled": np.array(scores(np.ones(len(test_set.X), dtype=bool)), dtype=float),
+    }
+
+
+def _response_scores(fitted, test_set, y_pred, plan):
+    counted = test_set.counted(plan.mask_row)
+    names, masks = test_set.by_subject()
+    everyone = np.ones(len(y_pred), dtype=bool)
 
     def scores(trials):
         return [
-            _score(scorer, fitted, X_test, y_test, y_pred, trials, start, counted)
-            for scorer in scoring.values()
+            _score(scorer, fitted, test_set, y_pred, trials, plan.start, counted)
+            for scorer in plan.scoring.values()
         ]
 
-    def map_of(trials):
-        where = None if counted is None else counted[trials]
-        return r_map(y_test[trials], y_pred[trials], mask=where)
-
-    names, counts = np.unique(subjects[test], return_counts=True)
-    masks = [subjects[test] == name for name in names]
-    maps = [map_of(mask) for mask in masks]
-    everyone = np.ones(len(test), dtype=bool)
-    pooled = map_of(everyone)
-    scored = any(np.isfinite(r).any() for r in maps)
-    arrays = {
+    maps = subject_maps(test_set.y, y_pred, masks, counted)
+    pooled = subject_maps(test_set.y, y_pred, [everyone], counted)[0]
+    return {
         "subjects": names,
-        "n_test": counts,
+        "n_test": np.array([mask.sum() for mask in masks]),
         "scores": np.array([scores(mask) for mask in masks], dtype=float),
         "pooled": np.array(scores(everyone), dtype=float),
-        "curves": np.array([nanmean(r, axis=0) for r in maps]),
-        "pooled_curve": nanmean(pooled, axis=0),
-        # One test trial a subject has no correlation within subjects, only over them.
-        "map": nanmean(np.array(maps), axis=0) if scored else pooled,
+        "maps": maps.astype(np.float32),
+        "pooled_map": pooled.astype(np.float32),
+        "influence": influence(test_set.y, y_pred, masks, plan.start, counted),
+        "whose": np.searchsorted(names, test_set.subjects),  # subject of each test trial
     }
-    return arrays, meta
+
+
+def subject_maps(y_true, y_pred, masks, counted=None):
+    """R across the trials of each subject: (n_subjects, n_channels, n_times)."""
+    maps = [
+        r_map(y_true[m], y_pred[m], mask=None if counted is None else counted[m]) for m in masks
+    ]
+    return np.array(maps)
+
+
+def influence(y_true, y_pred, masks, start, counted=None):
+    """How much each trial moves R: the influence function of the correlation (Devlin 1975).
+
+    With z-scored x and y it is ``x y - R (x^2 + y^2) / 2``, here averaged over channels and
+    samples. Its mean over trials is 0; its variance over n is the sampling variance of R.
+    """
+    values = np.zeros(len(y_true))
+    for mask in masks:
+        there = None if counted is None else counted[mask][:, np.newaxis, start:]
+        a, b = (_z_scored(v[mask][:, :, start:], there) for v in (y_true, y_pred))
+        n = len(a) if there is None else np.maximum(there.sum(axis=0), 1)
+        r = (a * b).sum(axis=0) / n
+        values[mask] = (a * b - r * (a**2 + b**2) / 2).mean(axis=(1, 2))
+    return values
+
+
+def _z_scored(values, there):
+    """Values with mean 0 and variance 1 over trials; 0 where they do not count or vary."""
+    z, _, flat = standardize(values if there is None else np.where(there, values, 0), 0, there)
+    n = len(z) if there is None else np.maximum(there.sum(axis=0), 1)
+    sd = np.sqrt(np.square(z).sum(axis=0) / n)
+    return np.where(flat, 0.0, z / np.where(sd > 0, sd, 1.0))
+
+
+def _nulls(fitted, test_set, fold, plan):
+    """Scores, and maps, of the model with features of other trials."""
+    names, masks = test_set.by_subject()
+    counted = test_set.counted(plan.mask_row)
+
+    def maps(X):
+        return subject_maps(test_set.y, np.asarray(fitted.predict(X)), masks, counted)
+
+    def draws(number, change):
+        rng = np.random.default_rng([plan.seed, fold, number])
+        for _ in range(plan.n_permutations):
+            yield maps(change(null.exchange(test_set.subjects, rng)))
+
+    rows = plan.parts.rows("features")
+    moments, means = null.Moments(), []
+    for drawn in draws(0, lambda source: from_others(test_set.X, rows, source)):
+        moments.add(drawn)
+        means.append(_map_means(drawn, plan.start))
+    found = {
+        "null_mean": np.asarray(moments.mean, dtype=np.float32),
+        "null_sd": np.asarray(moments.sd, dtype=np.float32),
+        "null": np.array(means),
+    }
+    each = [np.array(means)]
+    features = plan.parts.features
+    if len(features) > 1:
+        each = [
+            np.array([_map_means(drawn, plan.start) for drawn in draws(i, exchanger)])
+            for i, exchanger in enumerate(
+                (_exchanger(test_set.X, own, rows) for own in features.values()), start=1
+            )
+        ]
+    found["feature_nulls"] = np.array(each)  # (n_features, n_permutations, n_subjects)
+    return found
+
+
+def _exchanger(X, own, rows):
+    """Function from a permutation to X with the own part of one feature exchanged."""
+    own = np.asarray(own)
+    others = np.setdiff1d(rows, own)
+    fitted, residual = null.independent_part(X, own, others)
+
+    def change(source):
+        if residual is None:
+            return from_others(X, own, source)
+        changed = np.array(X)
+        changed[:, own] = fitted + residual[source]
+        return changed
+
+    return change
+
+
+def _map_means(maps, start):
+    """Mean over channels and samples of the map of each subject."""
+    return nanmean(maps[:, :, start:].reshape(len(maps), -1), axis=1)
 
 
 def take(X, rows):
@@ -86,14 +244,15 @@ def take(X, rows):
     return X[rows]
 
 
-def _score(scorer, fitted, X, y_true, y_pred, trials, start, counted):
+def _score(scorer, fitted, test_set, y_pred, trials, start, counted):
     if isinstance(scorer, str):
         where = None if counted is None else counted[trials]
-        return SCORES[scorer](y_true[trials], y_pred[trials], start=start, mask=where)
-    return scorer(fitted, X[trials], y_true[trials])
+        return SCORES[scorer](test_set.y[trials], y_pred[trials], start=start, mask=where)
+    return scorer(fitted, test_set.X[trials], test_set.y[trials])
 
 
-def _check_prediction(model, y_pred, y_true):
+def check_prediction(model, y_pred, y_true):
+    """Return the prediction if it has the shape of y and is finite."""
     if y_pred.shape != y_true.shape:
         raise ValueError(
             f"{type(model).__name__}.predict must return the shape of y, {y_true.shape}. "
@@ -102,210 +261,3 @@ def _check_prediction(model, y_pred, y_true):
     if not np.isfinite(y_pred).all():
         raise ValueError(f"{type(model).__name__} predicts NaN or infinity.")
     return y_pred
-
-
-def check_models(models):
-    """Check names and interface of the models.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `models` is no dict of names to scikit-learn estimators, or empty.
-    """
-    if not isinstance(models, dict) or not models:
-        raise TypeError(f"models must be a dict of name -> estimator, not empty. Got {models!r}.")
-    for name, model in models.items():
-        if not isinstance(name, str) or not name.strip():
-            raise ValueError(f"The names of models must be non-empty strings. Got {name!r}.")
-        missing = [m for m in ("fit", "predict", "get_params") if not hasattr(model, m)]
-        if missing or inspect.isclass(model):
-            raise TypeError(
-                f"models[{name!r}] must be an estimator (an instance with fit, predict and "
-                f"get_params). Got {model!r}."
-            )
-    return dict(models)
-
-
-def check_scoring(scoring):
-    """Return scores as a dict of name -> name in `SCORES` or scorer.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name, no score, or something that cannot be called.
-    """
-    if isinstance(scoring, str):
-        scoring = (scoring,)
-    if not np.iterable(scoring):
-        raise ValueError(f"scoring must be a name, names or a dict of scorers. Got {scoring!r}.")
-    if not isinstance(scoring, dict):
-        scoring = {name: name for name in scoring}
-    taken = {"model", "fold", "subject", "n_test", "fit_s", "predict_s"}
-    for name, scorer in scoring.items():
-        known = scorer in SCORES if isinstance(scorer, str) else callable(scorer)
-        if not known or not isinstance(name, str) or name in taken:
-            raise ValueError(
-                f"scoring must be among {', '.join(map(repr, SCORES))}, or a dict of name -> one "
-                f"of these or a scorer(estimator, X, y). Got {scorer!r} named {name!r}."
-            )
-    if not scoring:
-        raise ValueError("scoring must name at least one score.")
-    return scoring
-
-
-def check_real(X, name):
-    """Raise ValueError for an array of anything but real numbers."""
-    if X.dtype.kind not in "fiub":
-        raise ValueError(f"{name} must hold real numbers. Got the type {X.dtype}.")
-
-
-def check_finite(X, name):
-    """Raise ValueError for NaN or infinity, reading a piece at a time."""
-    check_real(X, name)
-    for part in chunks(X):
-        if not np.isfinite(X[part]).all():
-            raise ValueError(f"{name} contains NaN or infinity.")
-        release_pages(X)
-
-
-def find_param(models, name):
-    """Values of a constructor parameter in all models (also inside Pipelines), without None."""
-    return [
-        value
-        for model in models.values()
-        for key, value in model.get_params(deep=True).items()
-        if key.split("__")[-1] == name and value is not None
-    ]
-
-
-def find_mask_row(models, X):
-    """The row of X that the models name as mask, or None.
-
-    Raises
-    ------
-    ValueError
-        If the models disagree, or it is no row of X with 0 and 1.
-    """
-    rows = _named_rows(models, X, "mask_row")
-    if len(rows) > 1:
-        raise ValueError(f"The models name different mask rows of X: {sorted(rows)}.")
-    for row in rows:
-        mask_of(X, row)
-    return rows.pop() if rows else None
-
-
-def find_subjects(models, X, subjects, groups):
-    """Subject of each trial: as given, else from X, else the groups, else one subject.
-
-    Raises
-    ------
-    ValueError
-        If there is not one value a trial, or the models disagree on the row of X, or it does
-        not exist or holds no subject index.
-    """
-    rows = _named_rows(models, X, "subject_row") if subjects is None else set()
-    if len(rows) > 1:
-        raise ValueError(f"The models name different subject rows of X: {sorted(rows)}.")
-    if subjects is not None:
-        subjects = _one_a_trial(subjects, len(X), "subjects")
-    elif rows:
-        subjects = check_subject_values(np.asarray(X[:, rows.pop()]).reshape(len(X), -1)[:, 0])
-    elif groups is not None:
-        subjects = _one_a_trial(groups, len(X), "groups")
-    else:
-        subjects = np.zeros(len(X), dtype=int)
-    if subjects.dtype.kind == "f" and (subjects == np.round(subjects)).all():
-        subjects = subjects.astype(int)
-    return subjects.astype(str) if subjects.dtype.kind not in "iufbU" else subjects
-
-
-def _named_rows(models, X, parameter):
-    """Rows of X that the models name by a parameter, counted from the start."""
-    rows = find_param(models, parameter)
-    for row in rows:
-        good = isinstance(row, Integral) and not isinstance(row, bool)
-        if not good or not -X.shape[1] <= row < X.shape[1]:
-            raise ValueError(
-                f"The {parameter!r} of a model must be one of the {X.shape[1]} rows of X. "
-                f"Got {row!r}."
-            )
-    return {int(row) % X.shape[1] for row in rows}
-
-
-def _one_a_trial(values, n_trials, name):
-    values = np.asarray(values)
-    if values.shape != (n_trials,):
-        raise ValueError(
-            f"{name} must hold one value a trial, shape ({n_trials},). Got {values.shape}."
-        )
-    missing = values != values  # NaN, None, NaT
-    if values.dtype == object:
-        missing = missing | np.array([value is None for value in values])
-    if np.any(missing):
-        raise ValueError(
-            f"{name} must hold one value a trial. Got NaN or None in {np.sum(missing)} trials."
-        )
-    return values
-
-
-def make_splits(cv, subjects, groups):
-    """Draw all folds once, so that every model meets the same.
-
-    Parameters
-    ----------
-    cv : int, splitter or iterable of (train, test)
-        An int means contiguous blocks of trials: of each subject, or whole groups if given.
-    subjects : ndarray of shape (n_trials,)
-    groups : array-like of shape (n_trials,) or None
-
-    Returns
-    -------
-    splits : list of (train, test) index arrays
-
-    Raises
-    ------
-    ValueError
-        If there are fewer trials, subjects' trials or groups than folds, a fold is empty, or
-        a trial is in both halves of it.
-    """
-    n_trials = len(subjects)
-    groups = None if groups is None else _one_a_trial(groups, n_trials, "groups")
-    codes = np.unique(subjects, return_inverse=True)[1]
-    splitter = _int_cv(cv, subjects, groups) if isinstance(cv, Integral) else check_cv(cv)
-    try:
-        splits = [
-            (_indices(train, n_trials), _indices(test, n_trials))
-            for train, test in splitter.split(np.zeros((n_trials, 1)), codes, groups)
-        ]
-    except (ValueError, IndexError) as error:
-        raise ValueError(f"cv={cv!r} cannot split these {n_trials} trials: {error}") from error
-    for fold, (train, test) in enumerate(splits):
-        if not len(train) or not len(test) or np.intersect1d(train, test).size:
-            raise ValueError(
-                f"Fold {fold} of cv={cv!r} must have training and test trials, and none in both. "
-                f"Got {len(train)} and {len(test)}, {np.intersect1d(train, test).size} in both."
-            )
-    if not splits:
-        raise ValueError(f"cv={cv!r} has no fold.")
-    return splits
-
-
-def _indices(rows, n_trials):
-    return np.arange(n_trials)[rows]  # booleans and negative indices, too
-
-
-def _int_cv(cv, subjects, groups):
-    if isinstance(cv, bool) or cv < 2:
-        raise ValueError(f"cv must be at least 2 folds. Got {cv!r}.")
-    names, counts = np.unique(subjects, return_counts=True)
-    if groups is not None:
-        n, what = len(np.unique(groups)), "groups"
-        splitter = GroupKFold(cv)
-    elif len(names) > 1:
-        n, what = counts.min(), f"trials of every subject (subject {names[counts.argmin()]})"
-        splitter = StratifiedKFold(cv)
-    else:
-        n, what, splitter = len(subjects), "trials", KFold(cv)
-    if n < cv:
-        raise ValueError(f"cv={cv} folds need at least {cv} {what}. Got {n}.")
-    return splitter

@@ -56,7 +56,7 @@ def write_report(study, path, title):
     report.add_html(_wrap(_comparisons(study)), title="Comparisons", tags=("study",))
     for heading, figure in _topomaps(study):
         _add_figure(report, figure, heading, "topography")
-    report.add_html(_wrap(_per_subject(study)), title="Per subject", tags=("tables",))
+    report.add_html(_wrap(_per_subject(study)), title="Every subject", tags=("tables",))
     report.add_html(_wrap(_full_table(study)), title="Every fold", tags=("tables",))
     path.parent.mkdir(parents=True, exist_ok=True)
     report.save(path, open_browser=False, overwrite=True, verbose="error")
@@ -167,6 +167,11 @@ def _scores_figure(study):
     return figure
 
 
+def mean_maps(study):
+    """R per channel and time, averaged over subjects."""
+    return {name: np.nanmean(maps, axis=0) for name, maps in study.maps_.items()}
+
+
 def _topomaps(study):
     """Pairs of title and figure: R of every model, and the best model minus every other."""
     if study.info_ is None or not len(topomap_picks(study.info_)):
@@ -174,7 +179,8 @@ def _topomaps(study):
     times = study.times_[study.start_ :]
     at = default_times(times)
     # The map of a model that predicts no difference between trials is zero: nothing to see.
-    maps = {name: r[:, study.start_ :] for name, r in study.maps_.items() if np.nansum(r**2) > 0}
+    maps = {name: r[:, study.start_ :] for name, r in mean_maps(study).items()}
+    maps = {name: r for name, r in maps.items() if np.nansum(r**2) > 0}
     for name, r in maps.items():
         yield f"R across trials: {name}", _topomap(r, study.info_, times, at, False)
     best = max(maps, key=lambda name: np.nanmean(maps[name]), default=None)

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import traceback
 import warnings
-from numbers import Real
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import joblib
 import numpy as np
-import pandas as pd
 from sklearn.exceptions import FitFailedWarning
 from tqdm import tqdm
 
-from .._checks.mne_objects import unwrap_mne
 from .._saving import store as _store
-from .._scores import check_start, nanmean
-from . import compare as _compare
-from . import folds as _folds
+from . import blocks, checks, floors
+from .answers import Answers
+from .folds import Plan, run_fold
+from .results import Results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,46 +26,59 @@ if TYPE_CHECKING:
         BaseCrossValidator,
         BaseEpochs,
         BaseEstimator,
-        DataFrame,
-        Figure,
         Info,
         PathLike,
         Self,
     )
 
 
-class Study:
+class Study(Answers):
     """Cross-validate several models on the same data and compare them.
 
     Every model is fitted on the training trials of every fold and scored on its test trials,
     within each subject. Scores are never pooled over folds (that is biased, see
-    :mod:`sklearn_meg.metrics`). With `store`, each finished (model, fold) is kept on disk, so a
+    :mod:`sklearn_meg.metrics`). Encoders are compared with floors that are told as much as they
+    are, but not the features. With `cache_dir`, each finished (model, fold) is kept on disk, so a
     study that was killed goes on where it was, and one that is run again with one more model
-    computes only that one. What is kept is found again by its content (class, source and
-    parameters of the model, data, trials, scores, package versions): after a change of any of
-    these it is computed anew.
+    computes only that one. Results are found again by their content (source of the package,
+    class and parameters of the model, data, trials, scores, package versions).
 
     Parameters
     ----------
     models : dict of str -> estimator
-        Cloned, never fitted in place. The first is the reference of :meth:`summary`.
+        Models by name. Cloned, never fitted in place. The first is the reference of
+        :meth:`summary`.
     cv : int, splitter or iterable of (train, test), default=5
         Any scikit-learn splitter. An int means contiguous blocks: of the trials of each
-        subject, or of whole groups where `groups` are given. Splitters that stratify do so by
-        subject. The folds are drawn once for all models; a shuffling splitter needs a
-        ``random_state`` if a study is to be resumed.
-    scoring : str, sequence of str or dict of str -> scorer, default=("r", "r_time", "r2")
-        ``"r"``: :func:`~sklearn_meg.metrics.r_across_trials`; ``"r_time"``:
-        :func:`~sklearn_meg.metrics.r_over_time`; ``"r2"``: :func:`~sklearn_meg.metrics.r2`;
-        or ``scorer(estimator, X, y)``. The first is the main score of figures and report.
+        subject, or of whole `groups` where they are given. Splitters that stratify do so by
+        class, or by subject where y holds responses. The folds are drawn once for all models; a
+        shuffling splitter needs a ``random_state`` if a study is to be resumed.
+    scoring : str, sequence of str or dict of str -> scorer, default=None
+        For responses (3-D y) ``"r"`` (:func:`~sklearn_meg.metrics.r_across_trials`), ``"r_time"``
+        (:func:`~sklearn_meg.metrics.r_over_time`), ``"r2"`` (:func:`~sklearn_meg.metrics.r2`), or
+        ``scorer(estimator, X, y)``; for anything else names of scikit-learn's scorers, ``"score"``
+        (that of the estimator), or scorers. None takes all three; balanced accuracy and accuracy
+        for classes; R2 and mean absolute error for numbers; the estimator's own score without y.
+        The first is the main score of figures and report.
     start : int, default=None
-        First sample that counts. None means the end of the longest initial window
-        (``n_initial``) that a model names: nobody is scored on samples that were given away.
-        Likewise, if a model names a ``mask_row`` of X, all are scored on the samples that count.
-    store : path-like, default=None
+        First sample that counts. None means stimulus onset (time 0), or the end of the longest
+        initial window (``n_initial``) that a model names if that is later: nobody is scored on
+        samples that were given away. Likewise, if a model names a ``mask_row`` of X, all are
+        scored on the samples that count.
+    floors : "auto" or None, default="auto"
+        Models that are added to the study unless it has them: for encoders that name rows of X,
+        ``mean`` (:class:`~sklearn_meg.SubjectMean`) and, where one is given an initial window,
+        ``past`` (a recurrent TRF with that window and without the features); for classes and
+        numbers, ``chance`` (scikit-learn's dummy). None adds none.
+    n_permutations : int, default=30
+        How often the features of the test trials are exchanged between the trials of a subject,
+        for each feature and fold, to find what a score is without them. 0 leaves it out.
+    random_state : int, default=0
+        Decides these exchanges.
+    cache_dir : path-like, default=None
         Folder for finished results.
     n_jobs : int, default=None
-        Jobs over (model, fold), by joblib. The scores do not depend on it.
+        Number of jobs over (model, fold), by joblib. The scores do not depend on it.
     verbose : int, default=0
         1 shows a progress bar.
     error_score : "raise" or float, default="raise"
@@ -86,11 +96,22 @@ class Study:
     curves_ : DataFrame
         ``model, fold, subject, time, r``: R across trials, averaged over channels. Where no
         subject has more than one test trial, the subjects are pooled (``subject="pooled"``).
-    maps_ : dict of str -> ndarray of shape (n_channels, n_times)
-        R across trials per model, averaged over subjects and folds.
+    maps_ : dict of str -> ndarray of shape (n_subjects, n_channels, n_times)
+        R across trials per model and subject, averaged over folds.
+    null_z_, null_p_ : dict of str -> ndarray of shape (n_subjects, n_channels, n_times)
+        Distance of R from its null without the features, and one-sided p, within each subject.
+        Only models that look at features have them.
+    knows_ : dict of str -> dict
+        What each model looks at: ``features``, ``initial`` (window), ``subject``. It is found by
+        exchanging them between trials, so it holds for models of any kind.
+    subjects_ : ndarray of shape (n_trials,)
+        Subject of each trial.
     splits_ : list of (train, test)
+        Trials of each fold.
+    n_purged_ : list of int or None
+        Training trials left out of each fold because they overlap in time with a test trial.
     n_fits_ : int
-        Results of the last run that were computed, not found in `store`.
+        Results of the last run that were computed, not found in `cache_dir`.
 
     Examples
     --------
@@ -99,19 +120,13 @@ class Study:
     >>> from sklearn_meg import Study
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(60, 4))
-    >>> y = (X @ rng.normal(size=(4, 6)))[:, :, None] + rng.normal(size=(60, 6, 1))
-    >>> class Linear(Ridge):
-    ...     def fit(self, X, y):
-    ...         return super().fit(X, y[:, :, 0])
-    ...
-    ...     def predict(self, X):
-    ...         return super().predict(X)[:, :, None]
-    >>> study = Study({"weak": Linear(alpha=1e4), "ridge": Linear()}, cv=3, scoring=("r", "r2"))
+    >>> y = X @ rng.normal(size=(4, 6)) + rng.normal(size=(60, 6))
+    >>> study = Study({"weak": Ridge(alpha=1e4), "ridge": Ridge()}, cv=3, floors=None)
     >>> study.run(X, y).table_[["model", "fold", "subject"]].head(2)
       model  fold  subject
     0  weak     0        0
     1  weak     1        0
-    >>> bool(study.compare("ridge", "weak", metric="r2").median_difference.iloc[0] > 0)
+    >>> bool(study.compare("ridge", "weak").median_difference.iloc[0] > 0)
     True
     """
 
@@ -120,9 +135,12 @@ class Study:
         models: dict[str, BaseEstimator],
         *,
         cv: int | BaseCrossValidator | Iterable = 5,
-        scoring: str | Sequence[str] | dict[str, Callable | str] = ("r", "r_time", "r2"),
+        scoring: str | Sequence[str] | dict[str, Callable | str] | None = None,
         start: int | None = None,
-        store: PathLike | None = None,
+        floors: Literal["auto"] | None = "auto",
+        n_permutations: int = 30,
+        random_state: int = 0,
+        cache_dir: PathLike | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,
         error_score: Literal["raise"] | float = "raise",
@@ -131,7 +149,10 @@ class Study:
         self.cv = cv
         self.scoring = scoring
         self.start = start
-        self.store = store
+        self.floors = floors
+        self.n_permutations = n_permutations
+        self.random_state = random_state
+        self.cache_dir = cache_dir
         self.n_jobs = n_jobs
         self.verbose = verbose
         self.error_score = error_score
@@ -143,11 +164,15 @@ class Study:
     def run(
         self,
         X: ArrayLike,
-        y: ArrayLike | BaseEpochs,
+        y: ArrayLike | BaseEpochs | None = None,
         groups: ArrayLike | None = None,
         subjects: ArrayLike | None = None,
         times: ArrayLike | None = None,
         info: Info | None = None,
+        *,
+        features: dict[str, list[int]] | None = None,
+        spans: ArrayLike | None = None,
+        recordings: ArrayLike | None = None,
     ) -> Self:
         """Fit and score every model in every fold, or fetch what was computed before.
 
@@ -155,16 +180,27 @@ class Study:
         ----------
         X : array-like of shape (n_trials, n_rows, n_times)
             What the models take.
-        y : array-like or Epochs of shape (n_trials, n_channels, n_times)
+        y : array-like or Epochs of shape (n_trials, n_channels, n_times), or (n_trials, ...)
+            Responses; or classes, numbers, or None for models that need no target.
         groups : array-like of shape (n_trials,), default=None
-            Handed to the splitter only.
+            Group of each trial, handed to the splitter. With an int `cv`, groups stay whole:
+            runs within each subject, if every subject has several, otherwise groups of subjects.
         subjects : array-like of shape (n_trials,), default=None
-            Whose trial it is; scores are computed within subjects. None takes the row of X that
-            the models name as ``subject_row``, otherwise `groups`, otherwise one subject.
+            Subject (or session, cell, recording) of each trial; scores are computed within
+            subjects. None takes the row of X that the models name as ``subject_row``, otherwise
+            `groups`, otherwise one subject.
         times : array-like of shape (n_times,), default=None
-            Seconds, for the figures. Taken from `y` if it is Epochs.
+            Seconds from stimulus onset. Taken from `y` if it is Epochs.
         info : mne.Info, default=None
             Channels of y, for topographies. Taken from `y` if it is Epochs.
+        features : dict of str -> list of int, default=None
+            Rows of X that make up each feature. None takes every row that differs between trials
+            and that no model names as anything else.
+        spans : array-like of shape (n_trials, 2), default=None
+            First and last second of each trial in its recording. Training trials that overlap in
+            time with a test trial are left out. None believes that none do.
+        recordings : array-like of shape (n_trials,), default=None
+            Recording that each trial was cut from, for `spans`. None takes the subject.
 
         Returns
         -------
@@ -173,34 +209,97 @@ class Study:
         Raises
         ------
         ValueError
-            Before any fit: for NaN, lengths that do not match, fewer trials than folds, or an
-            unusable `store`.
+            Before any fit: for NaN, lengths that do not match, fewer trials than folds, trials
+            that all overlap, or an unusable `cache_dir`.
         """
-        models, scoring = _folds.check_models(self.models), _folds.check_scoring(self.scoring)
-        X, y, times, info = _check_data(X, y, times, info)
-        start = _check_start(self.start, models, y.shape[2])
-        subjects = _folds.find_subjects(models, X, subjects, groups)
-        mask_row = _folds.find_mask_row(models, X)
-        splits = _folds.make_splits(self.cv, subjects, groups)
-        _check_error_score(self.error_score)
-        jobs = {(name, fold): None for name in models for fold in range(len(splits))}
-        keys = self._keys(jobs, models, scoring, (X, y, subjects, (start, mask_row)), splits)
+        models = checks.check_models(self.models)
+        X, y, times, info = checks.check_data(X, y, times, info)
+        checks.check_error_score(self.error_score)
+        subjects = checks.find_subjects(models, X, subjects, groups)
+        parts = checks.find_parts(models, X, features) if checks.is_responses(y) else None
+        self.all_models_ = floors.with_floors(self.floors, models, X, y, parts, info)
+        plan = self._plan(X, y, times, parts)
+        splits = self._splits(y, subjects, groups, spans, recordings)
+        jobs = {(name, k): None for name in self.all_models_ for k in range(len(splits))}
+        keys = self._keys(jobs, plan, (X, y, subjects), splits)
         jobs.update({job: _store.load_result(*key) for job, key in keys.items()})
+        self.n_fits_ = self._compute(jobs, keys, plan, (X, y, subjects), splits)
+        self.splits_, self.times_, self.info_, self.start_ = splits, times, info, plan.start
+        self.grouped_ = groups is not None
+        self.subjects_, self.metrics_, self.parts_ = subjects, list(plan.scoring), parts
+        n_subjects = len(np.unique(subjects))
+        shape = None if y is None else y.shape
+        self.shapes_ = {"X": X.shape, "y": shape, "n_subjects": n_subjects}
+        self.versions_ = _store.versions()
+        self._collect(jobs)
+        return self
+
+    def _plan(self, X, y, times, parts):
+        responses = checks.is_responses(y)
+        scoring = self.scoring
+        if scoring is None:
+            scoring = checks.default_scoring(y, self.all_models_.values())
+        scoring = checks.check_scoring(scoring, responses)
+        models = self.all_models_
+        start = checks.find_start(self.start, models, times, y.shape[2]) if responses else 0
+        mask_row = checks.find_mask_row(models, X) if responses else None
+        n = checks.check_count(self.n_permutations, "n_permutations")
+        return Plan(scoring, start, mask_row, parts, n, self.random_state, responses)
+
+    def _splits(self, y, subjects, groups, spans, recordings):
+        spans = checks.check_spans(spans, len(subjects))
+        order = None if spans is None else _order(spans[:, 0], recordings)
+        classes = y if y is not None and y.ndim == 1 else None
+        splits = checks.make_splits(self.cv, subjects, groups, order, classes)
+        self.n_purged_ = self.n_overlapping_ = None
+        if spans is not None:
+            where = subjects if recordings is None else recordings
+            where = checks.one_a_trial(where, len(subjects), "recordings")
+            self.n_overlapping_ = blocks.n_overlapping(spans, where)
+            splits, self.n_purged_ = blocks.purge(splits, spans, where)
+        return splits
+
+    def _keys(self, jobs, plan, data, splits):
+        """Where each result is kept: job -> (folder, content key); empty without a folder."""
+        X, y, subjects = data
+        if self.cache_dir is None:
+            for name, array in {"X": X, "y": y}.items():
+                checks.check_finite_data(array, name)
+            return {}
+        folder = _store.open_store(self.cache_dir, "cache_dir")
+        if getattr(self.cv, "shuffle", True) and getattr(self.cv, "random_state", 0) is None:
+            warnings.warn(
+                f"{self.cv!r} splits differently in every run: without a random_state nothing "
+                "in the cache_dir can be found again.",
+                UserWarning,
+            )
+        common = [plan.scoring, vars(plan.parts) if plan.parts else None, _store.versions()]
+        common.append([plan.start, plan.mask_row, plan.n_permutations, plan.seed])
+        for name, array in {"X": X, "y": y}.items():
+            checks.check_finite_data(array, name)
+            common.append(None if array is None else _store.fingerprint(array))
+        described = {name: _store.describe(model) for name, model in self.all_models_.items()}
+        return {
+            (name, fold): (
+                folder,
+                _store.content_key(described[name], common, splits[fold], subjects, fold),
+            )
+            for name, fold in jobs
+        }
+
+    def _compute(self, jobs, keys, plan, data, splits):
+        """Run what was not found; put it into `jobs` and the folder. Returns how many it were."""
+        X, y, subjects = data
         todo = [job for job, result in jobs.items() if result is None]
+        if self.verbose and keys and len(todo) < len(jobs):
+            print(f"{len(jobs) - len(todo)} of {len(jobs)} fits found in {self.cache_dir}.")
         calls = (
             joblib.delayed(_run_job)(
-                job,
-                models[job[0]],
-                X,
-                y,
-                splits[job[1]],
-                subjects,
-                scoring,
-                (start, mask_row),
+                job, self.all_models_[job[0]], X, y, splits[job[1]], subjects, plan,
                 self.error_score,
             )
             for job in todo
-        )
+        )  # fmt: skip
         parallel = joblib.Parallel(n_jobs=self.n_jobs, return_as="generator_unordered")
         with tqdm(
             total=len(jobs), initial=len(jobs) - len(todo), desc="study", disable=not self.verbose
@@ -213,191 +312,33 @@ class Study:
                     _store.save_result(*keys[job], *result)
                 progress.set_postfix_str(f"{job[0]}, fold {job[1]}", refresh=False)
                 progress.update()
-        self.splits_, self.times_, self.info_, self.start_ = splits, times, info, start
-        self.metrics_, self.n_fits_ = list(scoring), len(todo)
-        self.shapes_ = {"X": X.shape, "y": y.shape, "n_subjects": len(np.unique(subjects))}
-        self.versions_ = _store.versions()
-        self._collect(jobs)
-        return self
-
-    def _keys(self, jobs, models, scoring, data, splits):
-        """Where each result is kept: job -> (folder, content key); empty without a store."""
-        X, y, subjects, scored = data
-        if self.store is None:
-            _folds.check_finite(X, "X")
-            _folds.check_finite(y, "y")
-            return {}
-        folder = _store.open_store(self.store)
-        if getattr(self.cv, "shuffle", True) and getattr(self.cv, "random_state", 0) is None:
-            warnings.warn(
-                f"{self.cv!r} splits differently in every run: without a random_state nothing "
-                "in the store can be found again.",
-                UserWarning,
-            )
-        common = [scoring, scored, _store.versions()]
-        for name, array in {"X": X, "y": y}.items():
-            _folds.check_finite(array, name)
-            common.append(_store.fingerprint(array))
-        described = {name: _store.describe(model) for name, model in models.items()}
-        return {
-            (name, fold): (
-                folder,
-                _store.content_key(described[name], common, splits[fold], subjects),
-            )
-            for name, fold in jobs
-        }
+        return len(todo)
 
     def _collect(self, jobs):
-        rows, pooled, curves = [], [], []
-        maps = {name: [] for name in self.models}
         failed = self.error_score if self.error_score != "raise" else np.nan
-        for (name, fold), (arrays, meta) in jobs.items():
-            where = {"model": name, "fold": fold}
-            if "failed" in meta:
-                rest = {
-                    **dict.fromkeys(self.metrics_, failed),
-                    "fit_s": np.nan,
-                    "predict_s": np.nan,
-                }
-                rows += [{**where, "subject": s, "n_test": n, **rest} for s, n in meta["failed"]]
-                pooled.append({**where, **rest})
-                continue
-            spent = {k: meta[k] for k in ("fit_s", "predict_s")}
-            whose, n_test = arrays["subjects"].tolist(), arrays["n_test"].tolist()
-            for subject, n, scores in zip(whose, n_test, arrays["scores"].tolist()):
-                rest = {**dict(zip(self.metrics_, scores)), **spent}
-                rows.append({**where, "subject": subject, "n_test": n, **rest})
-            pooled.append({**where, **dict(zip(self.metrics_, arrays["pooled"].tolist())), **spent})
-            within = np.isfinite(arrays["curves"]).any()
-            lines = arrays["curves"] if within else arrays["pooled_curve"][None]
-            for subject, line in zip(whose if within else ["pooled"], lines):
-                curves.append(
-                    pd.DataFrame({**where, "subject": subject, "time": self.times_, "r": line})
-                )
-            maps[name].append(arrays["map"])
-        self.table_, self.pooled_ = pd.DataFrame(rows), pd.DataFrame(pooled)
-        empty = pd.DataFrame(columns=["model", "fold", "subject", "time", "r"])
-        self.curves_ = pd.concat(curves, ignore_index=True) if curves else empty
-        self.maps_ = {name: nanmean(np.array(m), axis=0) for name, m in maps.items() if m}
-
-    def summary(self, reference: str | None = None) -> DataFrame:
-        """Mean and spread of every score per model.
-
-        Parameters
-        ----------
-        reference : str, default=None
-            Model whose mean the ratio is taken to. None means the first.
-
-        Returns
-        -------
-        summary : DataFrame
-            ``model, metric, mean, sd, sem`` over folds x subjects, ``n`` of them,
-            ``ratio_to_<reference>``. The SEM treats folds as independent; they share training
-            trials, so it is a lower bound.
-
-        Raises
-        ------
-        ValueError
-            For an unknown model, or before :meth:`run`.
-        """
-        self._check_run()
-        reference = self._check_name(reference or next(iter(self.models)), "reference")
-        return _compare.summarize(self.table_, self.pooled_, self.metrics_, reference)
-
-    def compare(self, a: str, b: str, metric: str | None = None) -> DataFrame:
-        """Paired comparison of two models by the Wilcoxon signed-rank test.
-
-        The folds of a subject share training trials, so over subjects x folds the p value is
-        optimistic. The second row averages over folds first: subjects are independent, and that
-        p value can be taken at its word (with n subjects it is never below 2 ** (1 - n)).
-
-        Parameters
-        ----------
-        a, b : str
-            Names of models.
-        metric : str, default=None
-            None means the first score.
-
-        Returns
-        -------
-        comparison : DataFrame with two rows
-            ``a, b, metric, over, n_pairs, median_difference`` (a - b), two-sided ``p``, and
-            ``effect_size``, the matched-pairs rank-biserial correlation: 1 if `a` is better in
-            every pair, -1 if `b` is. Both are NaN for fewer than two pairs.
-
-        Raises
-        ------
-        ValueError
-            For an unknown model or metric, or before :meth:`run`.
-        """
-        self._check_run()
-        a, b = self._check_name(a, "a"), self._check_name(b, "b")
-        metric = self._check_metric(metric)
-        if a == b:
-            raise ValueError(f"a and b must be two different models. Got {a!r} twice.")
-        return _compare.compare_pairs(self.table_, self.pooled_, a, b, metric)
-
-    @property
-    def comparisons_(self) -> DataFrame:
-        """DataFrame of :meth:`compare` for every pair of models and every score."""
-        self._check_run()
-        return _compare.compare_all(self.table_, self.pooled_, list(self.models), self.metrics_)
-
-    def plot(self, metric: str | None = None) -> Figure:
-        """Draw the scores per model and subject beside R over time.
-
-        Parameters
-        ----------
-        metric : str, default=None
-            Score of the left half. None means the first.
-
-        Returns
-        -------
-        figure : matplotlib.figure.Figure
-        """
-        from .plotting import plot_study
-
-        self._check_run()
-        return plot_study(self, self._check_metric(metric))
-
-    def report(self, path: PathLike, title: str = "Cross-validated study") -> Path:
-        """Write one self-contained HTML page: what was run, tables, figures, topographies.
-
-        Parameters
-        ----------
-        path : path-like
-            HTML file; replaced if it exists.
-        title : str, default="Cross-validated study"
-
-        Returns
-        -------
-        path : Path
-        """
-        from .report import write_report
-
-        self._check_run()
-        return write_report(self, Path(path), title)
-
-    def _check_run(self):
-        if not hasattr(self, "table_"):
-            raise ValueError("This Study has no results yet: call run(X, y) first.")
-
-    def _check_metric(self, metric):
-        metric = metric or self.metrics_[0]
-        if metric not in self.metrics_:
-            raise ValueError(f"metric must be among {self.metrics_}. Got {metric!r}.")
-        return metric
-
-    def _check_name(self, name, parameter):
-        if name not in self.models:
-            raise ValueError(f"{parameter} must be among {list(self.models)}. Got {name!r}.")
-        return name
+        names = list(self.parts_.features) if self.parts_ else []
+        self.results_ = results = Results(
+            jobs, list(self.all_models_), self.metrics_, np.unique(self.subjects_), self.times_,
+            self.start_, names, failed,
+        )  # fmt: skip
+        self.table_, self.pooled_, self.knows_ = results.table, results.pooled, results.knows
+        self.curves_, self.maps_ = results.curves(), results.maps()
+        nulls = {name: results.null_maps(name) for name in results.models}
+        self.null_z_ = {name: found[0] for name, found in nulls.items() if found is not None}
+        self.null_p_ = {name: found[1] for name, found in nulls.items() if found is not None}
 
 
-def _run_job(job, model, X, y, split, subjects, scoring, scored, error_score):
+def _order(starts, recordings):
+    """Rank of each trial in time, recordings one after the other as they come."""
+    if recordings is None:
+        return starts
+    return np.lexsort((starts, blocks.in_order(np.asarray(recordings)))).argsort()
+
+
+def _run_job(job, model, X, y, split, subjects, plan, error_score):
     """One (model, fold) with its failure handled: (job, (arrays, meta))."""
     try:
-        return job, _folds.run_fold(model, X, y, split, subjects, scoring, *scored)
+        return job, run_fold(model, X, y, split, subjects, job[1], plan)
     except Exception as error:
         if error_score == "raise":
             if hasattr(error, "add_note"):  # Python 3.11 on
@@ -412,50 +353,3 @@ def _warn_failed(name, fold, trace, score):
     warnings.warn(
         f"Model {name!r} failed in fold {fold} and is scored {score}:\n{trace}", FitFailedWarning
     )
-
-
-def _check_error_score(error_score):
-    if error_score != "raise" and not isinstance(error_score, Real):
-        raise ValueError(f"error_score must be 'raise' or a number. Got {error_score!r}.")
-
-
-def _check_start(start, models, n_times):
-    if start is None:
-        windows = _folds.find_param(models, "n_initial")
-        start = max([0, *(n for n in windows if isinstance(n, Real))])
-    return check_start(start, n_times)
-
-
-def _check_data(X, y, times, info):
-    """Unwrap Epochs and check that shapes, times and channels belong together."""
-    if hasattr(y, "info") and hasattr(y, "times"):
-        times = y.times if times is None else times
-        info = _info_of(y) if info is None else info
-    X, y = np.asanyarray(unwrap_mne(X)), np.asanyarray(unwrap_mne(y))
-    if y.ndim != 3 or 0 in y.shape:
-        raise ValueError(
-            f"y must have the shape (n_trials, n_channels, n_times), none of them 0. Got {y.shape}."
-        )
-    if X.ndim < 2 or len(X) != len(y):
-        raise ValueError(
-            f"X must have as many trials as y (shape {y.shape}) and at least two dimensions. "
-            f"Got the shape {X.shape}."
-        )
-    _folds.check_real(X, "X")
-    _folds.check_real(y, "y")
-    times = np.arange(y.shape[2]) if times is None else np.asarray(times, dtype=float)
-    if times.shape != (y.shape[2],):
-        raise ValueError(f"times must have the shape ({y.shape[2]},) of y. Got {times.shape}.")
-    if info is not None and len(info["ch_names"]) != y.shape[1]:
-        raise ValueError(
-            f"info must describe the {y.shape[1]} channels of y. It has {len(info['ch_names'])}."
-        )
-    return X, y, times, info
-
-
-def _info_of(epochs):
-    from mne import pick_info
-
-    from .._checks.mne_objects import good_data_channels
-
-    return pick_info(epochs.info, good_data_channels(epochs.info), copy=True)

@@ -456,7 +456,7 @@ def test_study_scores_what_counts(masked):
     test = test[test % 2 == 0]
     model = models["trf"].fit(X[train], y[train])
     expected = r_across_trials(y[test], model.predict(X[test]), N_INITIAL, mask[test])
-    first = study.table_.query("fold == 0 and subject == 0")
+    first = study.table_.query("model == 'trf' and fold == 0 and subject == 0")
     assert first["r"].item() == pytest.approx(expected)
     both = Study({"trf": models["trf"], "recurrent": RecurrentTRF(**{**rows, "mask_row": 0})})
     with pytest.raises(ValueError, match="different mask rows"):
@@ -466,8 +466,8 @@ def test_study_scores_what_counts(masked):
 def test_stored_results_of_another_mask_are_not_found(masked, tmp_path):
     X, y, rows, _ = masked
     plain = {"mean": SubjectMean(subject_row=rows["subject_row"])}
-    first = Study(plain, cv=3, store=tmp_path).run(X, y)
-    again = Study(plain, cv=3, store=tmp_path).run(X, y)
+    first = Study(plain, cv=3, cache_dir=tmp_path).run(X, y)
+    again = Study(plain, cv=3, cache_dir=tmp_path).run(X, y)
     trf = TemporalReceptiveField(tmax=4, **rows)
-    both = Study({**plain, "trf": trf}, cv=3, store=tmp_path, start=0).run(X, y)
+    both = Study({**plain, "trf": trf}, cv=3, cache_dir=tmp_path, start=0, floors=None).run(X, y)
     assert (first.n_fits_, again.n_fits_, both.n_fits_) == (3, 0, 6)

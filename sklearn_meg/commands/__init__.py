@@ -1,0 +1,1 @@
+"""The commands of ``sklearn-meg``: one file each."""

@@ -1,0 +1,58 @@
+"""What the commands share: mistakes in one line, numbers, lists, folders."""
+
+import argparse
+from pathlib import Path
+
+
+class CommandError(Exception):
+    """A mistake of the user, told in one line."""
+
+
+def positive(text):
+    """Return a positive number from the command line."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a positive number, got {text}")
+    return value
+
+
+def split(texts):
+    """Names from arguments with commas or spaces between, each once."""
+    parts = [part.strip() for text in texts or () for part in text.split(",")]
+    return list(dict.fromkeys(part for part in parts if part))
+
+
+def pairs(texts, option, convert=str):
+    """Dictionary from arguments NAME=VALUE."""
+    found = {}
+    for text in split(texts):
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value:
+            raise CommandError(f"{option} takes NAME=VALUE, got {text!r}")
+        try:
+            found[name] = convert(value)
+        except ValueError:
+            raise CommandError(f"{option} {text}: {value!r} is no number") from None
+    return found
+
+
+def open_folder(path):
+    """Make the folder for results."""
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"--out {path}: {error.strerror or error}") from error
+    return folder
+
+
+def one_line(error):
+    """Message of an error on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def add_out(group, default):
+    """Options of every command: the folder, the title, silence."""
+    group.add_argument("--out", default=default, metavar="DIR", help="default: %(default)s")
+    group.add_argument("--title", default=None, help="title of the page")
+    group.add_argument("--quiet", action="store_true", help="no progress bar, no summary")

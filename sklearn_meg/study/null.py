@@ -1,0 +1,108 @@
+"""The null of a feature: the same fitted model, given the features of other trials.
+
+Let T_k be the score of fold k, and T*_k the score of the same fitted model after the features of
+the test trials were exchanged among the trials of each subject. If the features have nothing to do
+with the responses, T_k is one more draw of T*_k, whatever the model and however strongly the
+responses depend on their own past. Folds share training trials: each pair of folds meets twice,
+once in each direction, so the variance of the sum of z_k = (T_k - mean T*_k) / sd T*_k is at most
+2 n_folds. Then z = sum z_k / sqrt(2 n_folds) is standard normal, or narrower.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import norm
+
+from .knowledge import exchange, from_others
+
+
+def permuted_scores(score, X, rows, subjects, n_permutations, rng):
+    """Scores with `rows` of X exchanged between the trials of each subject.
+
+    Parameters
+    ----------
+    score : callable
+        ``score(X)`` returns an array.
+    X : ndarray of shape (n_trials, n_rows, n_times)
+    rows : ndarray of int
+    subjects : ndarray of shape (n_trials,)
+    n_permutations : int
+    rng : numpy.random.Generator
+
+    Yields
+    ------
+    scores : ndarray
+        What `score` returned.
+    """
+    for _ in range(n_permutations):
+        yield score(from_others(X, rows, exchange(subjects, rng)))
+
+
+class Moments:
+    """Mean and variance of arrays that come one by one (Welford's recursion)."""
+
+    def __init__(self):
+        self.n, self.mean, self._squares = 0, 0.0, 0.0
+
+    def add(self, value):
+        """Take in one array."""
+        self.n += 1
+        step = value - self.mean
+        self.mean = self.mean + step / self.n
+        self._squares = self._squares + step * (value - self.mean)
+
+    @property
+    def sd(self):
+        """Standard deviation, as an estimate from `n` draws."""
+        return np.sqrt(self._squares / max(self.n - 1, 1))
+
+
+def z_of_fold(observed, mean, sd, n):
+    """Distance of a score from its null in standard deviations, allowing for `n` draws.
+
+    The prediction variance of one more draw is sd^2 (1 + 1/n), and its t distribution with n - 1
+    degrees of freedom is wider than the normal one by (n - 1) / (n - 3).
+    """
+    wider = np.sqrt((1 + 1 / n) * (n - 1) / max(n - 3, 1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        z = (observed - mean) / (sd * wider)
+    return np.where(sd > 0, z, 0.0)
+
+
+def combine_folds(z):
+    """One-sided p value from the z of every fold (first axis); NaN where a fold has none.
+
+    Returns
+    -------
+    z, p : ndarray
+    """
+    z = np.asarray(z, dtype=float)
+    n = np.sum(~np.isnan(z), axis=0)
+    total = np.nansum(z, axis=0) / np.sqrt(2 * np.maximum(n, 1))
+    total = np.where(n > 0, total, np.nan)
+    return total, norm.sf(total)
+
+
+def independent_part(X, rows, others, all_rows=None):
+    """Split rows of X into what other rows say about them and the rest.
+
+    A feature that goes with other features must not be exchanged alone: its trials would no
+    longer fit them. What is exchanged is the residual of the regression over trials of `rows` on
+    `others`, at every sample.
+
+    Returns
+    -------
+    fitted, residual : ndarray of shape (n_trials, n_rows, n_times)
+        None for both where `others` have too many degrees of freedom for these trials.
+    """
+    own = np.asarray(X[:, rows], dtype=float)
+    design = np.asarray(X[:, others], dtype=float).reshape(len(X), -1)
+    design = design - design.mean(axis=0)
+    left, values, _ = np.linalg.svd(design, full_matrices=False)
+    basis = left[:, values > 1e-6 * max(values.max(initial=0.0), 1e-30)]
+    if basis.shape[1] > len(X) / 3:
+        return None, None
+    flat = own.reshape(len(X), -1)
+    mean = flat.mean(axis=0)
+    fitted = mean + basis @ (basis.T @ (flat - mean))
+    return fitted.reshape(own.shape), (flat - fitted).reshape(own.shape)

@@ -1,0 +1,182 @@
+"""What the jobs of a study gave, as tables and maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from .._scores import nanmean
+from . import null
+from .compare import null_test
+
+CURVES = ["model", "fold", "subject", "time", "r"]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that was computed, in the order of models and folds.
+
+    Attributes
+    ----------
+    jobs : dict of (model, fold) -> (arrays, meta)
+    models : list of str
+    metrics : list of str
+    subjects : ndarray of shape (n_subjects,)
+        Sorted.
+    times : ndarray of shape (n_times,)
+    start : int
+        First sample that is scored.
+    feature_names : list of str
+    failed : float
+        Score of a model that failed.
+    """
+
+    jobs: dict
+    models: list
+    metrics: list
+    subjects: np.ndarray
+    times: np.ndarray
+    start: int
+    feature_names: list
+    failed: float
+    null_test: object = field(default=staticmethod(null_test), repr=False)
+
+    def __post_init__(self):
+        table, pooled = self._tables()
+        object.__setattr__(self, "table", table)
+        object.__setattr__(self, "pooled", pooled)
+        object.__setattr__(self, "knows", {name: self._knowledge(name) for name in self.models})
+
+    def of(self, model):
+        """(fold, arrays, meta) of the folds in which a model did not fail."""
+        for (name, fold), (arrays, meta) in self.jobs.items():
+            if name == model and "failed" not in meta:
+                yield fold, arrays, meta
+
+    def _tables(self):
+        rows, pooled = [], []
+        for (name, fold), (arrays, meta) in self.jobs.items():
+            where = {"model": name, "fold": fold}
+            if "failed" in meta:
+                spent = {"fit_s": np.nan, "predict_s": np.nan}
+                rest = {**dict.fromkeys(self.metrics, self.failed), **spent}
+                rows += [{**where, "subject": s, "n_test": n, **rest} for s, n in meta["failed"]]
+                pooled.append({**where, **rest})
+                continue
+            spent = {k: meta[k] for k in ("fit_s", "predict_s")}
+            whose, n_test = arrays["subjects"].tolist(), arrays["n_test"].tolist()
+            for subject, n, scores in zip(whose, n_test, arrays["scores"].tolist()):
+                rest = {**dict(zip(self.metrics, scores)), **spent}
+                rows.append({**where, "subject": subject, "n_test": n, **rest})
+            pooled.append({**where, **dict(zip(self.metrics, arrays["pooled"].tolist())), **spent})
+        return pd.DataFrame(rows), pd.DataFrame(pooled)
+
+    def _knowledge(self, model):
+        """What a model looked at in any fold."""
+        known = {"features": False, "initial": False, "subject": False}
+        for _, _, meta in self.of(model):
+            for kind, looked in meta.get("knows", {}).items():
+                known[kind] |= looked
+        return known
+
+    def curves(self):
+        """Table of R over time: the mean over channels of every map."""
+        frames = []
+        for name in self.models:
+            for fold, arrays, _ in self.of(name):
+                if "maps" not in arrays:
+                    continue
+                lines = nanmean(arrays["maps"].astype(float), axis=1)
+                whose = arrays["subjects"].tolist()
+                if not np.isfinite(lines).any():  # one test trial a subject
+                    lines = nanmean(arrays["pooled_map"].astype(float), axis=0)[np.newaxis]
+                    whose = ["pooled"]
+                frames += [
+                    pd.DataFrame(
+                        {"model": name, "fold": fold, "subject": s, "time": self.times, "r": line}
+                    )
+                    for s, line in zip(whose, lines)
+                ]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=CURVES)
+
+    def maps(self):
+        """Mean R over folds of every subject: dict of (n_subjects, n_channels, n_times)."""
+        maps = {name: self._by_subject(name, "maps") for name in self.models}
+        return {name: values for name, values in maps.items() if values is not None}
+
+    def _by_subject(self, model, key):
+        """Mean over folds of what is kept per subject, NaN where a subject has none."""
+        total, count = None, None
+        for _, arrays, _ in self.of(model):
+            if key not in arrays:
+                continue
+            values = arrays[key].astype(float)
+            if key == "maps" and not np.isfinite(values).any():
+                values = np.broadcast_to(arrays["pooled_map"].astype(float), values.shape)
+            if total is None:
+                total = np.zeros((len(self.subjects), *values.shape[1:]))
+                count = np.zeros(total.shape)
+            where = np.searchsorted(self.subjects, arrays["subjects"])
+            there = ~np.isnan(values)
+            total[where] += np.where(there, values, 0.0)
+            count[where] += there
+        if total is None:
+            return None
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+    def null_maps(self, model):
+        """Return z and one-sided p of R per subject, channel and time; None if there is no null."""
+        z = []
+        for _, arrays, _ in self.of(model):
+            if "null_mean" not in arrays:
+                continue
+            n = len(arrays["null"])
+            one = null.z_of_fold(arrays["maps"], arrays["null_mean"], arrays["null_sd"], n)
+            whole = np.full((len(self.subjects), *one.shape[1:]), np.nan)
+            whole[np.searchsorted(self.subjects, arrays["subjects"])] = one
+            z.append(whole)
+        return null.combine_folds(z) if z else None
+
+    def drops(self, model, number=None):
+        """Mean R of every fold and subject, and under the null of a feature (None: of all).
+
+        Returns
+        -------
+        observed : ndarray of shape (n_folds, n_subjects)
+        nulls : ndarray of shape (n_folds, n_permutations, n_subjects)
+            Or None in the place of both.
+        """
+        observed, nulls = [], []
+        for _, arrays, _ in self.of(model):
+            if "null" not in arrays:
+                continue
+            where = np.searchsorted(self.subjects, arrays["subjects"])
+            maps = arrays["maps"][:, :, self.start :].astype(float)
+            drawn = arrays["null"] if number is None else arrays["feature_nulls"][number]
+            observed.append(self._placed(nanmean(maps.reshape(len(maps), -1), axis=1), where))
+            nulls.append(self._placed(drawn, where))
+        return (np.array(observed), np.array(nulls)) if observed else None
+
+    def _placed(self, values, where):
+        whole = np.full((*values.shape[:-1], len(self.subjects)), np.nan)
+        whole[..., where] = values
+        return whole
+
+    def feature_p(self, model):
+        """One-sided p of all features together; NaN where there is no null."""
+        drops = self.drops(model)
+        return float(null_test(*drops)[1]) if drops else np.nan
+
+    def influences(self, a, b):
+        """By how much each test trial moves the difference of R: one array a subject and fold."""
+        own = {fold: arrays for fold, arrays, _ in self.of(a)}
+        found = []
+        for fold, arrays, _ in self.of(b):
+            if fold not in own or "influence" not in arrays:
+                continue
+            difference = own[fold]["influence"] - arrays["influence"]
+            whose = np.asarray(arrays["whose"])
+            found += [difference[whose == s] for s in range(len(arrays["subjects"]))]
+        return found
