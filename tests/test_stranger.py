@@ -328,7 +328,7 @@ def test_command_line_takes_repeated_and_spaced_options(tmp_path, capsys):
     assert sorted(table.subject.unique()) == ["a-epo.fif", "b-epo.fif"]
     assert "length, frequency" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert main([*command, "--epochs", paths[0], paths[0], *options]) == 2
-    assert "names a file twice" in capsys.readouterr().err
+    assert "is named twice" in capsys.readouterr().err
     assert main([*command, "--epochs", str(tmp_path), *options]) == 2
     assert "a folder, no file" in capsys.readouterr().err
 
