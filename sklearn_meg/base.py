@@ -6,6 +6,8 @@ A subclass says how its module is built and how a few trials become tensors; see
 training, inference and persistence are done here, once.
 """
 
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
@@ -23,9 +25,9 @@ from ._checks.params import (
     check_verbose_param,
     naming,
 )
-from ._checks.trials import release_pages
+from ._checks.trials import pieces
 from ._saving.checkpoint import checkpoint_of
-from ._training.batches import Batches, MaskedMSELoss, Trials, chunks_of
+from ._training.batches import Batches, MaskedMSELoss, Trials
 from ._training.callbacks import (
     BestWeights,
     Checkpoint,
@@ -45,62 +47,13 @@ _DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch
 class TorchEstimator(BaseEstimator):
     """Base of all deep estimators: parameters, training, inference, persistence.
 
-    A subclass lists the parameters below in its own ``__init__`` (scikit-learn reads them from
-    there), sets ``_module_class``, and defines ``_module_params()`` (what the module is built
-    from, plain values known after the data were checked), ``_inputs(X)`` (some trials to the
-    tensors that ``forward`` takes, by name) and ``_targets(X, y)`` (to the tensor the loss sees,
-    NaN where a sample does not count). ``_prepare(X, y, train)`` may learn scalings from the inner
-    training trials.
-
-    Parameters
-    ----------
-    max_epochs : int
-        Passes over the training trials.
-    batch_size : int
-        Trials a step.
-    lr : float
-        Learning rate: the peak of a schedule.
-    weight_decay : float
-        Of AdamW; at 0 this is Adam.
-    schedule : {"onecycle", "cosine"} or None
-        How the learning rate changes over the whole fit.
-    patience : int or None
-        Stop when the validation loss did not improve for so many epochs; None trains all epochs.
-        (Under a schedule the loss improves most at the end: early stopping would stop too early.)
-        In both cases the weights of the best epoch are restored.
-    clip_norm : float or None
-        Largest norm of the gradient.
-    validation_fraction : float or "auto"
-        Share of the trials held out for choosing the best epoch; "auto" is a tenth, or up to a
-        quarter where a tenth would be fewer than 50 trials; 0 holds none out and keeps the last
-        epoch.
-    validation_split : {"random", "last"}, cross-validation generator
-        "random" holds out random trials, or random groups where ``fit`` was given `groups`; "last"
-        the last trials; of a generator the first split is used.
-    warm_start : bool
-        Go on from the weights of the previous ``fit``.
-    device : str
-        "auto" is a GPU where there is one, else the CPU; or any torch device.
-    dtype : {"float32", "float64", "bfloat16"}
-        Of weights and computation; "bfloat16" is mixed precision, fast on recent GPUs: weights
-        and loss in float32, layers in bfloat16.
-    n_threads : int or None
-        CPU threads within one fit; None leaves torch as it is. One thread gives the same result
-        to the last bit, however many jobs run beside it.
-    random_state : int, RandomState instance or None
-        Decides initial weights, splits, shuffling and dropout. The global generators of torch and
-        numpy are neither used nor changed.
-    verbose : int
-        1 shows a progress bar.
-    callbacks : list of skorch callbacks or None
-        Added to ours.
-    net_params : dict or None
-        Further parameters of :class:`skorch.NeuralNet`, for example
-        ``{"optimizer": torch.optim.SGD}``.
-    cache_dir : path-like or None
-        Folder in which the state of the training is kept. A fit that was killed goes on there when
-        the same is fitted again (same parameters, data and versions, `random_state` an int), and
-        ends with the same weights to the last bit. Writing takes a twentieth of the time at most.
+    A subclass is a dataclass that inherits its training parameters from the groups of
+    ``_params.py`` (``OptimizerParams``, ``ValidationParams``, ``ComputeParams``; one without
+    validation sets what it does not offer as class attributes). It sets ``_module_class`` and
+    defines ``_module_params()`` (what the module is built from, plain values known after the data
+    were checked), ``_inputs(X)`` (some trials to the tensors that ``forward`` takes, by name) and
+    ``_targets(X, y)`` (to the tensor the loss sees, NaN where a sample is not valid).
+    ``_prepare(X, y, train)`` may learn scalings from the inner training trials.
     """
 
     _module_class: type | None = None
@@ -323,19 +276,34 @@ class TorchEstimator(BaseEstimator):
 
     # ------------------------------------------------------------------ inference
 
-    def _forward(self, X, batch_size=None):
-        """Output of the module for trials X, in batches, as one array."""
+    @contextmanager
+    def _evaluating(self, gradient=False):
+        """The module in evaluation mode, alone on the threads of this estimator.
+
+        Yields the module and its first weight, which knows device and precision.
+        """
         check_is_fitted(self, "net_")
         module = self.net_.module_
-        weight = next(module.parameters())
-        outputs = []
-        with LOCK, limited_threads(self.n_threads), torch.inference_mode():
+        with LOCK, limited_threads(self.n_threads), torch.inference_mode(not gradient):
             module.eval()
-            for part in chunks_of(len(X), batch_size or max(self.batch_size, 64)):
+            yield module, next(module.parameters())
+
+    def _forward(self, X, batch_size=None, run=None):
+        """Output of the module for trials X, in batches, as one array.
+
+        Parameters
+        ----------
+        X : ndarray or memmap
+        batch_size : int or None
+        run : callable or None
+            ``run(**inputs)`` instead of the module itself.
+        """
+        outputs = []
+        with self._evaluating() as (module, weight):
+            for part in pieces(X, batch_size or max(self.batch_size, 64)):
                 inputs = self._inputs(np.asarray(X[part]))
                 inputs = {k: tensor.to(weight.device, weight.dtype) for k, tensor in inputs.items()}
-                outputs.append(module(**inputs).to(weight.dtype).cpu().numpy())
-                release_pages(X)
+                outputs.append((run or module)(**inputs).to(weight.dtype).cpu().numpy())
         return np.concatenate(outputs)
 
     # ------------------------------------------------------------------ persistence

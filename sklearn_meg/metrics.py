@@ -227,7 +227,8 @@ def r2(
     """Coefficient of determination across trials, averaged over channels and times.
 
     ``1 - SSE / SST`` per channel and time, where SST is taken around the mean of the trials
-    that are scored, as in :func:`sklearn.metrics.r2_score`. Flat targets are left out.
+    that are scored, as in :func:`sklearn.metrics.r2_score`; as there, a constant target counts 1
+    if it is predicted exactly and 0 otherwise. This is also the ``score`` of every encoder.
 
     Parameters
     ----------
@@ -236,12 +237,13 @@ def r2(
         First sample that counts.
     mask : array-like of bool of shape (n_trials, n_times), default=None
         True where a sample counts (see :func:`~sklearn_meg.pack_rows`). Channels and times
-        weigh by the number of trials in which they count.
+        weigh by the number of trials in which they count, and nothing if that is one.
 
     Returns
     -------
     r2 : float
         At most 1; below 0 if the mean of these trials would have been the better prediction.
+        NaN if no channel and time counts in two trials.
 
     Raises
     ------
@@ -258,11 +260,15 @@ def r2(
     """
     y_true, y_pred, mask = from_start(y_true, y_pred, start, mask)
     y_true, y_pred, there = masked_pair(y_true, y_pred, mask)
+    count = len(y_true) if there is None else there.sum(axis=0)
+    weights = np.broadcast_to(np.where(np.asarray(count) > 1, count, 0), y_true.shape[1:])
+    if not weights.any():
+        return float("nan")
     z, scale, flat = standardize(y_true, 0, there)
     # Divided before it is squared: (1e-13 T) ** 2 is harmless, (1e-200) ** 2 is not.
     error, total = np.square((y_true - y_pred) / scale).sum(axis=0), np.square(z).sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return mean_of_map(np.where(flat, np.nan, 1.0 - error / total), mask)
+    scores = np.where(flat, error == 0, 1.0 - error / np.where(flat, 1.0, total))
+    return float(np.average(scores, weights=weights))
 
 
 def by_subject(
@@ -420,51 +426,3 @@ def _score_counted(estimator, X, y, metric, start, mask_row):
     y_true, y_pred = (np.asarray(unwrap_mne(a)) for a in (y, estimator.predict(X)))
     shape = (len(mask), -1, mask.shape[1])
     return metric(y_true.reshape(shape), y_pred.reshape(shape), start=start, mask=mask)
-
-
-def r2_of_trials(y_true, y_pred, counted=None):
-    """R2 over trials of each channel and sample, averaged.
-
-    As ``sklearn.metrics.r2_score`` of the flattened arrays, but NaN for a single trial without
-    a warning. A channel and sample that is constant counts 1 if predicted exactly, 0 otherwise.
-
-    Parameters
-    ----------
-    y_true, y_pred : array-like of shape (n_trials, n_channels, n_times) or (n_trials, ...)
-    counted : ndarray of bool of shape (n_trials, n_times) or None
-        Which samples count. Each channel and sample weighs by the number of trials in which it
-        counts, and nothing if that is one.
-
-    Returns
-    -------
-    score : float
-
-    Raises
-    ------
-    ValueError
-        If the two have different sizes.
-
-    Examples
-    --------
-    >>> r2_of_trials([[1.0], [2.0], [3.0]], [[1.0], [2.0], [2.0]])
-    0.5
-    """
-    y_true, y_pred = np.asarray(y_true, float), np.asarray(y_pred, float)
-    if y_true.size != y_pred.size:
-        raise ValueError(
-            f"y must have the shape of the prediction, {y_pred.shape}. Got {y_true.shape}."
-        )
-    shape = y_true.shape if counted is None else (len(y_true), -1, counted.shape[1])
-    y_true, y_pred = y_true.reshape(shape), y_pred.reshape(shape)
-    there = np.ones((1,) * y_true.ndim) if counted is None else counted[:, np.newaxis]
-    there = np.broadcast_to(there, y_true.shape).astype(bool)
-    n = there.sum(axis=0)
-    if not (n > 1).any():
-        return np.nan
-    mean = np.where(there, y_true, 0.0).sum(axis=0) / np.maximum(n, 1)
-    error = np.where(there, y_true - y_pred, 0.0) ** 2
-    total = (np.where(there, y_true - mean, 0.0) ** 2).sum(axis=0)
-    error, constant = error.sum(axis=0), total == 0
-    score = 1 - error / np.where(constant, 1.0, total)
-    score = np.where(constant, np.where(error == 0, 1.0, 0.0), score)
-    return float(np.average(score, weights=np.where(n > 1, n, 0)))

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils import gen_batches
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ._checks.mne_objects import unwrap_mne
 from ._checks.params import check_bool_param, check_option_param, check_scalar_param
-from ._checks.trials import check_trials, chunks, ndim_of, release_pages
+from ._checks.trials import check_trials, ndim_of, pieces, release_pages, trials_per_chunk
 from ._params import documented
 from .rows import RowParams, resolve_rows
 
@@ -211,7 +212,7 @@ class ChannelScaler(RowParams, OneToOneFeatureMixin, TransformerMixin, BaseEstim
         X = check_trials(self, X, reset=False)
         rows = resolve_rows(self, *X.shape[1:])
         out = np.empty(X.shape, dtype=X.dtype)
-        for part in chunks(X):
+        for part in pieces(X):
             values = np.asarray(X[part])
             center, scale = self._of_trials(values, rows)
             out[part] = change(values, center[:, :, np.newaxis], scale[:, :, np.newaxis], rows)
@@ -219,7 +220,6 @@ class ChannelScaler(RowParams, OneToOneFeatureMixin, TransformerMixin, BaseEstim
                 out[part, rows.initial, rows.n_initial :] = values[
                     :, rows.initial, rows.n_initial :
                 ]
-            release_pages(X)
         return out[:, :, 0] if flat else out
 
     def _scale(self, values, center, scale, rows):
@@ -254,10 +254,8 @@ def _row_blocks(indices, row_bytes):
 def _gather(X, trials, block, n_times):
     """Values of some rows: (n_rows, n_trials * n_times)."""
     values = np.empty((len(block), len(trials), n_times), dtype=X.dtype)
-    step = max(1, chunks(X)[0].stop)
-    for start in range(0, len(trials), step):
-        some = trials[start : start + step]
-        values[:, start : start + step] = X[np.ix_(some, block)][:, :, :n_times].swapaxes(0, 1)
+    for part in gen_batches(len(trials), trials_per_chunk(X)):
+        values[:, part] = X[np.ix_(trials[part], block)][:, :, :n_times].swapaxes(0, 1)
         release_pages(X)
     return values.reshape(len(block), -1)
 

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._checks.mne_objects import unwrap_mne
-from ._checks.trials import as_mask, chunks, release_pages
+from ._checks.trials import as_mask, pieces
 from ._params import param
 
 if TYPE_CHECKING:
     from ._typing import ArrayLike, BaseEpochs
+
+__all__ = ["pack_rows", "pad_trials"]
 
 
 def pack_rows(
@@ -197,11 +199,11 @@ class Rows:
         """
         if self.subject is None:
             return np.zeros(len(X), dtype=np.int64)
-        values = []
-        for part in chunks(X):  # of a memory-mapped X never all pages at once
-            values.append(self._subject_values(np.asarray(X[part, self.subject]), part.start))
-            release_pages(X)
-        return np.concatenate(values)
+        found = [
+            self._subject_values(np.asarray(X[part, self.subject]), part.start)
+            for part in pieces(X)
+        ]
+        return np.concatenate(found)
 
     def _subject_values(self, values, start):
         if (values != values[:, :1]).any():
@@ -225,11 +227,8 @@ class Rows:
         """
         if self.mask is None:
             return None
-        values, name = [], f"The mask row (row {self.mask} of X)"
-        for part in chunks(X):
-            values.append(as_mask(X[part, self.mask], name))
-            release_pages(X)
-        values = np.concatenate(values)
+        name = f"The mask row (row {self.mask} of X)"
+        values = np.concatenate([as_mask(X[part, self.mask], name) for part in pieces(X)])
         if check:
             check_something_counts(values, self.n_initial)
         return values

@@ -14,14 +14,11 @@ import sklearn_meg
 CHECKED = ("GL08", "SS01", "PR01", "PR02", "RT01")
 # Shared by the figures, not meant to be called.
 HELPERS = ("default_times", "model_colors", "scored_table", "topomap_picks")
-PUBLIC = [getattr(sklearn_meg, name) for name in sklearn_meg.__all__]
+PUBLIC = [getattr(sklearn_meg, name) for name in sklearn_meg.__all__ if name != "cli"]
 MODULES = [sklearn_meg, *(thing for thing in PUBLIC if inspect.ismodule(thing))]
-for package in [
-    module
-    for module in MODULES[1:]
-    if hasattr(module, "__path__") and find_spec(f"{module.__name__}.metrics")
-]:
-    MODULES.append(import_module(f"{package.__name__}.metrics"))
+for package in MODULES[1:]:
+    if hasattr(package, "__path__") and find_spec(f"{package.__name__}.metrics"):
+        MODULES.append(import_module(f"{package.__name__}.metrics"))
 # Set by scikit-learn, documented there.
 INHERITED = ("get_params", "set_params", "get_metadata_routing", "set_output", "fit_transform")
 

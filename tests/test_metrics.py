@@ -81,14 +81,16 @@ def test_flat_targets_are_left_out_and_constant_predictions_count_zero(pair):
     p[:] = 1.0
     assert r_across_trials(y, p) == 0
     y[:] = 1.0
-    assert np.isnan([m(y, p) for m in (r_across_trials, r_over_time, r2)]).all()
+    assert np.isnan([m(y, p) for m in (r_across_trials, r_over_time)]).all()
+    assert np.isnan(r2(y[:1], p[:1]))
 
 
-def test_a_flat_target_does_not_spoil_r2(pair):
+def test_a_flat_target_counts_as_in_scikit_learn(pair):
     y, p = (a.copy() for a in pair)
-    expected = r2(y[:, 1:], p[:, 1:])
-    y[:, 0] = 2.0
-    np.testing.assert_allclose(r2(y, p), expected)
+    y[:, 0] = 3.0
+    for predicted in (p, np.where(y == 3.0, y, p)):
+        expected = r2_score(y.reshape(len(y), -1), predicted.reshape(len(y), -1))
+        np.testing.assert_allclose(r2(y, predicted), expected)
 
 
 def test_start_leaves_out_the_initial_window(pair):

@@ -7,7 +7,7 @@ estimator says the same thing about the same mistake.
 import mmap
 
 import numpy as np
-from sklearn.utils import validation
+from sklearn.utils import gen_batches, validation
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
@@ -22,6 +22,7 @@ __all__ = [
     "check_targets",
     "check_trials",
     "ndim_of",
+    "pieces",
     "release_pages",
     "type_of_target",
     "validate_data",
@@ -205,10 +206,28 @@ def as_mask(values, name):
     return values.astype(bool)
 
 
-def chunks(X, n_bytes=CHUNK_BYTES):
-    """Slices over trials that cover about `n_bytes` of `X` each."""
-    step = max(1, int(n_bytes // max(1, X[:1].nbytes)))
-    return [slice(start, min(start + step, len(X))) for start in range(0, len(X), step)]
+def pieces(X, size=None):
+    """Slices over the trials of `X`; its pages are let go of when the next slice is asked for.
+
+    Parameters
+    ----------
+    X : ndarray or memmap
+    size : int or None
+        Number of trials per piece; None takes as many as fit into `CHUNK_BYTES`.
+
+    Yields
+    ------
+    part : slice
+    """
+    size = size or trials_per_chunk(X)
+    for part in gen_batches(len(X), size):
+        yield part
+        release_pages(X)
+
+
+def trials_per_chunk(X, n_bytes=CHUNK_BYTES):
+    """Number of trials of `X` that fit into `n_bytes`, at least one."""
+    return max(1, int(n_bytes // max(1, X[:1].nbytes)))
 
 
 def release_pages(X):
@@ -236,11 +255,10 @@ def _check_mapped(X, name, min_trials):
             f"Found array with {len(X)} sample(s) (shape={X.shape}) while a minimum of "
             f"{min_trials} is required."
         )
-    for part in chunks(X):
+    for part in pieces(X):
         if not np.isfinite(X[part].sum(dtype=np.float64)) and not np.isfinite(X[part]).all():
             raise ValueError(f"Input {name} contains NaN or infinity.")
         _check_not_huge(X[part], name)
-        release_pages(X)
 
 
 def _check_not_one_trial(estimator, X):

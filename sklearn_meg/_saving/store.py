@@ -18,7 +18,7 @@ import joblib
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 
-from .._checks.trials import chunks, release_pages
+from .._checks.trials import pieces
 from .._version import __version__
 
 FORMAT = 1
@@ -45,9 +45,8 @@ def versions():
 def fingerprint(X):
     """Hash of shape, type and values, a piece at a time (a memory-mapped array stays mapped)."""
     digest = hashlib.blake2b(f"{X.shape} {X.dtype.str}".encode(), digest_size=16)
-    for part in chunks(X):
+    for part in pieces(X):
         digest.update(np.ascontiguousarray(X[part]))
-        release_pages(X)
     return digest.hexdigest()
 
 

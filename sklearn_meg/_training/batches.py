@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from sklearn.utils import gen_batches
 
 from .._checks.trials import release_pages
 
@@ -52,7 +53,7 @@ class Batches:
     def __iter__(self):
         n = len(self.dataset)
         order = torch.randperm(n) if self.shuffle else torch.arange(n)
-        for part in chunks_of(n, self.batch_size):
+        for part in gen_batches(n, self.batch_size):
             yield self.dataset.batch(order[part])
 
 
@@ -64,8 +65,3 @@ class MaskedMSELoss(torch.nn.Module):
         counted = ~torch.isnan(y_true)
         error = torch.where(counted, y_pred.to(y_true.dtype) - torch.nan_to_num(y_true), 0.0)
         return error.square().sum() / counted.sum().clamp(min=1)
-
-
-def chunks_of(n, size):
-    """Slices of `size` that cover range(n)."""
-    return [slice(start, min(start + size, n)) for start in range(0, n, size)]

@@ -19,7 +19,7 @@ from ..rows import Rows, resolve_rows
 
 if TYPE_CHECKING:
     from .._typing import ArrayLike, BaseEpochs, Self
-from ..metrics import r2_of_trials
+from ..metrics import r2
 
 DEFAULT_LAGS = 40  # as in the paper of the deep recurrent encoder
 
@@ -118,7 +118,8 @@ class LinearEncoder(RegressorMixin, BaseEstimator):
         """
         y_pred, X = self.predict(X), check_trials(self, X, reset=False)
         counted = Rows(**self._rows).counted(X)
-        return r2_of_trials(check_targets(y, X)[0], y_pred, counted)
+        y = check_targets(y, X)[0]
+        return r2(y, y_pred.reshape(y.shape), mask=counted)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._checks.trials import CHUNK_BYTES, chunks, release_pages
+from .._checks.trials import CHUNK_BYTES, release_pages, trials_per_chunk
 
 
 def locate_subjects(values, known, unknown):
@@ -91,7 +91,7 @@ def moments_by_subject(y, weights, trials, *, rows=None, last=None, counted=None
 
 
 def _parts(y, trials):
-    step = chunks(y, CHUNK_BYTES // 8)[0].stop  # copies in float64 are larger
+    step = trials_per_chunk(y, CHUNK_BYTES // 8)  # copies in float64 are larger
     return [trials[start : start + step] for start in range(0, len(trials), step)]
 
 

@@ -13,7 +13,7 @@ from .._checks.params import check_bool_param, check_option_param, check_scalar_
 from .._checks.trials import check_targets, check_trials, flatten_targets
 from .._training.callbacks import TrainLastRows
 from ..base import TorchEstimator
-from ..metrics import r2_of_trials
+from ..metrics import r2
 from ..rows import Rows, resolve_rows
 from ._blocks import initial_units
 from ._network import ACTIVATIONS, CELLS, SUBJECT_WEIGHTS, RecurrentEncoderNet, with_new_subjects
@@ -428,7 +428,8 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         check_is_fitted(self)
         X = check_trials(self, X, reset=False)
         counted = Rows(**self._rows).counted(X)
-        return r2_of_trials(check_targets(y, X)[0], self.predict(X), counted)
+        y = check_targets(y, X)[0]
+        return r2(y, self.predict(X).reshape(y.shape), mask=counted)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

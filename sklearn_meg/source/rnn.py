@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from sklearn.utils import gen_batches
 
 from .._checks.params import check_option_param, check_random_state, check_scalar_param
-from .._training.batches import chunks_of
 from .._training.device import limited_threads
 from .._training.threads import LOCK
 from ..base import TorchEstimator
@@ -565,7 +565,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         weight = next(module.parameters())
         with LOCK, limited_threads(self.n_threads), torch.inference_mode():
             module.eval()
-            for part in chunks_of(len(X), 64):
+            for part in gen_batches(len(X), 64):
                 events = self._inputs(X[part])["events"].to(weight.device, weight.dtype)
                 outputs.append(module.currents(events).cpu().numpy())
         return np.concatenate(outputs)

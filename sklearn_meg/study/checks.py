@@ -11,7 +11,7 @@ from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import check_cv
 
 from .._checks.mne_objects import unwrap_mne
-from .._checks.trials import chunks, release_pages
+from .._checks.trials import pieces
 from .._scores import check_start
 from ..rows import check_subject_values, mask_of
 from .blocks import block_folds
@@ -157,10 +157,9 @@ def check_real(X, name):
 def check_finite(X, name):
     """Raise ValueError for NaN or infinity, reading a piece at a time."""
     check_real(X, name)
-    for part in chunks(X):
+    for part in pieces(X):
         if not np.isfinite(X[part]).all():
             raise ValueError(f"{name} contains NaN or infinity.")
-        release_pages(X)
 
 
 def check_finite_data(X, name):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from scipy.optimize import nnls
+from sklearn.utils import gen_batches
 
 from .._checks.params import (
     check_bool_param,
@@ -14,7 +15,6 @@ from .._checks.params import (
     check_random_state,
     check_scalar_param,
 )
-from .._training.batches import chunks_of
 from .._training.device import limited_threads
 from .._training.threads import LOCK
 from ..base import TorchEstimator
@@ -380,7 +380,7 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         parts = []
         with LOCK, limited_threads(self.n_threads):
             self.net_.module_.eval()
-            for part in chunks_of(len(checked), PREDICT_BATCH):
+            for part in gen_batches(len(checked), PREDICT_BATCH):
                 grids = torch.tensor(checked[part], dtype=weight.dtype, device=weight.device)
                 parts.append(self._gradient(grids, output).cpu().numpy())
         return np.concatenate(parts).reshape(np.shape(X))
@@ -437,7 +437,7 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         self.novelty_threshold_ = float(np.quantile(self._novelty(X[known]), 1 - FALSE_ALARMS))
 
     def _novelty(self, X):
-        parts = chunks_of(len(X), PREDICT_BATCH)
+        parts = gen_batches(len(X), PREDICT_BATCH)
         return np.concatenate(
             [novelty(_shapes_of_fields(X[part]), self._novelty_state) for part in parts]
         )

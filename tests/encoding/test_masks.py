@@ -355,8 +355,8 @@ def test_scaler_learns_from_what_counts(masked, method, by_subject):
     X, _, rows, mask = masked
     spoiled = X.copy()
     spoiled[:, :2] = spoil(X[:, :2], mask)
-    scaler = ChannelScaler(method, by_subject=by_subject, **rows).fit(X)
-    other = ChannelScaler(method, by_subject=by_subject, **rows).fit(spoiled)
+    scaler = ChannelScaler(method=method, by_subject=by_subject, **rows).fit(X)
+    other = ChannelScaler(method=method, by_subject=by_subject, **rows).fit(spoiled)
     assert_array_equal(other.center_, scaler.center_)
     assert_array_equal(other.scale_, scaler.scale_)
     scaled = scaler.transform(X)

@@ -14,7 +14,6 @@ from threadpoolctl import threadpool_limits
 
 from sklearn_meg import RecurrentTRF, SubjectMean, TemporalReceptiveField, pack_rows
 from sklearn_meg.encoding._lags import lag_sums, lagged, ridge
-from sklearn_meg.metrics import r2_of_trials
 
 TRF = TemporalReceptiveField
 LINEAR = [SubjectMean, TemporalReceptiveField, RecurrentTRF]
@@ -265,15 +264,6 @@ def test_subject_mean():
         assert_allclose(predicted[subjects == s][trial], y[subjects == s].mean(axis=0))
     new = pack_rows(np.zeros((1, 1, 40)), subjects=[9])[0]
     assert_allclose(SubjectMean(**rows).fit(X, y).predict(new)[0], y.mean(axis=0))
-
-
-def test_r2_of_trials_as_scikit_learn():
-    rng = np.random.default_rng(0)
-    y, p = rng.normal(size=(2, 9, 3, 4))
-    y[:, 0] = p[:, 0] = 1.0
-    y[:, 1] = 2.0
-    assert_allclose(r2_of_trials(y, p), r2_score(y.reshape(9, -1), p.reshape(9, -1)))
-    assert np.isnan(r2_of_trials(y[:1], p[:1]))
 
 
 def test_a_single_trial_can_be_fitted():
