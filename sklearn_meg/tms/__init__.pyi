@@ -2,7 +2,6 @@
 
 from ._bundled import load_l5_thresholds as load_l5_thresholds
 from ._neuron_sim import activation_threshold as activation_threshold
-from ._neuron_sim import pulse_waveform as pulse_waveform
 from .baselines import BoostedThreshold as BoostedThreshold
 from .baselines import CosineThreshold as CosineThreshold
 from .baselines import RidgeThreshold as RidgeThreshold
@@ -28,6 +27,7 @@ from .neurons import make_neuron as make_neuron
 from .neurons import myelinate as myelinate
 from .neurons import read_swc as read_swc
 from .neurons import write_swc as write_swc
+from .pulses import pulse_waveform as pulse_waveform
 from .sampler import EFieldSampler as EFieldSampler
 from .threshold_cnn import PAPER_PARAMS as PAPER_PARAMS
 from .threshold_cnn import ThresholdCNN as ThresholdCNN

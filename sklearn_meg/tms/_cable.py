@@ -1,38 +1,20 @@
-"""A neuron as a NEURON model, of built-in mechanisms only."""
+"""A neuron as a NEURON model, of channels that need no compiler."""
 
 import os
-from itertools import pairwise
+from contextlib import contextmanager
 
 import numpy as np
 
 from .._optional import needs
+from ._compartments import Compartments, cut, path_shape, soma_diameter, split_by_kind
+from ._membrane import MEMBRANES, POWERS, RATES, SETTINGS, SIGMOIDS, is_excitable
 from ._morphology import Kind
 from ._myelin import _branches
 
 __all__ = ["CableModel", "load_neuron"]
 
-REST = -70.0  # mV
-CELSIUS = 37.0
-# um a compartment may be long; with a third of that, thresholds change by less than 0.1 %
-_LONGEST = {Kind.INTERNODE: 25, Kind.DENDRITE: 30, Kind.APICAL: 30}
-_LONGEST_ELSE = 10
-# Membranes: capacitance (uF/cm2), leak (S/cm2), multiple of the squid's channel densities.
-# Fast kinetics at 37 C need many channels: the squid's own density does not conduct there. Nodes
-# have 3 S/cm2 of sodium conductance, as models of mammalian nodes do.
-_MEMBRANE = {
-    Kind.SOMA: (1.0, 3e-4, 2.0),
-    Kind.AXON: (1.0, 3e-4, 10.0),
-    Kind.INITIAL_SEGMENT: (1.0, 1e-3, 15.0),
-    Kind.NODE: (1.0, 3e-3, 25.0),
-    Kind.TERMINAL: (1.0, 3e-3, 25.0),
-    Kind.DENDRITE: (1.0, 5e-5, 0.0),
-    Kind.APICAL: (1.0, 5e-5, 0.0),
-    Kind.INTERNODE: (0.01, 1e-6, 0.0),
-}
-_RESISTIVITY = 100.0  # ohm cm
-MODEL = repr((REST, CELSIUS, _LONGEST, _LONGEST_ELSE, _MEMBRANE, _RESISTIVITY))
-# Where a spike may show: membranes with channels.
-EXCITABLE = tuple(kind for kind, (_, _, channels) in _MEMBRANE.items() if channels)
+MODEL = repr((SETTINGS, MEMBRANES))
+SODIUM, POTASSIUM = "sklearn_meg_nat", "sklearn_meg_kv3"  # mechanisms in NEURON
 
 
 def load_neuron():
@@ -58,11 +40,29 @@ def load_neuron():
     return h
 
 
+@contextmanager
+def fixed_step(h, **values):
+    """Simulate with a fixed step and with these globals of NEURON; put them back afterwards."""
+    names = ("celsius", "dt", "secondorder", "t", *values)
+    before = {name: getattr(h, name) for name in names if hasattr(h, name)}
+    cvode = h.CVode()
+    variable = cvode.active()
+    cvode.active(0)
+    try:
+        for name, value in {"secondorder": 0, **values}.items():
+            setattr(h, name, value)
+        yield
+    finally:
+        cvode.active(variable)
+        for name, value in before.items():
+            setattr(h, name, value)
+
+
 class CableModel:
     """The compartments of a neuron in NEURON, with its coupling to an electric field.
 
     Sections are unbranched stretches of one kind. Nodes of Ranvier, initial segment, terminals
-    and soma have the channels of the squid axon (``hh``, in larger densities) at 37 C, dendrites
+    and soma have channels (see :mod:`._membrane`), built by NEURON's own channel builder; dendrites
     and myelinated stretches are passive. The reversal potential of every leak is set so that no
     current flows at -70 mV: the model rests exactly, and needs no settling before a pulse.
 
@@ -73,38 +73,32 @@ class CableModel:
 
     Attributes
     ----------
-    n_segments : int
-    potential : ndarray of shape (n_segments, 3 * n_points)
-        Quasi-potential in mV of every compartment as a linear function of E (V/m) at the points
-        of the morphology: the integral of -E along the neuron from the soma, by trapezoids.
+    n_segments, n_excitable : int
     drive : ndarray of shape (n_segments, 3 * n_points)
-        The same as the quantity that drives NEURON: equivalent axial current (nA) or
-        extracellular potential (mV).
-    polarization : ndarray of shape (n_excitable, 3 * n_points)
-        Passive depolarization (mV) of the compartments that can spike after a brief pulse.
+        What drives NEURON, linear in E (V/m) at the points of the morphology: equivalent axial
+        current (nA) or extracellular potential (mV).
     """
 
     def __init__(self, morphology, coupling):
         self.h = load_neuron()
+        _build_channels(self.h)
         self.morphology, self.coupling = morphology, coupling
-        self.sections, places = _make_sections(self.h, morphology)
+        self.compartments = Compartments(morphology)
+        self.sections = _make_sections(self.h, morphology)
         for section, kind in self.sections:
             _insert(self.h, section, kind, coupling == "extracellular")
-        self._balance()
+        with fixed_step(self.h, celsius=SETTINGS.celsius):
+            self._balance()
         segments = [segment for section, _ in self.sections for segment in section]
         self.n_segments = len(segments)
-        self.potential = _segment_potentials(morphology, places) * 1e-3  # uV to mV
-        conductance = _axial_conductances(self.sections)
-        currents = conductance @ self.potential
-        self._connect(segments, currents)
-        excitable = self._excitable(segments)
-        self.polarization = _polarization(segments, conductance)[excitable] @ currents
+        self._connect(segments)
+        self._watch(segments)
 
     def reset(self, dt):
         """Go to rest, with a step of `dt` in ms."""
-        self.h.celsius, self.h.dt, self.h.secondorder = CELSIUS, dt, 0
+        self.h.dt = dt
         self.sources.scatter(self.silence)
-        self.h.finitialize(REST)
+        self.h.finitialize(SETTINGS.rest)
 
     def close(self):
         """Remove the sections from NEURON, whoever still holds this object."""
@@ -113,172 +107,127 @@ class CableModel:
             self.h.delete_section(sec=section)
         self.sections = []
 
-    def count_sections(self):
-        """How many sections NEURON holds in all, ours and others'."""
-        return sum(1 for _ in self.h.allsec())
-
-    def _connect(self, segments, currents):
+    def _connect(self, segments):
         """Pointers through which a step's drive is written in one call."""
-        h = self.h
+        h, kinds = self.h, self.compartments.kind
         if self.coupling == "axial":
-            self.drive = currents
+            self.drive = _reduced_currents(self.compartments)
             self._clamps = [h.IClamp(segment) for segment in segments]
             for clamp in self._clamps:
                 clamp.delay, clamp.dur = 0, 1e9
             targets = [clamp._ref_amp for clamp in self._clamps]
         else:
-            self.drive, self._clamps = self.potential, None
+            self.drive, self._clamps = self.compartments.potential[kinds > 0], None
             targets = [segment._ref_e_extracellular for segment in segments]
         self.sources = h.PtrVector(len(targets))
         for i, target in enumerate(targets):
             self.sources.pset(i, target)
         self.silence = h.Vector(len(targets), 0)
 
-    def _excitable(self, segments):
+    def _watch(self, segments):
         """Pointers through which the potentials of the excitable compartments are read."""
         kinds = [kind for section, kind in self.sections for _ in section]
-        excitable = np.flatnonzero(np.isin(kinds, EXCITABLE))
-        self.voltages = self.h.PtrVector(len(excitable))
+        excitable = [i for i, kind in enumerate(kinds) if is_excitable(kind)]
+        self.n_excitable = len(excitable)
+        self.voltages = self.h.PtrVector(self.n_excitable)
         for i, index in enumerate(excitable):
             self.voltages.pset(i, segments[index]._ref_v)
-        return excitable
 
     def _balance(self):
-        """Set the reversal potential of the leaks so that REST is where nothing flows."""
-        h = self.h
-        h.celsius = CELSIUS
-        h.finitialize(REST)
+        """Set the reversal potential of the leaks so that rest is where nothing flows."""
+        self.h.finitialize(SETTINGS.rest)
         for section, kind in self.sections:
-            if not _MEMBRANE[kind][2]:
+            if not is_excitable(kind):
                 continue
             for segment in section:
-                channels = segment.hh
-                sodium = channels.gnabar * channels.m**3 * channels.h * (REST - segment.ena)
-                potassium = channels.gkbar * channels.n**4 * (REST - segment.ek)
-                channels.el = REST + (sodium + potassium) / channels.gl
+                outward = sum(_open(segment, name) for name in (SODIUM, POTASSIUM))
+                segment.pas.e = SETTINGS.rest + outward / segment.pas.g
+
+
+def _open(segment, name):
+    """Current density (mA/cm2) through the channels of a kind at the present potential."""
+    ion, states = ("ena", ("m", "h")) if name == SODIUM else ("ek", ("n",))
+    channels = getattr(segment, name)
+    shares = [getattr(channels, f"{state}") ** POWERS[state] for state in states]
+    return channels.gmax * np.prod(shares) * (segment.v - getattr(segment, ion))
+
+
+def _build_channels(h):
+    """Define the channels once a process: such types can be neither changed nor taken away."""
+    if hasattr(h, SODIUM):
+        return
+    sodium = _new_channel(h, SODIUM, "na", RATES)
+    for k, (forwards, backwards) in enumerate(RATES.values()):
+        _set_gate(h, sodium, k, 0, (3, forwards), (3, backwards))
+    potassium = _new_channel(h, POTASSIUM, "k", "n")
+    _set_gate(h, potassium, 0, 1, *((4, row) for row in SIGMOIDS))
+
+
+def _new_channel(h, name, ion, states):
+    channel = h.KSChan(0)
+    channel.name(name)
+    channel.ion(ion)
+    channel.iv_type(0)
+    channel.gmax(0.0)
+    for k, state in enumerate(states):
+        channel.add_hhstate(state)
+        channel.gate(k).power(POWERS[state])
+    return channel
+
+
+def _set_gate(h, channel, k, kind, *functions):
+    """Give a gate its rates (kind 0) or steady state and time constant (1)."""
+    transition = channel.trans(k)
+    transition.type(kind)
+    for which, (function, parameters) in enumerate(functions):
+        transition.set_f(which, function, h.Vector(parameters))
 
 
 def _make_sections(h, morphology):
-    """Cut the tree into sections; return them and where the centers of their segments lie.
-
-    A place is (point at the end of the edge, fraction of the edge).
-    """
+    """Cut the tree into sections, (section, kind) in the order of the compartments."""
     soma = h.Section(name="soma")
-    soma.L = soma.diam = _soma_diameter(morphology)
-    sections, places = [(soma, Kind.SOMA)], [(0, 0.0)]
+    soma.L = soma.diam = soma_diameter(morphology)
+    sections = [(soma, Kind.SOMA)]
     at = dict.fromkeys(np.flatnonzero(morphology.kinds == Kind.SOMA).tolist(), soma)
     for branch in _branches(morphology, morphology.kinds != Kind.SOMA):
-        for path in _split_by_kind(morphology, branch):
+        for path in split_by_kind(morphology, branch):
             kind = Kind(morphology.kinds[path[-1]])
             section = h.Section(name=f"{kind.name.lower()}_{path[-1]}")
-            places += _shape(h, section, morphology, path, kind, at[path[0]] is soma)
+            _shape(section, morphology, path, kind)
             section.connect(at[path[0]](0.5 if at[path[0]] is soma else 1))
             at[path[-1]] = section
             sections.append((section, kind))
-    return sections, places
+    return sections
 
 
-def _soma_diameter(morphology):
-    """Of the sphere with the area of the soma's cylinders (one point: its own diameter)."""
-    soma = np.flatnonzero(morphology.kinds == Kind.SOMA)
-    lengths = morphology.lengths()[soma]
-    if lengths.sum() == 0:
-        return morphology.diameters[0]
-    return float(np.sqrt((lengths * morphology.diameters[soma]).sum()))
-
-
-def _split_by_kind(morphology, branch):
-    kinds = morphology.kinds[branch[1:]]
-    cuts = [0, *(np.flatnonzero(np.diff(kinds)) + 1), len(kinds)]
-    return [branch[a : b + 1] for a, b in pairwise(cuts)]
-
-
-def _shape(h, section, morphology, path, kind, from_soma):
-    """Give a section its form; return where its segments are."""
+def _shape(section, morphology, path, kind):
+    """Give a section its form."""
+    edges, skipped, diameters = path_shape(morphology, path)
     points = morphology.points[path].copy()
-    edges = np.maximum(np.linalg.norm(np.diff(points, axis=0), axis=1), 1e-3)
-    skipped = 0.0
-    if from_soma:  # what lies inside the soma is no cable
-        skipped = min(morphology.diameters[path[0]] / 2, 0.9 * edges[0])
-        points[0] += (points[1] - points[0]) * skipped / edges[0]
-    diameters = morphology.diameters[path].copy()
-    diameters[0] = diameters[1]
+    points[0] += (points[1] - points[0]) * skipped / edges[0]
     for (x, y, z), diameter in zip(points, diameters):
         section.pt3dadd(float(x), float(y), float(z), float(diameter))
-    length = edges.sum() - skipped
-    section.nseg = max(1, int(np.ceil(length / _LONGEST.get(kind, _LONGEST_ELSE))))
-    centers = skipped + length * (np.arange(section.nseg) + 0.5) / section.nseg
-    ends = np.cumsum(edges)
-    edge = np.minimum(np.searchsorted(ends, centers), len(edges) - 1)
-    fractions = 1 - (ends[edge] - centers) / edges[edge]
-    return [(path[k + 1], fraction) for k, fraction in zip(edge, fractions)]
+    section.nseg = len(cut(edges, skipped, kind, path)[1])
 
 
 def _insert(h, section, kind, extracellular):
-    capacitance, leak, channels = _MEMBRANE[kind]
-    section.Ra, section.cm = _RESISTIVITY, capacitance
-    if channels:
-        section.insert("hh")
-        section.gnabar_hh, section.gkbar_hh = 0.12 * channels, 0.036 * channels
-        section.gl_hh = leak
-        section.ena, section.ek = 50, -77
-    else:
-        section.insert("pas")
-        section.g_pas, section.e_pas = leak, REST
+    membrane = MEMBRANES[kind]
+    section.Ra, section.cm = SETTINGS.resistivity, membrane.capacitance
+    section.insert("pas")
+    section.g_pas, section.e_pas = membrane.leak, SETTINGS.rest
+    if is_excitable(kind):
+        section.insert(SODIUM)
+        section.insert(POTASSIUM)
+        setattr(section, f"gmax_{SODIUM}", membrane.sodium)
+        setattr(section, f"gmax_{POTASSIUM}", membrane.potassium)
+        section.ena, section.ek = SETTINGS.sodium_reversal, SETTINGS.potassium_reversal
     if extracellular:
         section.insert("extracellular")
 
 
-def _segment_potentials(morphology, places):
-    """Integral of -E from the soma to every place, for E in V/m: in uV, linear in E."""
-    n_points = morphology.n_points
-    at_point = np.zeros((n_points, n_points, 3))
-
-    def along(i, fraction):
-        """From the parent of i; E changes linearly between the two."""
-        parent = morphology.parents[i]
-        step = morphology.points[i] - morphology.points[parent]
-        row = at_point[parent].copy()
-        row[parent] -= (fraction - fraction**2 / 2) * step
-        row[i] -= fraction**2 / 2 * step
-        return row
-
-    for i in range(1, n_points):
-        at_point[i] = along(i, 1.0)
-    rows = [along(i, fraction) if i else at_point[0] for i, fraction in places]
-    return np.reshape(rows, (len(places), 3 * n_points))
-
-
-def _axial_conductances(sections):
-    """Matrix that takes potentials (mV) of the segments to currents into them (nA).
-
-    Section ends are nodes without membrane: they are eliminated.
-    """
-    index, edges = {}, []
-    for section, _ in sections:
-        for segment in [*section, section(1)]:
-            index[section, segment.x] = len(index)
-    for section, _ in sections:
-        here = section.parentseg()
-        if here is not None:
-            start = index[here.sec, here.x]
-        for k, segment in enumerate([*section, section(1)]):
-            this = index[section, segment.x]
-            if here is not None or k:
-                edges.append((start, this, 1 / segment.ri()))
-            start = this
-    laplacian = np.zeros((len(index), len(index)))
-    for a, b, conductance in edges:
-        laplacian[[a, b], [b, a]] += conductance
-        laplacian[[a, b], [a, b]] -= conductance
-    ends = np.array([x == 1 for _, x in index])
-    inner = laplacian[np.ix_(~ends, ends)]
-    return laplacian[np.ix_(~ends, ~ends)] - inner @ np.linalg.solve(
-        laplacian[np.ix_(ends, ends)], inner.T
-    )
-
-
-def _polarization(segments, conductance, duration=0.06):
-    """Depolarization (mV) after `duration` ms of constant current (nA): one implicit step."""
-    capacitance = np.array([segment.cm * segment.area() * 1e-5 for segment in segments])  # nF
-    return np.linalg.inv(np.diag(capacitance / duration) - conductance)
+def _reduced_currents(compartments):
+    """Axial currents (nA) of a field, with the branch points, which hold no charge, eliminated."""
+    laplacian, real = compartments.laplacian(), compartments.kind > 0
+    inner, within = laplacian[np.ix_(real, ~real)], laplacian[np.ix_(~real, ~real)]
+    reduced = laplacian[np.ix_(real, real)] - inner @ np.linalg.solve(within, inner.T)
+    return reduced @ compartments.potential[real]

@@ -22,27 +22,24 @@ import numpy as np
 from .._saving.store import read_arrays, write_whole
 from ._cable import MODEL
 from ._heterogeneous import check_heterogeneity
-from ._neuron_sim import PULSES, check_options
+from ._neuron_sim import check_options, choose_solver
+from ._parts import SINGLE, offsets, read_part, run_part, save
 from .field import grid_points
 from .neurons import CELL_TYPES, Morphology, grid_spacing, make_neuron
+from .pulses import PULSES, pulse_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Literal
 
     from .._typing import PathLike
-import warnings
-from functools import lru_cache
+    from .pulses import Pulse
 
-from .._training.threads import one_blas_thread
-from ._neuron_sim import activation_threshold
-from .coil import figure8_coil
-from .field import HeterogeneousField, SphereField, draw_placements, to_head, to_neuron
 
 __all__ = ["load_tms_dataset", "make_tms_dataset"]
 
 HETEROGENEITY = 0.8
-CHUNK = 40  # placements in a part; a killed run repeats at most this many a process
+CHUNK = 160  # placements in a part; a killed run repeats at most this many a process
 
 
 def make_tms_dataset(
@@ -53,9 +50,10 @@ def make_tms_dataset(
     clone: int = 0,
     n_clones: int = 1,
     n_azimuths: int = 1,
-    pulse: Literal["monophasic", "biphasic", "half-sine"] = "monophasic",
+    pulse: Pulse = "monophasic",
     polarity: Literal[1, -1] = 1,
     coupling: Literal["axial", "extracellular"] = "axial",
+    solver: Literal["auto", "batched", "neuron"] = "auto",
     heterogeneity: float = HETEROGENEITY,
     field_factory: Callable | None = None,
     size: int = 9,
@@ -88,10 +86,14 @@ def make_tms_dataset(
         Above 1: a population. Every clone is simulated at the azimuth of the placement and turned
         about its axis by k / `n_azimuths` of a circle (seen by a turned neuron, the grid turns
         the other way).
-    pulse : {"monophasic", "biphasic", "half-sine"}, default="monophasic"
+    pulse : {"monophasic", "biphasic", "half-sine"}, array-like of shape (n, 2) or callable
+        Waveform, see :func:`pulse_waveform`.
     polarity : {1, -1}, default=1
         -1 reverses the field: grids and thresholds are those of -E.
     coupling : {"axial", "extracellular"}, default="axial"
+        How the field enters NEURON, see :func:`activation_threshold`.
+    solver : {"auto", "batched", "neuron"}, default="auto"
+        Who simulates, see :func:`activation_threshold`; kept in the settings.
     heterogeneity : float, default=0.8
         Of :class:`HeterogeneousField`; 0 is the homogeneous sphere. At 0.8 the best map from a
         uniform field misses the thresholds of the layer 5 cell by about 10 %, somewhat more than
@@ -126,7 +128,7 @@ def make_tms_dataset(
     Raises
     ------
     ImportError
-        If NEURON is missing (extra ``tms``).
+        If the solver is missing (extra ``tms``).
     ValueError
         For parameters out of range, or a `path` that holds a data set with other settings.
 
@@ -155,9 +157,10 @@ def make_tms_dataset(
         "n": int(n),
         "clones": list(range(clone, clone + n_clones)),
         "n_azimuths": int(n_azimuths),
-        "pulse": pulse,
+        "pulse": pulse_key(pulse),
         "polarity": int(polarity),
         "coupling": coupling,
+        "solver": choose_solver(solver, coupling),
         "heterogeneity": float(heterogeneity),
         "field": _name_of_field(field_factory),
         "size": int(size),
@@ -168,7 +171,7 @@ def make_tms_dataset(
     if path is not None and Path(path).exists():
         return _finished(path, settings)
     folder = None if path is None else _open_parts(path, settings)
-    parts = _run_parts(cells, field_factory, settings, folder, n_jobs, verbose)
+    parts = _run_parts((cells, field_factory, pulse), settings, folder, n_jobs, verbose)
     dataset = _assemble(parts, settings)
     if path is not None:
         save(Path(path), {**dataset, "settings": json.dumps(settings)})
@@ -255,7 +258,7 @@ def _digest(cells):
     return digest.hexdigest()
 
 
-def _run_parts(cells, field_factory, settings, folder, n_jobs, verbose):
+def _run_parts(world, settings, folder, n_jobs, verbose):
     """Simulate the parts that are not there yet, in parallel; return them all, in order."""
     from tqdm.auto import tqdm
 
@@ -264,8 +267,7 @@ def _run_parts(cells, field_factory, settings, folder, n_jobs, verbose):
     parts = {start: read_part(folder, start, stop) for start, stop in stops.items()}
     missing = [start for start in stops if parts[start] is None]
     jobs = (
-        joblib.delayed(run_part)(cells, field_factory, settings, folder, start, stops[start])
-        for start in missing
+        joblib.delayed(run_part)(world, settings, folder, start, stops[start]) for start in missing
     )
     pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")
     done = n - sum(stops[start] - start for start in missing)
@@ -396,112 +398,3 @@ def main(arguments=None):
 
 if __name__ == "__main__":
     sys.exit(main())
-
-
-COIL_HEIGHT = 0.0925  # m from the center of the head: 5 mm above a scalp of 87.5 mm
-SINGLE = ("grids", "position", "axis", "azimuth", "geometry", "threshold")
-
-
-def run_part(cells, field_factory, settings, folder, start, stop):
-    """Simulate the placements from `start` to `stop`; write them into the folder, if any.
-
-    Parameters
-    ----------
-    cells : list of Morphology
-        The clones.
-    field_factory : callable or None
-    settings : dict
-    folder : Path or None
-    start, stop : int
-
-    Returns
-    -------
-    start : int
-    part : dict of ndarray
-    """
-    with one_blas_thread():  # the same bits in any process
-        part = _part(cells, field_factory, settings, start, stop)
-    if folder is not None:
-        save(part_file(folder, start), part)
-    return start, part
-
-
-def _part(cells, field_factory, settings, start, stop):
-    placements = [_place(settings, k) for k in range(start, stop)]
-    grids, fields = zip(*(_fields(cells, field_factory, settings, place) for place in placements))
-    options = {key: settings[key] for key in ("pulse", "coupling")}
-    thresholds = [
-        activation_threshold(cell, np.concatenate([E[k] for E in fields]), **options)
-        for k, cell in enumerate(cells)
-    ]
-    shape = (len(placements), settings["n_azimuths"])
-    part = {name: np.array([place[name] for place in placements]) for name in SINGLE[1:5]}
-    part["grids"] = np.array(grids, dtype=np.float32)
-    part["threshold"] = np.stack([values.reshape(shape) for values in thresholds], axis=1)
-    return part
-
-
-def _place(settings, k):
-    """Draw placement number k, from its own seed."""
-    geometry = settings["first_geometry"] + k
-    rng = np.random.RandomState([settings["random_state"] % 2**32, geometry])
-    one = draw_placements(1, rng, first_geometry=geometry)
-    return {name: values[0] for name, values in one.items()}
-
-
-def _fields(cells, field_factory, settings, place):
-    """E on the grid, and for every clone at its points for all azimuths; in neurons' frames."""
-    position, axis = place["position"], place["axis"]
-    if field_factory is None:
-        field = _default_field(position, axis, int(place["geometry"]), settings["heterogeneity"])
-    else:
-        field = field_factory(position, axis, int(place["geometry"]))
-
-    def sample(points, azimuth):
-        E = field(to_head(points, position, axis, azimuth))
-        return settings["polarity"] * to_neuron(E, axis, azimuth)
-
-    size = settings["size"]
-    grid = grid_points(size, settings["spacing"])
-    azimuths = place["azimuth"] + offsets(settings)
-    E_grid = sample(grid.reshape(-1, 3), place["azimuth"]).reshape(grid.shape)
-    return E_grid, [[sample(cell.points * 1e-6, a) for a in azimuths] for cell in cells]
-
-
-def offsets(settings):
-    """Angles (radians) by which the neurons of a population are turned about their axes."""
-    return 2 * np.pi * np.arange(settings["n_azimuths"]) / settings["n_azimuths"]
-
-
-def _default_field(position, axis, geometry, heterogeneity):
-    sphere = _default_sphere()
-    if heterogeneity == 0:
-        return sphere.local(position)
-    return HeterogeneousField(sphere, position, axis, heterogeneity, geometry)
-
-
-@lru_cache(maxsize=1)
-def _default_sphere():
-    return SphereField(figure8_coil().at([0, 0, COIL_HEIGHT], [0, 0, -1]))
-
-
-def part_file(folder, start):
-    """Name the file of a part."""
-    return folder / f"part_{start:07d}.npz"
-
-
-def read_part(folder, start, stop):
-    """Read a part: None if it is not there, damaged, or ends elsewhere (that of a shorter run)."""
-    if folder is None or not part_file(folder, start).exists():
-        return None
-    try:
-        part = read_arrays(part_file(folder, start))
-    except ValueError as error:
-        warnings.warn(f"{error} It is simulated again.", UserWarning)
-        return None
-    return part if len(part["azimuth"]) == stop - start else None
-
-
-def save(path, arrays):
-    """Write all or nothing."""
-    write_whole(path, lambda file: np.savez(file, **arrays))

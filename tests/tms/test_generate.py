@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from sklearn_meg.tms import generate
-from sklearn_meg.tms import generate as _parts
+from sklearn_meg.tms import _parts, generate
 from sklearn_meg.tms._grids import rotate_grids
 from sklearn_meg.tms._neuron_sim import activation_threshold
 from sklearn_meg.tms.field import to_head, to_neuron
