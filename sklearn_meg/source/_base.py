@@ -2,62 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._checks.params import check_option_param, check_scalar_param, naming
-from .._checks.trials import check_trials, flatten_targets
+from .._checks.params import check_option_param, check_scalar_param
+from .._checks.trials import check_array, check_trials, flatten_targets
 from ._conditions import (
     MISSING_Y,
-    Recording,
-    average,
     check_fields,
-    check_info,
     check_not_constant,
-    deviations,
-    events_of,
-    fill_scale,
     first_change,
-    group_rows,
-    half_difference,
     index_of,
     is_mne,
-    onset_of,
-    pick,
     read_mne,
     row_key,
-    trials_cov,
     without_bads,
 )
-from ._forward import (
-    ORIENTATIONS,
-    check_fieldless,
-    depth_weights,
-    is_mne_forward,
-    match_channels,
-    read_lead_field,
-)
-from ._problem import Problem
-from ._whitening import (
-    check_noise_cov,
-    check_reference,
-    estimate_noise_cov,
-    mne_covariance,
-    mne_whitener,
-    projector_of,
-    whitener_of,
-)
+from ._forward import ORIENTATIONS
+from ._operator import sources_of_fields, support_operator
+from ._setup import has_labels, read_input, set_up
 
 if TYPE_CHECKING:
     from typing import Literal
 
     from .._typing import ArrayLike, BaseEpochs, Covariance, Evoked, Forward, Info, MneObject, Self
-
-FEWEST_TRIALS = 4  # of a condition, to learn from what trials differ by
 
 
 class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap_output_keys=None):
@@ -65,8 +36,9 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
 
     A subclass has ``_solve(problem) -> sources (n_conditions, n_positions, n_orient, n_times)``
     in A m and may have ``_check_params()``; ``_maps(problem, sources)``, what ``transform`` gives
-    if that is not the current itself; and ``_sources_of(X)`` and ``_fields_of(X)``, if it knows
-    what unseen events do. Its parameters include those of this class.
+    if that is not the current itself; ``_operator(problem, sources)``, what ``transform`` applies
+    to new data; and ``_sources_of(X)`` and ``_fields_of(X)``, if it knows what unseen events do.
+    Its parameters include those of this class.
 
     Parameters
     ----------
@@ -122,10 +94,12 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         X : array-like of shape (n_trials, n_events, n_times) or (n_trials, n_events), or None
             Event time courses. None: each row of y (each event name of Epochs) is a condition
             with a step pulse from `onset` on, see :func:`make_events`. Without y: Evoked, list of
-            Evoked or Epochs.
+            Evoked or Epochs. Or the fields, ``(n_trials, n_channels, n_times)`` or Epochs, where
+            y has a label for each: what a Pipeline hands on.
         y : array-like of shape (n_trials, n_channels, n_times), Evoked, list of Evoked or Epochs
             Fields; ``(n_trials, n_channels * n_times)`` or ``(n_trials,)``, too. A channel that is
-            NaN throughout is not used, but predicted.
+            NaN throughout is not used, but predicted. Or labels ``(n_trials,)``: each value is
+            a condition with a step pulse from `onset` on.
 
         Returns
         -------
@@ -140,17 +114,24 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         """
         self._check_common_params()
         self._check_params()
-        recording, X = self._read(X, y)
+        labeled = has_labels(self.forward, X, y)
+        recording, X, names = read_input(self, X, y)
         X = check_trials(self, X, reset=True)
         fields, used, self.y_ndim_ = check_fields(recording.fields, X)
         used = without_bads(used, recording.info)
         check_not_constant(fields[:, used])
         self._check_events(X)
-        problem = self._set_up(X, fields, used, recording)
+        problem, setting = set_up(self, X, fields, used, recording)
+        self._remember(problem, setting, recording.times, names)
         sources = np.asarray(self._solve(problem), dtype=np.float64)
         _check_finite_sources(self, sources)
         self.sources_ = np.asarray(self._maps(problem, sources), dtype=np.float64)
         self.fields_ = self._fitted_fields(problem, sources)
+        self.inverse_ = self._operator(problem, sources)
+        self.unit_ = 1.0
+        if labeled:  # X were the fields
+            self.n_features_in_ = self.n_outputs_
+            self.unit_ = _size_of(self.sources_)
         return self
 
     def predict(self, X: ArrayLike | MneObject | None = None) -> np.ndarray:
@@ -174,14 +155,35 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         """
         return flatten_targets(self._fields_of(self._events(X)), self.y_ndim_)
 
-    def transform(
-        self, X: ArrayLike | MneObject | None = None, pick_ori: Literal["vector"] | None = None
+    def fit_transform(
+        self, X: ArrayLike | MneObject | None, y: ArrayLike | MneObject | None = None
     ) -> np.ndarray:
-        """Sources of each row.
+        """Fit, and give the sources of what was fitted.
 
         Parameters
         ----------
-        X : as for ``predict``
+        X, y : as for ``fit``
+
+        Returns
+        -------
+        sources : ndarray of shape (n_trials, n_positions, n_times)
+            As ``transform`` gives them of the data, one row a trial; of X where X are events.
+        """
+        self.fit(X, y)
+        return self.transform(y if X is None else X)
+
+    def transform(
+        self, X: ArrayLike | MneObject | None = None, pick_ori: Literal["vector"] | None = None
+    ) -> np.ndarray:
+        """Sources of new data, or of events.
+
+        Parameters
+        ----------
+        X : Epochs, Evoked, list of Evoked, array-like or None
+            Data of the fitted channels, ``(n_trials, n_channels, n_times)`` with any number of
+            samples: the operator that was fitted is applied to each row. Or events as for
+            ``predict``, ``(n_trials, n_events, n_times)``: what the model says of them. An array
+            that could be both is taken for data. None: the fitted conditions.
         pick_ori : {None, "vector"}, default=None
             None: amplitude, the norm over orientations (signed where there is one).
 
@@ -190,15 +192,23 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         sources : ndarray of shape (n_trials, n_positions, n_times)
             In A m, if the lead field is per A m; ``(n_trials, n_positions, n_orient, n_times)``
             for "vector", in the axes of the lead field (the last is the normal for
-            ``orientation="loose"``).
+            ``orientation="loose"``). Of data, where ``fit`` got labels as in a Pipeline, in units
+            of ``unit_``, the size of the strongest source: classifiers expect numbers near 1.
 
         Raises
         ------
         ValueError
-            As ``predict``, or for another pick_ori.
+            For data that lack a fitted channel or are not finite, events as by ``predict``,
+            another shape, or another pick_ori.
         """
         _check_pick_ori(pick_ori)
-        sources = self._sources_of(self._events(X))
+        check_is_fitted(self)
+        data = self._data(X)
+        if data is None:
+            sources = self._sources_of(self._events(X))
+        else:
+            shape = self.n_positions_, self.n_orient_
+            sources = sources_of_fields(self.inverse_, *data, shape) / self.unit_
         return sources if pick_ori == "vector" else _amplitude(sources)
 
     def score(self, X: ArrayLike | MneObject, y: ArrayLike | MneObject | None = None) -> float:
@@ -237,7 +247,7 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
 
         Parameters
         ----------
-        X : as for ``predict``
+        X : as for ``transform``
         pick_ori : {None, "vector"}, default=None
             "vector" gives VectorSourceEstimate or VolVectorSourceEstimate, in head coordinates.
 
@@ -254,7 +264,8 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         from ._mne import make_stcs
 
         _check_pick_ori(pick_ori)
-        return make_stcs(self, self.transform(X, pick_ori="vector"), pick_ori)
+        start = float(X[0].times[0] if isinstance(X, list) else X.times[0]) if is_mne(X) else None
+        return make_stcs(self, self.transform(X, pick_ori="vector"), pick_ori, start)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -282,6 +293,10 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         """Fields of the fitted conditions."""
         return problem.fields(sources)
 
+    def _operator(self, problem, sources):
+        """Operator that ``transform`` applies to new data."""
+        return support_operator(problem, sources)
+
     def _sources_of(self, X):
         """Sources of checked events."""
         return self.sources_[self._which_condition(X)]
@@ -298,128 +313,50 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         check_scalar_param(self, "depth", "float", 0.0, 1.0, allow_none=True)
         check_scalar_param(self, "nave", "int", 1)
 
-    def _read(self, X, y):
-        """Fields as a Recording, and events."""
-        if is_mne(X):
-            if y is not None:
-                raise ValueError(
-                    "X must be event time courses where y is given. Got "
-                    f"{type(X).__name__}: leave y out, or X None."
-                )
-            X, y = None, X
-        if y is None:
-            raise ValueError(MISSING_Y)
-        recording = read_mne(y)
-        if recording is None:
-            with naming("y"):
-                y = y if hasattr(y, "shape") else np.asarray(y)
-                n_rows = len(y) if y.ndim else 0
-            names = [f"condition {index}" for index in range(n_rows)]
-            recording = Recording(y, np.full(n_rows, float(self.nave)), names, None, self.info)
-            check_info(self.info, y)
-        if X is None:
-            if recording.fields.ndim != 3:
-                raise ValueError(
-                    "Without event time courses (X=None) y must have the shape (n_conditions, "
-                    f"n_channels, n_times). Got {recording.fields.shape}."
-                )
-            n_times = recording.fields.shape[2]
-            onset = onset_of(recording, self.onset, n_times)
-            X, self.condition_names_ = events_of(recording.names, n_times, onset)
-        else:
-            check_scalar_param(self, "onset", "int", 0, allow_none=True)
-            self.__dict__.pop("condition_names_", None)
-        return recording, X
-
-    def _set_up(self, X, fields, used, recording):
-        info = recording.info
-        if info is not None and is_mne_forward(self.forward):
-            picks = match_channels(self.forward, info)
-            fields, used, info = pick(fields, used, info, picks)
-        names = None if info is None else list(info["ch_names"])
-        lead = read_lead_field(self.forward, fields.shape[1], names, self.orientation)
-        check_fieldless(lead.gain[used], lead.n_orient)
-        if info is not None:  # the fields as they are in the data
-            lead = replace(lead, gain=projector_of(info, only_active=True) @ lead.gain)
-        first, labels = group_rows(X)
-        change = first_change(X[first])
-        baseline = slice(0, change) if change else None
-        whitener, covariance = self._whiten(fields, used, recording.nave, baseline, info, lead)
-        means, nave = average(fields, recording.nave, labels)
-        self._remember(X[first], nave, lead, recording.times, info)
-        gain = whitener @ lead.gain
-        halves = half_difference(fields, recording.nave, labels)
-        loose = self.loose if self.orientation == "loose" else 1.0
-        trials = None
-        if len(first) < len(fields):
-            trials = trials_cov(fields, recording.nave, change or 0)
-        singles = np.bincount(labels).min() >= FEWEST_TRIALS
-        return Problem(
-            rows=fields if singles else None,
-            row_weights=recording.nave if singles else None,
-            labels=labels if singles else None,
-            data=whitener @ means * np.sqrt(nave)[:, np.newaxis, np.newaxis],
-            gain=gain,
-            weights=depth_weights(gain, lead.n_orient, self.depth, loose),
-            events=X[first],
-            nave=nave,
-            gain_raw=lead.gain,
-            n_orient=lead.n_orient,
-            whitener=whitener,
-            half_difference=None if halves is None else whitener @ halves,
-            trials_cov=None if trials is None else whitener @ trials @ whitener.T,
-            baseline=baseline,
-            mne=_mne_problem(means, nave, used, info, lead, covariance, trials, self.times_),
-        )
-
-    def _whiten(self, fields, used, nave, baseline, info, lead):
-        """Whitener for all channels (0 where not used) and the mne.Covariance or None."""
-        cov, kinds = self.noise_cov, None
-        if info is None:
-            if is_mne_forward(self.forward):
-                check_reference(self.forward["info"])
-            if cov is not None:
-                cov = check_noise_cov(cov, fields.shape[1])[np.ix_(used, used)]
-        else:
-            from mne import channel_type, pick_info
-
-            if isinstance(cov, np.ndarray):
-                cov = check_noise_cov(cov, fields.shape[1])[np.ix_(used, used)]
-            info = pick_info(info, np.flatnonzero(used))
-            check_reference(info)
-            kinds = [channel_type(info, index) for index in range(len(info["ch_names"]))]
-        if cov is None:
-            cov, _ = estimate_noise_cov(fields[:, used], nave, baseline, kinds)
-        if info is None:
-            part, covariance = whitener_of(cov), None
-            deviation = np.sqrt(np.diag(cov))
-        else:
-            covariance = mne_covariance(cov, info)
-            part = mne_whitener(covariance, info)
-            deviation = deviations(covariance, info)
-        self.noise_scale_ = fill_scale(deviation, used)
-        whitener = np.zeros((len(part), fields.shape[1]))
-        whitener[:, used] = part
-        return whitener, covariance
-
-    def _remember(self, events, nave, lead, times, info):
+    def _remember(self, problem, setting, times, names):
         """Keep what predict, transform and to_stc need, as arrays."""
-        self.events_, self.nave_ = np.array(events, dtype=np.float64), nave
+        lead, info = setting.lead, setting.info
+        self.events_ = np.array(problem.events, dtype=np.float64)
+        self.nave_, self.noise_scale_ = problem.nave, setting.noise_scale
         self.n_outputs_ = len(lead.gain)
         self.n_positions_ = lead.gain.shape[1] // lead.n_orient
         self.n_orient_ = lead.n_orient
         self.positions_, self.axes_ = lead.positions, lead.axes
         self.vertices_, self.source_kind_ = lead.vertices, lead.kind
         self.subject_ = lead.subject
-        n_times = events.shape[2]
         sfreq = 1.0 if info is None else float(info["sfreq"])
-        start = first_change(events) or 0
+        start = first_change(self.events_) or 0
+        n_times = self.events_.shape[2]
         self.times_ = (np.arange(n_times) - start) / sfreq if times is None else times
         self.tstep_ = 1 / sfreq
-        self.ch_names_ = (
-            [str(index) for index in range(self.n_outputs_)] if info is None else info["ch_names"]
-        )
-        self.ch_names_ = list(self.ch_names_)
+        channels = range(self.n_outputs_) if info is None else info["ch_names"]
+        self.ch_names_ = [str(name) for name in channels]
+        self._used = problem.used
+        self.__dict__.pop("condition_names_", None)
+        if names is not None:
+            self.condition_names_ = names
+
+    def _data(self, X):
+        """Fields of new data in the fitted channels and the trials in each row, or None."""
+        if X is None:
+            return None
+        recording = read_mne(X)
+        if recording is not None:
+            names = recording.info["ch_names"]
+            used = np.flatnonzero(self._used)
+            fields = np.zeros((len(recording.fields), self.n_outputs_, recording.fields.shape[2]))
+            wanted = index_of(names, [self.ch_names_[index] for index in used])
+            fields[:, used] = recording.fields[:, wanted]
+            return fields, recording.nave
+        shape = np.shape(X)
+        if len(shape) != 3 or shape[1] != self.n_outputs_:
+            return None
+        if self.forward is None and shape[1] == self.events_.shape[1]:
+            return None  # no inverse problem: events that happen to be as many as channels
+        fields = np.array(X, dtype=np.float64)
+        fields[:, ~self._used] = 0.0
+        fields = check_array(fields, input_name="X", allow_nd=True, ensure_2d=False)
+        return fields, np.full(len(fields), float(self.nave))
 
     def _events(self, X):
         """Events of X, checked: arrays, MNE objects of fitted conditions, or None."""
@@ -428,6 +365,15 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
             return self.events_
         if is_mne(X):
             return self.events_[self._named_conditions(read_mne(X).names)]
+        X = X if hasattr(X, "shape") else np.asarray(X)
+        n_events = self.events_.shape[1]
+        if self.n_features_in_ != n_events:  # fitted to fields and labels
+            if X.ndim != 3 or X.shape[1:] != self.events_.shape[1:]:
+                raise ValueError(
+                    f"X must be data of the {self.n_outputs_} fitted channels, or events of shape "
+                    f"(n_trials, {n_events}, {self.n_times_in_}). Got {X.shape}."
+                )
+            return check_array(X, input_name="X", allow_nd=True, dtype=np.float64)
         return check_trials(self, X, reset=False)
 
     def _named_conditions(self, names):
@@ -463,6 +409,12 @@ def r2_score(y, predicted):
     return float(1 - np.square(y - predicted).sum() / total) if total > 0 else float("nan")
 
 
+def _size_of(sources):
+    """Root mean square of the strongest position, 1 without any current."""
+    power = np.square(sources).sum(axis=2).mean(axis=(0, 2))
+    return float(np.sqrt(power.max())) or 1.0
+
+
 def _amplitude(sources):
     if sources.shape[2] == 1:
         return sources[:, :, 0]
@@ -480,11 +432,3 @@ def _check_finite_sources(estimator, sources):
             f"{type(estimator).__name__} found sources that are not finite. Check that fields, "
             "lead field and noise covariance are in the same units."
         )
-
-
-def _mne_problem(means, nave, used, info, lead, covariance, trials, times):
-    if info is None or lead.forward is None:
-        return None
-    from ._mne import make_problem
-
-    return make_problem(means, nave, used, info, lead.forward, covariance, trials, times)

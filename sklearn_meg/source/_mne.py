@@ -8,7 +8,7 @@ FIFFV_COORD_HEAD = 4
 FIFFV_FREE_ORI = 2
 
 
-def make_problem(means, nave, used, info, forward, noise_cov, trials_cov, times):
+def make_problem(means, nave, used, info, forward, noise_cov, trials_cov, tmin):
     """Keep the problem as mne objects, with the channels that are used.
 
     Parameters
@@ -20,7 +20,8 @@ def make_problem(means, nave, used, info, forward, noise_cov, trials_cov, times)
     forward : mne.Forward
     noise_cov : mne.Covariance
     trials_cov : ndarray of shape (n_channels, n_channels) or None
-    times : ndarray of shape (n_times,)
+    tmin : float
+        Time of the first sample in s.
 
     Returns
     -------
@@ -35,7 +36,7 @@ def make_problem(means, nave, used, info, forward, noise_cov, trials_cov, times)
     if trials_cov is not None:
         part = trials_cov[np.ix_(used, used)]
         trials_cov = mne.Covariance(part, list(names), [], list(info["projs"]), nfree=1)
-    evokeds = _evokeds(means[:, used], nave, info, times[0])
+    evokeds = _evokeds(means[:, used], nave, info, tmin)
     return MneProblem(evokeds, forward, noise_cov, trials_cov)
 
 
@@ -141,6 +142,29 @@ def _space(positions):
     }
 
 
+def kernel_of(problem, apply):
+    """Matrix of a linear method, (n_positions * n_orient, n_channels).
+
+    Parameters
+    ----------
+    problem : Problem
+    apply : callable
+        From an mne.Evoked of one trial to sources (n_positions, n_orient, n_times).
+    """
+    import mne
+
+    view = as_mne(problem)
+    info = view.evokeds[0].info
+    n_channels = len(info["ch_names"])
+    each = mne.EvokedArray(np.eye(n_channels), info, nave=1, verbose="error")
+    kernel = apply(each).reshape(-1, n_channels)
+    if problem.mne is None:
+        return kernel @ problem.whitener
+    out = np.zeros((len(kernel), len(problem.used)))
+    out[:, problem.used] = kernel
+    return out
+
+
 def solve_each(problem, evokeds, solve):
     """Sources of each average by ``solve(evoked)``; a field that is zero throughout has none.
 
@@ -187,7 +211,7 @@ def axes_of(problem, estimator):
     return np.tile(np.eye(3) if problem.n_orient == 3 else [[0.0, 0.0, 1.0]], shape)
 
 
-def make_stcs(estimator, sources, pick_ori=None):
+def make_stcs(estimator, sources, pick_ori=None, tmin=None):
     """Make one mne source estimate for each row of sources.
 
     Parameters
@@ -196,6 +220,8 @@ def make_stcs(estimator, sources, pick_ori=None):
         Fitted, with vertices.
     sources : ndarray of shape (n_rows, n_positions, n_orient, n_times)
     pick_ori : {None, "vector"}
+    tmin : float or None
+        Time of the first sample in s; None: as fitted.
 
     Returns
     -------
@@ -222,7 +248,7 @@ def make_stcs(estimator, sources, pick_ori=None):
         make(
             row,
             [np.array(vertices) for vertices in estimator.vertices_],
-            tmin=float(estimator.times_[0]),
+            tmin=float(estimator.times_[0]) if tmin is None else tmin,
             tstep=estimator.tstep_,
             subject=estimator.subject_,
         )

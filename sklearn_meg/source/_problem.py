@@ -27,6 +27,9 @@ class Problem:
         1 or 3.
     whitener : ndarray of shape (n_whitened, n_channels)
         0 for channels that are not used.
+    used : ndarray of bool of shape (n_channels,)
+    means : ndarray of shape (n_conditions, n_channels, n_times)
+        Averages in the units of y, 0 in channels that are not used.
     half_difference : ndarray of shape (n_conditions, n_whitened, n_times) or None
         Every other trial minus the rest: unit noise, no signal. None with a single row.
     trials_cov : ndarray of shape (n_whitened, n_whitened) or None
@@ -49,6 +52,8 @@ class Problem:
     gain_raw: np.ndarray
     n_orient: int
     whitener: np.ndarray
+    used: np.ndarray
+    means: np.ndarray
     half_difference: Any = None
     trials_cov: Any = None
     baseline: Any = None

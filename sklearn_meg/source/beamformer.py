@@ -8,7 +8,8 @@ import numpy as np
 
 from .._checks.params import check_bool_param, check_option_param, check_scalar_param
 from ._base import SourceEstimator
-from ._mne import as_mne, fixed_forward
+from ._mne import as_mne, fixed_forward, kernel_of
+from ._operator import kernel_operator, sources_of_fields
 from .minimum_norm import sources_of
 
 if TYPE_CHECKING:
@@ -125,17 +126,26 @@ default="unit-noise-gain-invariant"
             check_option_param(self, "weight_norm", WEIGHT_NORMS)
 
     def _solve(self, problem):
-        output = self._filter(problem)
+        kernel = self._kernel(problem)
+        output = self._apply(kernel, problem)
         fields = problem.gain @ output.reshape(len(output), -1, output.shape[-1])
         target = problem.data / np.sqrt(problem.nave)[:, np.newaxis, np.newaxis]
         power = np.square(fields).sum()
         self.scale_ = float((fields * target).sum() / power) if power > 0 else 0.0
+        self._filters = kernel
         return self.scale_ * output
 
     def _maps(self, problem, sources):
-        return sources / self.scale_ if self.scale_ else self._filter(problem)
+        return self._apply(self._filters, problem)
 
-    def _filter(self, problem):
+    def _operator(self, problem, sources):
+        return self.__dict__.pop("_filters")
+
+    def _apply(self, kernel, problem):
+        shape = problem.n_positions, problem.n_orient
+        return sources_of_fields(kernel, problem.means, problem.nave, shape)
+
+    def _kernel(self, problem):
         from mne.beamformer import apply_lcmv, make_lcmv
 
         view = as_mne(problem)
@@ -152,8 +162,11 @@ default="unit-noise-gain-invariant"
             depth=self.depth,
             verbose="error",
         )
-        stcs = [apply_lcmv(evoked, filters, verbose="error") for evoked in view.evokeds]
-        return np.array([sources_of(stc, problem, self) for stc in stcs])
+
+        def apply(evoked):
+            return sources_of(apply_lcmv(evoked, filters, verbose="error"), problem, self)
+
+        return kernel_operator(kernel_of(problem, apply))
 
 
 def covariance_of(evokeds, baseline):

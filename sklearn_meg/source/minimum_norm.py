@@ -8,7 +8,8 @@ import numpy as np
 
 from .._checks.params import check_option_param, check_scalar_param
 from ._base import SourceEstimator
-from ._mne import as_mne, axes_of, solve_each, to_axes
+from ._mne import as_mne, axes_of, kernel_of, to_axes
+from ._operator import kernel_operator, sources_of_fields
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from .._typing import Covariance, Forward, Info
 
 METHODS = ("MNE", "dSPM", "sLORETA", "eLORETA")
+NORMALIZED = ("dSPM", "sLORETA")  # by noise: values grow with the root of the number of trials
 
 
 class MinimumNorm(SourceEstimator):
@@ -120,9 +122,17 @@ class MinimumNorm(SourceEstimator):
         return self._apply(problem, "eLORETA" if self.method == "eLORETA" else "MNE")
 
     def _maps(self, problem, sources):
-        return self._apply(problem, self.method) if self.method in ("dSPM", "sLORETA") else sources
+        return self._apply(problem, self.method) if self.method in NORMALIZED else sources
+
+    def _operator(self, problem, sources):
+        return self._kernel(problem, self.method)
 
     def _apply(self, problem, method):
+        shape = problem.n_positions, problem.n_orient
+        operator = self._kernel(problem, method)
+        return sources_of_fields(operator, problem.means, problem.nave, shape)
+
+    def _kernel(self, problem, method):
         from mne.minimum_norm import apply_inverse, make_inverse_operator
 
         view = as_mne(problem)
@@ -136,13 +146,13 @@ class MinimumNorm(SourceEstimator):
         )
         pick_ori = "vector" if problem.n_orient == 3 else None
 
-        def solve(evoked):
+        def apply(evoked):
             stc = apply_inverse(
                 evoked, operator, 1 / self.snr**2, method, pick_ori, verbose="error"
             )
             return sources_of(stc, problem, self)
 
-        return solve_each(problem, view.evokeds, solve)
+        return kernel_operator(kernel_of(problem, apply), method in NORMALIZED)
 
 
 def loose_of(estimator, problem):

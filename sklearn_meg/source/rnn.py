@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from sklearn.utils import gen_batches
+from sklearn.utils.validation import check_is_fitted
 
 from .._checks.params import check_option_param, check_random_state, check_scalar_param
 from .._training.device import limited_threads
 from .._training.threads import LOCK
 from ..base import TorchEstimator
 from ._base import SourceEstimator
-from ._conditions import first_change
+from ._conditions import first_change, is_mne
 from ._dipole_search import find_dipoles
 from ._network import CELLS, PenalizedLoss, SourceNet
+from ._operator import courses_of_fields, scattered, support_operator, wiener_operator
 from ._settle import Settle
 from ._training import Phases, layer_scale, lead_modes, penalty_strength
 
@@ -347,7 +349,7 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
 
         Parameters
         ----------
-        X : as for ``predict``
+        X : as for ``transform``
 
         Returns
         -------
@@ -363,20 +365,31 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
         """
         from ._mne import make_dipoles
 
-        events = self._events(X)
+        check_is_fitted(self)
         if not hasattr(self, "dipole_positions_"):
             raise ValueError(
                 "to_dipoles needs forward to be an mne.Forward and selection='likelihood'. Got "
                 f"forward of type {type(self.forward).__name__} and "
                 f"selection={self.selection!r}: use transform."
             )
+        data = self._data(X)
+        if data is None:
+            events = self._events(X)
+            courses, start = self._run(events) if len(self._scale) else None, self.times_[0]
+            n_rows, n_times = len(events), events.shape[2]
+        else:
+            courses = np.zeros((len(data[0]), len(self._scale), data[0].shape[2]))
+            courses[:, self.inverse_["kept"]] = courses_of_fields(self.inverse_, *data)
+            first = X[0] if isinstance(X, list) else X
+            start = first.times[0] if is_mne(first) else self.times_[0]
+            n_rows, n_times = len(courses), courses.shape[2]
         ways = np.einsum("ko,koi->ki", self._axes, self.axes_[self._where])
         n_dipoles = len(self.dipole_positions_)
-        moments = np.zeros((len(events), n_dipoles, 3, events.shape[2]))
+        moments = np.zeros((n_rows, n_dipoles, 3, n_times))
         if n_dipoles:
-            courses = self._run(events)
             np.add.at(moments, (slice(None), self._owner), ways[..., None] * courses[:, :, None])
-        return [make_dipoles(self.times_, self.dipole_positions_, row) for row in moments]
+        times = start + self.tstep_ * np.arange(n_times)
+        return [make_dipoles(times, self.dipole_positions_, row) for row in moments]
 
     # ------------------------------------------------------------------ fit
 
@@ -550,15 +563,9 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
     def _currents(self, X):
         """Sources of events, (n, n_positions, n_orient, n_times), in A m."""
         shape = (len(X), self.n_positions_, self.n_orient_, X.shape[2])
-        everywhere = np.zeros(shape)
         if not len(self._scale):
-            return everywhere
-        courses = self._run(X)
-        for axis in range(self.n_orient_):
-            used = self._axes[:, axis] != 0
-            part = self._axes[used, axis, None] * courses[:, used]
-            np.add.at(everywhere, (slice(None), self._where[used], axis), part)
-        return everywhere
+            return np.zeros(shape)
+        return scattered(self._run(X), self._where, self._axes, np.zeros(shape))
 
     def _run(self, X):
         module, outputs = self.net_.module_, []
@@ -569,6 +576,16 @@ class RNNSourceSolver(SourceEstimator, TorchEstimator):
                 events = self._inputs(X[part])["events"].to(weight.device, weight.dtype)
                 outputs.append(module.currents(events).cpu().numpy())
         return np.concatenate(outputs)
+
+    def _operator(self, problem, sources):
+        if len(self._scale) > problem.n_positions:  # all positions, under a penalty
+            return support_operator(problem, sources)
+        start = first_change(problem.events) or 0
+        power = np.zeros(len(self._scale))
+        if len(power):
+            power = np.square(self._run(problem.events)[..., start:]).mean(axis=(0, 2))
+        lead = problem.whitener @ self._lead
+        return wiener_operator(lead, power, problem.whitener, self._where, self._axes)
 
     def _sources_of(self, X):
         return self._currents(X)

@@ -1,0 +1,231 @@
+"""From what ``fit`` was given to the inverse problem: channels, events, noise, lead field."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .._checks.params import check_scalar_param, naming
+from ._conditions import (
+    MISSING_Y,
+    Recording,
+    average,
+    check_info,
+    deviations,
+    events_of,
+    fill_scale,
+    first_change,
+    group_rows,
+    half_difference,
+    is_mne,
+    onset_of,
+    pick,
+    read_mne,
+    trials_cov,
+)
+from ._forward import (
+    check_fieldless,
+    depth_weights,
+    is_mne_forward,
+    match_channels,
+    read_lead_field,
+)
+from ._problem import Problem
+from ._whitening import (
+    check_noise_cov,
+    check_reference,
+    estimate_noise_cov,
+    mne_covariance,
+    mne_whitener,
+    projector_of,
+    whitener_of,
+)
+
+FEWEST_TRIALS = 4  # of a condition, to learn from what trials differ by
+
+
+def read_input(estimator, X, y):
+    """Fields, events and names of conditions from any form that ``fit`` takes.
+
+    Returns
+    -------
+    recording : Recording
+    X : array-like
+        Events of each row.
+    names : list of str or None
+        Conditions in the order of their events; None where events were given.
+    """
+    if has_labels(estimator.forward, X, y):
+        return _labeled(estimator, X, y)
+    if is_mne(X):
+        if y is not None:
+            raise ValueError(
+                "X must be event time courses where y is given. Got "
+                f"{type(X).__name__}: leave y out, give one label a trial, or X None."
+            )
+        X, y = None, X
+    if y is None:
+        raise ValueError(MISSING_Y)
+    recording = read_mne(y) or _array_recording(estimator, y)
+    if X is None:
+        return recording, *_step_events(estimator, recording)
+    check_scalar_param(estimator, "onset", "int", 0, allow_none=True)
+    return recording, X, None
+
+
+def has_labels(forward, X, y):
+    """Whether X are fields and y one label for each: what a Pipeline hands on.
+
+    An array X is taken so where y has one dimension and X as many channels as a `forward` of more
+    than one channel.
+    """
+    if y is None or is_mne(y) or isinstance(y, str) or np.ndim(y) != 1:
+        return False
+    if is_mne(X):
+        return True
+    return np.ndim(X) == 3 and forward is not None and np.shape(X)[1] == n_channels_of(forward) > 1
+
+
+def n_channels_of(forward):
+    """Channels of a lead field, 0 where it has no shape."""
+    if is_mne_forward(forward):
+        return forward["sol"]["data"].shape[0]
+    shape = np.shape(forward)
+    return shape[0] if shape else 0
+
+
+def _labeled(estimator, fields, labels):
+    labels = np.asarray(labels)
+    recording = read_mne(fields) or _array_recording(estimator, fields)
+    if len(labels) != len(recording.fields):
+        raise ValueError(
+            f"y must have one label for each of the {len(recording.fields)} rows of X. "
+            f"Got {len(labels)}."
+        )
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise ValueError("y must not hold NaN or infinity.")
+    recording = replace(recording, names=[str(label) for label in labels.tolist()])
+    return recording, *_step_events(estimator, recording)
+
+
+def _array_recording(estimator, y):
+    with naming("y"):
+        y = y if hasattr(y, "shape") else np.asarray(y)
+        n_rows = len(y) if y.ndim else 0
+    check_info(estimator.info, y)
+    names = [f"condition {index}" for index in range(n_rows)]
+    return Recording(y, np.full(n_rows, float(estimator.nave)), names, None, estimator.info)
+
+
+def _step_events(estimator, recording):
+    if recording.fields.ndim != 3:
+        raise ValueError(
+            "Without event time courses (X=None) y must have the shape (n_conditions, "
+            f"n_channels, n_times). Got {recording.fields.shape}."
+        )
+    n_times = recording.fields.shape[2]
+    return events_of(recording.names, n_times, onset_of(recording, estimator.onset, n_times))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What an estimator remembers of how its problem was set up.
+
+    Attributes
+    ----------
+    lead : LeadField
+    info : mne.Info or None
+    noise_scale : ndarray of shape (n_channels,)
+        Standard deviation of the noise of a trial.
+    """
+
+    lead: Any
+    info: Any
+    noise_scale: np.ndarray
+
+
+def set_up(estimator, X, fields, used, recording):
+    """Whiten, average and weight: everything a solver needs.
+
+    Returns
+    -------
+    problem : Problem
+    setting : Setting
+    """
+    info = recording.info
+    if info is not None and is_mne_forward(estimator.forward):
+        picks = match_channels(estimator.forward, info)
+        fields, used, info = pick(fields, used, info, picks)
+    names = None if info is None else list(info["ch_names"])
+    lead = read_lead_field(estimator.forward, fields.shape[1], names, estimator.orientation)
+    check_fieldless(lead.gain[used], lead.n_orient)
+    if info is not None:  # the fields as they are in the data
+        lead = replace(lead, gain=projector_of(info, only_active=True) @ lead.gain)
+    first, labels = group_rows(X)
+    change = first_change(X[first])
+    baseline = slice(0, change) if change else None
+    whitener, covariance, scale = _whiten(estimator, fields, used, recording.nave, baseline, info)
+    means, nave = average(fields, recording.nave, labels)
+    halves = half_difference(fields, recording.nave, labels)
+    trials = None
+    if len(first) < len(fields):
+        trials = trials_cov(fields, recording.nave, change or 0)
+    singles = np.bincount(labels).min() >= FEWEST_TRIALS
+    gain = whitener @ lead.gain
+    loose = estimator.loose if estimator.orientation == "loose" else 1.0
+    mne_problem = None
+    if info is not None and lead.forward is not None:
+        from ._mne import make_problem
+
+        start = 0.0 if recording.times is None else recording.times[0]
+        mne_problem = make_problem(means, nave, used, info, lead.forward, covariance, trials, start)
+    problem = Problem(
+        rows=fields if singles else None,
+        row_weights=recording.nave if singles else None,
+        labels=labels if singles else None,
+        data=whitener @ means * np.sqrt(nave)[:, np.newaxis, np.newaxis],
+        gain=gain,
+        weights=depth_weights(gain, lead.n_orient, estimator.depth, loose),
+        events=X[first],
+        nave=nave,
+        gain_raw=lead.gain,
+        n_orient=lead.n_orient,
+        whitener=whitener,
+        used=used,
+        means=means,
+        half_difference=None if halves is None else whitener @ halves,
+        trials_cov=None if trials is None else whitener @ trials @ whitener.T,
+        baseline=baseline,
+        mne=mne_problem,
+    )
+    return problem, Setting(lead, info, scale)
+
+
+def _whiten(estimator, fields, used, nave, baseline, info):
+    """Whitener for all channels (0 where not used), mne.Covariance or None, noise of channels."""
+    cov, kinds = estimator.noise_cov, None
+    if info is None:
+        if is_mne_forward(estimator.forward):
+            check_reference(estimator.forward["info"])
+        if cov is not None:
+            cov = check_noise_cov(cov, fields.shape[1])[np.ix_(used, used)]
+    else:
+        from mne import channel_type, pick_info
+
+        if isinstance(cov, np.ndarray):
+            cov = check_noise_cov(cov, fields.shape[1])[np.ix_(used, used)]
+        info = pick_info(info, np.flatnonzero(used))
+        check_reference(info)
+        kinds = [channel_type(info, index) for index in range(len(info["ch_names"]))]
+    if cov is None:
+        cov, _ = estimate_noise_cov(fields[:, used], nave, baseline, kinds)
+    if info is None:
+        part, covariance = whitener_of(cov), None
+        deviation = np.sqrt(np.diag(cov))
+    else:
+        covariance = mne_covariance(cov, info)
+        part = mne_whitener(covariance, info)
+        deviation = deviations(covariance, info)
+    whitener = np.zeros((len(part), fields.shape[1]))
+    whitener[:, used] = part
+    return whitener, covariance, fill_scale(deviation, used)
