@@ -23,7 +23,7 @@ from ._conditions import (
 )
 from ._forward import ORIENTATIONS
 from ._operator import sources_of_fields, support_operator
-from ._setup import has_labels, read_input, set_up
+from ._setup import has_labels, read_input, set_up, shape_of
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -348,7 +348,7 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
             wanted = index_of(names, [self.ch_names_[index] for index in used])
             fields[:, used] = recording.fields[:, wanted]
             return fields, recording.nave
-        shape = np.shape(X)
+        shape = shape_of(X)
         if len(shape) != 3 or shape[1] != self.n_outputs_:
             return None
         if self.forward is None and shape[1] == self.events_.shape[1]:

@@ -79,18 +79,31 @@ def has_labels(forward, X, y):
     An array X is taken so where y has one dimension and X as many channels as a `forward` of more
     than one channel.
     """
-    if y is None or is_mne(y) or isinstance(y, str) or np.ndim(y) != 1:
+    if y is None or is_mne(y) or len(shape_of(y)) != 1:
         return False
     if is_mne(X):
         return True
-    return np.ndim(X) == 3 and forward is not None and np.shape(X)[1] == n_channels_of(forward) > 1
+    if X is None or forward is None:
+        return False
+    shape = shape_of(X)
+    return len(shape) == 3 and shape[1] == n_channels_of(forward) > 1
+
+
+def shape_of(data):
+    """Shape of anything that numpy can read, () of what it cannot."""
+    if hasattr(data, "shape"):
+        return tuple(data.shape)
+    try:
+        return np.asarray(data).shape
+    except ValueError:  # ragged
+        return ()
 
 
 def n_channels_of(forward):
     """Channels of a lead field, 0 where it has no shape."""
     if is_mne_forward(forward):
         return forward["sol"]["data"].shape[0]
-    shape = np.shape(forward)
+    shape = shape_of(forward)
     return shape[0] if shape else 0
 
 
