@@ -30,7 +30,7 @@ from sklearn.utils import Bunch
 from torch.export import ExportedProgram
 from typing_extensions import Self
 
-PathLike: TypeAlias = str | os.PathLike
+PathLike: TypeAlias = str | os.PathLike[str]
 RandomSeed: TypeAlias = int | np.random.RandomState | None
 MneObject: TypeAlias = BaseEpochs | Evoked | list[Evoked]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def pack_rows(
     initial: ArrayLike | BaseEpochs | None = None,
     n_initial: int | None = None,
     mask: ArrayLike | None = None,
-) -> tuple[np.ndarray, dict]:
+) -> tuple[np.ndarray, dict[str, Any]]:
     """Put stimulus features, subject index, initial MEG and mask into one X.
 
     Parameters

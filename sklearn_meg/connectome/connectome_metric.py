@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ NOISY, MOST = 1e3, 0.3
 
 #: Parameters that make the convolutional solver that of the paper (in its released form): hours
 #: on a GPU.
-PAPER_PARAMS = {
+PAPER_PARAMS: dict[str, Any] = {
     "solver": "conv",
     "n_features": 48,
     "growth": 16,

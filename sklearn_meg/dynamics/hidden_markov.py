@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 # Variational Bayes with a weak prior, from clustered samples; the number of states by
 # select_n_states(..., rule="entropy").
-PAPER_PARAMS = {
+PAPER_PARAMS: dict[str, Any] = {
     "method": "variational",
     "covariance": "full",
     "init": "kmeans",

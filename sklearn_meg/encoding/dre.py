@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LINEAR = {"rtrf": RecurrentTRF, "trf": TemporalReceptiveField}
 
 #: Parameters that make :class:`DeepRecurrentEncoder` the network of the paper, trained as there.
-PAPER_PARAMS = {
+PAPER_PARAMS: dict[str, Any] = {
     "base": None,
     "hidden_size": 512,
     "n_layers": 2,

@@ -103,7 +103,7 @@ def permutation_importance_over_time(
     X: ArrayLike,
     y: ArrayLike | BaseEpochs,
     *,
-    features: dict[str, int | list[int] | slice] | list | None = None,
+    features: dict[str, int | list[int] | slice] | list[str] | None = None,
     n_repeats: int = 5,
     within_subject: bool = False,
     subjects: ArrayLike | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ FORGOTTEN = (
 
 #: Parameters that make :class:`RNNSourceSolver` the network of the paper, trained as there: all
 #: positions, first the fields alone, then with an L1 penalty. Sizes and rates are rebuilt.
-PAPER_PARAMS = {
+PAPER_PARAMS: dict[str, Any] = {
     "selection": "penalty",
     "penalty": "l1",
     "alpha": 1.0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 #: Parameters that make :class:`ThresholdCNN` the network of the paper. Batch size, epochs and
 #: dropout rate are ours.
-PAPER_PARAMS = {
+PAPER_PARAMS: dict[str, Any] = {
     "network": "paper",
     "dropout": 0.1,
     "loss": "mse",
