@@ -22,7 +22,7 @@ test: .venv/tested
 	$(BIN)/python -m robustness --quick --json .venv/quick.json
 
 # Every estimator with the oldest versions that setup.cfg allows.
-OLDEST = tests/test_properties.py tests/test_bad_inputs.py tests/test_saving.py tests/test_checkpoint.py tests/test_base.py tests/test_study.py tests/test_metrics.py tests/connectome tests/dynamics
+OLDEST = tests/test_properties.py tests/test_bad_inputs.py tests/test_saving.py tests/test_checkpoint.py tests/test_base.py tests/study/test_study.py tests/test_metrics.py tests/connectome tests/dynamics
 
 test-oldest: .venv-oldest/tested
 	.venv-oldest/bin/python -m pytest -q -n 2 $(OLDEST)

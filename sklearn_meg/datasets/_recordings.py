@@ -104,7 +104,7 @@ def _make_info(n_meg, n_eeg, sfreq):
     if n_meg:
         infos.append(make_head(n_channels=n_meg).info.copy())
     if n_eeg:
-        montage = mne.channels.make_standard_montage("biosemi64")
+        montage = mne.channels.make_standard_montage(f"biosemi{16 if n_eeg <= 16 else 64}")
         names = montage.ch_names[:: max(1, len(montage.ch_names) // n_eeg)][:n_eeg]
         infos.append(mne.create_info(names, 1000.0, "eeg").set_montage(montage, verbose="error"))
     info = infos[0]

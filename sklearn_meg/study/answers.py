@@ -114,6 +114,17 @@ class Answers:
             self.table_, self.pooled_, list(self.all_models_), self.metrics_, self.knows_
         )
 
+    def by_channel_type(self) -> DataFrame | None:
+        """Mean R across trials of each model by type of channel.
+
+        Returns
+        -------
+        table : DataFrame or None
+            ``channels`` (mag, grad, eeg), ``model``, ``r``; None where types are not known.
+        """
+        self._check_run()
+        return compare.by_channel_type(self.maps_, self.info_, self.start_)
+
     def cluster_test(
         self,
         a: str,

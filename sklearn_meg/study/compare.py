@@ -141,6 +141,28 @@ def gains(results, metric, level=0.95):
     return found
 
 
+def gain_columns(gains):
+    """Columns of gains that a page shows; those without any value are left out."""
+    shown = [
+        "model", "floor", "told", "gain", "ci_low", "ci_high", "p_features", "p_holm", "p",
+        "n_better", "n_subjects", "effect_size", "d", "interval_over", "claimed",
+    ]  # fmt: skip
+    return [name for name in shown if gains[name].notna().any()]
+
+
+def by_channel_type(maps, info, start):
+    """Table of mean R per model and type of channel; None where types are not known."""
+    if info is None or not maps:
+        return None
+    kinds = np.array(info.get_channel_types())
+    rows = [
+        {"channels": kind, "model": name, "r": np.nanmean(values[:, kinds == kind, start:])}
+        for kind in dict.fromkeys(kinds.tolist())
+        for name, values in maps.items()
+    ]
+    return pd.DataFrame(rows)
+
+
 def feature_table(results):
     """Unique contribution of every feature to every model that looks at it."""
     rows = []

@@ -12,11 +12,7 @@ if TYPE_CHECKING:
     from .._typing import ArrayLike, Self
 
 KINDS = ("features", "initial", "subject")
-WORDS = {
-    "features": "the features",
-    "initial": "the initial window",
-    "subject": "the subject",
-}
+WORDS = {"features": "features", "initial": "initial window", "subject": "subject"}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ from scipy.stats import norm
 
 from .knowledge import exchange, from_others
 
+# The normal approximation to the null is not believed farther out.
+LEAST_P = 1e-4
+
 
 def permuted_scores(score, X, rows, subjects, n_permutations, rng):
     """Scores with `rows` of X exchanged between the trials of each subject.
@@ -80,7 +83,7 @@ def combine_folds(z):
     n = np.sum(~np.isnan(z), axis=0)
     total = np.nansum(z, axis=0) / np.sqrt(2 * np.maximum(n, 1))
     total = np.where(n > 0, total, np.nan)
-    return total, norm.sf(total)
+    return total, np.maximum(norm.sf(total), LEAST_P)
 
 
 def independent_part(X, rows, others, all_rows=None):

@@ -377,13 +377,14 @@ def _load_all(sources, table, wanted, channels, reading, folder):
         for source in sources:
             rows = np.flatnonzero((table["source"] == source.name).to_numpy())
             epochs = load_clean(source, wanted[rows], channels, reading)
+            if epochs is None:
+                continue
             y = epochs.get_data(picks="all", copy=False)
             chosen = rows[wanted[rows]][epochs.selection_]
             kept[chosen] = True
             _check_not_twice(y, table.loc[chosen[0] if len(chosen) else 0, "subject"], source, seen)
             file.write(np.ascontiguousarray(y, dtype=np.float32))
-            times, info = epochs.times, epochs.info
-            shape = y.shape[1:]
+            times, info, shape = epochs.times, epochs.info, y.shape[1:]
             del y, epochs
     n = int(kept.sum())
     if n < 2:
@@ -395,8 +396,8 @@ def _load_all(sources, table, wanted, channels, reading, folder):
 
 
 def load_clean(source, wanted, channels, reading):
-    """Load one recording: chosen trials, clean channels in order, resampled."""
-    epochs = source.load(preload=True)
+    """Load one recording: chosen trials, clean channels in order; None if no trial is left."""
+    epochs = source.load(preload=True).load_data()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         epochs = epochs[np.flatnonzero(wanted)]
@@ -406,6 +407,8 @@ def load_clean(source, wanted, channels, reading):
             before = epochs.events.copy()
             epochs.drop_bad(reject=there, verbose="error")
             number = _still_there(before, epochs)
+        if not len(epochs):
+            return None
         if reading.bads == "interpolate" and epochs.info["bads"]:
             center = "auto" if epochs.info["dig"] else HEAD_CENTER
             epochs.interpolate_bads(reset_bads=True, origin=center, verbose="error")

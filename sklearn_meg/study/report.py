@@ -1,31 +1,15 @@
-"""The HTML page of a study."""
+"""The page of a study: verdict, gains, features, figures, tables, methods."""
+
+from __future__ import annotations
 
 from html import escape
 
-import numpy as np
-from matplotlib.figure import Figure
+from . import page as html
+from .compare import gain_columns
+from .knowledge import in_words
+from .plotting import draw_gains, draw_scores, draw_topomaps, mean_curves
+from .verdict import folds_text, kind_of, methods, start_text, verdict
 
-from .._figures import default_times, style, topomap_picks
-from ..encoding.plotting import plot_r_over_time, plot_r_topomap, plot_scores
-from .plotting import plot_study, scored_table
-
-CSS = """
-.study {max-width: 70rem; font-size: .95rem; line-height: 1.45}
-.study table {border-collapse: collapse; margin: .4rem 0 1rem; font-variant-numeric: tabular-nums}
-.study th {text-align: left; border-bottom: 2px solid #444; padding: .3rem .8rem}
-.study td {border-bottom: 1px solid #ddd; padding: .3rem .8rem; text-align: right}
-.study td:first-child, .study td.text {text-align: left}
-.study tr:hover td {background: #f4f8fb}
-.study .note {color: #555; max-width: 50rem}
-.study .wide {overflow-x: auto; max-height: 36rem}
-.study summary {cursor: pointer; color: #0072B2; padding: .3rem 0}
-@media (max-width: 600px) {
-#toc {display: none}
-#content {width: 100%; margin-left: 0}
-.study {overflow-x: auto}
-.study td, .study th {padding: .2rem .4rem}
-}
-"""
 NAMES = {
     "r": "R across trials",
     "r_time": "R over time",
@@ -36,6 +20,15 @@ NAMES = {
     "n_pairs": "pairs",
     "median_difference": "median difference",
     "effect_size": "effect size",
+    "told_the_same": "told the same",
+    "ci_low": "from",
+    "ci_high": "to",
+    "interval_over": "interval over",
+    "p_features": "p, features exchanged",
+    "p_holm": "p, Holm",
+    "p_subjects": "p over subjects",
+    "n_better": "better in",
+    "n_subjects": "of",
     "sd": "SD",
     "sem": "SEM",
 }
@@ -43,85 +36,169 @@ NAMES = {
 
 def write_report(study, path, title):
     """Write the page and return its path."""
-    import mne
-
-    report = mne.Report(title=title, image_format="png", verbose="error")
-    report.add_custom_css(CSS)
-    for heading, html in (
-        ("What was run", _what_was_run(study)),
-        ("Summary", _summary(study)),
-    ):
-        report.add_html(_wrap(html), title=heading, tags=("study",))
-    _add_figure(report, _scores_figure(study), "Scores and R over time", "scores")
-    report.add_html(_wrap(_comparisons(study)), title="Comparisons", tags=("study",))
-    for heading, figure in _topomaps(study):
-        _add_figure(report, figure, heading, "topography")
-    report.add_html(_wrap(_per_subject(study)), title="Every subject", tags=("tables",))
-    report.add_html(_wrap(_full_table(study)), title="Every fold", tags=("tables",))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    report.save(path, open_browser=False, overwrite=True, verbose="error")
-    return path
+    page = html.Page(title, verdict(study))
+    page.add("Gains over the floor that is told as much", *_gains(study))
+    page.add("Contribution of each feature", *_features(study))
+    page.add("Scores and R over time", _scores(study))
+    page.add("Where on the head", *_heads(study))
+    page.add("Summary", *_summary(study))
+    page.add("Comparisons", *_comparisons(study))
+    page.add("What was run", *_what_was_run(study))
+    page.add("Trials", *_trials(study))
+    page.add("Methods, to paste into a paper", html.paste(methods(study)))
+    page.add("Every subject", *_per_subject(study))
+    page.add("Every fold", html.fold(f"Show all {len(study.table_)} rows", _table(study.table_)))
+    return page.save(path)
 
 
-def _add_figure(report, figure, title, tag):
-    report.add_figure(figure, title=title, tags=(tag,))
+def _table(frame, digits=3):
+    return html.table(frame, NAMES, digits)
 
 
-def _wrap(html):
-    return f'<div class="study">{html}</div>'
-
-
-def _what_was_run(study):
-    n_trials, n_channels, n_times = study.shapes_["y"]
-    folds = f"{len(study.splits_)} folds, {escape(repr(study.cv))}"
-    sizes = [len(test) for _, test in study.splits_]
-    span = f"{study.times_[0]:g} to {study.times_[-1]:g}"
-    unit = "s" if study.times_.dtype.kind == "f" else "samples"
-    start = f"{study.times_[study.start_]:g} {unit} on (sample {study.start_})"
-    rows = {
-        "Data": f"{n_trials} trials of {study.shapes_['n_subjects']} subject(s), {n_channels} "
-        f"channels, {n_times} samples from {span} {unit}; X has shape {study.shapes_['X']}",
-        "Cross-validation": f"{folds}; {min(sizes)} to {max(sizes)} test trials a fold",
-        "Scored": f"within each subject and fold, from {start}",
-        "Versions": ", ".join(f"{k} {v}" for k, v in study.versions_.items() if v),
-    }
-    models = "".join(
-        f'<tr><td>{escape(name)}</td><td class="text"><code>{escape(_short(model))}</code></td>'
-        for name, model in study.models.items()
+def _gains(study):
+    gains = study.gains()
+    if not len(gains):
+        return [html.note("No model looks at features, or no floor is told as much as one.")]
+    over = gains["interval_over"].iloc[0]
+    text = (
+        "Gain: the score of a model minus that of the floor with the same initial window and "
+        "without the features, from stimulus onset on, mean over subjects. "
     )
-    body = "".join(f'<tr><td>{k}</td><td class="text">{v}</td></tr>' for k, v in rows.items())
-    return f"<table>{body}</table><table><tr><th>Model</th><th>Estimator</th></tr>{models}</table>"
+    if over == "trials":
+        text += (
+            "With fewer than six subjects the 95 % intervals are over the trials of these subjects "
+            "and say nothing about others. "
+        )
+    else:
+        text += "The 95 % intervals are over subjects. "
+    text += (
+        "p, features exchanged: how often the fitted model would do as well with the features of "
+        "other trials. A gain is claimed where the interval is above 0 and the p value, adjusted "
+        "for the number of models (Holm), is below .05."
+    )
+    drawn = draw_gains(gains, study.metrics_[0])
+    return [
+        html.figure(drawn, "Gain over the floor, 95 % interval."),
+        _table(gains[gain_columns(gains)]),
+        html.note(text),
+    ]
 
 
-def _short(model):
-    text = " ".join(repr(model).split())
-    return text if len(text) < 400 else text[:400] + " ..."
+def _features(study):
+    features = study.features()
+    if not len(features):
+        return []
+    return [
+        _table(features),
+        html.note(
+            "Contribution: by how much R falls when what a feature says beyond the others is "
+            "exchanged between the test trials of a subject, the fitted model unchanged. p is "
+            "one-sided; Holm over all rows."
+        ),
+    ]
+
+
+def _scores(study):
+    drawn, ax = draw_scores(study)
+    if ax is None:
+        return html.figure(drawn, "Mean and SEM; each line is a subject (or a fold).")
+    curves = mean_curves(study)
+    start = study.start_
+    lines = {name: curve[start:] for name, curve in curves.items()}
+    spots = html.spots_over_time(drawn, ax, study.times_[start:], lines)
+    return html.figure(
+        drawn,
+        "Scores of each model, one line per subject, and R across trials over time (mean and SEM; "
+        "the shaded part is not scored). Values show where the pointer rests.",
+        spots,
+    )
+
+
+def _heads(study):
+    return [html.figure(drawn, caption) for caption, drawn in draw_topomaps(study)]
 
 
 def _summary(study):
-    table = study.summary()
     reference = next(iter(study.models))
     times = study.pooled_.groupby("model", sort=False)[["fit_s", "predict_s"]].mean()
-    return (
-        '<p class="note">Mean over folds and subjects, standard deviation, standard error of the '
-        "mean, and the ratio to the reference model "
-        f"<b>{escape(reference)}</b>. R across trials asks whether a model knows how one trial "
-        "differs from another; R over time whether it knows the shape of the response.</p>"
-        f"{_table(table)}<p class='note'>Mean time a fold.</p>{_table(times.reset_index())}"
-    )
+    return [
+        _table(study.summary()),
+        html.note(
+            "Mean over folds and subjects, standard deviation, standard error of the mean, and the "
+            f"ratio to {reference}, which is left out where two models are not told the same. R "
+            "across trials asks whether a model knows how one trial differs from another; R over "
+            "time whether it knows the shape of the response."
+        ),
+        _table(times.reset_index()),
+        html.note("Mean time of a fold."),
+    ]
 
 
 def _comparisons(study):
     table = study.comparisons_
     if not len(table):
-        return "<p>There is only one model.</p>"
-    table = table[table["n_pairs"] > 1]
+        return [html.note("There is only one model to compare.")]
+    return [
+        _table(table),
+        html.note(
+            "Signed-rank test of a - b. Folds share training trials, so p over subjects x folds is "
+            "optimistic; over subjects it is not, and cannot fall below 2^(1-n) with n subjects. "
+            "Where two models are not told the same, the difference is one of what they are told."
+        ),
+    ]
+
+
+def _what_was_run(study):
+    sizes = [len(test) for _, test in study.splits_]
+    rows = {"Data": _data(study)}
+    rows["Folds"] = f"{escape(folds_text(study))}; {min(sizes)} to {max(sizes)} test trials a fold"
+    if study.n_purged_ is not None:
+        rows["Overlap in time"] = (
+            f"{study.n_overlapping_} of {len(study.subjects_)} trials overlap with another; "
+            f"{min(study.n_purged_)} to {max(study.n_purged_)} training trials a fold were left "
+            "out because they overlap with a test trial"
+        )
+    if study.shapes_["y"] is not None and study.times_ is not None:
+        rows["Scored"] = f"within each subject and fold, from {start_text(study)} on"
+    for i, text in enumerate(getattr(study, "notes_", ())):
+        rows[f"Note {i + 1}"] = escape(text)
+    rows["Versions"] = ", ".join(f"{k} {v}" for k, v in study.versions_.items() if v)
+    models = {
+        name: f"{escape(kind_of(model))}, told {in_words(study.knows_[name])}: "
+        f"<code>{escape(_short(model))}</code>"
+        for name, model in study.all_models_.items()
+    }
+    return [html.facts(rows), html.facts(models)]
+
+
+def _data(study):
+    n = f"{len(study.subjects_)} trials of {study.shapes_['n_subjects']} subject(s)"
+    if study.times_ is None:
+        return f"{n}; X has shape {study.shapes_['X']}"
+    _, n_channels, n_times = study.shapes_["y"]
+    span = f"{study.times_[0]:g} to {study.times_[-1]:g}"
+    unit = "s" if study.times_.dtype.kind == "f" else "samples"
     return (
-        '<p class="note">Wilcoxon signed-rank test of a - b; the effect size is the matched-pairs '
-        "rank-biserial correlation (1: a is better in every pair). Folds share training trials, "
-        "so p over subjects x folds is optimistic; over subjects alone it is not.</p>"
-        f"{_table(table)}"
+        f"{n}, {n_channels} channels{_kinds(study.info_)}, {n_times} samples from {span} {unit}; X "
+        f"has shape {study.shapes_['X']}"
     )
+
+
+def _kinds(info):
+    if info is None:
+        return ""
+    kinds = info.get_channel_types()
+    return " (" + ", ".join(f"{kinds.count(k)} {k}" for k in dict.fromkeys(kinds)) + ")"
+
+
+def _short(model):
+    text = " ".join(repr(model).split())
+    return text if len(text) < 300 else text[:300] + " ..."
+
+
+def _trials(study):
+    counts = getattr(study, "counts_", None)
+    return [] if counts is None else [_table(counts)]
 
 
 def _per_subject(study):
@@ -129,67 +206,11 @@ def _per_subject(study):
     wide = wide.unstack("model")
     wide.columns = [f"{NAMES.get(metric, metric)}: {model}" for metric, model in wide.columns]
     wide = wide.dropna(axis=1, how="all").reset_index()
-    return f'<p class="note">Mean over folds.</p><div class="wide">{_table(wide)}</div>'
-
-
-def _full_table(study):
-    return (
-        f"<details><summary>Show all {len(study.table_)} rows</summary>"
-        f'<div class="wide">{_table(study.table_)}</div></details>'
-    )
-
-
-def _table(frame):
-    frame = frame.rename(columns=lambda name: NAMES.get(name, str(name).replace("_", " ")))
-    if "metric" in frame:
-        frame = frame.assign(metric=frame["metric"].map(lambda m: NAMES.get(m, m)))
-    return frame.to_html(index=False, border=0, na_rep="–", float_format=_number)
-
-
-def _number(value):
-    if value != 0 and abs(value) < 0.001:
-        return f"{value:.1e}"
-    return f"{value:.3f}"
-
-
-def _scores_figure(study):
-    metrics = study.metrics_
-    if len(metrics) == 1:
-        figure = Figure(figsize=(11, 4.2), layout="constrained")
-        return plot_study(study, metrics[0], figure=figure)
-    with style():
-        figure = Figure(figsize=(11, 8.2), layout="constrained")
-        top, bottom = figure.subfigures(2, 1)
-        for ax, metric in zip(top.subplots(1, len(metrics)), metrics):
-            plot_scores(scored_table(study, metric), metric, ax=ax)
-        start = study.times_[study.start_] if study.start_ else None
-        plot_r_over_time(study.times_, study.curves_, ax=bottom.subplots(), start=start)
-    return figure
-
-
-def mean_maps(study):
-    """R per channel and time, averaged over subjects."""
-    return {name: np.nanmean(maps, axis=0) for name, maps in study.maps_.items()}
-
-
-def _topomaps(study):
-    """Pairs of title and figure: R of every model, and the best model minus every other."""
-    if study.info_ is None or not len(topomap_picks(study.info_)):
-        return
-    times = study.times_[study.start_ :]
-    at = default_times(times)
-    # The map of a model that predicts no difference between trials is zero: nothing to see.
-    maps = {name: r[:, study.start_ :] for name, r in mean_maps(study).items()}
-    maps = {name: r for name, r in maps.items() if np.nansum(r**2) > 0}
-    for name, r in maps.items():
-        yield f"R across trials: {name}", _topomap(r, study.info_, times, at, False)
-    best = max(maps, key=lambda name: np.nanmean(maps[name]), default=None)
-    for name in [name for name in maps if name != best]:
-        r = maps[best] - maps[name]
-        yield f"Difference of R: {best} - {name}", _topomap(r, study.info_, times, at, True)
-
-
-def _topomap(r, info, times, at, difference):
-    figure = Figure(figsize=(2.1 * len(at) + 0.8, 2.7), layout="constrained")
-    axes = figure.subplots(1, len(at))
-    return plot_r_topomap(r, info, times, at=at, axes=axes, difference=difference)
+    parts = [_table(wide), html.note("Mean over folds.")]
+    kinds = study.by_channel_type()
+    if kinds is not None and kinds["channels"].nunique() > 1:
+        parts += [
+            _table(kinds),
+            html.note("R across trials by type of channel, mean over subjects."),
+        ]
+    return parts

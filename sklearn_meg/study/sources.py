@@ -163,10 +163,11 @@ def cut_raw(raw, cut, name):
     events, codes = find_events(raw, cut.events, name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return mne.Epochs(
+        epochs = mne.Epochs(
             raw, events, codes, cut.tmin, cut.tmax, baseline=cut.baseline, preload=False,
             event_repeated="drop", verbose="error",
         )  # fmt: skip
+        return epochs.drop_bad(verbose="error")  # at the edges, and where annotations say so
 
 
 def find_events(raw, wanted, name):

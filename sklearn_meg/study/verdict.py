@@ -56,13 +56,14 @@ def verdict(study, metric=None):
     if not len(gains):
         return [_best(study, metric)]
     claimed = gains[gains["claimed"]]
-    sentences = [_claims(claimed) if len(claimed) else _nothing(gains)]
+    means = study.table_.groupby("model")[metric].mean()
+    sentences = [_claims(claimed, means) if len(claimed) else _nothing(gains)]
     sentences += [s for s in (_dynamics(gains), _among_equals(study, gains, metric)) if s]
     return sentences
 
 
-def _claims(claimed):
-    row = claimed.loc[claimed["gain"].idxmax()]
+def _claims(claimed, means):
+    row = claimed.iloc[int(np.argmax([means[name] for name in claimed["model"]]))]
     others = [name for name in claimed["model"] if name != row["model"]]
     text = (
         f"{row['model']} explains more than {row['floor']}, the floor that is told as much but not "
