@@ -1,5 +1,6 @@
 """Deep models of brain signals as scikit-learn estimators."""
 
+from . import base as base
 from . import cli as cli
 from . import connectome as connectome
 from . import datasets as datasets

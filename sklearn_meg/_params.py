@@ -60,9 +60,21 @@ def _entry(declared, default):
     return "\n".join([head, *(f"        {line}" for line in lines)])
 
 
+@documented
 @dataclass(kw_only=True, eq=False, repr=False)
 class ComputeParams:
-    """Where and how a network is trained, whatever the training is."""
+    """Where and how a network is trained, whatever the training is.
+
+    Parameters
+    ----------
+    %(ComputeParams)s
+
+    Examples
+    --------
+    >>> from sklearn_meg.base import ComputeParams
+    >>> ComputeParams(dtype="float64").device
+    'auto'
+    """
 
     device: str = param(
         "auto", "str", 'Torch device; "auto" takes a GPU where there is one, else the CPU.'
@@ -104,9 +116,21 @@ class ComputeParams:
     )
 
 
+@documented
 @dataclass(kw_only=True, eq=False, repr=False)
 class OptimizerParams:
-    """Length and rate of the training."""
+    """Length and rate of the training.
+
+    Parameters
+    ----------
+    %(OptimizerParams)s
+
+    Examples
+    --------
+    >>> from sklearn_meg.base import OptimizerParams
+    >>> OptimizerParams(max_epochs=5).schedule
+    'onecycle'
+    """
 
     max_epochs: int = param(20, "int", "Number of passes over the training trials.")
     lr: float = param(1e-3, "float", "Learning rate: the peak of the schedule.")
@@ -123,9 +147,21 @@ class OptimizerParams:
     )
 
 
+@documented
 @dataclass(kw_only=True, eq=False, repr=False)
 class ValidationParams:
-    """Mini-batches, and the trials held out to choose the best epoch."""
+    """Mini-batches, and the trials held out to choose the best epoch.
+
+    Parameters
+    ----------
+    %(ValidationParams)s
+
+    Examples
+    --------
+    >>> from sklearn_meg.base import ValidationParams
+    >>> ValidationParams(batch_size=8).validation_fraction
+    'auto'
+    """
 
     batch_size: int = param(32, "int", "Number of trials per mini-batch.")
     patience: int | None = param(

@@ -1,7 +1,8 @@
 """Names that type hints use. Imported by type checkers and tests only: packages are heavy."""
 
 import os
-from typing import TypeAlias
+from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -32,6 +33,8 @@ from typing_extensions import Self
 
 PathLike: TypeAlias = str | os.PathLike[str]
 RandomSeed: TypeAlias = int | np.random.RandomState | None
+# Waveform of a magnetic stimulator: by name, as samples, or as a function of time.
+Pulse: TypeAlias = Literal["monophasic", "biphasic", "half-sine"] | ArrayLike | Callable
 MneObject: TypeAlias = BaseEpochs | Evoked | list[Evoked]
 
 __all__ = [
@@ -59,6 +62,7 @@ __all__ = [
     "Label",
     "MneObject",
     "PathLike",
+    "Pulse",
     "RandomSeed",
     "Self",
     "SourceSpaces",

@@ -25,7 +25,8 @@ from ._checks.params import (
     check_verbose_param,
     naming,
 )
-from ._checks.trials import pieces
+from ._checks.trials import check_targets, check_trials, flatten_targets, pieces
+from ._params import ComputeParams, OptimizerParams, ValidationParams
 from ._saving.checkpoint import checkpoint_of
 from ._training.batches import Batches, MaskedMSELoss, Trials
 from ._training.callbacks import (
@@ -38,7 +39,17 @@ from ._training.callbacks import (
 from ._training.device import isolated, limited_threads, resolve_device
 from ._training.threads import LOCK
 
-__all__ = ["NonFiniteLossError", "TorchEstimator"]
+# What an estimator of your own needs, beside the class itself.
+__all__ = [
+    "ComputeParams",
+    "NonFiniteLossError",
+    "OptimizerParams",
+    "TorchEstimator",
+    "ValidationParams",
+    "check_targets",
+    "check_trials",
+    "flatten_targets",
+]
 
 # What weights and data are kept in; with "bfloat16" only the computation is.
 _DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
@@ -54,6 +65,13 @@ class TorchEstimator(BaseEstimator):
     were checked), ``_inputs(X)`` (some trials to the tensors that ``forward`` takes, by name) and
     ``_targets(X, y)`` (to the tensor the loss sees, NaN where a sample is not valid).
     ``_prepare(X, y, train)`` may learn scalings from the inner training trials.
+
+    Examples
+    --------
+    >>> from sklearn_meg import DeepRecurrentEncoder
+    >>> from sklearn_meg.base import TorchEstimator
+    >>> issubclass(DeepRecurrentEncoder, TorchEstimator)
+    True
     """
 
     _module_class: type | None = None

@@ -4,7 +4,10 @@ Everything an estimator is given passes through here before any computation, so 
 estimator says the same thing about the same mistake.
 """
 
+from __future__ import annotations
+
 import mmap
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import gen_batches, validation
@@ -13,6 +16,9 @@ from sklearn.utils.validation import check_consistent_length
 
 from .mne_objects import unwrap_mne
 from .params import naming
+
+if TYPE_CHECKING:
+    from .._typing import ArrayLike, BaseEstimator, MneObject
 
 __all__ = [
     "as_mask",
@@ -60,7 +66,9 @@ def check_kind(array):
         raise ValueError(f"times are no measurements. Got an array of dtype {dtype}.")
 
 
-def check_trials(estimator, X, *, reset, min_trials=1):
+def check_trials(
+    estimator: BaseEstimator, X: ArrayLike | MneObject, *, reset: bool, min_trials: int = 1
+) -> np.ndarray:
     """Check X and return it as trials x rows x times, remembering or comparing its shape.
 
     Parameters
@@ -83,6 +91,14 @@ def check_trials(estimator, X, *, reset, min_trials=1):
     ValueError
         For NaN or infinity, complex, text, sparse or empty X, another number of dimensions, or
         another shape than in ``fit``.
+
+    Examples
+    --------
+    >>> from sklearn.base import BaseEstimator
+    >>> from sklearn_meg.base import check_trials
+    >>> estimator = BaseEstimator()
+    >>> check_trials(estimator, [[1.0, 2.0], [3.0, 4.0]], reset=True).shape
+    (2, 2, 1)
     """
     X = unwrap_mne(X)
     if _is_mapped(X) and X.ndim == 3:
@@ -121,7 +137,7 @@ def check_trials(estimator, X, *, reset, min_trials=1):
     return X
 
 
-def check_targets(y, X):
+def check_targets(y: ArrayLike | MneObject | None, X: np.ndarray) -> tuple[np.ndarray, int]:
     """Check continuous targets that go with trials.
 
     Parameters
@@ -141,6 +157,14 @@ def check_targets(y, X):
     ------
     ValueError
         For NaN or infinity, or a shape that does not belong to that of `X`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.base import check_targets
+    >>> y, ndim = check_targets(np.zeros((4, 6)), X=np.zeros((4, 1, 3)))
+    >>> y.shape, ndim
+    ((4, 2, 3), 2)
     """
     if y is None:
         raise ValueError("This estimator requires y to be passed, but the target y is None.")
@@ -173,8 +197,26 @@ def check_targets(y, X):
     return y, ndim
 
 
-def flatten_targets(y, ndim):
-    """Give predictions ``(n_trials, n_channels, n_times)`` the number of dimensions y had."""
+def flatten_targets(y: np.ndarray, ndim: int) -> np.ndarray:
+    """Give predictions ``(n_trials, n_channels, n_times)`` the number of dimensions y had.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_trials, n_channels, n_times)
+    ndim : int
+        As :func:`check_targets` returned it.
+
+    Returns
+    -------
+    y : ndarray
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.base import flatten_targets
+    >>> flatten_targets(np.zeros((5, 2, 3)), ndim=2).shape
+    (5, 6)
+    """
     if ndim == 3:
         return y
     return y.reshape(len(y), -1) if ndim == 2 else y.reshape(len(y))

@@ -9,7 +9,14 @@ from skorch.history import History
 
 
 class NonFiniteLossError(FloatingPointError):
-    """The loss of a fit became NaN or infinite."""
+    """The loss of a fit became NaN or infinite.
+
+    Examples
+    --------
+    >>> from sklearn_meg.base import NonFiniteLossError
+    >>> issubclass(NonFiniteLossError, FloatingPointError)
+    True
+    """
 
 
 class StopAtNonFiniteLoss(Callback):

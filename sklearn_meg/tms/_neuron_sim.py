@@ -21,8 +21,7 @@ from .pulses import pulse_key, pulse_waveform
 if TYPE_CHECKING:
     from typing import Literal
 
-    from .._typing import ArrayLike
-    from .pulses import Pulse
+    from .._typing import ArrayLike, Pulse
 
 __all__ = ["activation_threshold"]
 

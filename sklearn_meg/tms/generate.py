@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Literal
 
-    from .._typing import PathLike
-    from .pulses import Pulse
+    from .._typing import PathLike, Pulse
 
 
 __all__ = ["load_tms_dataset", "make_tms_dataset"]

@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Literal, TypeAlias
-
-    from .._typing import ArrayLike
-
-    Pulse: TypeAlias = Literal["monophasic", "biphasic", "half-sine"] | ArrayLike | Callable
+    from .._typing import ArrayLike, Pulse
 
 __all__ = ["PULSES", "pulse_key", "pulse_waveform"]
 
