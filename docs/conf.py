@@ -7,6 +7,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
+import make_roles  # noqa: E402
 import make_tables  # noqa: E402
 
 from sklearn_meg import __version__  # noqa: E402
@@ -32,8 +33,16 @@ if "DOCS_ONLINE" in os.environ:  # links into other projects need the network at
         "skorch": ("https://skorch.readthedocs.io/en/stable", None),
     }
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "generated/benchmark_*", "auto_examples/**.ipynb"]
+exclude_patterns = [
+    "_build",
+    "generated/benchmark_*",
+    "generated/roles.rst",
+    "auto_examples/**.ipynb",
+]
 default_role = "literal"
+# Every name of this package must resolve; those of others do where the network is at hand.
+nitpicky = True
+nitpick_ignore_regex = [("py:.*", r"(?!sklearn_meg).*")]
 html_theme = "pydata_sphinx_theme"
 html_static_path = ["_static"]
 html_favicon = "_static/favicon.svg"
@@ -64,3 +73,4 @@ sphinx_gallery_conf = {
 def setup(app):
     """Write the benchmark tables before the pages that include them are read."""
     make_tables.write_tables(HERE / "benchmarks", HERE / "generated")
+    (HERE / "generated" / "roles.rst").write_text(make_roles.roles_page(), encoding="utf-8")

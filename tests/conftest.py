@@ -9,6 +9,8 @@ import pytest
 
 from sklearn_meg import pack_rows
 
+# Where numba is installed mne compiles its loops, which takes longer than these tests.
+os.environ.setdefault("MNE_USE_NUMBA", "false")
 # Real recordings, where a developer has them; benchmarks look there, too.
 os.environ.setdefault("SKLEARN_MEG_DATA", str(Path(__file__).parents[2] / "shared" / "data"))
 matplotlib.use("Agg")
