@@ -11,7 +11,7 @@ def run_command(program, benchmarks, argv=None):
     Parameters
     ----------
     program : str
-        What the user typed, for the help text.
+        Command that the help text shows.
     benchmarks : dict of name -> function that returns a module with ``CASES`` and ``run``
         With a single one, the command takes no name.
     argv : list of str or None

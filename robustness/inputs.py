@@ -268,7 +268,7 @@ def complaints(cls, every=1):
     -------
     tried : int
     found : list of str
-        What was silent.
+        Descriptions of silent cases.
     """
     tiny = world(cls.__name__)
     fitted = tiny.fitted()

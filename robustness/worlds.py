@@ -42,7 +42,7 @@ class World:
         Samples on axis 0.
     y : ndarray or None
     params : dict
-        Of the constructor: small sizes, rows of X.
+        Constructor parameters: small sizes, rows of X.
     outputs : tuple of str
         Methods that take X, or attributes.
     """
@@ -91,7 +91,7 @@ def world(name):
     Parameters
     ----------
     name : str
-        Of the class.
+        Name of the class.
     """
     cls, params = getattr(sklearn_meg, name), dict(SMALL.get(name, {}))
     make = MAKERS.get(name) or MAKERS[cls.__module__.split(".")[1]]

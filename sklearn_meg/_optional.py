@@ -11,9 +11,9 @@ def needs(who, package, install):
     Parameters
     ----------
     who, package : str
-        What needs the package, and the name that its users know it by.
+        Name of what needs the package, and the name under which users know the package.
     install : str
-        What pip is to install.
+        Requirement that pip installs.
 
     Raises
     ------

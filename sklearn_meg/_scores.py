@@ -1,4 +1,4 @@
-"""Pairs of trials, checked, and the sums that scores are made of."""
+"""Checked pairs of trials, and the sums from which scores are computed."""
 
 import numpy as np
 

@@ -351,7 +351,7 @@ class TorchEstimator(BaseEstimator):
 
 
 def _run(net, trials):
-    """Train as ``net.partial_fit`` does, but only the epochs that a checkpoint has not."""
+    """Train as ``net.partial_fit`` does, but only the epochs missing from the checkpoint."""
     net.notify("on_train_begin", X=trials, y=None)
     try:
         net.fit_loop(trials, epochs=net.max_epochs - len(net.history))

@@ -293,7 +293,7 @@ def by_subject(
     Returns
     -------
     values : dict
-        What `metric` returned, keyed by subject in sorted order.
+        Return values of `metric` by subject, in sorted order.
 
     Raises
     ------

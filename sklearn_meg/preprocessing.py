@@ -61,7 +61,7 @@ class ChannelScaler(RowParams, OneToOneFeatureMixin, TransformerMixin, BaseEstim
     Attributes
     ----------
     center_, scale_ : ndarray of shape (n_rows,)
-        Of all trials.
+        Center and scale of each row over all trials.
     subjects_ : ndarray of shape (n_subjects,)
         With ``by_subject`` only, as the next two.
     subject_center_, subject_scale_ : ndarray of shape (n_subjects, n_rows)

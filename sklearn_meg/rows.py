@@ -304,7 +304,7 @@ def resolve_rows(estimator, n_rows, n_times):
 
 
 def check_subject_values(values):
-    """Return subject indices as integers; complain if they are none."""
+    """Return subject indices as integers; reject anything else."""
     values = np.asarray(values)
     if values.dtype.kind in "OUS":
         raise ValueError(

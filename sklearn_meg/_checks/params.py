@@ -13,7 +13,7 @@ from sklearn import utils
 
 @contextmanager
 def naming(name):
-    """Errors of conversions and checks inside say which parameter or array is meant."""
+    """Name the parameter or array in every error raised inside."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -88,7 +88,7 @@ def _in_range(value, low, high, closed):
 
 
 def check_bool_param(estimator, name):
-    """Check that a constructor parameter is True or False, and return it ("no" would be true)."""
+    """Check that a constructor parameter is a bool, and return it (the text "no" is truthy)."""
     value = getattr(estimator, name)
     if not isinstance(value, bool | np.bool_):
         raise TypeError(

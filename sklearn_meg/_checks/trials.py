@@ -55,7 +55,7 @@ def validate_data(estimator, X, **options):
 
 
 def check_kind(array):
-    """Refuse what numpy would turn into numbers although it means something else."""
+    """Reject masked and datetime arrays, which NumPy would silently turn into numbers."""
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         raise ValueError(
             f"Masked arrays are not supported: {np.ma.count_masked(array)} masked values would be "
@@ -63,7 +63,9 @@ def check_kind(array):
         )
     dtype = getattr(array, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind in "mM":
-        raise ValueError(f"times are no measurements. Got an array of dtype {dtype}.")
+        raise ValueError(
+            f"It must be numeric; datetime arrays are not supported. Got dtype {dtype}."
+        )
 
 
 def check_trials(
@@ -230,7 +232,7 @@ def as_mask(values, name):
     values : array-like
         1 or True where a sample counts, 0 or False where not.
     name : str
-        What the values are, for the message.
+        Name of the values in the error message.
 
     Raises
     ------
@@ -249,7 +251,7 @@ def as_mask(values, name):
 
 
 def pieces(X, size=None):
-    """Slices over the trials of `X`; its pages are let go of when the next slice is asked for.
+    """Yield slices over the trials of `X`, and release its pages after each.
 
     Parameters
     ----------
@@ -273,7 +275,7 @@ def trials_per_chunk(X, n_bytes=CHUNK_BYTES):
 
 
 def release_pages(X):
-    """Let go of the resident pages of a memory-mapped array (they stay in the file).
+    """Release the resident pages of a memory-mapped array (the file keeps them).
 
     A mapping that was read counts as memory of the process until the system is short of it;
     training from a file must not look, or be killed, as if it had read the whole file.
@@ -290,7 +292,7 @@ def _is_mapped(X):
 
 
 def _check_mapped(X, name, min_trials):
-    """What `validate_data` checks, without touching more than a piece at a time."""
+    """Make the checks of `validate_data` piece by piece."""
     _check_not_empty(X, name)
     if len(X) < min_trials:
         raise ValueError(
@@ -304,7 +306,7 @@ def _check_mapped(X, name, min_trials):
 
 
 def _check_not_one_trial(estimator, X):
-    """Say so if X is a single trial where trials were fitted; scikit-learn would count rows."""
+    """Reject a single trial where trials were fitted; scikit-learn would count its rows."""
     n_times = getattr(estimator, "n_times_in_", 1)
     if n_times > 1 and ndim_of(X, "X") == 2:
         raise ValueError(
@@ -321,7 +323,7 @@ def ndim_of(X, name):
 
 
 def _check_not_huge(X, name):
-    """Complain about values whose sums of squares are no numbers any more."""
+    """Reject values whose squares overflow."""
     if X.dtype != np.float64 or not X.size:
         return
     largest = max(X.max(), -X.min())

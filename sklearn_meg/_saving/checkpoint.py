@@ -78,7 +78,7 @@ class CheckpointFile:
             return None
 
     def write(self, state, *, now=False):
-        """Write if it is time to; a failure is a warning, and what was there stays.
+        """Write if it is time to; a failure is a warning and keeps the existing file.
 
         Parameters
         ----------
@@ -112,7 +112,7 @@ class Journal:
     file : CheckpointFile or None
         None keeps nothing.
     rng : RandomState or None
-        Of the fit: goes on with the loops.
+        Generator of the fit; its state is stored and restored with the loops.
     """
 
     def __init__(self, file=None, rng=None):
@@ -135,7 +135,7 @@ class Loop:
     journal : Journal
     name : str
     state : object
-        What was kept; None if nothing was.
+        Stored state; None if there is none.
     """
 
     def __init__(self, journal, name, state=None):

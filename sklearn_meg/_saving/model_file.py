@@ -51,17 +51,17 @@ def save(estimator: BaseEstimator, path: PathLike) -> None:
     Parameters
     ----------
     estimator : estimator
-        Of this package, or one of scikit-learn such as a Pipeline, with estimators of both inside.
+        Estimator of this package or of scikit-learn (a Pipeline, say, with estimators of both).
     path : path-like
 
     Raises
     ------
     TypeError
-        If it is no estimator, or holds something that is neither a plain value, an array, an
+        If it is not an estimator, or holds something that is neither a plain value, an array, an
         estimator of scikit-learn or of this package, nor an object of mne (callbacks, functions);
         the message names the attribute.
     OSError
-        If the file cannot be written; what was there before stays.
+        If the file cannot be written; an existing file is kept.
 
     See Also
     --------
@@ -136,7 +136,7 @@ def pack(value, kind, name=""):
     value : object
         See :mod:`sklearn_meg._saving.tree`.
     kind : str
-        Of file: "model" or "checkpoint".
+        Kind of file: "model" or "checkpoint".
     name : str
         How errors call the value.
     """
@@ -196,7 +196,7 @@ def _read(path, kind):
         raise
     except Exception as error:  # safetensors' own, of several types
         raise FileFormatError(
-            f"{path} is no safetensors file, or was cut off or changed ({error})."
+            f"{path} is not a safetensors file, or was truncated or changed ({error})."
         ) from error
     if _checksum(header["content"], named) != header["checksum"]:
         raise FileFormatError(f"{path} was changed since it was written: its checksum is wrong.")

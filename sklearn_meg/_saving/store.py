@@ -32,7 +32,7 @@ _NEUTRAL = ("cache_dir", "verbose", "n_jobs")
 
 @cache
 def versions():
-    """Versions of this package and of the packages that results depend on."""
+    """Return the versions of this package and of the packages that results depend on."""
     found = {"sklearn_meg": __version__}
     for name in ("numpy", "scipy", "scikit-learn", "torch", "skorch", "mne"):
         try:
@@ -43,7 +43,7 @@ def versions():
 
 
 def fingerprint(X):
-    """Hash of shape, type and values, a piece at a time (a memory-mapped array stays mapped)."""
+    """Hash shape, type and values piece by piece (a memory-mapped array stays mapped)."""
     digest = hashlib.blake2b(f"{X.shape} {X.dtype.str}".encode(), digest_size=16)
     for part in pieces(X):
         digest.update(np.ascontiguousarray(X[part]))
@@ -51,7 +51,7 @@ def fingerprint(X):
 
 
 def content_key(*parts):
-    """Hash of everything that a result depends on.
+    """Hash everything that a result depends on.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def content_key(*parts):
 
 
 def describe(value):
-    """Turn a parameter into plain values that change when its behavior may change."""
+    """Reduce a parameter to plain values that change when its behavior may change."""
     if isinstance(value, BaseEstimator) and not isinstance(value, type):
         params = clone(value).get_params(deep=False)
         params = {name: param for name, param in params.items() if name not in _NEUTRAL}
@@ -93,7 +93,7 @@ def describe(value):
 
 
 def repr_key(item):
-    """Sort key of dictionary items with keys of any type."""
+    """Sort dictionary items whose keys have any type."""
     return repr(item[0])
 
 
@@ -139,7 +139,7 @@ def package_source():
 
 
 def save_result(folder, key, arrays, meta):
-    """Write one result so that the file is either whole or absent, whatever happens.
+    """Write one result atomically: the file is either whole or absent.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def open_store(store, name="store"):
 
 
 def write_whole(path, write):
-    """Write a file so that afterwards there is either the new one, whole, or what was there.
+    """Replace a file atomically: afterwards it is either the new one or the old one.
 
     Parameters
     ----------
@@ -241,7 +241,7 @@ def write_whole(path, write):
 
 
 def _sync_folder(folder):
-    """Make sure that the new name outlives a loss of power, where the system can."""
+    """Flush the folder entry to disk, where the system can."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:  # Windows opens no folders

@@ -257,7 +257,7 @@ def _read_array(content, arrays):
     else:
         value = (kept.T if content["fortran"] else kept).astype(dtype, copy=False)
     if value.shape != shape:
-        raise CannotRead("an array has not the shape that it should have.")
+        raise CannotRead("array shape does not match the header.")
     return value[()] if content["scalar"] else value
 
 
@@ -309,7 +309,7 @@ def _read_own(content, arrays):
     module, name, state = content
     cls = _own_class(module, name)
     if cls is None:
-        raise CannotRead(f"it names {module}.{name}, which is no estimator of sklearn_meg.")
+        raise CannotRead(f"it names {module}.{name}, which is not an estimator of sklearn_meg.")
     return _with_state(cls, state, arrays)
 
 
@@ -339,7 +339,7 @@ def _read_sklearn(content, arrays):
     except (ImportError, AttributeError, TypeError) as error:
         raise CannotRead(f"scikit-learn has no {module}.{name} here.") from error
     if not isinstance(cls, type) or not issubclass(cls, BaseEstimator):
-        raise CannotRead(f"{module}.{name} is no estimator.")
+        raise CannotRead(f"{module}.{name} is not an estimator.")
     return _with_state(cls, state, arrays)
 
 

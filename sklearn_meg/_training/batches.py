@@ -1,4 +1,4 @@
-"""Trials as batches of tensors, and the loss of those that may be missing."""
+"""Mini-batches of trials, and a loss that ignores missing samples."""
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from .._checks.trials import release_pages
 
 
 class Trials(torch.utils.data.Dataset):
-    """Some trials of (X, y) as a skorch data set that gives whole batches.
+    """Selected trials of (X, y) as a skorch data set that returns whole batches.
 
     In memory they are converted to tensors once; memory-mapped ones batch by batch.
     """
@@ -61,7 +61,7 @@ class MaskedMSELoss(torch.nn.Module):
     """Mean squared error over the samples whose target is not NaN."""
 
     def forward(self, y_pred, y_true):
-        """Mean over the counted samples; 0 if none is."""
+        """Return the mean over the valid samples; 0 if there is none."""
         counted = ~torch.isnan(y_true)
         error = torch.where(counted, y_pred.to(y_true.dtype) - torch.nan_to_num(y_true), 0.0)
         return error.square().sum() / counted.sum().clamp(min=1)

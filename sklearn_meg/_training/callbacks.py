@@ -1,4 +1,4 @@
-"""What happens during a fit of ``base.py``, as skorch callbacks."""
+"""skorch callbacks of a fit: best weights, progress, checkpoints, non-finite losses."""
 
 from copy import deepcopy
 
@@ -34,7 +34,7 @@ class StopAtNonFiniteLoss(Callback):
 
 
 class BestWeights(EarlyStopping):
-    """skorch's early stopping, silent, always going back to the best epoch.
+    """skorch's early stopping, silent, which always restores the best epoch.
 
     Weights that are a model before the first epoch (a network that starts as a linear encoder, or
     goes on from a fit) are left only for an epoch that is better by more than chance, one
@@ -70,16 +70,16 @@ class BestWeights(EarlyStopping):
         self.best_model_weights_ = self.start_weights_ = self.valid_ = None
 
     def state_dict(self):
-        """What has to be known to go on; the start is the same again."""
+        """Return the state from which training resumes; the start is reproduced."""
         return {name: getattr(self, name) for name in self._LEARNED}
 
     def load_state_dict(self, state):
-        """Go on from a ``state_dict``."""
+        """Resume from a ``state_dict``."""
         for name in self._LEARNED:
             setattr(self, name, state[name])
 
     def _doubt(self, net):
-        """Go back to the start if what was learned may be chance, or part of the way if it can."""
+        """Restore the start if the gain is within one standard error; otherwise shrink to it."""
         gain = self.start_losses_ - _loss_of_trials(net, self.valid_)
         error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
         if not gain.mean() > error:
@@ -89,7 +89,7 @@ class BestWeights(EarlyStopping):
 
 
 def _loss_of_trials(net, dataset):
-    """Loss of each trial alone."""
+    """Return the loss of each trial."""
     losses = []
     for inputs, targets in net.get_iterator(dataset):
         predicted = net.evaluation_step((inputs, targets))
@@ -118,11 +118,11 @@ class Progress(Callback):
         self.bar_.close()
 
     def state_dict(self):
-        """How far it is."""
+        """Return the number of epochs shown."""
         return {"n": self.bar_.n}
 
     def load_state_dict(self, state):
-        """Go on from a ``state_dict``."""
+        """Resume from a ``state_dict``."""
         self.bar_.update(state["n"])
 
 
@@ -132,7 +132,7 @@ class TrainLastRows(Callback):
     Parameters
     ----------
     names : tuple of str
-        Of the weights in the module; those it does not have are ignored.
+        Names of weights in the module; names that it does not have are ignored.
     n_rows : int
     """
 
@@ -157,7 +157,7 @@ class TrainLastRows(Callback):
 
 
 class Checkpoint(Callback):
-    """Keep the state of a fit after epochs, and go on from it. The last of all callbacks.
+    """Store the state of a fit after epochs and resume from it. The last of all callbacks.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ _PLAIN = (type(None), bool, int, float, str, torch.Tensor, np.ndarray, np.generi
 
 
 def _plain_parts(value):
-    """A value without what is no array or plain value in its dictionaries."""
+    """Return a value without dictionary entries that are neither arrays nor plain values."""
     if isinstance(value, dict):
         parts = {key: _plain_parts(v) for key, v in value.items()}
         return {key: v for key, v in parts.items() if v is not _FOREIGN}
@@ -238,4 +238,4 @@ def _plain_parts(value):
 
 
 def _silent(*args, **kwargs):
-    """Nothing printed (a named function, so that it can be pickled)."""
+    """Print nothing (a named function, so that it can be pickled)."""

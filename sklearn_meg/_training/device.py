@@ -1,4 +1,4 @@
-"""Where and how torch computes: device, threads, seeds, the same bits each time."""
+"""Where and how torch computes: device, threads, seeds, bit-for-bit repeatability."""
 
 from contextlib import contextmanager
 
@@ -9,7 +9,7 @@ from .threads import LOCK, one_blas_thread
 
 @contextmanager
 def isolated(seed, n_threads, device):
-    """Run with a seed and a number of threads of our own, leaving no trace of either."""
+    """Run with a given seed and number of threads; restore both afterwards."""
     on_gpu = device.type == "cuda"
     gpus = [torch.cuda.current_device() if device.index is None else device.index] if on_gpu else []
     with LOCK, torch.random.fork_rng(devices=gpus), limited_threads(n_threads):
@@ -21,7 +21,7 @@ def isolated(seed, n_threads, device):
 
 @contextmanager
 def limited_threads(n_threads):
-    """Use `n_threads` CPU threads of torch inside (and one of BLAS), and the GPU repeatably.
+    """Use `n_threads` CPU threads of torch (and one of BLAS), and repeatable GPU kernels.
 
     None leaves the threads as they are.
     """
@@ -40,7 +40,7 @@ def limited_threads(n_threads):
 
 @contextmanager
 def repeatable_gpu():
-    """Convolutions and recurrent layers of cuDNN: the same bits each time, in single precision."""
+    """Make convolutions and recurrent layers of cuDNN repeatable, in single precision."""
     cudnn, before = torch.backends.cudnn, []
 
     def put(owner, name, value):
@@ -67,7 +67,7 @@ def repeatable_gpu():
 
 @contextmanager
 def repeatable_sums(device):
-    """Sums on a GPU in the same order each time: slower, for what `repeatable_gpu` leaves out."""
+    """Sum in a fixed order on a GPU: slower, for operations outside cuDNN."""
     if device.type != "cuda":
         yield
         return
@@ -82,7 +82,7 @@ def repeatable_sums(device):
 
 
 def resolve_device(device, missing="raise"):
-    """The torch device of a ``device`` parameter.
+    """Return the torch device of a ``device`` parameter.
 
     Raises
     ------

@@ -22,7 +22,7 @@ def _controller():
 
 @contextmanager
 def one_blas_thread():
-    """One BLAS thread: the same bits whatever the machine's setting; processes are joblib's.
+    """Use one BLAS thread, so that results do not depend on the machine's setting.
 
     The limit belongs to the process, so the last of several threads inside lifts it.
     """
@@ -43,14 +43,14 @@ def one_blas_thread():
 
 @contextmanager
 def one_thread():
-    """One thread of BLAS and of OpenMP: k-means sums in the order of its threads."""
+    """Use one thread of BLAS and of OpenMP: k-means sums in the order of its threads."""
     with LOCK, one_blas_thread(), threadpool_limits(1, user_api="openmp"):
         yield
 
 
 @contextmanager
 def global_generator_kept():
-    """Give back numpy's global generator as it was: some libraries draw from it."""
+    """Restore NumPy's global generator, from which some libraries draw."""
     state = np.random.get_state()  # noqa: NPY002
     try:
         yield

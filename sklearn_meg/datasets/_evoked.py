@@ -50,9 +50,9 @@ class EvokedData:
     ----------
     scenario : str
     snr_db : float
-        Of the average, whitened; see :func:`make_evoked`.
+        Whitened signal-to-noise ratio of the average; see :func:`make_evoked`.
     epochs : ndarray of shape (n_epochs, n_channels, n_times)
-        In T, T/m (V).
+        Single trials in T, T/m (V).
     X : ndarray of shape (1, 1, n_times)
         A step at the onset: the events that a recurrent model gets.
     y : ndarray of shape (1, n_channels, n_times)
@@ -60,11 +60,11 @@ class EvokedData:
     clean : ndarray of shape (n_channels, n_times)
         Fields of the sources without noise.
     times : ndarray of shape (n_times,)
-        In s, 0 is the onset.
+        Times in s; 0 is the onset.
     onset : int
         Sample of the onset.
     active : ndarray of bool of shape (n_times,)
-        Where the whitened power of `clean` is above a tenth of its maximum: the samples that
+        Samples in which the whitened power of `clean` is above a tenth of its maximum; these
         `snr_db` is measured on. All samples from the onset on if there is no source.
     peak : float or None
         Time of the strongest whitened `clean`, in s.
@@ -80,7 +80,7 @@ class EvokedData:
     noise_cov : mne.Covariance
         Shrunk estimate from the epochs before the onset, of single epochs.
     true_noise_cov : ndarray of shape (n_channels, n_channels)
-        Of single epochs, that the noise was drawn from.
+        Covariance of single epochs from which the noise was drawn.
     forward : mne.Forward
         The grid to find sources on.
     info : mne.Info
@@ -143,7 +143,7 @@ class EvokedData:
         Returns
         -------
         moments : ndarray of shape (n_dipoles, n_times)
-            In A m.
+            Dipole moments in A m.
         """
         if not len(self.source_index):
             return np.zeros((0, len(self.times)))
@@ -158,7 +158,7 @@ class EvokedData:
         gains : array-like of shape (n_sources,)
             Factors of the moments. `snr_db` of what comes back is what results.
         random_state : int, RandomState or None, default=0
-            Of the noise.
+            Seed of the noise.
 
         Returns
         -------
@@ -217,16 +217,16 @@ def make_evoked(
     n_epochs : int, default=50
         At least 2.
     sfreq : float, default=300.0
-        In Hz, at least 60.
+        Sampling rate in Hz, at least 60.
     tmin, tmax : float, default=-0.1 and 0.4
         First and last sample of an epoch in s, around the onset at 0; ``tmax`` at least 0.25.
     spacing : float, default=10.0
-        Of the grid in ``forward``, in mm.
+        Grid spacing of ``forward`` in mm.
     noise_cov : mne.Covariance or ndarray of shape (306, 306), default=None
         Covariance of the noise of single epochs, its time course 1/f with a 10 Hz rhythm. None
         simulates white noise of the sensors and 300 dipoles of a resting brain.
     equal : {"field", "moment"}, default="field"
-        What several dipoles share: their whitened power at the sensors, or their peak moment
+        Quantity that dipoles share: their whitened power at the sensors, or their peak moment
         (then deep ones are hardly seen).
     random_state : int, RandomState or None, default=0
 

@@ -28,11 +28,11 @@ class FiberData:
     curves : list of ndarray of shape (n_points, dim)
         True curves in voxels, held out: they go between the voxels. Each starts at a seed.
     seeds, directions : ndarray of shape (n_curves, dim)
-        Where the curves start, and their unit tangents there.
+        Start points of the curves and their unit tangents there.
     mask : ndarray of bool of shape (nx, ny[, nz],)
-        Where there is a field.
+        Voxels with a field.
     crossing : ndarray of bool of shape (nx, ny[, nz],)
-        Where there are several.
+        Voxels with several fields.
     metric : ndarray of shape (nx, ny[, nz], dim, dim) or None
         A metric in closed form whose geodesics are the curves, for the annulus.
     """
@@ -73,7 +73,7 @@ def make_fibers(
     n_curves : int, default=100
         Held-out curves, from random places.
     random_state : int, RandomState instance or None, default=0
-        Of places, noise and signs: each vector points to a random side.
+        Seed of places, noise and signs: each vector points to a random side.
 
     Returns
     -------

@@ -62,14 +62,14 @@ class Head:
         Parameters
         ----------
         positions : array-like of shape (n_dipoles, 3)
-            In m, MRI (surface RAS) coordinates of fsaverage.
+            Positions in m, MRI (surface RAS) coordinates of fsaverage.
         orientations : array-like of shape (n_dipoles, 3)
             Made unit vectors here.
 
         Returns
         -------
         leadfield : ndarray of shape (n_channels, n_dipoles)
-            In T/Am.
+            Fields of unit dipoles in T/Am.
 
         Raises
         ------

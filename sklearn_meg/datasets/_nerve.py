@@ -109,7 +109,7 @@ def make_nerve(
     sfreq : float, default=5000.0
         Hz.
     duration : float, default=1.0
-        Of a trial, seconds. The movement begins within the first 0.1 s.
+        Length of a trial in seconds. The movement begins within the first 0.1 s.
     noise : float, default=1.0
         Factor of the noise.
     firing : {"dense", "sparse"}, default="dense"
@@ -121,7 +121,7 @@ def make_nerve(
     channel_shift : float, default=0.0
         Electrodes by which the array has moved along the nerve in each session after a drift.
     random_state : int, RandomState instance or None, default=0
-        Of units, trials, noise and drift.
+        Seed of units, trials, noise and drift.
 
     Returns
     -------

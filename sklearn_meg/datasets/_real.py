@@ -28,11 +28,11 @@ def load_mne_sample_epochs(
     picks : str or list, default="mag"
         Channels, as in MNE.
     tmin, tmax : float, default=-0.2 and 0.5
-        In s around the stimulus. The baseline is the time before it.
+        First and last time of an epoch in s. The baseline is the time before it.
     sfreq : float or None, default=None
         Resample to this rate in Hz; None keeps the 150 Hz of the filtered file.
     path : path-like or None, default=None
-        Where the data sets of MNE are or shall be; None takes MNE's own setting.
+        Folder of MNE's data sets; None takes MNE's own setting.
     verbose : bool, default=False
         Show what MNE says, the progress of the download included.
 
@@ -78,11 +78,11 @@ def load_multimodal_epochs(
     picks : str or list, default="mag"
         Channels, as in MNE.
     tmin, tmax : float, default=-0.1 and 0.4
-        In s around the stimulus. The baseline is the time before it.
+        First and last time of an epoch in s. The baseline is the time before it.
     sfreq : float or None, default=None
         Resample to this rate in Hz; None keeps that of the recording.
     path : path-like or None, default=None
-        Where the data sets of MNE are or shall be; None takes MNE's own setting.
+        Folder of MNE's data sets; None takes MNE's own setting.
     verbose : bool, default=False
         Show what MNE says, the progress of the download included.
 

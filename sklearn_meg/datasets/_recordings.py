@@ -43,7 +43,7 @@ def make_recordings(
     Parameters
     ----------
     folder : path-like
-        Where files go; made if it does not exist.
+        Folder of the files; made if it does not exist.
     n_subjects, n_runs : int, default=3, 2
         Numbers of subjects and of runs of each.
     n_trials : int, default=60

@@ -26,7 +26,7 @@ class StateData:
     Attributes
     ----------
     X : ndarray of shape (n_subjects, n_regions, n_times)
-        Of unit variance.
+        Activity of unit variance.
     states : ndarray of int of shape (n_subjects, n_times)
         The true state of each sample.
     startprob : ndarray of shape (n_states,)
@@ -79,11 +79,11 @@ def make_states(
         None is what the world has.
     n_regions : int, default=40
     n_communities : int, default=5
-        In each state.
+        Number of communities in each state.
     stay : float, default=None
         Probability that the next sample has the same state, on average over samples.
     coupling : float, default=None
-        What correlations are multiplied with.
+        Factor of the correlations.
     random_state : int, RandomState instance or None, default=0
 
     Returns

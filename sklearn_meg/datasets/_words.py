@@ -93,7 +93,7 @@ def make_words(
         frontal, right superior temporal; alpha occipital), moved a little in every subject.
         None draws random topographies.
     dtype : {np.float64, np.float32}, default=np.float64
-        Of the arrays given back. One subject at a time is simulated in double precision.
+        Data type of the returned arrays. One subject at a time is simulated in double precision.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def make_words(
         features : ndarray of shape (n_subjects * n_trials, 3, n_times)
             Boxcars of 0.25 s: word onset, length, frequency.
         feature_names : list of str
-            Of the rows of `features`.
+            Names of the rows of `features`.
         subjects : ndarray of int of shape (n_subjects * n_trials,)
             From 0 on.
         evoked : ndarray, same shape as meg
@@ -116,17 +116,17 @@ def make_words(
             True response to an isolated word at t = 0: to an average word, and what one unit of
             length and one unit of frequency change in it. See :func:`word_response`.
         length, frequency : ndarray of shape (n_subjects * n_trials,)
-            Of the word at t = 0.
+            Length and frequency of the word at t = 0.
         times : ndarray of shape (n_times,)
-            In s, of every sample of a trial.
+            Times of the samples of a trial in s.
         sfreq : float
-            In Hz.
+            Sampling rate in Hz.
         info : mne.Info or None
             With a head only.
         unit : float
             Tesla per unit of meg with a head, else 1.
         world, mixing, delays : str, ndarray, ndarray
-            What :func:`word_response` needs.
+            Ingredients of :func:`word_response`.
 
     Raises
     ------
@@ -205,9 +205,9 @@ def word_response(
     ----------
     data : Bunch from :func:`make_words`
     length, frequency : float, default=0.0
-        Of the word, z-scored.
+        Length and frequency of the word, z-scored.
     times : array-like of shape (n_times,), default=None
-        In s; None takes those of the trials.
+        Times in s; None takes those of the trials.
 
     Returns
     -------
