@@ -183,7 +183,8 @@ def _own_class(module, name):
     if not isinstance(public, types.ModuleType):
         return None
     cls = getattr(public, name, None) if name in public.__all__ else None
-    return cls if isinstance(cls, type) and issubclass(cls, BaseEstimator) else None
+    whole = isinstance(cls, type) and issubclass(cls, BaseEstimator) and hasattr(cls, "fit")
+    return cls if whole else None  # the abstract TorchEstimator has no fit
 
 
 def _state(value, arrays, where):
