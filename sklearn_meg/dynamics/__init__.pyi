@@ -5,6 +5,7 @@ from ._graph import multiplex_walk as multiplex_walk
 from ._selection import select_n_states as select_n_states
 from ._surrogates import community_significance as community_significance
 from ._surrogates import surrogate as surrogate
+from .alignment import RecordingAlignment as RecordingAlignment
 from .baselines import HmmlearnStates as HmmlearnStates
 from .baselines import MixtureStates as MixtureStates
 from .baselines import SingleGaussian as SingleGaussian

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._checks.params import check_option_param, check_random_state, check_scalar_param
 from .._training.threads import one_blas_thread
+from ._align import Aligner, Static
+from ._alignment_choice import parse, statics_of
 from ._chain import viterbi
-from ._em import Batch, plug_in_density
+from ._em import plug_in_density
 from ._graph import (
     correlations,
     information_rate,
@@ -22,7 +25,10 @@ from ._graph import (
     stationary,
     strongest_edges,
 )
+from ._prepare import Prepared, with_aligner
 from ._recordings import check_recordings
+from ._settings import ALIGN
+from ._tails import spread_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,8 +94,38 @@ class StateModel(TransformerMixin, BaseEstimator):
         self._n_features_out = len(self.startprob_)
 
     def _batch(self, recordings):
+        """Recordings, each aligned by itself, in units near one."""
+        return self._prepared(recordings).batch()
+
+    def _prepared(self, recordings):
         center, spread = self._scale()
-        return Batch(recordings, center, spread)
+        aligner = self._aligner()
+        if aligner.trivial:
+            return Prepared(recordings, recordings, center, spread, aligner, {})
+        self._check_long_enough(recordings)
+        dof = np.inf if self.emission == "gaussian" else ALIGN.robust_dof
+        statics = [statics_of(part, dof) for part in recordings.parts]
+        prepared = with_aligner(recordings, aligner, statics, {})
+        return replace(prepared, center=center, spread=spread)
+
+    def _aligner(self):
+        """How recordings are made alike; baselines take them as they are."""
+        alignment = getattr(self, "alignment_", "none")
+        method, signs = parse(alignment)
+        if alignment == "none":
+            return Aligner("none", None)
+        group = Static(0.0, self.group_mean_, self.group_covariance_)
+        return Aligner(method, group, self.alignment_weight_, signs)
+
+    def _check_long_enough(self, recordings):
+        for i, part in enumerate(recordings.parts):
+            n = int((~np.isnan(part).any(1)).sum())
+            if n < ALIGN.least_samples:
+                raise ValueError(
+                    f"The model aligns each recording by its own moments (alignment_="
+                    f"{self.alignment_!r}): at least {ALIGN.least_samples} samples without NaN. "
+                    f"Got {n} in X[{i}]."
+                )
 
     def _scale(self):
         """Center and spread of regions, so that numbers are near one."""
@@ -101,9 +137,10 @@ class StateModel(TransformerMixin, BaseEstimator):
         """What the E-step needs, in these units."""
         center, spread = self._scale()
         covariances = self.covariances_ / (spread[:, None] * spread)
-        factor, constant = plug_in_density(covariances[None])
+        tails = getattr(self, "tails_", np.inf)
+        factor, constant = plug_in_density(covariances[None] / spread_of(tails))
         logs = [np.log(np.maximum(p, TINY))[None] for p in (self.startprob_, self.transmat_)]
-        return ((self.means_ - center) / spread)[None], factor, constant, *logs
+        return ((self.means_ - center) / spread)[None], factor, constant, np.array([tails]), *logs
 
     def predict_proba(self, X: ArrayLike | Sequence[ArrayLike]) -> np.ndarray:
         """Probability of each state at each sample, given the whole recording.
@@ -144,8 +181,8 @@ class StateModel(TransformerMixin, BaseEstimator):
             return recordings.split(self._probabilities(recordings).argmax(1))
         with one_blas_thread():
             batch = self._batch(recordings)
-            mean, factor, constant, log_start, log_trans = self._parameters()
-            log_b = batch.samples.log_density(mean, factor, constant)[:, 0]
+            *density, log_start, log_trans = self._parameters()
+            log_b = batch.log_density(*density)[0][:, 0]
             return recordings.split(viterbi(log_b, log_start[0], log_trans[0], batch.lengths))
 
     def transform(self, X: ArrayLike | Sequence[ArrayLike]) -> np.ndarray:
@@ -201,10 +238,11 @@ class StateModel(TransformerMixin, BaseEstimator):
         """
         recordings = self._recordings(X)
         with one_blas_thread():
-            batch = self._batch(recordings)
+            prepared = self._prepared(recordings)
+            batch = prepared.batch(prepared.crossed)
             log_likelihood = batch.decode(*self._parameters())[3][0]
-        per_sample = log_likelihood / max(1, batch.n_samples)
-        return float(per_sample - np.log(self._scale()[1]).sum())
+            log_likelihood += prepared.volumes(prepared.crossed) * batch.n_present()
+        return float(log_likelihood.sum() / max(1, batch.n_samples))
 
     def sample(
         self, n_times: int = 100, n_subjects: int = 1, random_state: RandomSeed = None

@@ -35,6 +35,11 @@ class Layout:
     after: list
 
     @property
+    def owner(self):
+        """The recording of each block."""
+        return np.searchsorted(self.first, np.arange(self.rows.shape[1]), side="right") - 1
+
+    @property
     def full(self):
         """Whether there is no place without sample."""
         return self.there.all()
@@ -64,7 +69,7 @@ def _cost(length, lengths, n_restarts, n_states):
     return cost
 
 
-def forward_backward(log_b, log_start, log_trans, layout):
+def forward_backward(log_b, log_start, log_trans, layout, weights=None):
     """Posterior state probabilities of hidden Markov chains.
 
     Parameters
@@ -75,6 +80,8 @@ def forward_backward(log_b, log_start, log_trans, layout):
     log_trans : ndarray of shape (n_restarts, n_states, n_states)
         Need not be normalized (variational Bayes).
     layout : Layout
+    weights : ndarray of shape (n_restarts, n_recordings), default=None
+        How much each recording counts in `starts` and `transitions`.
 
     Returns
     -------
@@ -84,7 +91,7 @@ def forward_backward(log_b, log_start, log_trans, layout):
         Sum over recordings of the probabilities at their first samples.
     transitions : ndarray of shape (n_restarts, n_states, n_states)
         Expected number of transitions.
-    log_likelihood : ndarray of shape (n_restarts,)
+    log_likelihood : ndarray of shape (n_restarts, n_recordings)
     """
     b, log_scale = _scaled(log_b, layout)
     A, start = np.exp(log_trans), np.exp(log_start)
@@ -98,9 +105,14 @@ def forward_backward(log_b, log_start, log_trans, layout):
     gamma = _backward(b, A, alpha, scales, beta_end, v, layout)
     v[0][:, layout.first] = 0  # nothing comes before
     previous = np.concatenate([before[None], alpha[:-1]])
+    first = gamma[0][:, layout.first]
+    if weights is not None:
+        v *= weights[:, layout.owner, None]
+        first = first * weights[..., None]
     transitions = A * _sum_outer(previous, v)
-    log_likelihood = log_scale + (np.log(scales) * layout.there[:, None]).sum((0, 2))
-    starts = gamma[0][:, layout.first].sum(1)
+    by_block = log_scale + (np.log(scales) * layout.there[:, None]).sum(0)
+    log_likelihood = np.add.reduceat(by_block, layout.first, axis=1)
+    starts = first.sum(1)
     out = np.empty_like(log_b)
     out[layout.rows[layout.there]] = gamma.transpose(0, 2, 1, 3)[layout.there]
     return out, starts, transitions, log_likelihood
@@ -110,7 +122,8 @@ def _scaled(log_b, layout):
     """Densities (length, n_restarts, n_blocks, n_states), the largest 1, and sums of their logs."""
     top = log_b.max(-1)
     b = np.exp(log_b - top[..., None])[layout.rows]  # (length, n_blocks, n_restarts, n_states)
-    return np.ascontiguousarray(b.transpose(0, 2, 1, 3)), top.sum(0)
+    log_scale = np.where(layout.there[..., None], top[layout.rows], 0.0).sum(0).T
+    return np.ascontiguousarray(b.transpose(0, 2, 1, 3)), log_scale
 
 
 def _sum_outer(left, right):

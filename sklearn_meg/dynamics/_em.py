@@ -1,5 +1,6 @@
 """Expectation maximization: restarts side by side, then the winner alone."""
 
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,10 +19,8 @@ from ._posterior import (
     penalty,
     update,
 )
-from ._starts import first_guesses
+from ._tails import log_t, moved, neighbour_scores, weight
 
-RACE_SAMPLES = 20000  # restarts are compared on so many
-RACE_ITER, N_FINALISTS = 8, 3
 N_EPOCHS, FORGETTING = 2, 0.6  # of stochastic updates
 PRIOR_EVERY = 5  # iterations
 REACH = 20  # iterations at the present gain, in which a restart must be able to win
@@ -46,6 +45,8 @@ class Settings:
     windows: tuple
     max_iter: int
     tol: float
+    emission: str = "gaussian"
+    tails: float = np.inf
     verbose: int = 0
 
     def prior(self, n_restarts, n_regions):
@@ -60,7 +61,7 @@ class Settings:
             scale = 1.0
         mean_weight = (1.0 if self.variational else 1e-6) if self.means else np.inf
         ones = np.ones(n_restarts)
-        return Prior(dof * ones, scale * ones, mean_weight, trans)
+        return Prior(dof * ones, scale * ones, mean_weight, trans, tails=self.tails * ones)
 
     @property
     def learns_prior(self):
@@ -76,6 +77,7 @@ class Expected:
     starts: np.ndarray
     transitions: np.ndarray
     log_likelihood: np.ndarray
+    tail_scores: np.ndarray
 
     def pick(self, which):
         """Some restarts."""
@@ -84,6 +86,7 @@ class Expected:
             self.starts[which],
             self.transitions[which],
             self.log_likelihood[which],
+            self.tail_scores[which],
         )
 
     def blend(self, other, own, others):
@@ -93,42 +96,94 @@ class Expected:
             own * self.starts + others * other.starts,
             own * self.transitions + others * other.transitions,
             own * self.log_likelihood + others * other.log_likelihood,
+            own * self.tail_scores + others * other.tail_scores,
         )
 
 
 class Batch:
     """Some recordings in memory, standardized."""
 
-    def __init__(self, recordings, center, spread):
+    def __init__(self, recordings, center, spread, weights=None):
         X, missing = recordings.samples()
         X = (X - center) / spread
         if missing is not None:
             X[missing] = 0
         self.X, self.missing, self.lengths = X, missing, recordings.lengths
         self.samples = Samples(X, missing)
+        self.weights = weights
         self._layouts = {}
 
     @property
     def n_samples(self):
-        """Samples that are not missing."""
+        """Samples that are not missing; of each restart if recordings count differently."""
+        if self.weights is not None:
+            return self.weights @ self.n_present()
         return len(self.X) if self.missing is None else int((~self.missing).sum())
 
-    def decode(self, mean, factor, constant, log_start, log_trans):
+    def n_present(self):
+        """Samples of each recording that are not missing."""
+        if self.missing is None:
+            return self.lengths
+        return np.add.reduceat(~self.missing, np.cumsum(self.lengths) - self.lengths, dtype=int)
+
+    def with_weights(self, weights):
+        """The same samples, where restarts see recordings with these weights."""
+        other = copy(self)
+        other.weights = weights
+        return other
+
+    def without(self, which):
+        """The same recordings, where more samples say nothing."""
+        other = copy(self)
+        other.missing = which if self.missing is None else self.missing | which
+        return other
+
+    def log_density(self, mean, factor, constant, tails):
+        """Log-densities, and squared distances where tails are heavy (else None)."""
+        log_b, distance = self.samples.log_density(mean, factor, constant), None
+        if not np.isinf(tails).all():
+            distance = np.maximum(2 * (constant - log_b), 0)
+            log_b = log_t(distance, constant, tails[:, None], mean.shape[-1])
+        if self.missing is not None:
+            log_b[self.missing] = 0
+        return log_b, distance
+
+    def decode(self, mean, factor, constant, tails, log_start, log_trans):
         """State probabilities (n_samples, n_restarts, n_states), starts, transitions, log p(X)."""
-        log_b = self.samples.log_density(mean, factor, constant)
+        return self._decoded(mean, factor, constant, tails, log_start, log_trans)[0]
+
+    def _decoded(self, mean, factor, constant, tails, log_start, log_trans):
+        log_b, distance = self.log_density(mean, factor, constant, tails)
         n_restarts, n_states = constant.shape
         if n_restarts not in self._layouts:
             self._layouts[n_restarts] = make_layout(self.lengths, n_states, n_restarts)
-        return forward_backward(log_b, log_start, log_trans, self._layouts[n_restarts])
+        layout = self._layouts[n_restarts]
+        return forward_backward(log_b, log_start, log_trans, layout, self.weights), distance
 
     def expect(self, *parameters):
         """E-step."""
-        gamma, *rest = self.decode(*parameters)
-        return Expected(self.samples.moments(gamma), *rest)
+        (gamma, starts, trans, by_recording), distance = self._decoded(*parameters)
+        if self.weights is not None:
+            gamma *= np.repeat(self.weights.T, self.lengths, axis=0)[..., None]
+            by_recording = by_recording * self.weights
+        gamma, scores = self._counted(gamma, distance, parameters[3])
+        log_likelihood = by_recording.sum(1)
+        return Expected(self.samples.moments(gamma), starts, trans, log_likelihood, scores)
+
+    def _counted(self, gamma, distance, tails):
+        """Probabilities times how much samples count, and scores of the tails."""
+        if distance is None:
+            return gamma, np.zeros((len(tails), 3))
+        if self.missing is not None:
+            gamma[self.missing] = 0
+        d = self.X.shape[1]
+        scores = neighbour_scores(distance, gamma, tails, d)
+        return gamma * weight(distance, tails[:, None], d), scores
 
     def fold_moments(self, parameters, folds=None):
         """Moments of the only restart by fold; a dict."""
-        gamma = self.decode(*parameters)[0]
+        (gamma, *_), distance = self._decoded(*parameters)
+        gamma, _ = self._counted(gamma, distance, parameters[3])
         folds = folds_of(self.lengths) if folds is None else folds
         return {
             f: tuple(m[0] for m in self.samples.moments(gamma * (folds == f)[:, None, None]))
@@ -197,47 +252,13 @@ def m_step(expected, prior, settings, choose=False):
     if choose and settings.learns_prior:
         dof, scale = best_prior(expected.moments, prior.mean_weight)
         prior = replace(prior, dof=dof, scale=scale)
+    if not np.isinf(prior.tails).all():
+        prior = replace(prior, tails=moved(prior.tails, expected.tail_scores))
     states = update(expected.moments, expected.starts, expected.transitions, prior)
     factor, constant, log_det = log_density_parts(states, settings.variational)
     taken = penalty(states, prior, factor, log_det, settings.variational)
     chain = chain_parts(states, settings.variational)
-    return states, prior, (states.mean, factor, constant, *chain), taken
-
-
-def race(batch, settings, rng, journal=NO_JOURNAL):
-    """Several restarts: all for some iterations, the best to the end.
-
-    Parameters
-    ----------
-    batch : Batch
-    settings : Settings
-    rng : RandomState
-    journal : Journal
-
-    Returns
-    -------
-    run : Run
-        Of the finalists.
-    """
-    d, keep = batch.X.shape[1], journal.loop("race")
-    expected = None
-    if keep.state is None:
-        guess = first_guesses(
-            batch.X,
-            batch.lengths,
-            settings.n_states,
-            settings.n_init,
-            settings.init,
-            settings.windows,
-            rng,
-        )
-        expected = _expected_of_guess(batch, guess)
-    prior = settings.prior(settings.n_init, d)
-    run = iterate(batch, expected, prior, settings, RACE_ITER, keep=keep)
-    order = np.argsort(-run.objective, kind="stable")[:N_FINALISTS]
-    prior, expected = _pick_prior(run.prior, order), run.expected.pick(order)
-    final = journal.loop("final")
-    return iterate(batch, expected, prior, settings, settings.max_iter, run.history, final)
+    return states, prior, (states.mean, factor, constant, prior.tails, *chain), taken
 
 
 def stochastic(stream, expected, prior, settings, rng, journal):
@@ -269,17 +290,11 @@ def _stepped(batch, share, run, settings):
     return replace(run, expected=expected, prior=prior, step=run.step + 1)
 
 
-def _pick_prior(prior, which):
-    return replace(prior, dof=prior.dof[which], scale=prior.scale[which])
-
-
-def _expected_of_guess(batch, gamma):
-    n, n_restarts, n_states = gamma.shape
-    stays = 0.85 * n / n_states
-    transitions = np.full((n_restarts, n_states, n_states), 0.15 * n / n_states**2)
-    transitions += stays * np.eye(n_states)
-    starts = np.full((n_restarts, n_states), len(batch.lengths) / n_states)
-    return Expected(batch.samples.moments(gamma), starts, transitions, np.zeros(n_restarts))
+def pick_prior(prior, which):
+    """The prior of some restarts."""
+    return replace(
+        prior, dof=prior.dof[which], scale=prior.scale[which], tails=prior.tails[which]
+    )
 
 
 @dataclass
@@ -294,12 +309,11 @@ class Run:
     parameters: tuple
     step: int = 0
 
-    def winner(self):
-        """The restart with the highest objective alone."""
-        which = [int(np.nanargmax(self.objective))]
+    def pick(self, which):
+        """Some restarts."""
         return Run(
             self.expected.pick(which),
-            _pick_prior(self.prior, which),
+            pick_prior(self.prior, which),
             self.objective[which],
             self.history,
             self.converged,
@@ -418,6 +432,7 @@ def plug_in(mean, covariance, expected, prior):
     return (
         mean,
         *plug_in_density(covariance),
+        prior.tails,
         np.log(start / start.sum(-1, keepdims=True)),
         np.log(trans / trans.sum(-1, keepdims=True)),
     )

@@ -28,6 +28,8 @@ class Prior:
         Dirichlet parameters of the transitions.
     start : float
         Dirichlet parameter of the first state.
+    tails : ndarray of shape (n_restarts,)
+        Degrees of freedom of the samples; infinite for Gaussian states.
     """
 
     dof: np.ndarray
@@ -35,6 +37,7 @@ class Prior:
     mean_weight: float
     trans: np.ndarray
     start: float = 1.0
+    tails: np.ndarray | None = None
 
 
 @dataclass

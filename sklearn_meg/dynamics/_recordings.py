@@ -22,10 +22,13 @@ class Recordings:
         In the order in which they came; views of what was given.
     kind : {"one", "stack", "list"}
         Whether X was one recording (n_times, n_regions), an array of recordings, or a list.
+    maps : list of callable or None
+        How samples of each recording are changed when they are taken.
     """
 
     parts: list
     kind: str
+    maps: list | None = None
 
     @property
     def lengths(self):
@@ -34,7 +37,17 @@ class Recordings:
 
     def pick(self, which):
         """Some recordings."""
-        return Recordings([self.parts[i] for i in which], self.kind)
+        maps = None if self.maps is None else [self.maps[i] for i in which]
+        return Recordings([self.parts[i] for i in which], self.kind, maps)
+
+    def cut(self, spans):
+        """Pieces (recording, start, stop) as recordings; they keep the maps."""
+        maps = None if self.maps is None else [self.maps[i] for i, *_ in spans]
+        return Recordings([self.parts[i][a:b] for i, a, b in spans], "list", maps)
+
+    def mapped(self, maps):
+        """The same recordings, whose samples are changed when they are taken."""
+        return Recordings(self.parts, self.kind, maps)
 
     def n_present(self):
         """Samples that are not missing."""
@@ -51,7 +64,10 @@ class Recordings:
 
     def samples(self):
         """All samples (n_samples, n_regions), 0 where missing, and which are missing (or None)."""
-        X = np.concatenate(self.parts).astype(float, copy=False)
+        parts = self.parts
+        if self.maps is not None:
+            parts = [change(np.asarray(part, float)) for part, change in zip(parts, self.maps)]
+        X = np.concatenate(parts).astype(float, copy=False)
         missing = np.isnan(X).any(1)
         if not missing.any():
             return X, None
@@ -62,6 +78,13 @@ class Recordings:
         if self.kind == "one":
             return values
         parts = np.split(values, np.cumsum(self.lengths)[:-1])
+        return np.stack(parts) if self.kind == "stack" else parts
+
+    def together(self, parts):
+        """Changed recordings (n_times, n_regions) as X is."""
+        if self.kind == "one":
+            return parts[0]
+        parts = [np.ascontiguousarray(part.T) for part in parts]
         return np.stack(parts) if self.kind == "stack" else parts
 
 

@@ -7,10 +7,16 @@ from sklearn.cluster import KMeans
 from .._training.threads import one_thread
 
 MAX_WINDOWS = 2000
+KINDS = ("windows", "windows", "windows", "kmeans", "unit", "windows", "unit", "random")
 CERTAINTY = 0.95  # of a first guess; the rest is shared by the states
 
 
-def first_guesses(X, lengths, n_states, n_init, init, windows, rng):
+def kinds_of(init, n_init):
+    """What each restart begins with."""
+    return [KINDS[r % len(KINDS)] if init == "auto" else init for r in range(n_init)]
+
+
+def first_guesses(X, lengths, n_states, kinds, windows, rng):
     """State probabilities to start from, one set a restart.
 
     Parameters
@@ -18,8 +24,9 @@ def first_guesses(X, lengths, n_states, n_init, init, windows, rng):
     X : ndarray of shape (n_samples, n_regions)
         Standardized, 0 where missing.
     lengths : ndarray of int
-    n_states, n_init : int
-    init : {"windows", "kmeans", "random"}
+    n_states : int
+    kinds : list of {"windows", "kmeans", "unit", "random"}
+        One a restart.
     windows : sequence of int
         Lengths in samples, taken in turn.
     rng : RandomState
@@ -28,18 +35,22 @@ def first_guesses(X, lengths, n_states, n_init, init, windows, rng):
     -------
     gamma : ndarray of shape (n_samples, n_init, n_states)
     """
-    labels = np.empty((len(X), n_init), dtype=int)
-    seeds = rng.randint(2**31 - 1, size=n_init)
-    features = {}
-    for r, seed in enumerate(seeds):
-        if init == "windows":
-            window = windows[r % len(windows)]
+    labels = np.empty((len(X), len(kinds)), dtype=int)
+    seeds = rng.randint(2**31 - 1, size=len(kinds))
+    features, turn = {}, 0
+    for r, (kind, seed) in enumerate(zip(kinds, seeds)):
+        if kind == "windows":
+            window = windows[turn % len(windows)]
+            turn += 1
             if window not in features:
                 features[window] = window_features(X, lengths, window, max(2, n_states))
             found = cluster(features[window][0], n_states, seed)
             labels[:, r] = found[features[window][1]]
-        elif init == "kmeans":
+        elif kind == "kmeans":
             labels[:, r] = cluster(X, n_states, seed)
+        elif kind == "unit":
+            size = np.linalg.norm(X, axis=1, keepdims=True)
+            labels[:, r] = cluster(X / np.maximum(size, 1e-300), n_states, seed)
         else:
             labels[:, r] = np.random.RandomState(seed).randint(n_states, size=len(X))
     gamma = np.full((*labels.shape, n_states), (1 - CERTAINTY) / n_states)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import adjusted_rand_score
 
 from .._checks.params import (
     check_bool_param,
@@ -20,19 +19,13 @@ from .._checks.params import (
 from .._saving.checkpoint import Journal, checkpoint_of
 from .._training.threads import one_blas_thread
 from ._base import StateModel
-from ._em import (
-    RACE_SAMPLES,
-    Batch,
-    Settings,
-    Stream,
-    iterate,
-    m_step,
-    race,
-    shape_states,
-    shaped_parameters,
-    stochastic,
-)
-from ._recordings import Recordings
+from ._alignment_choice import ALIGNMENTS, name_of
+from ._em import Settings, m_step, shape_states, shaped_parameters
+from ._fit import find_states
+from ._prepare import prepare
+from ._race import first_tails
+from ._starts import KINDS
+from ._tails import spread_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +36,8 @@ if TYPE_CHECKING:
 # Variational Bayes with a weak prior, from clustered samples; the number of states by
 # select_n_states(..., rule="entropy").
 PAPER_PARAMS: dict[str, Any] = {
+    "emission": "gaussian",
+    "align": "none",
     "method": "variational",
     "covariance": "full",
     "init": "kmeans",
@@ -188,10 +183,12 @@ class HiddenMarkovGraph(StateModel):
         rank: int | None = None,
         prior_weight: float | None = None,
         means: bool = True,
+        emission: Literal["auto", "gaussian", "t"] = "auto",
+        align: str = "auto",
         transition_prior: float = 1.0,
         stay_prior: float = 0.0,
         n_init: int = 8,
-        init: Literal["windows", "kmeans", "random"] = "windows",
+        init: Literal["auto", "windows", "kmeans", "unit", "random"] = "auto",
         windows: Sequence[int] = (8, 12, 20),
         max_iter: int = 200,
         tol: float = 1e-4,
@@ -212,6 +209,8 @@ class HiddenMarkovGraph(StateModel):
         self.rank = rank
         self.prior_weight = prior_weight
         self.means = means
+        self.emission = emission
+        self.align = align
         self.transition_prior = transition_prior
         self.stay_prior = stay_prior
         self.n_init = n_init
@@ -251,9 +250,8 @@ class HiddenMarkovGraph(StateModel):
         rng = check_random_state(self.random_state)
         journal = Journal(checkpoint_of(self, recordings.parts), rng)
         with one_blas_thread():
-            center, spread = standardization(recordings, self.n_states, self.covariance)
             try:
-                self._fit(recordings, center, spread, settings, rng, journal)
+                self._fit(recordings, settings, rng, journal)
             except np.linalg.LinAlgError as error:
                 raise ValueError(
                     f"The covariance of a state became singular ({error}): too few samples for "
@@ -262,60 +260,57 @@ class HiddenMarkovGraph(StateModel):
                 ) from error
         return self
 
-    def _fit(self, recordings, center, spread, settings, rng, journal):
-        data = (
-            Batch(recordings, center, spread)
-            if self.batch_size is None
-            else Stream(recordings, center, spread, self.batch_size)
-        )
-        few = some_recordings(recordings)
-        small = few.lengths.sum() == recordings.lengths.sum() and self.batch_size is None
-        racers = data if small else Batch(few, center, spread)
-        finalists = race(racers, settings, rng, journal)
-        self.restart_scores_ = np.sort(finalists.objective)[::-1]
-        self.stability_ = agreement(racers, finalists)
-        run = finalists.winner()
-        if not small:
-            run = self._on_all(data, run, racers.n_samples, settings, rng, journal)
-        self._keep(data, run, settings, center, spread)
+    def _fit(self, recordings, settings, rng, journal):
+        scale = standardization(recordings, self.n_states, self.covariance)
+        robust = self.emission != "gaussian"
+        prepared = prepare(recordings, self.align, robust, scale)
+        found = find_states(prepared, settings, self.batch_size, rng, journal)
+        self._keep_course(prepared, found)
+        self._keep(prepared, found)
 
-    def _on_all(self, data, run, n_seen, settings, rng, journal):
-        """Go on with all recordings."""
-        more = data.n_samples / n_seen
-        expected, prior = run.expected.blend(run.expected, more, 0.0), run.prior
-        n_iter = settings.max_iter
-        if self.batch_size is not None:
-            expected, prior = stochastic(data, expected, prior, settings, rng, journal)
-            n_iter = min(5, n_iter)  # exact passes
-        keep = journal.loop("all")
-        return iterate(data, expected, prior, settings, n_iter, run.history, keep)
-
-    def _keep(self, data, run, settings, center, spread):
-        expected, prior = run.expected, run.prior
-        states, *_ = m_step(expected, prior, settings)
-        mean, covariance = states.mean[0], self._widened(states)
-        self.rank_, self.common_, self.inflation_ = 0, 0.0, 1.0
-        if self.covariance == "low_rank":
-            expected, shape = shape_states(data, run, settings)
-            mean, covariance = shaped_parameters(expected, prior, shape)
-            self.rank_, self.inflation_ = int(shape.rank), float(shape.inflation)
-            self.common_ = float(shape.common)
-        start = expected.starts[0] + prior.start
-        trans = expected.transitions[0] + prior.trans
+    def _keep_course(self, prepared, found):
+        """What was compared, and how it ended."""
+        aligner, run = prepared.aligner, found.run
+        self.alignment_ = name_of(aligner)
+        self.alignment_scores_ = prepared.table
+        self.alignment_weight_ = float(aligner.weight)
+        group = aligner.group
+        self.group_mean_ = None if group is None else group.mean
+        self.group_covariance_ = None if group is None else group.covariance
+        self.start_scores_ = found.starts
+        self.emission_, self.emission_scores_ = found.settings.emission, found.emissions
+        self.tails_ = float(run.prior.tails[0])
+        self.restart_scores_, self.stability_ = found.restarts, found.stability
         self.objective_ = float(run.objective.max())
         self.history_ = np.array(run.history)
         self.n_iter_, self.converged_ = len(run.history), bool(run.converged)
-        self.prior_weight_ = float(prior.dof[0])
+        self.prior_weight_ = float(run.prior.dof[0])
         if not run.converged and self.batch_size is None:
             warnings.warn(
                 f"No convergence in {self.max_iter} iterations: raise max_iter or tol.",
                 ConvergenceWarning,
             )
+
+    def _keep(self, prepared, found):
+        """The states, in the units of aligned recordings."""
+        run, settings = found.run, found.settings
+        expected, prior = run.expected, run.prior
+        states, *_ = m_step(expected, prior, settings)
+        mean, covariance = states.mean[0], self._widened(states)
+        self.rank_, self.common_, self.inflation_ = 0, 0.0, 1.0
+        if self.covariance == "low_rank":
+            expected, shape = shape_states(found.data, run, settings)
+            mean, covariance = shaped_parameters(expected, prior, shape)
+            self.rank_, self.inflation_ = int(shape.rank), float(shape.inflation)
+            self.common_ = float(shape.common)
+        start = expected.starts[0] + prior.start
+        trans = expected.transitions[0] + prior.trans
+        spread = prepared.spread
         self._set_states(
             start / start.sum(),
             trans / trans.sum(1, keepdims=True),
-            center + mean * spread,
-            covariance * spread[:, None] * spread,
+            prepared.center + mean * spread,
+            covariance * spread[:, None] * spread * spread_of(self.tails_),
             expected.moments[0][0],
         )
 
@@ -345,6 +340,8 @@ class HiddenMarkovGraph(StateModel):
             windows=tuple(self.windows),
             max_iter=self.max_iter,
             tol=self.tol,
+            emission=self.emission,
+            tails=first_tails(self.emission),
             verbose=self.verbose,
         )
 
@@ -352,7 +349,9 @@ class HiddenMarkovGraph(StateModel):
         self._check_common()
         check_option_param(self, "method", ("variational", "maximum_likelihood"))
         check_option_param(self, "covariance", ("low_rank", "shrunk", "full"))
-        check_option_param(self, "init", ("windows", "kmeans", "random"))
+        check_option_param(self, "init", ("auto", *sorted(set(KINDS))))
+        check_option_param(self, "align", ALIGNMENTS)
+        check_option_param(self, "emission", ("auto", "gaussian", "t"))
         check_bool_param(self, "means")
         check_verbose_param(self)
         check_path_param(self, "cache_dir")
@@ -401,22 +400,3 @@ def standardization(recordings, n_states, covariance):
             "them out."
         )
     return shift + total / n, spread
-
-
-def some_recordings(recordings):
-    """Recordings spread over all, or the beginnings of long ones: about `RACE_SAMPLES` samples."""
-    n = len(recordings.parts)
-    lengths = np.minimum(recordings.lengths, RACE_SAMPLES)
-    wanted = min(n, int(np.ceil(RACE_SAMPLES / lengths.mean())))
-    few = recordings.pick(np.unique(np.linspace(0, n - 1, wanted).astype(int)))
-    return Recordings([part[:RACE_SAMPLES] for part in few.parts], few.kind)
-
-
-def agreement(batch, run):
-    """Mean adjusted Rand index of the states of the restarts and those of the best."""
-    states = batch.decode(*run.parameters)[0].argmax(-1)
-    best = int(np.nanargmax(run.objective))
-    others = [r for r in range(states.shape[1]) if r != best]
-    return float(
-        np.mean([adjusted_rand_score(states[:, best], states[:, r]) for r in others] or [1.0])
-    )

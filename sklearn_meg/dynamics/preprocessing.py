@@ -34,13 +34,7 @@ class _RecordingTransformer(TransformerMixin, BaseEstimator):
                     f"Each recording must have at least {least} samples. Got {n} in X[{i}]."
                 )
 
-        def together(parts):
-            if recordings.kind == "one":
-                return parts[0]
-            parts = [np.ascontiguousarray(part.T) for part in parts]
-            return np.stack(parts) if recordings.kind == "stack" else parts
-
-        return [np.asarray(part, dtype=float) for part in recordings.parts], together
+        return [np.asarray(part, dtype=float) for part in recordings.parts], recordings.together
 
 
 class AmplitudeEnvelope(_RecordingTransformer):

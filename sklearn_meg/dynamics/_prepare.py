@@ -1,0 +1,151 @@
+"""From recordings as they came to samples that the iterations take: aligned, in units near one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ._align import Aligner, CrossedMap, pooled
+from ._alignment_choice import chosen_aligner, maps_of, statics_of
+from ._em import Batch, Stream
+from ._recordings import Recordings
+from ._settings import ALIGN, RACE
+
+
+@dataclass
+class Prepared:
+    """Recordings, how they are aligned, and the units of regions after that.
+
+    Attributes
+    ----------
+    recordings, crossed : Recordings
+        Aligned by themselves; each half aligned by the other.
+    center, spread : ndarray of shape (n_regions,)
+    aligner : Aligner
+    table : dict of ndarray
+        Options and their left-out scores.
+    """
+
+    recordings: Recordings
+    crossed: Recordings
+    center: np.ndarray
+    spread: np.ndarray
+    aligner: Aligner
+    table: dict
+
+    def batch(self, recordings=None):
+        """All or some recordings in memory."""
+        return Batch(self.recordings if recordings is None else recordings, self.center, self.spread)
+
+    def data(self, batch_size):
+        """All recordings, in memory or in turn."""
+        if batch_size is None:
+            return self.batch()
+        return Stream(self.recordings, self.center, self.spread, batch_size)
+
+    def volumes(self, recordings):
+        """Per recording, what is added to log-densities to be those of the given units."""
+        fixed = -np.log(self.spread).sum()
+        if self.aligner.trivial:
+            return np.full(len(recordings.parts), fixed)
+        return np.array([fixed + _volume(part, m) for part, m in _pairs(recordings)])
+
+
+def _pairs(recordings):
+    return zip(recordings.parts, recordings.maps)
+
+
+def _volume(part, change):
+    if isinstance(change, CrossedMap):
+        there = max(1, int((~np.isnan(part).any(1)).sum()))
+        return change.log_det(np.asarray(part)) / there
+    return change.log_det
+
+
+def prepare(recordings, align, robust, scale):
+    """Align recordings, and find the units of regions.
+
+    Parameters
+    ----------
+    recordings : Recordings
+    align : str
+        As the parameter of HiddenMarkovGraph.
+    robust : bool
+        Whether outliers hardly count in moments of recordings.
+    scale : tuple of ndarray
+        Center and spread of all samples, where nothing has to be aligned.
+    """
+    if not robust and (align == "none" or (align == "auto" and len(recordings.parts) < 2)):
+        aligner = Aligner("none", None)
+        table = {"method": np.array(["none"]), "weight": np.zeros(1), "signs": np.zeros(1, bool)}
+        table["loglik"] = np.full(1, np.nan)
+        return Prepared(recordings, recordings, *scale, aligner, table)
+    dof = ALIGN.robust_dof if robust else np.inf
+    statics = [statics_of(part, dof) for part in recordings.parts]
+    check_alignable(statics, align)
+    aligner, table = chosen_aligner(statics, align)
+    return with_aligner(recordings, aligner, statics, table)
+
+
+def with_aligner(recordings, aligner, statics, table):
+    """What an aligner makes of recordings."""
+    if aligner.trivial:
+        whole = pooled([s for s, _ in statics])
+        return Prepared(recordings, recordings, whole.mean, whole.spread, aligner, table)
+    maps, crossed = maps_of(aligner, statics)
+    moved = pooled([m.static(s) for m, (s, _) in zip(maps, statics)])
+    return Prepared(
+        recordings.mapped(maps),
+        recordings.mapped(crossed),
+        moved.mean,
+        moved.spread,
+        aligner,
+        table,
+    )
+
+
+def check_alignable(statics, align):
+    """Raise where a recording says too little of itself."""
+    if align in ("none", "auto"):
+        return
+    for i, (static, _) in enumerate(statics):
+        if static.count < ALIGN.least_samples:
+            raise ValueError(
+                f"align={align!r} learns from each recording: at least {ALIGN.least_samples} "
+                f"samples without NaN. Got {static.count:.0f} in X[{i}]."
+            )
+        size = np.abs(static.mean) + static.spread
+        flat = np.flatnonzero(static.spread <= 1e-9 * size)
+        if len(flat) and "signs" != align:
+            raise ValueError(
+                f"align={align!r} needs regions that vary in each recording. Constant in X[{i}]: "
+                f"{', '.join(map(str, flat[:10]))}."
+            )
+
+
+def spread_over(recordings, n_samples, longest=None):
+    """Spans (recording, start, stop) over all recordings, about so many samples."""
+    n = len(recordings.parts)
+    longest = n_samples if longest is None else longest
+    lengths = np.minimum(recordings.lengths, longest)
+    wanted = min(n, int(np.ceil(n_samples / lengths.mean())))
+    which = np.unique(np.linspace(0, n - 1, wanted).astype(int))
+    return [(i, 0, int(lengths[i])) for i in which]
+
+
+def some_recordings(recordings):
+    """Recordings spread over all, or the beginnings of long ones."""
+    spans = spread_over(recordings, RACE.samples)
+    return spans, replace(recordings.cut(spans), kind=recordings.kind)
+
+
+def fold_spans(recordings):
+    """Pieces of many recordings, or blocks of one, for comparing restarts on what is left out."""
+    n = len(recordings.parts)
+    if n > 1:
+        each = max(200, RACE.fold_samples // min(n, 12))
+        return spread_over(recordings, RACE.fold_samples, each)
+    length = min(int(recordings.lengths[0]), RACE.fold_samples)
+    borders = np.linspace(0, length, RACE.max_folds + 1).astype(int)
+    return [(0, int(a), int(b)) for a, b in zip(borders[:-1], borders[1:])]

@@ -1,0 +1,124 @@
+"""Which first guess is kept: the one that makes recordings likely that it has not seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from .._saving.checkpoint import NO_JOURNAL
+from ._align import distances, robust_static
+from ._em import Expected, iterate, pick_prior
+from ._settings import ALIGN, RACE
+from ._starts import first_guesses
+from ._tails import nearest
+
+
+def guesses(batch, settings, kinds, rng):
+    """State probabilities to start from, and how much samples count in them."""
+    counts = np.ones(len(batch.X))
+    if settings.emission != "gaussian":
+        counts = np.minimum(1.0, 2.0 / far(batch))
+    X = batch.X * np.sqrt(counts)[:, None]
+    gamma = first_guesses(X, batch.lengths, settings.n_states, kinds, settings.windows, rng)
+    return gamma, counts
+
+
+def far(batch):
+    """Squared distance of samples from all others, over its median."""
+    there = np.ones(len(batch.X), bool) if batch.missing is None else ~batch.missing
+    distance = distances(batch.X, robust_static(batch.X[there], ALIGN.robust_dof))
+    return np.maximum(distance / max(np.median(distance[there]), 1e-300), 1e-300)
+
+
+def expected_of_guess(batch, gamma, counts):
+    """Moments and transitions as if the guess were true.
+
+    Parameters
+    ----------
+    batch : Batch
+    gamma : ndarray of shape (n_samples, n_restarts, n_states)
+    counts : ndarray of shape (n_samples,)
+        How much samples count.
+    """
+    n, n_restarts, n_states = gamma.shape
+    stays = 0.85 * n / n_states
+    transitions = np.full((n_restarts, n_states, n_states), 0.15 * n / n_states**2)
+    transitions += stays * np.eye(n_states)
+    starts = np.full((n_restarts, n_states), len(batch.lengths) / n_states)
+    gamma = gamma * counts[:, None, None]
+    if batch.weights is not None:
+        gamma *= np.repeat(batch.weights.T, batch.lengths, axis=0)[..., None]
+    scores = np.tile([0.0, 1.0, 0.0], (n_restarts, 1))
+    return Expected(
+        batch.samples.moments(gamma), starts, transitions, np.zeros(n_restarts), scores
+    )
+
+
+def left_out(batch, gamma, counts, settings):
+    """Restarts that have each not seen a fold of recordings, side by side.
+
+    Returns
+    -------
+    run : Run
+        All folds of the first restart, then of the second, and so on.
+    unseen : ndarray of bool of shape (n_folds, n_recordings)
+    """
+    n_restarts, n = gamma.shape[1], len(batch.lengths)
+    folds = np.arange(n) % min(n, RACE.max_folds)
+    unseen = folds == np.unique(folds)[:, None]
+    some = batch.with_weights(np.tile((~unseen).astype(float), (n_restarts, 1)))
+    expected = expected_of_guess(some, np.repeat(gamma, len(unseen), axis=1), counts)
+    prior = settings.prior(n_restarts * len(unseen), batch.X.shape[1])
+    run = iterate(some, expected, prior, replace(settings, verbose=0), RACE.fold_iter)
+    return run, unseen
+
+
+def left_out_scores(batch, run, unseen):
+    """Log-likelihood per sample of each recording by restarts that have not seen it.
+
+    Parameters
+    ----------
+    batch : Batch
+    run, unseen
+        From `left_out`.
+
+    Returns
+    -------
+    scores : ndarray of shape (n_restarts, n_recordings)
+    """
+    by_recording = batch.decode(*run.parameters)[3].reshape(-1, *unseen.shape)
+    return (by_recording * unseen).sum(1) / np.maximum(batch.n_present(), 1)
+
+
+def close_to_best(scores):
+    """Restarts whose left-out scores are not clearly below the best."""
+    best = scores.mean(1).argmax()
+    below = scores[best] - scores
+    n = scores.shape[1]
+    error = below.std(axis=1, ddof=1) / np.sqrt(n) if n > 1 else np.zeros(len(scores))
+    return np.flatnonzero(below.mean(1) <= np.minimum(error, np.maximum(0.01, 0)) + 1e-12)
+
+
+def race(batch, gamma, counts, settings, journal=NO_JOURNAL):
+    """Several restarts: all for some iterations, the best to the end.
+
+    Returns
+    -------
+    run : Run
+        Of the finalists.
+    """
+    keep = journal.loop("race")
+    n_restarts = gamma.shape[1]
+    expected = expected_of_guess(batch, gamma, counts) if keep.state is None else None
+    prior = settings.prior(n_restarts, batch.X.shape[1])
+    run = iterate(batch, expected, prior, settings, RACE.n_iter, keep=keep)
+    order = np.argsort(-run.objective, kind="stable")[: RACE.n_finalists]
+    prior, expected = pick_prior(run.prior, order), run.expected.pick(order)
+    final = journal.loop("final")
+    return iterate(batch, expected, prior, settings, settings.max_iter, run.history, final)
+
+
+def first_tails(emission):
+    """Degrees of freedom to begin with."""
+    return np.inf if emission == "gaussian" else float(nearest(20.0))

@@ -1,0 +1,82 @@
+"""Tuned constants of the state models, and the measurement that chose each."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+LOG_2PI = np.log(2 * np.pi)
+
+
+@dataclass(frozen=True)
+class AlignSettings:
+    """How recordings are made alike.
+
+    Attributes
+    ----------
+    weights : tuple of float
+        Of the group's correlations, in halves of a recording. Left-out recordings of seven
+        simulated kinds and of BOLD took .1 (own covariances), .3 (BOLD, own mixing), 1 (noise of
+        their own), 3 and 10 (gains only).
+    ridge : float
+        Of the variances, added to covariances. A recording of 355 samples and 94 regions has a
+        covariance of full rank then; .02 costs no accuracy in the simulated kinds.
+    n_blocks : int
+        Of a recording, in turn used to learn from and to score. Two give the same choices, but
+        slow drifts count as difference.
+    max_scored : int
+        Recordings that are left out, at most.
+    robust_dof : float
+        Degrees of freedom of the t distribution under which moments of recordings are taken.
+    robust_iter, sign_sweeps, sign_rounds : int
+        Iterations; all converge earlier in the simulated worlds.
+    n_errors : float
+        Standard errors by which a method must be better than a simpler one.
+    least_samples : int
+        Of a recording that is to be aligned.
+    """
+
+    weights: tuple = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
+    ridge: float = 0.02
+    n_blocks: int = 4
+    max_scored: int = 20
+    robust_dof: float = 5.0
+    robust_iter: int = 8
+    sign_sweeps: int = 20
+    sign_rounds: int = 5
+    n_errors: float = 1.0
+    least_samples: int = 16
+
+
+@dataclass(frozen=True)
+class RaceSettings:
+    """How restarts are compared.
+
+    Attributes
+    ----------
+    samples : int
+        On which restarts are compared by their objective.
+    n_iter, n_finalists : int
+        Iterations of all restarts, and how many go to the end.
+    fold_iter, max_folds : int
+        Iterations of the restarts that have not seen a fold of recordings.
+    fold_samples : int
+        On which these are compared.
+    normal_dof : float
+        Degrees of freedom above which states are taken as Gaussian.
+    far : float
+        Squared distance over its median, above which a sample does not decide between restarts. One
+        sample in 600 that was 20 times too large chose the wrong start in two worlds of three.
+    """
+
+    samples: int = 20000
+    n_iter: int = 8
+    n_finalists: int = 3
+    fold_iter: int = 10
+    max_folds: int = 4
+    fold_samples: int = 4000
+    normal_dof: float = 200.0
+    far: float = 4.0
+
+
+ALIGN = AlignSettings()
+RACE = RaceSettings()
