@@ -1,5 +1,6 @@
 """States of brain activity, the graphs they are, and the ranked communities of these graphs."""
 
+from ._doubts import StateWarning as StateWarning
 from ._graph import information_rate as information_rate
 from ._graph import multiplex_walk as multiplex_walk
 from ._selection import select_n_states as select_n_states

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._settings import ALIGN, LOG_2PI
+from ._settings import ALIGN
 
 METHODS = ("none", "zscore", "covariance")
 
@@ -207,7 +207,9 @@ class Aligner:
         if self.method == "zscore":
             matrix = np.diag(self.group.spread / static.spread)
         else:
-            scale = self.group.spread / static.spread  # units of regions may differ by powers of ten
+            scale = (
+                self.group.spread / static.spread
+            )  # units of regions may differ by powers of ten
             unit = self.group.spread
             inner = transport(
                 covariance * scale[:, None] * scale / unit[:, None] / unit,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .._saving.checkpoint import FORGET, NO_JOURNAL
+from .._saving.checkpoint import FORGET
 from ._chain import forward_backward, make_layout
 from ._emissions import Samples
 from ._factors import choose_shape, shaped
@@ -292,9 +292,7 @@ def _stepped(batch, share, run, settings):
 
 def pick_prior(prior, which):
     """The prior of some restarts."""
-    return replace(
-        prior, dof=prior.dof[which], scale=prior.scale[which], tails=prior.tails[which]
-    )
+    return replace(prior, dof=prior.dof[which], scale=prior.scale[which], tails=prior.tails[which])
 
 
 @dataclass

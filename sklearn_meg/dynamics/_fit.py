@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
 from ._em import Run, iterate, stochastic
+from ._generalization import Halves, compare_halves
 from ._prepare import Prepared, fold_spans, some_recordings
 from ._race import close_to_best, far, guesses, left_out, left_out_scores, race
 from ._settings import RACE
@@ -29,7 +30,9 @@ class Found:
         Objective of the finalists.
     stability : float
     starts : dict of ndarray
-        ``kind`` and left-out ``loglik`` of each restart.
+        Of each restart its ``kind``, left-out ``loglik``, and ``rand`` and ``means`` of halves.
+    halves : Halves
+        Of the chosen kind of start.
     emissions : dict
         Left-out log-likelihood of each emission; empty where one was given.
     """
@@ -40,6 +43,7 @@ class Found:
     restarts: np.ndarray
     stability: float
     starts: dict
+    halves: Halves
     emissions: dict
 
 
@@ -53,9 +57,8 @@ def find_states(prepared: Prepared, settings, batch_size, rng, journal):
     kinds = kinds_of(settings.init, settings.n_init)
     gamma, counts = guesses(racers, settings, kinds, rng)
     judged = judge(prepared, settings, kinds, rng)
-    settings, starts, emissions = judged
-    keep = close_to_best(starts["scores"])
-    finalists = race(racers, gamma[:, keep], counts, settings, journal)
+    settings = judged.settings
+    finalists = race(racers, gamma[:, judged.keep], counts, settings, journal)
     best = int(np.nanargmax(finalists.objective))
     run = finalists.pick([best])
     if not small:
@@ -66,35 +69,68 @@ def find_states(prepared: Prepared, settings, batch_size, rng, journal):
         settings,
         np.sort(finalists.objective)[::-1],
         agreement(racers, finalists, best),
-        {"kind": np.array(kinds), "loglik": starts["scores"].mean(1)},
-        emissions,
+        judged.starts,
+        judged.halves,
+        judged.emissions,
     )
 
 
+@dataclass
+class Judged:
+    """What recordings that are left out say: restarts to keep, emission, generalization."""
+
+    settings: object
+    keep: np.ndarray
+    starts: dict
+    halves: Halves
+    emissions: dict
+
+
 def judge(prepared, settings, kinds, rng):
-    """Scores of restarts by recordings that are left out, and the emission."""
+    """Compare restarts, kinds of start and emissions by recordings that are left out."""
     seed = np.random.RandomState(rng.randint(2**31 - 1))
-    unknown = {"scores": np.zeros((len(kinds), 1))}
-    if len(kinds) == 1 and settings.emission != "auto":
-        return settings, unknown, {}
-    batch = prepared.batch(prepared.recordings.cut(fold_spans(prepared.recordings)))
+    pieces = prepared.recordings.cut(fold_spans(prepared.recordings))
+    names = np.array(kinds)
+    if min(pieces.lengths) < RACE.least_piece:
+        unknown = np.full(len(kinds), np.nan)
+        starts = {"kind": names, "loglik": unknown, "rand": unknown, "means": unknown}
+        settings = settings if settings.emission != "auto" else _normal(settings)
+        return Judged(settings, np.arange(len(kinds)), starts, Halves(np.nan, np.nan), {})
+    halves = compare_halves(prepared, pieces, settings, kinds, seed)
+    batch = prepared.batch(pieces)
     gamma, counts = guesses(batch, settings, kinds, seed)
     run, unseen = left_out(batch, gamma, counts, settings)
     outliers = far(batch) > RACE.far  # would decide alone
     scores = left_out_scores(batch.without(outliers), run, unseen)
-    best = int(scores.mean(1).argmax())
-    if settings.emission != "auto":
-        return settings, {"scores": scores}, {}
-    tails = float(np.median(run.prior.tails.reshape(len(kinds), -1)[best]))
-    heavy = left_out_scores(batch, run, unseen)[best]
-    normal = replace(settings, emission="gaussian", tails=np.inf)
-    run, _ = left_out(batch, gamma[:, [best]], counts, normal)
-    other = left_out_scores(batch, run, unseen)[0]
-    settings = replace(settings, emission="t", tails=tails)
-    if not _clearly(heavy - other, tails):
-        settings = normal
-    emissions = {"t": float(heavy.mean()), "gaussian": float(other.mean())}
-    return settings, {"scores": scores}, emissions
+    most = max(h.rand for h in halves.values())
+    returns = np.array([halves[kind].rand >= most - RACE.tolerance for kind in kinds])
+    keep = np.flatnonzero(returns)[close_to_best(scores[returns])]
+    best = keep[scores[keep].mean(1).argmax()]
+    emissions = {}
+    if settings.emission == "auto":
+        settings, emissions = _emission(batch, gamma[:, [best]], counts, settings, run, best)
+    starts = {"kind": names, "loglik": scores.mean(1)}
+    for name in ("rand", "means"):
+        starts[name] = np.array([getattr(halves[kind], name) for kind in kinds])
+    return Judged(settings, keep, starts, halves[kinds[best]], emissions)
+
+
+def _normal(settings):
+    return replace(settings, emission="gaussian", tails=np.inf)
+
+
+def _emission(batch, gamma, counts, settings, run, best):
+    """Settings with the emission that is likelier on what is left out; both likelihoods."""
+    n_folds = len(run.objective) // settings.n_init
+    own = run.pick(best * n_folds + np.arange(n_folds))
+    other, unseen = left_out(batch, gamma, counts, _normal(settings))
+    heavy = left_out_scores(batch, own, unseen)[0]
+    normal = left_out_scores(batch, other, unseen)[0]
+    tails = float(np.median(own.prior.tails))
+    chosen = replace(settings, emission="t", tails=tails)
+    if not _clearly(heavy - normal, tails):
+        chosen = _normal(settings)
+    return chosen, {"t": float(heavy.mean()), "gaussian": float(normal.mean())}
 
 
 def _clearly(gain, tails):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -36,7 +37,9 @@ class Prepared:
 
     def batch(self, recordings=None):
         """All or some recordings in memory."""
-        return Batch(self.recordings if recordings is None else recordings, self.center, self.spread)
+        return Batch(
+            self.recordings if recordings is None else recordings, self.center, self.spread
+        )
 
     def data(self, batch_size):
         """All recordings, in memory or in turn."""
@@ -148,4 +151,4 @@ def fold_spans(recordings):
         return spread_over(recordings, RACE.fold_samples, each)
     length = min(int(recordings.lengths[0]), RACE.fold_samples)
     borders = np.linspace(0, length, RACE.max_folds + 1).astype(int)
-    return [(0, int(a), int(b)) for a, b in zip(borders[:-1], borders[1:])]
+    return [(0, int(a), int(b)) for a, b in pairwise(borders)]

@@ -1,7 +1,7 @@
 """States with heavy tails: the multivariate t distribution as a Gaussian of random scale.
 
-A sample at squared Mahalanobis distance D from a state counts (v + n) / (v + D) times there, where n
-is the number of regions and v the degrees of freedom (Liu, Rubin 1995, Statistica Sinica 5). The
+A sample at squared Mahalanobis distance D from a state counts (v + n) / (v + D) times there, where
+n is the number of regions and v the degrees of freedom (Liu, Rubin 1995, Statistica Sinica 5). The
 scatter is divided by the sum of these weights, not by the number of samples: the same fixed point,
 reached in fewer iterations (Kent, Tyler, Vardi 1994).
 """

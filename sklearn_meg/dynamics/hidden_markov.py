@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +19,10 @@ from .._checks.params import (
 )
 from .._saving.checkpoint import Journal, checkpoint_of
 from .._training.threads import one_blas_thread
-from ._base import StateModel
 from ._alignment_choice import ALIGNMENTS, name_of
+from ._base import StateModel
+from ._doubts import doubts, warn_of
+from ._dual import dual_estimates
 from ._em import Settings, m_step, shape_states, shaped_parameters
 from ._fit import find_states
 from ._prepare import prepare
@@ -69,14 +72,24 @@ class HiddenMarkovGraph(StateModel):
         Samples that the prior covariance counts as, above ``n_regions + 1``; None chooses.
     means : bool, default=True
         False: states differ in covariance only, about the mean of all data.
+    emission : {"auto", "gaussian", "t"}, default="auto"
+        Distribution of the samples in a state. "t" has heavy tails, of degrees of freedom that are
+        learnt: bad samples hardly count. "auto" takes it where recordings left out are clearly
+        likelier.
+    align : {"auto", "none", "zscore", "covariance", "signs", "signs+zscore", \
+"signs+covariance"}, default="auto"
+        How recordings are made alike before, see :class:`RecordingAlignment`. New recordings are
+        aligned by themselves.
     transition_prior : float, default=1.0
         Dirichlet parameter of every transition.
     stay_prior : float, default=0.0
         Added for transitions of a state to itself: favors long visits.
     n_init : int, default=8
-        Restarts. All are iterated a little side by side, the best to the end.
-    init : {"windows", "kmeans", "random"}, default="windows"
-        From clusters of the moments of short windows, of samples, or from chance.
+        Number of restarts. All are iterated a little side by side, the best to the end.
+    init : {"auto", "windows", "kmeans", "unit", "random"}, default="auto"
+        Clusters of the moments of short windows, of samples, of samples of unit norm, or chance.
+        "auto" tries all; kinds whose states come back in halves of the recordings are kept, and of
+        these the restarts that make recordings likely which they have not seen.
     windows : sequence of int, default=(8, 12, 20)
         Lengths of these windows in samples, taken in turn by the restarts.
     max_iter : int, default=200
@@ -138,6 +151,30 @@ class HiddenMarkovGraph(StateModel):
         Of the chosen factor models: factors, the share of one model of all states in the target,
         and by how much covariances are widened.
     prior_weight_ : float
+    alignment_ : str
+        The chosen `align`.
+    alignment_scores_ : dict of ndarray
+        As ``scores_`` of :class:`RecordingAlignment`.
+    alignment_weight_, group_mean_, group_covariance_ : float, ndarray, ndarray
+        As those of :class:`RecordingAlignment`.
+    emission_, tails_ : str, float
+        The chosen `emission`, and its degrees of freedom; infinite for Gaussian states.
+        ``covariances_`` are covariances, the degrees of freedom are taken into account.
+    emission_scores_ : dict
+        Left-out log-likelihood per sample by emission, where both were tried.
+    start_scores_ : dict of ndarray
+        Of each restart its ``kind``, the ``loglik`` per sample of recordings it has not seen, and
+        of its kind ``rand`` and ``means``: how alike states of two halves of the recordings are.
+    generalization_, generalization_means_ : float
+        Both of the chosen kind: adjusted Rand index of the states that two halves of the
+        recordings, fitted apart, find in all samples; correlation of matched means.
+    recording_means_, recording_covariances_, recording_transmats_ : ndarray
+        Of shape (n_recordings, n_states, ...): the states of each recording, in its own units and
+        before it was aligned, shrunk to those of all.
+    recording_samples_, recording_visits_ : ndarray of shape (n_recordings, n_states)
+        Expected samples in each state, and how often it is entered.
+    warnings_ : ndarray of str
+        Why the states should not be believed; empty where nothing speaks against them.
     n_iter_ : int
     converged_ : bool
     n_features_in_ : int
@@ -148,6 +185,12 @@ class HiddenMarkovGraph(StateModel):
     ValueError
         In ``fit``: NaN (unless masked), recordings with other regions or fewer than two samples,
         constant regions, too few samples for the states, a covariance that is singular.
+
+    Warns
+    -----
+    StateWarning
+        Where states are recordings, are nearly empty, are held by a few stretches of time, or do
+        not come back in halves of the recordings.
 
     See Also
     --------
@@ -245,19 +288,22 @@ class HiddenMarkovGraph(StateModel):
         self : object
         """
         self._check_parameters()
-        recordings = self._recordings(X, reset=True).sorted()
+        given = self._recordings(X, reset=True)
+        order = given.order()
+        recordings = given.pick(order)
         settings = self._settings(self.n_features_in_)
         rng = check_random_state(self.random_state)
         journal = Journal(checkpoint_of(self, recordings.parts), rng)
         with one_blas_thread():
             try:
-                self._fit(recordings, settings, rng, journal)
+                prepared = self._fit(recordings, settings, rng, journal)
             except np.linalg.LinAlgError as error:
                 raise ValueError(
                     f"The covariance of a state became singular ({error}): too few samples for "
                     f"{self.n_states} states, or regions that are sums of others. Use fewer states "
                     "or covariance='shrunk'."
                 ) from error
+            self._keep_recordings(prepared, order)
         return self
 
     def _fit(self, recordings, settings, rng, journal):
@@ -267,6 +313,22 @@ class HiddenMarkovGraph(StateModel):
         found = find_states(prepared, settings, self.batch_size, rng, journal)
         self._keep_course(prepared, found)
         self._keep(prepared, found)
+        return prepared
+
+    def _keep_recordings(self, prepared, order):
+        """The states as each recording has them, in the order of X; warn of doubtful ones."""
+        prepared = replace(prepared, **dict(zip(("center", "spread"), self._scale())))
+        found = self._dual(prepared)
+        back = np.argsort(order)
+        for name, value in found.items():
+            setattr(self, f"recording_{name}_", None if value is None else value[back])
+        doubtful = doubts(found["samples"], found["visits"], self.generalization_)
+        self.warnings_ = np.array(doubtful, dtype=str)
+        warn_of(doubtful, self.alignment_)
+
+    def _dual(self, prepared):
+        group = self.means_, self.covariances_, self.transmat_
+        return dual_estimates(prepared, self._parameters(), group, self.prior_weight_)
 
     def _keep_course(self, prepared, found):
         """What was compared, and how it ended."""
@@ -281,6 +343,8 @@ class HiddenMarkovGraph(StateModel):
         self.emission_, self.emission_scores_ = found.settings.emission, found.emissions
         self.tails_ = float(run.prior.tails[0])
         self.restart_scores_, self.stability_ = found.restarts, found.stability
+        self.generalization_ = found.halves.rand
+        self.generalization_means_ = found.halves.means
         self.objective_ = float(run.objective.max())
         self.history_ = np.array(run.history)
         self.n_iter_, self.converged_ = len(run.history), bool(run.converged)

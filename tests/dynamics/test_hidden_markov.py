@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_meg import HiddenMarkovGraph
 from sklearn_meg.datasets import make_states
-from sklearn_meg.dynamics import PAPER_PARAMS, hidden_markov
+from sklearn_meg.dynamics import PAPER_PARAMS, _prepare
 from sklearn_meg.dynamics.metrics import match_states, state_accuracy
 
 
@@ -72,7 +73,9 @@ def test_hard_states_are_found_whatever_the_seed():
 
 
 def test_one_state_is_one_gaussian(data):
-    model = make(n_states=1, covariance="full", method="maximum_likelihood").fit(data.X)
+    model = make(
+        n_states=1, covariance="full", method="maximum_likelihood", emission="gaussian"
+    ).fit(data.X)
     X = data.X.transpose(0, 2, 1).reshape(-1, 15)
     expected = multivariate_normal(X.mean(0), np.cov(X.T, bias=True)).logpdf(X).mean()
     np.testing.assert_allclose(model.score(data.X), expected, rtol=1e-4)
@@ -295,6 +298,7 @@ def test_sparse_is_a_clear_error():
 
 
 BAD_PARAMS = [
+    {"align": "scale"}, {"align": None}, {"emission": "student"},
     {"n_states": 0}, {"n_states": 2.0}, {"n_states": "4"}, {"n_states": True}, {"n_states": None},
     {"method": "vb"}, {"covariance": "diag"}, {"covariance": None}, {"rank": 0}, {"rank": 1.5},
     {"prior_weight": -1}, {"prior_weight": 3.0}, {"means": "no"}, {"transition_prior": 0},
@@ -351,7 +355,7 @@ def test_mne_objects_are_named_in_the_error():
 
 
 def test_restarts_are_compared_on_a_part_of_long_recordings(data, fitted, monkeypatch):
-    monkeypatch.setattr(hidden_markov, "RACE_SAMPLES", 600)
+    monkeypatch.setattr(_prepare, "RACE", replace(_prepare.RACE, samples=600))
     model = make().fit(data.X)
     assert state_accuracy(fitted.predict(data.X), model.predict(data.X)) > 0.99
     one = make().fit(_line(data.X[:3]))

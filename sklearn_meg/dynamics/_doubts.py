@@ -1,0 +1,137 @@
+"""When found states should not be believed: they are recordings, nearly empty, or do not return."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from ._settings import DOUBTS
+
+
+class StateWarning(UserWarning):
+    """States that should not be believed as they are.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from sklearn_meg.dynamics import StateWarning
+    >>> warnings.simplefilter("error", StateWarning)  # never overlook one
+    >>> warnings.simplefilter("default", StateWarning)
+    """
+
+
+def recording_table(gamma, lengths, present):
+    """Expected samples of each state in each recording, and how often each state is entered.
+
+    Parameters
+    ----------
+    gamma : ndarray of shape (n_samples, n_states)
+    lengths : sequence of int
+    present : ndarray of bool of shape (n_samples,)
+
+    Returns
+    -------
+    samples, visits : ndarray of shape (n_recordings, n_states)
+    """
+    n_states = gamma.shape[1]
+    samples, visits = np.zeros((2, len(lengths), n_states))
+    ends = np.cumsum(lengths)
+    for r, (start, end) in enumerate(zip(ends - lengths, ends)):
+        samples[r] = gamma[start:end][present[start:end]].sum(0)
+        states = gamma[start:end].argmax(1)
+        entered = states[np.r_[True, states[1:] != states[:-1]]]
+        visits[r] = np.bincount(entered, minlength=n_states)
+    return samples, visits
+
+
+def shared_information(samples):
+    """Share of the entropy of the states that the recording explains, from 0 to 1."""
+    p = samples / max(samples.sum(), 1e-300)
+    expected = p.sum(1, keepdims=True) * p.sum(0, keepdims=True)
+    there = p > 0
+    information = (p[there] * np.log(p[there] / expected[there])).sum()
+    share = p.sum(0)
+    entropy = -(share[share > 0] * np.log(share[share > 0])).sum()
+    return float(information / entropy) if entropy > 1e-12 else 0.0
+
+
+def chance_information(samples, visits):
+    """What `shared_information` is by chance: visits are what is independent.
+
+    The expected mutual information of independent variables is (R - 1) (K - 1) / (2 N) for R rows,
+    K columns and N draws (Miller 1955, Note on the bias of information estimates).
+    """
+    n_recordings, n_states = samples.shape
+    share = samples.sum(0) / max(samples.sum(), 1e-300)
+    entropy = -(share[share > 0] * np.log(share[share > 0])).sum()
+    if entropy <= 1e-12:
+        return 0.0
+    return (n_recordings - 1) * (n_states - 1) / (2 * max(visits.sum(), 1.0)) / entropy
+
+
+def doubts(samples, visits, generalization):
+    """What is to be warned of, a list of str.
+
+    Parameters
+    ----------
+    samples, visits : ndarray of shape (n_recordings, n_states)
+        From `recording_table`.
+    generalization : float
+        NaN where unknown.
+    """
+    n_recordings, n_states = samples.shape
+    if n_states == 1 or samples.sum() < DOUBTS.least_samples:
+        return []
+    found = []
+    if n_recordings > 1:
+        found += _of_recordings(samples, visits)
+    share = samples.sum(0) / samples.sum()
+    empty = np.flatnonzero(share < DOUBTS.least_share)
+    if len(empty):
+        found.append(f"{_names(empty)} nearly empty ({share[empty].max():.2%} of the samples)")
+    few = np.flatnonzero((visits.sum(0) < DOUBTS.least_visits) & (share >= DOUBTS.least_share))
+    if len(few):
+        found.append(
+            f"{_names(few)} held by {int(visits.sum(0)[few].max())} or fewer stretches of time"
+        )
+    if generalization < DOUBTS.least_generalization:
+        found.append(
+            "states do not come back when each half of the recordings is fitted alone "
+            f"(generalization_ {generalization:.2f})"
+        )
+    return found
+
+
+def _of_recordings(samples, visits):
+    lengths = samples.sum(1) / samples.sum()
+    share = samples / np.maximum(samples.sum(0), 1e-300)
+    alone = share.max(0)
+    most = np.maximum(DOUBTS.one_recording, np.minimum(2 * lengths.max(), 0.95))
+    often = samples.sum(0) / samples.sum() >= DOUBTS.least_share
+    single = np.flatnonzero((alone > most) & often)
+    found = []
+    if len(single):
+        found.append(f"{_names(single)} a recording's own ({alone[single].max():.0%} in one)")
+    information, chance = shared_information(samples), chance_information(samples, visits)
+    if information > DOUBTS.information + 2 * chance:
+        found.append(f"recordings explain {information:.0%} of the states")
+    return found
+
+
+def _names(states):
+    names = ", ".join(map(str, states))
+    return f"state {names} is" if len(states) == 1 else f"states {names} are"
+
+
+def warn_of(found, alignment):
+    """One warning of all that is found."""
+    if not found:
+        return
+    advice = "Look at recording_samples_ and generalization_"
+    if alignment == "none":
+        advice += ", align recordings (align='covariance')"
+    text = (
+        f"Do not trust these states as they are: {'; '.join(found)}. {advice}, or use fewer states."
+    )
+    warnings.warn(text, StateWarning, stacklevel=4)

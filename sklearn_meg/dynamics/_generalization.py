@@ -1,0 +1,78 @@
+"""Do states come back in other recordings? Two halves are fitted apart and compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import adjusted_rand_score
+
+from ._em import iterate
+from ._race import expected_of_guess, guesses
+from ._settings import RACE
+
+
+@dataclass(frozen=True)
+class Halves:
+    """How alike the states of two halves of the recordings are.
+
+    Attributes
+    ----------
+    rand : float
+        Adjusted Rand index of the states that both find in all samples.
+    means : float
+        Mean correlation of matched state means over regions.
+    """
+
+    rand: float
+    means: float
+
+
+def compare_halves(prepared, recordings, settings, kinds, rng):
+    """Fit both halves of the recordings, and decode all recordings by each.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    recordings : Recordings
+        At least two.
+    settings : Settings
+    kinds : list of str
+        What each restart begins with.
+    rng : RandomState
+
+    Returns
+    -------
+    found : dict of Halves
+        By kind; the restart with the highest objective counts.
+    """
+    n, settings = len(recordings.parts), replace(settings, verbose=0)
+    whole = prepared.batch(recordings)
+    runs = []
+    for half in (range(0, n, 2), range(1, n, 2)):
+        batch = prepared.batch(recordings.pick(half))
+        gamma, counts = guesses(batch, settings, kinds, rng)
+        prior = settings.prior(len(kinds), batch.X.shape[1])
+        expected = expected_of_guess(batch, gamma, counts)
+        runs.append(iterate(batch, expected, prior, settings, RACE.half_iter))
+    states = [whole.decode(*run.parameters)[0].argmax(-1) for run in runs]
+    if whole.missing is not None:
+        states = [s[~whole.missing] for s in states]
+    return {kind: _alike(states, runs, kinds, kind) for kind in dict.fromkeys(kinds)}
+
+
+def _alike(states, runs, kinds, kind):
+    own = np.flatnonzero(np.array(kinds) == kind)
+    best = [own[np.nanargmax(run.objective[own])] for run in runs]
+    first, second = (s[:, b] for s, b in zip(states, best))
+    means = [run.parameters[0][b] for run, b in zip(runs, best)]
+    return Halves(float(adjusted_rand_score(first, second)), matched_correlation(*means))
+
+
+def matched_correlation(first, second):
+    """Mean correlation of rows that are matched so that it is highest."""
+    rows = [m - m.mean(1, keepdims=True) for m in (first, second)]
+    rows = [m / np.maximum(np.linalg.norm(m, axis=1, keepdims=True), 1e-12) for m in rows]
+    table = rows[0] @ rows[1].T
+    return float(table[linear_sum_assignment(-table)].mean())
