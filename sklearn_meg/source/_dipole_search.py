@@ -6,15 +6,16 @@ from typing import Any
 import numpy as np
 
 from .._checks.params import check_random_state
+from ._averages import gather_averages
 from ._conditions import first_change
-from ._evidence import baseline_noise, calibrate, gather, n_components_held, wiener
+from ._evidence import gather, n_components_held, wiener
 from ._scan import Scanner
 
 SIGMAS = 3.5  # standard deviations of the largest noise above its mean that a source must pass
-SHARE, BLIND_SHARE = 0.03, 0.06  # of the strongest source, that further ones must explain
-# Times the power that white noise reaches, where single trials do not show how much more that of
-# the brain does in the slow components: the largest of six averages without response had 12.
-BLIND_MORE = 10.0
+MODEL_ERROR = 0.1  # of the field: BEM for a sphere, co-registration, conductivity
+# Averages alone: times the power that noise of their spectrum reaches. Simulated averages without
+# response had up to 2.0, samples of rest in real ones 0.7, responses of three trials 3.0.
+BLIND_MORE = 2.4
 BLIND_FIRMNESS = 1.0  # of the expectation that currents are small; not needed where noise is known
 UNHEARD = 1e-6  # mean square of whitened fields, that of their noise being 1
 HELD = 0.999  # share of the power of a time course that the oscillators must be able to make
@@ -75,18 +76,21 @@ def find_dipoles(problem, grid, alpha, depth, max_sources, n_estimators, random_
         For fields that are 0 from the first event on, or vanish beside their noise.
     """
     blind = problem.rows is None  # averages do not tell how much brain noise is left in them
-    evidence = _gather(problem, random_state)
-    gain = evidence.whitener @ problem.gain
-    scanner = Scanner(gain, problem.n_orient, grid, BLIND_SHARE if blind else SHARE)
+    onset, rng = _onset_of(problem), check_random_state(random_state)
     if blind:
-        evidence = calibrate(evidence, scanner.modes)
+        scanner = Scanner(problem.gain, problem.n_orient, grid, MODEL_ERROR)
+        evidence = gather_averages(problem.data, onset, problem.baseline, scanner.modes, rng)
+    else:
+        evidence = gather(problem.data, onset, *problem.trials(), rng)
+        scanner = Scanner(evidence.whitener @ problem.gain, problem.n_orient, grid, MODEL_ERROR)
+    _check_heard(evidence)
     Y = evidence.looked_at(scanner.modes.T @ evidence.Y)
     noise = [evidence.looked_at(scanner.modes.T @ draw) for draw in evidence.noise]
     if blind and Y.size:
         scanner.expect(Y, depth, BLIND_FIRMNESS)
     least = _least(scanner, Y, noise, alpha)
     if blind and alpha == "auto":
-        least *= max(BLIND_MORE, _inflation(problem, scanner, evidence, random_state))
+        least *= BLIND_MORE
     dipoles = scanner.search(Y, least, max_sources) if Y.size else []
     stability = None
     if n_estimators > 1:
@@ -95,12 +99,11 @@ def find_dipoles(problem, grid, alpha, depth, max_sources, n_estimators, random_
         stability = np.mean([scanner.neighborhood(each) for each in found], axis=0)
     if not dipoles:
         return Found(dipoles, np.zeros(0), stability)
-    top = float(scanner.explained(Y).max())
     columns = np.concatenate([dipole.columns for dipole in dipoles], axis=1)
     amplitudes = wiener(columns, scanner.modes.T @ evidence.Y, len(problem.data))
     return Found(
         dipoles=dipoles,
-        evidence=np.maximum(scanner.beside(Y, dipoles, least, top), 1.0),
+        evidence=np.maximum(scanner.beside(Y, dipoles, least), 1.0),
         stability=stability,
         columns=columns,
         courses=evidence.courses(amplitudes),
@@ -108,21 +111,21 @@ def find_dipoles(problem, grid, alpha, depth, max_sources, n_estimators, random_
     )
 
 
-def _gather(problem, random_state):
+def _onset_of(problem):
     onset = first_change(problem.events) or 0
     if not problem.data[..., onset:].any():
         raise ValueError(
             f"y must not be 0 from the first change of the events on (sample {onset})."
         )
-    trials, labels = problem.trials()
-    rng = check_random_state(random_state)
-    evidence = gather(problem.data, onset, trials, labels, problem.baseline, rng)
+    return onset
+
+
+def _check_heard(evidence):
     if np.square(evidence.Y).mean() < UNHEARD:
         raise ValueError(
             "y must not vanish beside its noise. Got less than any noise of that size would "
             "leave: are y and noise_cov in the same units?"
         )
-    return evidence
 
 
 def _least(scanner, Y, noise, alpha):
@@ -131,16 +134,3 @@ def _least(scanner, Y, noise, alpha):
         return (alpha / 100) ** 2 * float(scanner.explained(Y).max())
     largest = np.array([scanner.explained(draw).max() for draw in noise])
     return float(largest.mean() + SIGMAS * largest.std())
-
-
-def _inflation(problem, scanner, evidence, random_state):
-    """How much more the averages before the onset hold than white noise would, at least 1."""
-    before = baseline_noise(problem.data, problem.baseline, evidence)
-    if before is None:
-        return 1.0
-    rng = check_random_state(random_state)
-    size = np.linalg.norm(before, axis=0) > 0
-    white = [size * rng.standard_normal(before.shape) for _ in range(len(evidence.noise) // 2)]
-    largest = [scanner.explained(scanner.modes.T @ draw).max() for draw in [before, *white]]
-    expected = np.mean(largest[1:])
-    return max(1.0, float(largest[0] / expected)) if expected > 0 else 1.0

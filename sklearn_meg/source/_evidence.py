@@ -5,7 +5,7 @@ much more power than a noise covariance over all samples says. Where there are s
 noise is measured in each component, from what the trials differ by.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.fft import idct
@@ -59,8 +59,8 @@ class Evidence:
         return np.array([(part * d) @ self.basis.T for part, d in zip(parts, self.deviation)])
 
 
-def gather(data, onset, trials=None, labels=None, baseline=None, rng=None):
-    """Reduce averages to components of unit noise.
+def gather(data, onset, trials, labels, rng):
+    """Reduce averages to components of unit noise, as their trials differ.
 
     Parameters
     ----------
@@ -68,39 +68,27 @@ def gather(data, onset, trials=None, labels=None, baseline=None, rng=None):
         Averages, whitened over all samples, of unit noise.
     onset : int
         First sample that may respond.
-    trials : iterable of ndarray of shape (n_channels, n_times) or None
+    trials : iterable of ndarray of shape (n_channels, n_times)
         Single trials, whitened like `data` and each divided by what makes their weighted sum the
         average: ``data[c] == sum(trials of c)``.
     labels : ndarray of int of shape (n_trials,)
         Condition of each trial.
-    baseline : slice or None
-        Samples before the onset: where there are no trials the spectrum of noise is from there.
     rng : RandomState
 
     Returns
     -------
     evidence : Evidence
     """
-    basis = _cosines(data.shape[2], onset)
+    basis = cosines(data.shape[2], onset)
     Y = data @ basis
-    if trials is None:
-        spectrum = np.repeat(_baseline_spectrum(data, baseline, basis)[None], len(data), axis=0)
-        parts = None
-    else:
-        parts = np.array([trial @ basis for trial in trials])
-        residuals = _residuals(parts, labels, Y)
-        # Trials that do not differ at all (simulated without noise): nothing to divide by.
-        least = FEWEST_NOISE * np.square(Y).mean()
-        spectrum = np.maximum(_trial_spectrum(residuals, labels), least)
-        parts /= np.sqrt(spectrum)[labels][:, None]
+    parts = np.array([trial @ basis for trial in trials])
+    # Trials that do not differ at all (simulated without noise): nothing to divide by.
+    least = FEWEST_NOISE * np.square(Y).mean()
+    spectrum = np.maximum(_trial_spectrum(_residuals(parts, labels, Y), labels), least)
+    parts /= np.sqrt(spectrum)[labels][:, None]
     Y = Y / np.sqrt(spectrum)[:, None]
     draws = _draws(Y.shape, parts, labels, rng)
-    whitener = np.eye(data.shape[1])
-    if parts is None:  # the fastest components hold noise alone
-        floor = np.sqrt(np.square(_fastest(Y)).mean())
-        draws = [draw * max(1.0, floor) for draw in draws]
-    else:
-        whitener = _whitener(_residuals(parts, labels, Y), labels)
+    whitener = _whitener(_residuals(parts, labels, Y), labels)
     Y, draws = whitener @ Y, [whitener @ draw for draw in draws]
     beside = np.concatenate  # conditions side by side
     return Evidence(
@@ -109,7 +97,7 @@ def gather(data, onset, trials=None, labels=None, baseline=None, rng=None):
         whitener=whitener,
         basis=basis,
         deviation=np.sqrt(spectrum),
-        weight=_weight(Y, draws).ravel(),
+        weight=weight_of(Y, draws).ravel(),
     )
 
 
@@ -159,66 +147,12 @@ def n_components_held(amplitudes, n_conditions, share):
     return 1 + int((held < share).sum(axis=1).max())
 
 
-def calibrate(evidence, modes):
-    """Raise the noise of components to what channels hold that no source can reach.
-
-    Averages alone do not tell noise from response; but slow drifts and artifacts of the sensors
-    also show where the lead field cannot make fields.
-
-    Parameters
-    ----------
-    evidence : Evidence
-    modes : ndarray of shape (n_channels, n_modes)
-        Orthonormal: what sources can do to the channels.
-
-    Returns
-    -------
-    evidence : Evidence
-    """
-    n_outside = len(modes) - modes.shape[1]
-    if n_outside < FEWEST_OUTSIDE:
-        return evidence
-    power = np.square(evidence.Y).sum(axis=0) - np.square(modes.T @ evidence.Y).sum(axis=0)
-    power = _smooth(np.array(np.split(power / n_outside, len(evidence.deviation))))
-    excess = np.sqrt(np.maximum(power, 1.0))
-    Y = evidence.Y / excess.ravel()
-    n = len(evidence.deviation)
-    weight = _weight(_apart(Y, n), [_apart(draw, n) for draw in evidence.noise]).ravel()
-    return replace(evidence, Y=Y, deviation=evidence.deviation * excess, weight=weight)
-
-
-def baseline_noise(data, baseline, evidence):
-    """Noise of averages before the onset, in components weighted like those of the evidence.
-
-    Parameters
-    ----------
-    data : ndarray of shape (n_conditions, n_channels, n_times)
-    baseline : slice or None
-    evidence : Evidence
-
-    Returns
-    -------
-    noise : ndarray of shape (n_channels, n) or None
-        None without enough samples.
-    """
-    n = 0 if baseline is None else baseline.stop - (baseline.start or 0)
-    if n < FEWEST_BASELINE:
-        return None
-    samples = data[..., baseline] - data[..., baseline].mean(axis=-1, keepdims=True)
-    n_after = evidence.basis.shape[1]
-    parts = samples @ idct(np.eye(n), axis=0, norm="ortho")[:, 1:]
-    alike = np.minimum(np.arange(1, n) * n_after // n, n_after - 1)
-    weight = evidence.weight.reshape(evidence.deviation.shape)[:, None, alike]
-    parts = evidence.whitener @ (parts * np.sqrt(weight) / evidence.deviation[:, None, alike])
-    return np.concatenate(list(parts), axis=1)
-
-
 def _apart(Y, n_conditions):
     """Conditions (n_conditions, n, n_components) that stand side by side in Y."""
     return np.stack(np.split(Y, n_conditions, axis=1))
 
 
-def _cosines(n_times, onset):
+def cosines(n_times, onset):
     """Cosines from the onset on, slow ones first."""
     n = n_times - onset
     basis = np.zeros((n_times, n))
@@ -240,31 +174,6 @@ def _trial_spectrum(residuals, labels):
     return _smooth(sums * (counts / np.maximum(counts - 1, 1))[:, None])
 
 
-def _baseline_spectrum(data, baseline, basis):
-    """The same from the autocorrelation of the samples before the onset."""
-    n_times = data.shape[2]
-    n = 0 if baseline is None else baseline.stop - (baseline.start or 0)
-    if n < FEWEST_BASELINE:
-        return np.ones(basis.shape[1])
-    samples = data[..., baseline]
-    samples = samples - samples.mean(axis=-1, keepdims=True)
-    lags = np.zeros(n_times)
-    for lag in range(n // 2):  # tapered: long lags have few samples
-        product = samples[..., : n - lag] * samples[..., lag:]
-        lags[lag] = product.sum(axis=-1).mean() / n * 0.5 * (1 + np.cos(2 * np.pi * lag / n))
-    if lags[0] <= 0:
-        return np.ones(basis.shape[1])
-    lags /= lags[0]
-    index = np.abs(np.arange(n_times)[:, None] - np.arange(n_times))
-    power = np.einsum("tk,ts,sk->k", basis, lags[index], basis, optimize=True)
-    return np.maximum(power, 0.05)
-
-
-def _fastest(Y):
-    """Return the fastest third of the components."""
-    return Y[..., -(-2 * Y.shape[2] // 3) :]
-
-
 def _smooth(spectrum):
     """Average over neighbors, more of them the faster the component."""
     n = spectrum.shape[-1]
@@ -273,9 +182,7 @@ def _smooth(spectrum):
 
 
 def _draws(shape, parts, labels, rng):
-    """Realizations of noise: trials with random signs, or white noise."""
-    if parts is None:
-        return [rng.standard_normal(shape) for _ in range(N_DRAWS)]
+    """Realizations of noise: averages whose trials have random signs."""
     draws = []
     for _ in range(N_DRAWS):
         draw = np.zeros(shape)
@@ -287,7 +194,7 @@ def _draws(shape, parts, labels, rng):
     return draws
 
 
-def _weight(Y, draws):
+def weight_of(Y, draws):
     """Share of response in the power of each component, (n_conditions, n)."""
     power = _average(np.square(Y).sum(axis=1), SPAN)
     noise = _average(np.mean([np.square(draw).sum(axis=1) for draw in draws], axis=0), SPAN)

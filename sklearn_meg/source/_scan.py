@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from ._between import Between
+from ._lead_error import CELL, LeadFieldError, explained_power
 
 SILENT = 1e-3  # share of a position's mean field power below which an orientation is not seen
-ALIKE, SAME = 0.7, 0.9  # share of a position's field that others can make: alike, the same
-NEAR_SHARE = 0.4  # of the strongest source, that one whose fields are alike must explain
-WEAK = 1e-3  # singular value of the lead field, of the largest, that is left out
+SAME = 0.9  # share of a position's field that another can make: nearly the same
+WEAK = 5e-2  # singular value of the lead field, of the largest, that is left out
 MAX_ROUNDS = 10
+MOVED = 0.5  # of the error within a cell that is left once dipoles are between the points
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ class Scanner:
     grid : ndarray of shape (n_positions, 3) or None
         Coordinates in m of a grid that fills a volume: dipoles may then lie between its points.
         None: they lie on its points.
-    share : float
-        Of what the strongest source explains alone, that further ones must explain.
+    model_error : float
+        Standard deviation of the error of the lead field, relative to the field.
 
     Attributes
     ----------
@@ -76,7 +77,7 @@ class Scanner:
         Orthonormal: all that sources can do to the channels.
     """
 
-    def __init__(self, gain, n_orient, grid=None, share=0.0):
+    def __init__(self, gain, n_orient, grid=None, model_error=0.0):
         left, values, _ = np.linalg.svd(gain @ gain.T)
         self.modes = left[:, np.sqrt(values) > WEAK * np.sqrt(values[0])]
         self.flat = np.ascontiguousarray(self.modes.T @ gain)
@@ -86,7 +87,9 @@ class Scanner:
         self.seen = self.power > 1e-12 * self.power.max()
         self.grid = None if grid is None else np.asarray(grid, dtype=float)
         self.between = None if grid is None else Between(self.grid)
-        self.share = share
+        self.model_error = model_error
+        self._at_points = LeadFieldError(self, model_error, CELL)
+        self._moved = LeadFieldError(self, model_error, MOVED * CELL)
         self._gram = _gram_of(self.gain)
         self._firmness, self._depth = 0.0, 0.0
 
@@ -112,9 +115,13 @@ class Scanner:
         """What is added to the field power of each orientation, (n_positions,)."""
         power = np.trace(gram, axis1=1, axis2=2)
         power = np.where(power > 0, power, 1.0)
+        return SILENT * power / self.n_orient + self._firm(power)
+
+    def _firm(self, power):
+        """The part of it that expects small currents."""
         largest = self.power.max()
         expected = power**self._depth * largest ** (1 - self._depth)
-        return (SILENT * power + self._firmness * expected) / self.n_orient
+        return self._firmness * expected / self.n_orient
 
     def columns(self, positions):
         """Lead field of some positions, (n_modes, len(positions) * n_orient)."""
@@ -155,28 +162,43 @@ class Scanner:
             shares=np.ones(1),
         )
 
-    def _best(self, Y, others, n=1):
-        """Dipole of n orientations at the grid position that explains most beside others."""
-        power, orientations = self.scan(Y, [other.columns for other in others])
-        position = int(np.argmax(power[:, :n].sum(axis=1)))
+    def _moved_best(self, Y, dipole, others):
+        """Move a dipole to where it explains most beside others and their errors.
+
+        A strong source leaves more at its own place, by the error of its lead field, than a weak
+        one explains at its.
+        """
+        gain, rest = self.gain, Y
+        columns = [other.columns for other in others]
+        if others:
+            whitener = self._at_points.whitener(Y, others)
+            gain = (whitener @ self.flat).reshape(self.gain.shape)
+            rest, columns = whitener @ Y, [whitener @ each for each in columns]
+        gram = _gram_of(gain)
+        power, orientations = _best_orientations(
+            gain, gram, self._ridge(gram), rest, _basis_of(columns)
+        )
+        n = len(dipole.orientations)
+        position = int(np.argmax(power[:, :n].sum(axis=1) * self.seen))
         return self._on_grid(position, orientations[position, :n])
 
-    def refine(self, Y, dipoles):
+    def refine(self, Y, dipoles, n_rounds=MAX_ROUNDS):
         """Move one dipole after another to where it explains most, until none moves."""
         dipoles = list(dipoles)
-        for _ in range(MAX_ROUNDS):
+        for _ in range(n_rounds):
             before = [dipole.position for dipole in dipoles]
             for index in range(len(dipoles)):
-                others, n = dipoles[:index] + dipoles[index + 1 :], len(dipoles[index].orientations)
-                dipoles[index] = self._best(Y, others, n)
+                others = dipoles[:index] + dipoles[index + 1 :]
+                dipoles[index] = self._moved_best(Y, dipoles[index], others)
             if [dipole.position for dipole in dipoles] == before:
                 break
-        return self._between_points(Y, dipoles)
+        return dipoles
 
     def _between_points(self, Y, dipoles):
         """Move dipoles off the grid points, in ever smaller steps."""
         if self.between is None:
             return dipoles
+        dipoles = list(dipoles)
         for step, reach in self.between.steps:
             for index, dipole in enumerate(dipoles):
                 others = dipoles[:index] + dipoles[index + 1 :]
@@ -206,35 +228,57 @@ class Scanner:
             shares=shares[best],
         )
 
-    def search(self, Y, least, max_sources):
+    def search(self, Y, least, max_sources, n_sources=None):
         """Find dipoles, as many as there is evidence for.
 
-        A source must explain what noise alone does not reach, and a share of what the best
-        position explains alone: lead fields are not perfect and sources are no points, which
-        leaves some of it, most of all in fields like those already explained.
+        First on the grid, where a source may be anywhere in its cell; then between its points.
 
         Parameters
         ----------
         Y : ndarray of shape (n_modes, n_components)
         least : float
-            Power that a source must explain beside the others.
+            Power that a source must explain beside the others, in units of noise and of the
+            errors of their lead fields.
         max_sources : int
+        n_sources : int or None
+            That many, whatever the evidence.
 
         Returns
         -------
         dipoles : list of Dipole
         """
-        dipoles, top = [], float(self.explained(Y).max())
-        while len(dipoles) < max_sources:
-            power = self.explained(Y, dipoles)
-            passed = power >= self.needed(dipoles, least, top)
-            if not passed.any():
+        bound, n_most = (0.0, n_sources) if n_sources else (least, max_sources)
+        dipoles = self._grow(Y, [], bound, n_most, self._at_points)
+        dipoles = self._between_points(Y, self.refine(Y, dipoles))
+        if self.between is not None:
+            dipoles = self._grow(Y, dipoles, bound, n_most, self._moved)
+        if not n_sources:
+            dipoles = self._prune(Y, dipoles, least)
+        return self._turn(Y, dipoles, least)
+
+    def _grow(self, Y, dipoles, least, n_most, errors):
+        """Add dipoles while one passes."""
+        while len(dipoles) < n_most:
+            power = self._evidence(Y, dipoles, errors)[:, 0]
+            position = int(np.argmax(power))
+            if not power[position] > least:
                 break
-            position = int(np.argmax(np.where(passed, power, 0.0)))
             orientations = self.scan(Y, [d.columns for d in dipoles])[1][position, :1]
-            dipoles = self.refine(Y, [*dipoles, self._on_grid(position, orientations)])
-        dipoles = self._prune(Y, dipoles, least, top)
-        return self._turn(Y, dipoles, max(least, self.share * top))
+            dipoles = [*dipoles, self._on_grid(position, orientations)]
+            if errors is self._at_points:
+                dipoles = self.refine(Y, dipoles, n_rounds=1)
+            else:
+                dipoles = self._between_points(Y, self.refine(Y, dipoles))
+        return dipoles
+
+    def _evidence(self, Y, dipoles, errors, gain=None, others=None, firm=None):
+        """Power that each position explains beside dipoles that have errors."""
+        others = [dipole.gain for dipole in dipoles] if others is None else others
+        parts = errors.parts(Y, dipoles, _basis_of(others))
+        if gain is None:
+            power = explained_power(self.gain, parts, self._firm(self.power))
+            return power * self.seen[:, None]
+        return explained_power(gain, parts, self._firm(np.square(gain).sum(axis=(0, 2))))
 
     def _turn(self, Y, dipoles, least):
         """Give further orientations to those that explain enough by them."""
@@ -245,63 +289,53 @@ class Scanner:
                 break
             orientations = np.eye(self.n_orient)[: len(dipoles[best].orientations) + 1]
             dipoles[best] = replace(dipoles[best], orientations=orientations)
-            dipoles = self.refine(Y, dipoles)
+            dipoles = self._between_points(Y, self.refine(Y, dipoles))
         return dipoles
 
     def _further(self, Y, dipoles, index):
         """Power that one more orientation of a dipole explains."""
         dipole, others = dipoles[index], dipoles[:index] + dipoles[index + 1 :]
-        n = len(dipole.orientations)
-        if n == self.n_orient:
+        if len(dipole.orientations) == self.n_orient:
             return 0.0
-        gain = dipole.gain[:, None]
-        gram, basis = _gram_of(gain), _basis_of([other.columns for other in others])
-        return _best_orientations(gain, gram, self._ridge(gram), Y, basis)[0][0, n]
+        taken = [dipole.columns, *(other.columns for other in others)]
+        return self._evidence(Y, dipoles, self._errors, dipole.gain[:, None], taken)[0, 0]
 
-    def beside(self, Y, dipoles, least, top):
+    @property
+    def _errors(self):
+        return self._at_points if self.between is None else self._moved
+
+    def beside(self, Y, dipoles, least):
         """Power that each dipole explains beside the others, over what it must."""
         ratios = []
         for index, dipole in enumerate(dipoles):
             others = dipoles[:index] + dipoles[index + 1 :]
-            needed = self.needed(others, least, top)[dipole.position]
-            own = dipole.columns
-            if others:
-                basis = _basis_of([other.columns for other in others])
-                own = own - basis @ (basis.T @ own)
-            left, size, _ = np.linalg.svd(own, full_matrices=False)
-            left = left[:, size > 1e-6 * np.linalg.norm(dipole.columns)]
-            ratios.append(np.square(left.T @ Y).sum() / max(needed, 1e-12 * top, 1e-300))
+            own = dipole.columns[:, None]
+            power = self._evidence(Y, others, self._errors, own)[0].sum()
+            ratios.append(power / max(least, 1e-300))
         return np.array(ratios)
 
     def neighborhood(self, dipoles):
         """Whether each position is one of some, or makes nearly the same fields as one."""
         found = np.zeros(self.n_positions, dtype=bool)
         for dipole in dipoles:
-            found |= self._shared([dipole.position]) > SAME * self.power
+            found |= self.shared([dipole.position]) > SAME * self.power
             found[dipole.position] = True
         return found
 
-    def _shared(self, positions):
+    def shared(self, positions):
         """Field power of each position that some positions can make."""
         basis, _ = np.linalg.qr(self.columns(positions))
         shared = np.square(basis.T @ self.flat).sum(axis=0)
         return shared.reshape(-1, self.n_orient).sum(axis=1)
 
-    def needed(self, others, least, top):
-        """Power that each position must explain beside others, given the best one's alone."""
-        if not len(others):
-            return np.full(self.n_positions, least)
-        alike = self._shared([dipole.position for dipole in others]) > ALIKE * self.power
-        return np.maximum(least, top * np.where(alike, NEAR_SHARE, self.share))
-
-    def _prune(self, Y, dipoles, least, top):
+    def _prune(self, Y, dipoles, least):
         """Leave out, one after another, what explains too little beside the others."""
         while len(dipoles) > 1:
-            ratio = self.beside(Y, dipoles, least, top)
+            ratio = self.beside(Y, dipoles, least)
             if ratio.min() >= 1:
                 break
             del dipoles[int(np.argmin(ratio))]
-            dipoles = self.refine(Y, dipoles)
+            dipoles = self._between_points(Y, self.refine(Y, dipoles))
         return dipoles
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from sklearn_meg.source._averages import gather_averages
 from sklearn_meg.source._between import Between
-from sklearn_meg.source._evidence import baseline_noise, gather, n_components_held, wiener
+from sklearn_meg.source._evidence import gather, n_components_held, wiener
 from sklearn_meg.source._network import PenalizedLoss, SourceNet
 from sklearn_meg.source._scan import Scanner
 from sklearn_meg.source._settle import settle
@@ -96,8 +97,9 @@ def test_search_finds_the_sources_and_no_more(gain, positions, seed):
     for dipole in found:
         assert dipole.orientations.shape == (1, 3)
         assert abs(dipole.orientations[0] @ [0.6, 0.0, 0.8]) > 0.97
-    top = scanner.explained(Y).max()
-    assert (scanner.beside(Y, found, 1.5 * noise, top) >= 1).all()
+    assert (scanner.beside(Y, found, 1.5 * noise) >= 1).all()
+    # Told how many, it asks for no evidence.
+    assert len(scanner.search(Y, 1e9, 10, n_sources=2)) == 2
     assert len(scanner.search(Y, 1.5 * noise, 1)) == 1
     assert scanner.search(Y, 1e9, 10) == []
 
@@ -218,7 +220,7 @@ def trials_of(n_trials=40, n_conditions=2, seed=0, amplitude=3.0, n_times=60, on
 
 def test_components_are_orthonormal_and_silent_before_the_onset():
     data, trials, labels = trials_of()
-    evidence = gather(data, 20, trials, labels, slice(0, 20), np.random.RandomState(0))
+    evidence = gather(data, 20, trials, labels, np.random.RandomState(0))
     k = evidence.basis.shape[1]
     np.testing.assert_allclose(evidence.basis.T @ evidence.basis, np.eye(k), atol=1e-10)
     assert not evidence.basis[:20].any()
@@ -228,7 +230,7 @@ def test_components_are_orthonormal_and_silent_before_the_onset():
 
 def test_evidence_is_the_data_and_goes_back_to_courses():
     data, trials, labels = trials_of()
-    evidence = gather(data, 20, trials, labels, slice(0, 20), np.random.RandomState(0))
+    evidence = gather(data, 20, trials, labels, np.random.RandomState(0))
     expected = evidence.whitener @ (data @ evidence.basis / evidence.deviation[:, None])
     np.testing.assert_allclose(evidence.Y, np.concatenate(list(expected), axis=1), atol=1e-10)
     courses = evidence.courses(np.linalg.solve(evidence.whitener, evidence.Y))
@@ -238,7 +240,7 @@ def test_evidence_is_the_data_and_goes_back_to_courses():
 
 def test_noise_of_trials_is_white_in_space_and_time():
     data, trials, labels = trials_of(n_trials=200, amplitude=0.0)
-    evidence = gather(data, 20, trials, labels, None, np.random.RandomState(0))
+    evidence = gather(data, 20, trials, labels, np.random.RandomState(0))
     for noise in (evidence.Y, *evidence.noise[:3]):
         assert noise.var() == pytest.approx(1, abs=0.25)
     cov = np.mean([draw @ draw.T / draw.shape[1] for draw in evidence.noise], axis=0)
@@ -251,8 +253,7 @@ def test_signal_does_not_enter_the_noise():
     quiet = trials_of(amplitude=0.0)
     loud = trials_of(amplitude=30.0)
     few = [
-        gather(data, 20, trials, labels, None, r)
-        for (data, trials, labels), r in zip((quiet, loud), rng)
+        gather(data, 20, trials, labels, r) for (data, trials, labels), r in zip((quiet, loud), rng)
     ]
     np.testing.assert_allclose(few[1].deviation, few[0].deviation, rtol=1e-6)
     np.testing.assert_allclose(few[1].noise, few[0].noise, atol=1e-6)
@@ -260,13 +261,13 @@ def test_signal_does_not_enter_the_noise():
 
 def test_components_with_response_are_looked_at():
     data, trials, labels = trials_of(amplitude=30.0)
-    evidence = gather(data, 20, trials, labels, None, np.random.RandomState(0))
+    evidence = gather(data, 20, trials, labels, np.random.RandomState(0))
     weight = evidence.weight.reshape(2, -1)
     assert weight[:, :6].min() > 0.5 and weight[:, -10:].max() < 0.5
     looked = evidence.looked_at(evidence.Y)
     assert looked.shape == (8, np.count_nonzero(evidence.weight))
     noise, noise_trials, _ = trials_of(amplitude=0.0)
-    silent = gather(noise, 20, noise_trials, labels, None, np.random.RandomState(0))
+    silent = gather(noise, 20, noise_trials, labels, np.random.RandomState(0))
     assert silent.weight.mean() < 0.5 * evidence.weight.mean()
 
 
@@ -295,15 +296,16 @@ def test_components_held():
 def test_averages_take_the_spectrum_from_before_the_onset():
     rng = np.random.default_rng(0)
     data = rng.normal(size=(2, 8, 60)) + np.repeat(2 * rng.normal(size=(2, 8, 10)), 6, axis=2)
-    slow = gather(data, 20, baseline=slice(0, 20), rng=np.random.RandomState(0))
-    assert slow.deviation[0, 1] > slow.deviation[0, -1]
+    slow = gather_averages(data, 20, slice(0, 20), np.eye(8), np.random.RandomState(0))
+    assert slow.deviation[0, 1] > 2 * slow.deviation[0, -1]
     np.testing.assert_array_equal(slow.whitener, np.eye(8))
-    plain = gather(data, 20, baseline=None, rng=np.random.RandomState(0))
-    np.testing.assert_array_equal(plain.deviation, 1)
-    assert baseline_noise(data, slice(0, 4), slow) is None
-    assert baseline_noise(data, None, slow) is None
-    before = baseline_noise(data, slice(0, 20), slow)
-    assert before.shape[0] == 8 and 0.02 < before.var() < 10
+    # Noise, in those units, is of size 1 in every component; an offset is no response.
+    np.testing.assert_allclose(np.mean([draw**2 for draw in slow.noise], axis=(0, 1)), 1, atol=0.2)
+    moved = gather_averages(data + 7.0, 20, slice(0, 20), np.eye(8), np.random.RandomState(0))
+    np.testing.assert_allclose(moved.Y, slow.Y, atol=1e-9)
+    # Nothing before the onset: white, but for components that are slower than most.
+    plain = gather_averages(data, 20, None, np.eye(8), np.random.RandomState(0))
+    np.testing.assert_allclose(plain.deviation[0, -20:], 1, atol=0.1)
 
 
 def test_data_without_noise():
@@ -311,10 +313,10 @@ def test_data_without_noise():
     data = np.zeros_like(data)
     data[:, :, 30:40] = 1.0
     for kept in (None, slice(0, 20)):
-        evidence = gather(data, 20, baseline=kept, rng=np.random.RandomState(0))
+        evidence = gather_averages(data, 20, kept, np.eye(len(data[0])), np.random.RandomState(0))
         assert np.isfinite(evidence.Y).all() and evidence.Y.any()
     same = data[labels] / 20  # 20 trials a condition
-    evidence = gather(data, 20, same, labels, None, np.random.RandomState(0))
+    evidence = gather(data, 20, same, labels, np.random.RandomState(0))
     assert np.isfinite(evidence.Y).all() and np.isfinite(evidence.whitener).all()
 
 
