@@ -72,3 +72,9 @@ def test_the_systems_are_built_alike():
         assert found["plotting.py"] != "–"
         assert make_roles.estimators(domain)
         assert f"``{domain}/``" in make_roles.roles_page()
+
+
+def test_no_file_holds_a_merge_conflict():
+    marks = re.compile(r"^(?:<{7}|>{7}) ", re.MULTILINE)
+    texts = {path: path.read_text(encoding="utf-8") for path in [*PAGES, *DOCS.parent.glob("*.md")]}
+    assert [path.name for path, text in texts.items() if marks.search(text)] == []
