@@ -1,12 +1,13 @@
 # Two commands do everything on a fresh machine that has make, git and Python: make demo, make test.
+# PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu before them takes torch without CUDA (5 GB less).
 
 PYTHON ?= python3
 BIN = .venv/bin
 SOURCES = sklearn_meg benchmarks robustness tests examples docs
 BENCHMARKS = $(notdir $(patsubst %/,%,$(dir $(wildcard benchmarks/*/run.py))))
-PAGES = --doctest-glob=*.rst docs/index.rst docs/encoding.rst docs/source.rst docs/tms.rst docs/connectome.rst docs/dynamics.rst docs/nerve.rst docs/study.rst docs/saving.rst docs/cluster.rst docs/trust.rst docs/own_network.rst docs/mne_objects.rst docs/make_tables.py
+PAGES = --doctest-glob=*.rst docs/index.rst docs/install.rst docs/encoding.rst docs/source.rst docs/tms.rst docs/connectome.rst docs/dynamics.rst docs/nerve.rst docs/study.rst docs/saving.rst docs/cluster.rst docs/trust.rst docs/own_network.rst docs/mne_objects.rst docs/make_tables.py
 
-.PHONY: demo test test-oldest docs clean
+.PHONY: demo test test-oldest test-wheel docs clean
 
 demo: .venv/installed
 	$(BIN)/sklearn-meg demo --out demo
@@ -27,6 +28,20 @@ OLDEST = tests/test_properties.py tests/test_bad_inputs.py tests/test_saving.py 
 test-oldest: .venv-oldest/tested
 	.venv-oldest/bin/python -m pytest -q -n 2 $(OLDEST)
 
+# The tests against an installed wheel: away from the tree, in an environment of its own.
+WHEEL = $(CURDIR)/.venv-wheel
+
+test-wheel: .venv-wheel/tested
+	rm -rf $(WHEEL)/dist $(WHEEL)/away && mkdir -p $(WHEEL)/away
+	$(WHEEL)/bin/python -m pip wheel -q --no-deps -w $(WHEEL)/dist .
+	$(WHEEL)/bin/python -m pip install -q --no-deps --force-reinstall $(WHEEL)/dist/*.whl
+	$(WHEEL)/bin/python -m pip check
+	cp -r .github conda constraints.txt pyproject.toml setup.* *.md CITATION.cff .pre-commit-config.yaml .zenodo.json LICENSE tests benchmarks robustness docs $(WHEEL)/away
+	cd $(WHEEL)/away && ../bin/python -W error -c "import sklearn_meg; print(sklearn_meg.__file__)"
+	cd $(WHEEL)/away && ../bin/python -m pytest -q -n 2 tests
+	cd $(WHEEL)/away && ../bin/python -m pytest -q -n 2 --pyargs sklearn_meg
+	cd $(WHEEL)/away && ../bin/python -m pytest -q $(PAGES)
+
 docs: .venv/documented
 	$(BIN)/python -m sphinx -b html -W --keep-going docs docs/_build/html
 
@@ -44,9 +59,14 @@ docs: .venv/documented
 	.venv-oldest/bin/python -m pip install -q -c constraints-oldest.txt -e ".[test,dynamics]"
 	touch $@
 
+.venv-wheel/tested: setup.cfg constraints.txt
+	$(PYTHON) -m venv .venv-wheel
+	$(WHEEL)/bin/python -m pip install -q -c constraints.txt ".[test,dynamics]"
+	touch $@
+
 .venv/documented: .venv/installed
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[docs]"
 	touch $@
 
 clean:
-	rm -rf .venv .venv-oldest demo build dist *.egg-info docs/_build docs/auto_examples docs/generated
+	rm -rf .venv .venv-oldest .venv-wheel demo build dist *.egg-info docs/_build docs/auto_examples docs/generated
