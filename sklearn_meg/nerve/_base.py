@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numbers
+from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import log_softmax, softmax
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from scipy.special import log_softmax
 from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
@@ -16,21 +16,14 @@ from .._checks.params import check_option_param, check_scalar_param, naming
 from .._checks.trials import check_kind, check_trials
 from .._training.threads import one_blas_thread
 from ..rows import split_session
-from ._calibration import temperatures
-from ._discriminants import SO_FAR, WEIGHT, discriminants, learned
-from ._gaussian import adapt, fit_gaussian
-from ._linear import as_rows
+from ._calibration import with_temperatures
 from ._online import OnlineSession
-from ._sessions import RunningNormalizer, location_and_scale, mean_normal, normalized
+from ._session_model import SessionModel
+from ._sessions import RunningNormalizer, class_means, location_and_scale, mean_normal, normalized
 from .features import NerveFeatures, check_windows
 
 if TYPE_CHECKING:
-    from .._typing import ArrayLike
-
-LEAST_LOG = -20.0  # of a window's probability: no single window decides against all others
-BEFORE = 0.15  # weight of what a trial said before adaptation, beside what adaptation found
-BELIEF = 0.5  # power of the temperature of trials that are learned from
-N_FOLDS = 5  # of the trials of a session: the linear model decides none that it has learned from
+    from .._typing import ArrayLike, Self
 
 
 class NerveModel:
@@ -102,13 +95,15 @@ class NerveModel:
 
     # ------------------------------------------------------------------ sessions
 
-    def _fit_normal(self, F, session):
-        """Learn mean and scale of all sessions and of each, and normalize."""
+    def _fit_normal(self, F, session, y=None):
+        """Learn mean and scale of all sessions and of each, and normalize; classes y alike."""
         session = np.zeros(len(F)) if session is None else session
         self.sessions_ = np.unique(session)
-        parts = [F[session == s] for s in self.sessions_]
-        self.session_normals_ = np.stack([location_and_scale(part) for part in parts])
-        self.normal_ = location_and_scale(F)
+        normal_of = location_and_scale if y is None else class_means
+        chosen = [np.flatnonzero(session == s) for s in self.sessions_]
+        each = [normal_of(F[i], *(() if y is None else (y[i],))) for i in chosen]
+        self.session_normals_ = np.stack(each)
+        self.normal_ = normal_of(F, *(() if y is None else (y,)))
         if self.adaptation is not None:
             self.normal_ = mean_normal(self.session_normals_)
         self.n_windows_ = F.shape[2]
@@ -121,6 +116,13 @@ class NerveModel:
     def _running(self):
         """Normalization of a new session, those of training counting as some trials."""
         return RunningNormalizer(self.normal_, self.prior_trials * self.n_windows_)
+
+    def _known_normal(self, session):
+        """Mean and scale that stay: of a known session, or where nothing adapts; else None."""
+        if self.adaptation is None:
+            return self.normal_
+        known = [] if session is None else np.flatnonzero(self.sessions_ == session)
+        return self.session_normals_[known[0]] if len(known) else None
 
     def _batch_normal(self, F):
         """Mean and scale of a new session from all its trials."""
@@ -268,49 +270,28 @@ class NerveClassifier(NerveModel):
         windows = np.empty((len(F), len(self.classes_), F.shape[2]))
         with one_blas_thread():
             for index, kind, normal in self._by_session(F, session):
-                decide = self._decide_online if kind == "online" else self._decide_known
-                trials[index], windows[index] = decide(F[index], normal, kind == "batch")
+                name = None if session is None else session[index[0]]
+                trials[index], windows[index] = self._decide_session(F[index], kind, normal, name)
         return trials, windows
 
-    def _cooled(self, windows):
-        """Log probabilities of windows that can be believed; classes are axis 1."""
-        return log_softmax(windows / self.temperatures_[1], axis=1)
-
-    def _weighed(self, trials, start):
-        """Those of trials in a new session, less certain where adaptation has changed its mind."""
-        return log_softmax(trials / self.temperatures_[0] + BEFORE * start, axis=1)
-
-    def _believed(self, trials):
-        """Probabilities of the classes of trials, to learn from: neither sure nor cooled."""
-        return softmax(trials / self.temperatures_[0] ** BELIEF, axis=1)
+    def _decide_session(self, F, kind, normal, name):
+        if kind == "online":
+            return self._decide_online(F, name)
+        if kind == "batch" and self._session_model:
+            found = self._adapted(F, name)
+            model = self._sessions_model
+            return model.weighed(found.trials, found.start), model.cooled(found.windows)
+        return self._decide_known(F, normal, kind == "batch")
 
     def _decide_known(self, F, normal, is_new):
         Z = normalized(F, normal)
         logs = self._window_logs(Z)
-        if not self._session_model:
-            return log_softmax(logs.mean(2), axis=-1), logs
-        trials, windows, start = self._with_linear(Z, logs, is_new)
-        return self._weighed(trials, start) if is_new else trials, self._cooled(windows)
+        if self._session_model:
+            return self._sessions_model.decide(Z, logs)
+        return log_softmax(logs.mean(2), axis=-1), logs
 
-    def _with_linear(self, Z, logs, is_new):
-        """Log probabilities by the linear model, beside `logs`, those of the network.
-
-        Of trials and windows, and of trials before adaptation; none of them is cooled.
-        """
-        linear, P = self._linear_logs(Z), self._embedded(Z)
-        own = logs.mean(2)
-        trials = start = log_softmax(own + WEIGHT * linear.mean(2), axis=-1)
-        shifts = 0.0
-        if is_new:
-            trials, _ = adapt(P.mean(1), start, *self._gaussian)
-            linear = self._learned_logs(Z, P, self._believed(trials))
-            again = log_softmax(own + linear.mean(2), axis=-1)
-            trials, shifts = adapt(P.mean(1), again, *self._gaussian)
-        so_far = self._so_far(running_mean(P), shifts, 0).transpose(0, 2, 1)
-        return trials, log_softmax(logs + linear + SO_FAR * so_far, axis=1), start
-
-    def _decide_online(self, F, normal, is_new):
-        online = OnlineSession(self)
+    def _decide_online(self, F, name):
+        online = OnlineSession(self, session=name)
         trials, windows = [], []
         for trial in F:
             windows.append(online.push(trial).T)
@@ -320,85 +301,120 @@ class NerveClassifier(NerveModel):
     # ------------------------------------------------------------------ the model of sessions
 
     def _fit_session_model(self, Z, y, session):
-        """Learn how trials and sessions differ, and how far decisions can be believed."""
-        self._fit_linear(Z, y, session)
-        self.temperatures_ = temperatures(self, Z, y, session)
+        """Learn how trials and sessions differ, and how far decisions can be trusted."""
+        self._keep(with_temperatures(Z, y, session, len(self.classes_)))
+        for name in ("labeled_features_", "labeled_classes_", "labeled_sessions_"):
+            self.__dict__.pop(name, None)
 
-    def _fit_linear(self, Z, y, session):
-        """Learn the linear model, the space of trials, and how trials and sessions differ."""
-        lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto")
-        try:
-            lda.fit(as_rows(Z), np.repeat(y, Z.shape[2]))
-        except np.linalg.LinAlgError as error:
-            raise ValueError("The features in X do not vary within the classes of y.") from error
-        counts = np.bincount(y).astype(float) * Z.shape[2]
-        self._set_discriminants(counts, lda.means_, lda.covariance_)
-        self.temperatures_ = np.ones(2)
-        n_dims = min(len(self.classes_) - 1, Z.shape[1])
-        self.projection_ = lda.scalings_[:, :n_dims]
-        self.offset_ = lda.xbar_ @ self.projection_ if hasattr(lda, "xbar_") else np.zeros(n_dims)
-        P = self._embedded(Z)
-        self.means_, self.within_, self.between_ = fit_gaussian(
-            P.mean(1), y, session, len(self.classes_)
+    def _keep(self, model):
+        """The session model as attributes: plain arrays, which every format can save."""
+        for name in SessionModel.names():
+            setattr(self, f"{name}_", getattr(model, name))
+
+    @property
+    def _sessions_model(self):
+        return SessionModel(**{name: getattr(self, f"{name}_") for name in SessionModel.names()})
+
+    def _adapted(self, F, name):
+        """The trials of a new session, sorted into classes, together with labeled ones."""
+        known, labels = self._labeled(name)
+        both = F if known is None else np.concatenate([known, F])
+        every = None if known is None else np.concatenate([labels, np.full(len(F), -1)])
+        normals = self.normal_, self._batch_normal(both)
+        found = self._sessions_model.adapt(
+            both, self._window_logs, normals, every, self.prior_trials
         )
-        self._axes = tuple(np.linalg.eigh(self.within_))
-        early = running_mean(P) - P.mean(1, keepdims=True)
-        self.early_ = np.square(early).mean((0, 2))
+        if known is None:
+            return found
+        n = len(known)
+        return found._replace(
+            trials=found.trials[n:], windows=found.windows[n:], start=found.start[n:],
+            logs=found.logs[n:], Z=found.Z[n:],
+        )  # fmt: skip
 
-    def _set_discriminants(self, counts, means, covariance):
-        self.window_counts_, self.window_means_ = counts, means
-        self.window_covariance_ = covariance
-        self.coef_, self.intercept_ = discriminants(counts, means, covariance)
+    def _labeled(self, name):
+        """Features and classes of the labeled trials of a session; None, None without any."""
+        if not hasattr(self, "labeled_sessions_"):
+            return None, None
+        mine = self.labeled_sessions_ == name
+        if not mine.any():
+            return None, None
+        return self.labeled_features_[mine], self.labeled_classes_[mine]
 
-    @property
-    def _discriminants(self):
-        return self.window_counts_, self.window_means_, self.window_covariance_
+    def _teach(self, online, name):
+        """Let a session in time begin with the labeled trials of that session."""
+        known, labels = self._labeled(name)
+        if known is None:
+            return
+        for trial in known:
+            online.running(trial)
+        Z = normalized(known, online.running.normal)
+        model = self._sessions_model
+        linear = model.linear_logs(Z, model._with_labels(Z, labels)).mean(2)
+        online.sorter.add_labeled(known, log_softmax(self._window_logs(Z).mean(2) + linear, 1), labels)
 
-    @property
-    def _gaussian(self):
-        return self.means_, self.within_, self.between_
+    def calibrated(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """A copy that knows some labeled trials of new sessions.
 
-    def _embedded(self, Z):
-        """Windows in the space of trials, (n, n_windows, n_dims)."""
-        return Z.transpose(0, 2, 1) @ self.projection_ - self.offset_
+        Nothing is trained: the labeled trials stand beside the unlabeled ones of their session
+        whenever it is decided, in ``predict`` and in a stream (``stream(session=...)``). One trial
+        of each class is enough.
 
-    def _linear_logs(self, Z, coefficients=None):
-        """Log probabilities of the linear model, (n, n_classes, n_windows)."""
-        coef, intercept = (self.coef_, self.intercept_) if coefficients is None else coefficients
-        scores = Z.transpose(0, 2, 1) @ coef.T + intercept
-        return np.maximum(log_softmax(scores, axis=-1), LEAST_LOG).transpose(0, 2, 1)
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
+            Labeled trials of one or several new sessions, as in ``fit``.
+        y : array-like of shape (n_trials,)
+            Their classes, all of which were in ``fit``.
 
-    def _learned_logs(self, Z, P, probability):
-        """Those of a linear model that has learned from the other trials of the session, too."""
-        logs = self._linear_logs(Z)
-        if len(Z) == 1:
-            return logs
-        order = np.argsort(P.mean(1)[:, 0], kind="stable")  # whatever the order of trials is
-        for fold in range(min(N_FOLDS, len(Z))):
-            mine = order[fold::N_FOLDS]
-            others = np.setdiff1d(order, mine)
-            known = self._learned(Z[others], probability[others])
-            logs[mine] = self._linear_logs(Z[mine], discriminants(*known))
-        return logs
+        Returns
+        -------
+        model : object
+            A copy; this one stays as it is. Labeled trials of earlier calls are kept.
 
-    def _learned(self, Z, probability):
-        means, sizes = Z.mean(2), np.full(len(Z), Z.shape[2])
-        away = as_rows(Z - means[:, :, np.newaxis])
-        return learned(self._discriminants, probability, means, sizes, away.T @ away)
-
-    def _so_far(self, P, shifts, first):
-        """Log probabilities (..., n_classes) of running means P (..., n_windows, n_dims).
-
-        `first` is the number of windows before the first of them: early means are less certain.
+        Raises
+        ------
+        ValueError
+            Without adaptation or a session model, for a session of ``fit``, or an unknown class.
         """
-        place = np.minimum(np.arange(first, first + P.shape[-2]), len(self.early_) - 1)
-        values, vectors = self._axes
-        variance = values + self.early_[place][:, np.newaxis]  # n_windows, n_dims
-        away = (P[..., np.newaxis, :] - (self.means_ + shifts)) @ vectors
-        distances = (np.square(away) / variance[:, np.newaxis]).sum(-1)
-        return log_softmax(-0.5 * distances, axis=-1)
+        check_is_fitted(self, "classes_")
+        return copy(self)._add_labels(X, y)
 
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
+        """Learn labeled trials: ``fit`` the first time, then labeled trials of new sessions.
 
-def running_mean(P):
-    """Means over the windows so far, of (..., n_windows, n_dims)."""
-    return np.cumsum(P, axis=-2) / np.arange(1, P.shape[-2] + 1)[:, np.newaxis]
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
+        y : array-like of shape (n_trials,)
+        classes : array-like or None, default=None
+            Unused beyond a check: the first call must hold all classes.
+
+        Returns
+        -------
+        self : object
+        """
+        if not hasattr(self, "classes_"):
+            return self.fit(X, y)
+        return self._add_labels(X, y)
+
+    def _add_labels(self, X, y):
+        if self.adaptation is None or not self._session_model:
+            raise ValueError(
+                "Labels of a session need adaptation='batch' or 'online' and a session model. Got "
+                f"adaptation={self.adaptation!r}."
+            )
+        F, session = self._raw_features(X, reset=False)
+        y = column_or_1d(y, warn=True)
+        check_consistent_length(F, y)
+        if np.isin(session, self.sessions_).any():
+            raise ValueError("X must hold sessions that were not in fit. Got a known one.")
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(f"y must hold classes of fit. Got {unknown[0]!r}.")
+        parts = F, np.searchsorted(self.classes_, y), session
+        names = "labeled_features_", "labeled_classes_", "labeled_sessions_"
+        for name, part in zip(names, parts, strict=True):
+            old = getattr(self, name, None)
+            setattr(self, name, part if old is None else np.concatenate([old, part]))
+        return self

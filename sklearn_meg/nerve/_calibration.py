@@ -6,52 +6,55 @@ temperature leaves every decision as it is; Guo et al. (2017), On calibration of
 networks, ICML.
 """
 
-from copy import copy
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from ._session_model import SessionModel
+
 N_FOLDS = 5
 HOTTEST = 1000.0  # a temperature beyond says nothing more
 
 
-def temperatures(model, Z, y, session):
-    """Those of trials in a new session and of windows.
+def with_temperatures(Z, y, session, n_classes):
+    """The session model of labeled trials, with temperatures of trials and windows.
 
     Whole sessions are left out where there are several, else every fifth trial of a class; those
     are decided without the network, which would have to be trained once more for each fold.
 
     Parameters
     ----------
-    model : NerveClassifier
-        With a model of sessions; is left as it is.
     Z : ndarray of shape (n_trials, n_features, n_windows)
         Normalized features.
     y : ndarray of int of shape (n_trials,)
     session : ndarray of shape (n_trials,)
+    n_classes : int
 
     Returns
     -------
-    temperatures : ndarray of shape (2,)
-        1 where there are too few trials to leave some out.
+    model : SessionModel
+        Its temperatures are 1 where there are too few trials to leave some out.
     """
+    model = SessionModel.fit(Z, y, session, n_classes)
     folds = _folds(y, session)
     if not folds:
-        return np.ones(2)
-    trials = np.empty((len(y), len(model.classes_)))
+        return model
+    trials = np.empty((len(y), n_classes))
     windows = np.zeros((*trials.shape, Z.shape[2]))
     for fold in folds:
-        rest, other = np.setdiff1d(np.arange(len(y)), fold), copy(model)
+        rest = np.setdiff1d(np.arange(len(y)), fold)
         try:
-            other._fit_linear(Z[rest], y[rest], session[rest])
+            other = SessionModel.fit(Z[rest], y[rest], session[rest], n_classes)
         except ValueError:  # so few that nothing varies within classes
-            return np.ones(2)
+            return model
         for s in np.unique(session[fold]):
             mine = fold[session[fold] == s]
-            no_network = windows[mine]  # zeros
-            trials[mine], windows[mine], _ = other._with_linear(Z[mine], no_network, True)
-    return np.array([temperature(trials, y), temperature(windows, y)])
+            no_network, unknown = windows[mine], np.full(len(mine), -1)  # zeros
+            found = other.sort(None, Z[mine], no_network, unknown, equal=True)
+            trials[mine], windows[mine] = found.trials, found.windows
+    return replace(model, temperatures=np.array([temperature(trials, y), temperature(windows, y)]))
 
 
 def _folds(y, session):

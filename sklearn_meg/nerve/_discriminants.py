@@ -7,10 +7,6 @@ is known by sums over its windows; the classes of its trials are those that adap
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-WEIGHT = 0.5  # of the linear model beside the network, for a trial of an unknown session
-SO_FAR = 0.5  # of what the trial says so far, for a window, beside the network and the linear model
-OWN = 3.0  # times that a window of the session counts, against one of training
-
 
 def discriminants(counts, means, covariance):
     """Coefficients (n_classes, n_features) and intercepts of linear discriminants.
@@ -18,31 +14,29 @@ def discriminants(counts, means, covariance):
     Parameters
     ----------
     counts : ndarray of shape (n_classes,)
-        Windows of each class: how likely it is beforehand.
+        Windows of each class; unused, for classes are taken to be equally likely.
     means : ndarray of shape (n_classes, n_features)
     covariance : ndarray of shape (n_features, n_features)
-        Within the classes.
+        Covariance within classes.
     """
     coef = cho_solve(cho_factor(covariance), means.T).T
-    return coef, np.log(counts / counts.sum()) - 0.5 * (means * coef).sum(1)
+    return coef, -0.5 * (means * coef).sum(1)
 
 
-def learned(known, probability, trial_means, sizes, inner):
+def learned(known, weight, trial_means, second):
     """Training and a session together.
 
     Parameters
     ----------
     known : tuple of ndarray
-        Of training: windows of each class (n_classes,), their means (n_classes, n_features), and
-        the covariance within classes.
-    probability : ndarray of shape (n_trials, n_classes)
-        Of the classes of the session's trials.
+        Training: windows of each class (n_classes,), their means (n_classes, n_features), and the
+        covariance within classes.
+    weight : ndarray of shape (n_trials, n_classes)
+        Windows that each trial of the session adds to each class.
     trial_means : ndarray of shape (n_trials, n_features)
-        Of the windows of each trial.
-    sizes : ndarray of shape (n_trials,)
-        Windows of each trial.
-    inner : ndarray of shape (n_features, n_features)
-        Scatter of the windows around the mean of their trial, summed over trials.
+        Mean of each trial's windows.
+    second : ndarray of shape (n_features, n_features)
+        Sum of the weighted outer products of the session's windows.
 
     Returns
     -------
@@ -50,10 +44,8 @@ def learned(known, probability, trial_means, sizes, inner):
         As above, of both.
     """
     counts, means, covariance = known
-    weight = OWN * probability.T * sizes  # n_classes, n_trials
-    both = counts + weight.sum(1)
-    new = (counts[:, np.newaxis] * means + weight @ trial_means) / both[:, np.newaxis]
-    scatter = counts.sum() * covariance + OWN * inner
-    scatter += (means.T * counts) @ means + (trial_means.T * weight.sum(0)) @ trial_means
+    both = counts + weight.sum(0)
+    new = (counts[:, np.newaxis] * means + weight.T @ trial_means) / both[:, np.newaxis]
+    scatter = counts.sum() * covariance + (means.T * counts) @ means + second
     scatter -= (new.T * both) @ new
     return both, new, scatter / both.sum()

@@ -7,19 +7,20 @@ expectation maximization (variational Bayes over d). This is probabilistic discr
 with unknown labels; Prince and Elder (2007), ICCV.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.linalg import eigh
-from scipy.special import log_softmax
 from sklearn.covariance import shrunk_covariance
 
-ALIKE = 0.8  # share of a shift that classes have in common which lie in the same direction
+from ._assign import free
+from ._settings import SETTINGS
+
 TINY = 1e-7  # added to variances, which are about one
-SHRINK = 0.1  # of covariances towards a multiple of the identity
-ONE_SESSION = 10.0  # B as a multiple of W where one session tells nothing about it
 
 
 def fit_gaussian(P, y, sessions, n_classes):
-    """Means of classes and the two covariances.
+    """Means of classes and the two covariances; every class counts the same.
 
     Parameters
     ----------
@@ -38,9 +39,11 @@ def fit_gaussian(P, y, sessions, n_classes):
     cell, owner, sizes = cell.ravel(), pairs[0].astype(int), np.bincount(cell.ravel())
     centers = np.stack([P[cell == i].mean(0) for i in range(len(owner))])
     spread = P - centers[cell]
-    within = _regular(spread.T @ spread / max(1, len(P) - len(owner)))
+    share = len(P) / (n_classes * np.bincount(y))  # of a trial, against one of equal classes
+    free_trials = max(1, len(P) - len(owner))
+    within = _regular((spread.T * share[y]) @ spread / free_trials)
     if len(owner) == n_classes:  # no class in two sessions
-        return means, within, ONE_SESSION * within
+        return means, within, SETTINGS.one_session * within
     middle = np.stack([centers[owner == c].mean(0) for c in range(n_classes)])
     away = centers - middle[owner]
     between = away.T @ away / (len(owner) - n_classes) - within * np.mean(1 / sizes)
@@ -51,10 +54,24 @@ def fit_gaussian(P, y, sessions, n_classes):
 
 def _regular(C):
     """A covariance nearer to the identity, and never singular."""
-    return shrunk_covariance(C, SHRINK) + TINY * np.eye(len(C))
+    return shrunk_covariance(C, SETTINGS.shrink) + TINY * np.eye(len(C))
 
 
-def adapt(P, log_start, means, within, between, n_iter=20):
+class Found(NamedTuple):
+    """The classes of a session's trials.
+
+    ``logs``: log probabilities (n_trials, n_classes); ``shifts`` of the class means (n_classes,
+    n_dims); ``likelihood``: log likelihoods (n_trials, n_classes) up to a constant of the trial;
+    ``evidence``: lower bound on the log evidence of all trials, up to the prior of assignments.
+    """
+
+    logs: np.ndarray
+    shifts: np.ndarray
+    likelihood: np.ndarray
+    evidence: float
+
+
+def adapt(P, log_start, means, within, between, n_iter=None, assign=free, cooling=1.0):
     """Classes of the trials of one new session.
 
     Parameters
@@ -64,33 +81,61 @@ def adapt(P, log_start, means, within, between, n_iter=20):
         Log probabilities of the classes to begin with.
     means, within, between : ndarray
         As of `fit_gaussian`.
-    n_iter : int
+    n_iter : int or None
+    assign : callable
+        From log likelihoods to log probabilities of classes.
+    cooling : float
+        Divisor of the log likelihoods.
 
     Returns
     -------
-    log_probability : ndarray of shape (n_trials, n_classes)
-    shifts : ndarray of shape (n_classes, n_dims)
-        Of the classes' means in this session.
+    found : Found
     """
     # Where W is the identity and B diagonal, every dimension is a problem of its own.
     scale, axes = eigh(between, within)
     back = axes.T @ within
     P, means = P @ axes, means @ axes
     prior = np.linalg.inv(_alike(means)) / scale[:, np.newaxis, np.newaxis]
-    log_p, shifts = log_start, np.zeros_like(means)
-    for _ in range(n_iter):
+    log_p = log_start
+    for _ in range(n_iter or SETTINGS.n_iter):
         r = np.exp(log_p)
         covariance = np.linalg.inv(prior + np.diag(r.sum(0)))  # n_dims, n_classes, n_classes
         pull = r.T @ P - r.sum(0)[:, np.newaxis] * means
         shifts = np.einsum("fcd,df->cf", covariance, pull)
         blur = np.einsum("fcc->c", covariance)
-        away = P[:, np.newaxis] - (means + shifts)
-        log_p = log_softmax(-0.5 * (np.square(away).sum(-1) + blur), axis=-1)
-    return log_p, shifts @ back
+        likelihood = -0.5 * (_squared_distances(P, means + shifts) + blur)
+        log_p = assign(likelihood / cooling)
+    fit = (np.exp(log_p) * (likelihood / cooling - log_p)).sum()
+    evidence = fit - _divergence(prior, covariance, shifts) / cooling
+    return Found(log_p, shifts @ back, likelihood, evidence)
+
+
+def unmoved(P, means, within, cooling=1.0):
+    """What `adapt` returns where no class has moved."""
+    values, vectors = np.linalg.eigh(within)
+    axes = vectors / np.sqrt(values)
+    likelihood = -0.5 * _squared_distances(P @ axes, means @ axes)
+    logs = free(likelihood / cooling)
+    evidence = (np.exp(logs) * (likelihood / cooling - logs)).sum()
+    return Found(logs, np.zeros_like(means), likelihood, evidence)
+
+
+def _squared_distances(P, centers):
+    return (
+        np.square(P).sum(1)[:, np.newaxis] - 2 * P @ centers.T + np.square(centers).sum(1)
+    )
+
+
+def _divergence(prior, covariance, shifts):
+    """Kullback-Leibler divergence of the shifts from their prior, summed over dimensions."""
+    product = prior @ covariance
+    quadratic = np.einsum("cf,fcd,df->", shifts, prior, shifts)
+    trace = np.einsum("fcc->", product)
+    return 0.5 * (trace + quadratic - shifts.size - np.linalg.slogdet(product)[1].sum())
 
 
 def _alike(means):
     """How alike the shifts of two classes are: a linear kernel of their means, where W is one."""
     away = means - means.mean(0)
-    kernel = away @ away.T
-    return (1 - ALIKE) * np.eye(len(means)) + ALIKE * kernel / np.trace(kernel) * len(means)
+    kernel, share = away @ away.T, SETTINGS.alike
+    return (1 - share) * np.eye(len(means)) + share * kernel / np.trace(kernel) * len(means)

@@ -3,116 +3,120 @@
 import numpy as np
 from scipy.special import log_softmax
 
-from ._discriminants import SO_FAR, WEIGHT
-from ._gaussian import adapt
 from ._sessions import RunningNormalizer, normalized
-
-N_ITER = 5  # of the adaptation after each trial: it goes on from the last
-REMEMBERED = 500  # trials: memory stays constant in an endless stream
 
 
 class OnlineSession:
-    """Running normalization, the network's state, and what is known of the session.
+    """Normalization so far, the network's state, and the session model in time.
 
     Parameters
     ----------
     model : NerveClassifier or NerveRegressor
         Fitted.
     state : dict or None
-        Of an earlier one, to go on from.
+        State of an earlier one, to go on from.
+    session : float or None
+        A session of ``fit``, whose normal is known, or one with labels of its own.
     """
 
-    def __init__(self, model, state=None):
+    def __init__(self, model, state=None, session=None):
         self.model = model
-        self.running = None if model.adaptation is None else model._running()
-        self.trial_means, self.trial_logs = [], []
-        self.shifts = 0.0
+        self.normal = model._known_normal(session)
+        self.running = model._running() if self.normal is None else None
+        self.sorter = None
+        if getattr(model, "_session_model", False):
+            self.sorter = model._sessions_model.start(
+                model.normal_, self.running is not None, model.prior_trials
+            )
+            if self.running is not None:
+                model._teach(self, session)
         self.start_trial()
         if state is not None:
             self._restore(state)
 
     def start_trial(self):
         """Forget the windows of the present trial."""
-        self.network_state, self.n_windows = None, 0
-        self.raw_sum = self.embedded_sum = self.log_sum = self.linear_sum = 0.0
+        self.network_state, self.n_windows, self.log_sum = None, 0, 0.0
+        if self.sorter is not None:
+            self.sorter.start_trial()
 
     def push(self, F):
         """Outputs (n_windows, n_outputs) of the next windows (n_features, n_windows)."""
+        out = []
+        while F.shape[1]:  # again where the normal has changed on the way
+            part = self._push(F)
+            out.append(part)
+            F = F[:, len(part) :]
+        return np.concatenate(out)
+
+    def _push(self, F):
+        snapshot = None if self.running is None else self.running.state()
         Z = self._normalized(F)
-        out, self.network_state = self.model._step(Z[np.newaxis], self.network_state)
+        before = self.network_state
+        out, self.network_state = self.model._step(Z[np.newaxis], before)
         if not hasattr(self.model, "classes_"):
             self.n_windows += F.shape[1]
             return self.model._unscaled(out)[0].T
         logs = out[0].T
-        if self.model._session_model:
-            logs = self._with_session(logs, Z[np.newaxis])
-        self.log_sum = self.log_sum + out[0].sum(1)
-        self.raw_sum = self.raw_sum + F.sum(1)
-        self.n_windows += F.shape[1]
-        return logs
-
-    def end_trial(self):
-        """Log probabilities of the trial (n_classes,); the session learns from it."""
-        if not self.n_windows:
-            return None
-        mean_log = self.log_sum / self.n_windows
-        if not self.model._session_model:
-            result = log_softmax(mean_log)
+        if self.sorter is not None:
+            decided = self.sorter.step(F, Z, logs)
+            used = len(decided)
+            if used < F.shape[1]:
+                self._rewind(snapshot, before, F[:, :used], Z[:, :used])
         else:
-            result = log_softmax(mean_log + WEIGHT * self.linear_sum / self.n_windows)
-            if self.running is not None:
-                found = self._learn(result)
-                result = self.model._weighed(found[np.newaxis], result)[0]
+            decided, used = logs, len(logs)
+        self.log_sum = self.log_sum + logs[:used].sum(0)
+        self.n_windows += used
+        return decided
+
+    def _rewind(self, snapshot, network, F, Z):
+        """Be where only these windows have come."""
+        self.network_state = self.model._step(Z[np.newaxis], network)[1]
+        if snapshot is not None:
+            self.running = RunningNormalizer.from_state(snapshot)
+            self.running(F)
+
+    def end_trial(self, label=None):
+        """Log probabilities of the trial (n_classes,); the session learns from it."""
+        if self.sorter is not None:
+            result = self.sorter.end(label)
+        else:
+            result = log_softmax(self.log_sum / self.n_windows) if self.n_windows else None
         self.start_trial()
         return result
 
     def _normalized(self, F):
-        return normalized(F, self.model.normal_) if self.running is None else self.running(F)
-
-    def _with_session(self, logs, Z):
-        model = self.model
-        embedded = model._embedded(Z)[0]
-        sums = self.embedded_sum + np.cumsum(embedded, axis=0)
-        counts = self.n_windows + np.arange(1, len(sums) + 1)[:, np.newaxis]
-        so_far = model._so_far(sums / counts, self.shifts, self.n_windows)
-        self.embedded_sum = sums[-1]
-        linear = model._linear_logs(Z)[0].T
-        self.linear_sum = self.linear_sum + linear.sum(0)
-        return model._cooled(log_softmax(logs + linear + SO_FAR * so_far, axis=-1))
-
-    def _learn(self, start):
-        """Classes of all trials so far, all in the present normalization."""
-        self.trial_means = [*self.trial_means, self.raw_sum / self.n_windows][-REMEMBERED:]
-        self.trial_logs = [*self.trial_logs, start][-REMEMBERED:]
-        model, (mean, sd) = self.model, self.running.normal
-        P = (np.array(self.trial_means) - mean) / sd @ model.projection_ - model.offset_
-        logs, self.shifts = adapt(P, np.array(self.trial_logs), *model._gaussian, n_iter=N_ITER)
-        self.trial_logs = list(logs)
-        return logs[-1]
+        if self.running is None:
+            return normalized(F, self.normal)
+        Z = self.running(F)
+        if self.sorter is not None and self.sorter.normal is not None:
+            return normalized(F, self.sorter.normal)
+        return Z
 
     # ------------------------------------------------------------------ saving
 
     def state(self):
         """All of it as arrays and plain values."""
-        plain = ("trial_means", "trial_logs", "shifts", "n_windows")
-        sums = ("raw_sum", "embedded_sum", "log_sum", "linear_sum")
         network = self.network_state
         return {
-            **{key: np.array(getattr(self, key)) for key in (*plain, *sums)},
+            "n_windows": self.n_windows,
+            "log_sum": np.array(self.log_sum),
+            "normal": None if self.normal is None else self.normal.copy(),
             "running": None if self.running is None else self.running.state(),
             "network": None if network is None else [_array(part) for part in network],
+            "sorter": None if self.sorter is None else self.sorter.state(),
         }
 
     def _restore(self, state):
-        for key in ("shifts", "raw_sum", "embedded_sum", "log_sum", "linear_sum"):
-            setattr(self, key, np.array(state[key]))
-        self.n_windows = int(state["n_windows"])
-        for key in ("trial_means", "trial_logs"):
-            setattr(self, key, list(np.array(state[key])))
+        self.n_windows, self.log_sum = int(state["n_windows"]), np.array(state["log_sum"])
+        if state["normal"] is not None:
+            self.normal, self.running = np.array(state["normal"]), None
         if state["running"] is not None:
             self.running = RunningNormalizer.from_state(state["running"])
         network = state["network"]
         self.network_state = None if network is None else [np.array(part) for part in network]
+        if state["sorter"] is not None and self.sorter is not None:
+            self.sorter.restore(state["sorter"])
 
 
 def _array(part):

@@ -90,3 +90,46 @@ class RunningNormalizer:
         new.weight = float(state["weight"])
         new.first, new.second = (np.array(state[key]) for key in ("first", "second"))
         return new
+
+
+def class_means(F, y):
+    """Mean and scale (2, n_features) of trials (n, n_features, n_windows), all classes alike."""
+    weight = 1 / np.bincount(y)[y]
+    weight = weight / weight.sum()
+    mean, square = weight @ F.mean(2), weight @ np.square(F).mean(2)
+    sd = np.sqrt(np.maximum(square - mean**2, 0.0))
+    return np.stack([mean, _scale(mean, sd, np.inf)])
+
+
+def by_class(F, probability, training, means, prior=8.0):
+    """Mean and scale of a session, class by class: a class that is frequent moves no other.
+
+    Parameters
+    ----------
+    F : ndarray of shape (n_trials, n_features, n_windows)
+    probability : ndarray of shape (n_trials, n_classes)
+    training : ndarray of shape (2, n_features)
+        Mean and scale of training.
+    means : ndarray of shape (n_classes, n_features)
+        Means of the classes in training, normalized.
+    prior : float
+        Number of trials, of all classes together, that training counts for.
+    """
+    return by_class_of_sums(
+        F.mean(2), np.square(F).mean(2), probability, training, means, prior
+    )
+
+
+def by_class_of_sums(first, second, probability, training, means, prior=8.0):
+    """As `by_class`, from the means of trials and of their squares (n_trials, n_features)."""
+    mean, sd = training
+    sd = np.where(np.isfinite(sd), sd, 1.0)
+    kept = prior / len(means)
+    old = mean + sd * means
+    spread = sd**2 * np.maximum(1 - np.square(means).mean(0), 0.0)  # within classes
+    n = kept + probability.sum(0)[:, np.newaxis]
+    one = (kept * old + probability.T @ first) / n
+    two = (kept * (old**2 + spread) + probability.T @ second) / n
+    center = one.mean(0)
+    scale = np.sqrt(np.maximum(two.mean(0) - center**2, 0.0))
+    return np.stack([center, np.where(np.isfinite(training[1]), _scale(center, scale, 1.0), np.inf)])

@@ -12,10 +12,11 @@ from sklearn.linear_model import Ridge
 
 from .._checks.params import check_bool_param, check_scalar_param
 from .._training.threads import one_blas_thread
-from ._base import LEAST_LOG, NerveClassifier
+from ._base import NerveClassifier
 from ._linear import as_rows, filtered, fit_dynamic, fit_ridge
 from ._movements import NerveMovements
 from ._sessions import normalized
+from ._settings import SETTINGS
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -146,7 +147,7 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
                 f"Got {self.estimator!r}."
             )
         F, session, y = self._check_classes(X, y)
-        Z, session = self._fit_normal(F, session)
+        Z, session = self._fit_normal(F, session, y if self.session_model else None)
         with one_blas_thread():
             self.estimator_ = self._fitted(Z, y)
             if self.session_model:
@@ -173,12 +174,12 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
             else:
                 odds = estimator.decision_function(as_rows(Z))
                 logs = odds if odds.ndim == 2 else np.stack([0 * odds, odds], axis=1)
-        logs = np.maximum(logs, LEAST_LOG).reshape(len(Z), Z.shape[2], -1)
+        logs = np.maximum(logs, SETTINGS.least_log).reshape(len(Z), Z.shape[2], -1)
         return log_softmax(logs, axis=-1).transpose(0, 2, 1)
 
-    def _decide_known(self, F, normal, is_new):
-        trials, windows = super()._decide_known(F, normal, is_new)
-        if not (is_new and self.n_self_training):
+    def _decide_session(self, F, kind, normal, name):
+        trials, windows = super()._decide_session(F, kind, normal, name)
+        if not (kind == "batch" and self.n_self_training):
             return trials, windows
         Z, (old, y) = normalized(F, normal), self._training
         for _ in range(self.n_self_training):

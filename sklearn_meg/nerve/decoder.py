@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from copy import deepcopy
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,9 +18,10 @@ from .._training.device import limited_threads
 from .._training.threads import LOCK
 from ..base import TorchEstimator
 from ._base import NerveClassifier
-from ._gaussian import adapt
+from ._discriminants import discriminants
 from ._network import NerveNet, WindowLoss
-from ._sessions import mean_normal, normalized
+from ._sessions import mean_normal
+from ._settings import SETTINGS
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -75,7 +77,11 @@ class RecurrentModel(TorchEstimator):
             return self._outputs(out.cpu().numpy().astype(float)), state
 
     def stream(
-        self, confidence: float = 0.0, saturation: float | None = None, state: dict | None = None
+        self,
+        confidence: float = 0.0,
+        saturation: float | None = None,
+        state: dict | None = None,
+        session: float | None = None,
     ) -> NerveStream:
         """Decide while a recording arrives.
 
@@ -86,7 +92,10 @@ class RecurrentModel(TorchEstimator):
         saturation : float or None, default=None
             Largest absolute value that the amplifier can give: channels there are flagged.
         state : dict or None
-            Of an earlier stream, to go on from.
+            State of an earlier stream, to go on from.
+        session : float or None, default=None
+            A session of ``fit`` or of ``calibrated``: it is known, or begins with its labeled
+            trials. None is a new one.
 
         Returns
         -------
@@ -94,7 +103,8 @@ class RecurrentModel(TorchEstimator):
         """
         from .stream import NerveStream
 
-        return NerveStream(self, confidence=confidence, saturation=saturation, state=state)
+        params = {"confidence": confidence, "saturation": saturation}
+        return NerveStream(self, **params, state=state, session=session)
 
     def exported(self) -> ExportedProgram:
         """The network that decides one window, for use without this package.
@@ -316,7 +326,7 @@ cache_dir
         """
         self._check_params()
         F, session, y = self._check_classes(X, y)
-        Z, session = self._fit_normal(F, session)
+        Z, session = self._fit_normal(F, session, y)
         with limited_threads(self.n_threads):
             self._fit_session_model(Z, y, session)
         self._n_outputs = len(self.classes_)
@@ -354,27 +364,24 @@ cache_dir
         if not new.any():
             raise ValueError("X must hold a session that was not in fit. Got known ones only.")
         F, session = F[new], session[new]
-        trials = np.empty((len(F), len(self.classes_)))
-        Z = np.empty_like(F)
-        tuned = deepcopy(self)
-        normals, shifts = [], []
         with limited_threads(self.n_threads):
-            for s in np.unique(session):
-                index = np.flatnonzero(session == s)
-                normals.append(self._batch_normal(F[index]))
-                Z[index] = normalized(F[index], normals[-1])
-                logs = self._window_logs(Z[index])
-                trials[index] = self._with_linear(Z[index], logs, True)[0]
-                P = self._embedded(Z[index]).mean(1)
-                shifts.append(adapt(P, trials[index], *self._gaussian, n_iter=1)[1])
-        believed = self._believed(trials)
+            found = [self._adapted(F[session == s], s) for s in np.unique(session)]
+        model = self._sessions_model
+        Z = np.concatenate([each.Z for each in found])
+        believed = model.believed(np.concatenate([each.trials for each in found]))
         sure = believed.max(axis=1) >= LEAST_CERTAIN
         if not sure.any():
             raise ValueError("No trial of X is decided with a probability of at least .5.")
-        tuned.normal_ = mean_normal(np.stack(normals))
-        tuned.means_ = self.means_ + np.mean(shifts, axis=0)
-        with limited_threads(self.n_threads):
-            tuned._set_discriminants(*self._learned(Z[sure], believed[sure]))
+        tuned = deepcopy(self)
+        tuned.normal_ = mean_normal(np.stack([each.normal for each in found]))
+        weight = np.full(sure.sum(), SETTINGS.own_weight)
+        known = model.learned(Z[sure], believed[sure], weight)
+        coef, intercept = discriminants(*known)
+        means = model.means + np.mean([each.shifts for each in found], axis=0)
+        tuned._keep(replace(
+            model, window_counts=known[0], window_means=known[1], window_covariance=known[2],
+            coef=coef, intercept=intercept, means=means,
+        ))  # fmt: skip
         tuned.set_params(max_epochs=max_epochs, lr=lr, validation_fraction=0)
         weights = self.net_.module_.state_dict()
         tuned._train(Z[sure], believed[sure], weights=weights)

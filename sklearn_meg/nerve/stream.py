@@ -65,7 +65,10 @@ class NerveStream:
     saturation : float or None, default=None
         Largest absolute value that the amplifier can give.
     state : dict or None, default=None
-        Of :meth:`state` of an earlier stream.
+        What :meth:`state` of an earlier stream gave.
+    session : float or None, default=None
+        A session of ``fit`` or of ``calibrated``: it is known, or begins with its labeled trials.
+        None is a new one.
 
     Attributes
     ----------
@@ -95,6 +98,7 @@ class NerveStream:
         confidence: float = 0.0,
         saturation: float | None = None,
         state: dict | None = None,
+        session: float | None = None,
     ) -> None:
         check_is_fitted(model, "normal_")
         self.extractor = model._extractor()
@@ -108,7 +112,8 @@ class NerveStream:
         self.buffer = np.empty((self.n_channels, 0))
         self.n_seen, self.origin, self.skip = 0, 0.0, 0
         self.gaps, self.latencies = [], []
-        self.session = OnlineSession(model)
+        self.name = session
+        self.session = OnlineSession(model, session=session)
         if state is not None:
             self._restore(state)
 
@@ -156,21 +161,63 @@ class NerveStream:
         self.buffer, self.skip = self.buffer[:, kept:].copy(), start - kept
         return decisions
 
-    def end_trial(self) -> object:
+    def end_trial(self, label: object = None) -> object:
         """End a trial (a movement): the session learns from it, the next begins without a past.
+
+        Parameters
+        ----------
+        label : object or None, default=None
+            Class of the trial, where it is known.
 
         Returns
         -------
         label : object or None
             The trial's class; None for movements, or if there was no window.
+
+        Raises
+        ------
+        ValueError
+            For a label that is no class of ``fit``.
         """
         logs = None
         if hasattr(self.model, "classes_"):
-            logs = self.session.end_trial()
+            logs = self.session.end_trial(None if label is None else self._class(label))
         else:
             self.session.start_trial()
         self.buffer, self.skip = self.buffer[:, :0], 0
         return None if logs is None else self.model.classes_[int(logs.argmax())]
+
+    def correct(self, label: object, trials_ago: int = 0) -> None:
+        """Say afterwards what a trial was: its label comes late, the session learns from it.
+
+        Parameters
+        ----------
+        label : object
+            Class of the trial.
+        trials_ago : int, default=0
+            Trials that have ended since; 0 is the last one.
+
+        Raises
+        ------
+        ValueError
+            For an unknown class, a trial that is not remembered, or a session that does not adapt.
+        """
+        sorter = self.session.sorter
+        if sorter is None or not sorter.learns:
+            raise ValueError("The session does not adapt: there is nothing to correct.")
+        if not 0 <= trials_ago < len(sorter.labels):
+            raise ValueError(
+                f"trials_ago must be less than the {len(sorter.labels)} trials that are remembered. "
+                f"Got {trials_ago}."
+            )
+        sorter.relabel(-1 - trials_ago, self._class(label))
+
+    def _class(self, label):
+        """Index of a class."""
+        found = np.flatnonzero(self.model.classes_ == label)
+        if not len(found):
+            raise ValueError(f"label must be a class of fit. Got {label!r}.")
+        return int(found[0])
 
     def state(self) -> dict:
         """All that is needed to go on later, as arrays and plain values.
@@ -194,7 +241,7 @@ class NerveStream:
         self.n_seen, self.skip = int(state["n_seen"]), int(state["skip"])
         self.origin = float(state["origin"])
         self.buffer = np.array(state["buffer"])
-        self.session = OnlineSession(self.model, state["session"])
+        self.session = OnlineSession(self.model, state["session"], self.name)
 
     def _checked(self, chunk):
         chunk = np.asarray(chunk)

@@ -1,0 +1,66 @@
+"""Sorting trials into classes: freely, with equal class counts, or with some labels known."""
+
+import numpy as np
+from scipy.special import gammaln, log_softmax
+from scipy.stats import chi2
+
+from ._settings import SETTINGS
+
+N_ITER = 30
+FARTHEST = -40.0  # log probability below which a class is out of the question for a trial
+CERTAIN = -40.0  # log probability of the classes that a label excludes
+
+
+def free(logs):
+    """Log probabilities of classes (n, n_classes), each trial by itself."""
+    return log_softmax(logs, axis=1)
+
+
+def equal_counts(logs):
+    """Log probabilities with class counts drawn to be equal, as where each motion is asked for.
+
+    The classes' log weights are found by entropic optimal transport (Cuturi 2013, NeurIPS), and
+    scaled by how many trials a class can have had: with fewer trials than classes they are free.
+    """
+    n, n_classes = logs.shape
+    strength = np.clip(n / n_classes - 0.5, 0.0, 1.0)
+    weights = np.ones(n_classes)
+    if strength:
+        kernel = np.exp(np.maximum(logs - logs.max(1, keepdims=True), FARTHEST))
+        for _ in range(N_ITER):
+            counts = weights * ((1 / (kernel @ weights)) @ kernel) + 0.5
+            weights = weights * np.sqrt(counts.mean() / counts)
+    return log_softmax(logs + strength * np.log(weights), axis=1)
+
+
+def clamped(assign, labels):
+    """The same assignment where the classes of some trials are known (-1: unknown)."""
+    known = np.flatnonzero(labels >= 0)
+    if not len(known):
+        return assign
+
+    def assigned(logs):
+        logs = logs.copy()
+        logs[known] = CERTAIN
+        logs[known, labels[known]] = 0.0
+        return assign(logs)
+
+    return assigned
+
+
+def are_equally_frequent(logs):
+    """Whether the class counts of sorted trials (n, n_classes) are what equal shares would give."""
+    n, n_classes = logs.shape
+    counts, expected = np.exp(logs).sum(0), n / n_classes
+    statistic = np.square(counts - expected).sum() / expected
+    return bool(statistic <= SETTINGS.too_unequal * chi2.isf(1e-3, n_classes - 1))
+
+
+def log_prior(n, n_classes, equal):
+    """Log probability of one assignment, where all classes come equally often or anyhow."""
+    anyhow = -n * np.log(n_classes)
+    if not equal:
+        return anyhow
+    designed = n_classes * gammaln(n / n_classes + 1) - gammaln(n + 1)
+    strength = np.clip(n / n_classes - 0.5, 0.0, 1.0)
+    return strength * designed + (1 - strength) * anyhow

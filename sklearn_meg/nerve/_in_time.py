@@ -1,0 +1,272 @@
+"""A session that arrives window by window: evidence so far, and what its trials teach."""
+
+import numpy as np
+from scipy.special import log_softmax
+
+from ._assign import are_equally_frequent, clamped, equal_counts, free
+from ._discriminants import discriminants, learned
+from ._evidence import SoFar
+from ._gaussian import adapt
+from ._sessions import by_class_of_sums
+from ._settings import SETTINGS
+
+LISTS = ("firsts", "seconds", "starts", "labels", "sizes")
+# Of a trial of training: what is shorter is no motion, what is longer is learned from in parts, and
+# a trial that is longer is one that nobody ends.
+LEAST, MOST, TOO_LONG = 0.5, 1.0, 1.3
+
+
+class SessionInTime:
+    """The session model in time; made by ``SessionModel.start``.
+
+    Parameters
+    ----------
+    model : SessionModel
+    training : ndarray of shape (2, n_features)
+        Means and scales of training.
+    learns : bool
+        Whether the session is new, and its trials are learned from.
+    prior : float
+        Number of trials that the normal of training counts for.
+
+    Attributes
+    ----------
+    normal : ndarray of shape (2, n_features) or None
+        Means and scales of the session class by class, where its classes are not equally frequent.
+    equal : bool
+        Whether the classes of the trials so far count as equally frequent.
+    """
+
+    def __init__(self, model, training, learns, prior):
+        self.model, self.training, self.learns, self.prior = model, training, learns, prior
+        n = len(training[0])
+        self.firsts, self.seconds, self.starts, self.labels, self.sizes = [], [], [], [], []
+        self.scatter = np.zeros((2, n, n))  # within trials, of unlabeled and labeled windows
+        self.n_windows = np.zeros(2)
+        self.normal, self.by_class, self.equal = None, training, True
+        self.unattended = False
+        self._set(0.0, (model.coef, model.intercept))
+        self.start_trial()
+
+    def _set(self, shifts, coefficients):
+        self.shifts, self.coefficients = np.asarray(shifts), coefficients
+        self.scores = self.model.scores(shifts)
+        if hasattr(self, "so_far"):
+            self.so_far.scores = self.scores
+
+    @property
+    def own_weight(self):
+        """Weight of the network, beside a linear model that may have learned."""
+        return SETTINGS.learned_own if self.labels else 1.0
+
+    def start_trial(self):
+        """Forget the windows of the present trial."""
+        self.so_far = SoFar(self.scores, 1, self.model.projection.shape[1])
+        self._clear()
+
+    def _clear(self):
+        self.count = 0
+        self.first = self.second = self.own = self.linear = self.learned_linear = 0.0
+        self.kept = []
+
+    def step(self, F, Z, logs):
+        """Log probabilities (n, n_classes) of the next windows.
+
+        Parameters
+        ----------
+        F, Z : ndarray of shape (n_features, n_windows)
+            Raw and normalized features.
+        logs : ndarray of shape (n_windows, n_classes)
+            Log probabilities by the network.
+
+        Returns
+        -------
+        logs : ndarray of shape (n, n_classes)
+            Fewer than the windows that came where a motion ended and the normal has changed: the
+            rest has to be normalized anew.
+        """
+        P = self.model.embedded(Z[np.newaxis])[0]
+        plain = self.model.linear_logs(Z[np.newaxis])[0].T
+        fresh = self._learned_logs(Z)
+        out = []
+        for k in range(Z.shape[1]):
+            so_far, ended = self.so_far.step(P[k : k + 1])
+            both = self.own_weight * logs[k] + fresh[k] + SETTINGS.so_far_weight * so_far[0]
+            out.append(self.model.cooled(log_softmax(both)[np.newaxis])[0])
+            self._add(F[:, k], logs[k], plain[k], fresh[k])
+            if self._is_over(ended[0]):
+                before = self.normal
+                self.learn()
+                if self.normal is not before:
+                    break
+                fresh = self._learned_logs(Z)
+        return np.array(out)
+
+    def _learned_logs(self, Z):
+        return self.model.linear_logs(Z[np.newaxis], self.coefficients)[0].T
+
+    def _add(self, f, own, plain, fresh):
+        self.count += 1
+        self.first, self.second = self.first + f, self.second + f**2
+        self.own, self.linear = self.own + own, self.linear + plain
+        self.learned_linear = self.learned_linear + fresh
+        if self.learns:
+            self.kept.append(f)
+
+    def _is_over(self, changed):
+        """Whether a motion that nobody ends is one to learn from.
+
+        Once a motion has lasted longer than any trial of training, nobody is going to end it: from
+        then on changes of motion do, and what is too short for a motion is forgotten.
+        """
+        length = len(self.model.early)
+        if not self.learns:
+            return False
+        if not self.unattended:
+            self.unattended = self.count > TOO_LONG * length
+            if self.unattended:
+                self._clear()
+            return False
+        if not changed:
+            return self.count >= MOST * length
+        long = self.count >= LEAST * length
+        if not long:
+            self._clear()
+        return long
+
+    def end(self, label=None):
+        """Log probabilities of the trial (n_classes,), None without windows; the session learns."""
+        self.unattended = False
+        if not self.count:
+            return None
+        start = self._start()
+        result = self._learned_start() if self.learns else start
+        if self.learns:
+            result = self.model.weighed(self.learn(label)[np.newaxis], start)[0]
+        self.start_trial()
+        return result
+
+    def _start(self):
+        both = self.own + SETTINGS.linear_weight * self.linear
+        return log_softmax(both / self.count)
+
+    def _learned_start(self):
+        own = self.own_weight * self.own
+        return log_softmax((own + self.learned_linear) / self.count)
+
+    def learn(self, label=None):
+        """Learn from the windows since the last trial; their log probabilities."""
+        kind = int(label is not None)
+        self._add_scatter(kind, np.array(self.kept))
+        each = self.first / self.count, self.second / self.count, self._learned_start()
+        each = *each, -1 if label is None else label, self.count
+        for name, value in zip(LISTS, each, strict=True):
+            setattr(self, name, [*getattr(self, name), value][-SETTINGS.remembered :])
+        self._clear()
+        return self._sorted()
+
+    def _add_scatter(self, kind, windows):
+        away = windows - windows.mean(0)
+        self.scatter[kind] += away.T @ away
+        self.n_windows[kind] += len(windows)
+
+    def add_labeled(self, F, starts, labels):
+        """Learn from labeled trials (n_trials, n_features, n_windows) of this session."""
+        for f, start, label in zip(F, starts, labels, strict=True):
+            self.firsts.append(f.mean(1))
+            self.seconds.append(np.square(f).mean(1))
+            self.starts.append(start)
+            self.labels.append(int(label))
+            self.sizes.append(f.shape[1])
+            self._add_scatter(1, f.T)
+        return self._sorted()
+
+    def relabel(self, trial, label):
+        """Say what a trial was, counted from the last one: -1, or more back."""
+        if self.labels[trial] < 0:  # one trial's share of the windows is now labeled
+            share = 1 / sum(each < 0 for each in self.labels)
+            for sums in (self.scatter, self.n_windows):
+                moved = share * sums[0]
+                sums[0], sums[1] = sums[0] - moved, sums[1] + moved
+        self.labels[trial] = label
+        self._sorted()
+
+    # ------------------------------------------------------------------ what trials teach
+
+    def _sorted(self):
+        """Sort all trials so far into classes and learn from them; what the last one says."""
+        first, second, starts = (np.array(getattr(self, name)) for name in LISTS[:3])
+        labels = np.array(self.labels)
+        whole = self._whole(first, second)
+        loose, sharp = clamped(free, labels), SETTINGS.sharpness * starts
+        found = self._found(first, whole, sharp, loose)
+        self.equal = are_equally_frequent(found.logs)
+        normal, assign = whole, clamped(equal_counts, labels)
+        if not self.equal:
+            assign = loose
+            logs = self._found(first, self.by_class, sharp, loose).logs
+            args = np.exp(logs), self.training, self.model.window_means, self.prior
+            normal = self.by_class = by_class_of_sums(first, second, *args)
+        self.normal = None if self.equal else normal
+        found = self._found(first, normal, sharp, assign)
+        r = np.exp(assign(found.likelihood / SETTINGS.cooling + sharp))
+        self._set(found.shifts, self._coefficients(first, normal, r, labels))
+        last = found.likelihood[-1] / SETTINGS.cooling + sharp[-1]
+        return log_softmax(last)
+
+    def _whole(self, first, second):
+        """Means and scales of all trials so far, those of training counting as some."""
+        mean, sd = self.training
+        share = len(first) / (len(first) + self.prior)
+        center = share * first.mean(0) + (1 - share) * mean
+        finite = np.where(np.isfinite(sd), sd, 0.0)
+        square = share * second.mean(0) + (1 - share) * (finite**2 + mean**2)
+        scale = np.sqrt(np.maximum(square - center**2, 0.0))
+        return np.stack([center, np.where(np.isfinite(sd) & (scale > 0), scale, np.inf)])
+
+    def _found(self, first, normal, logs, assign):
+        P = (first - normal[0]) / normal[1] @ self.model.projection - self.model.offset
+        n_iter, cooling = SETTINGS.n_iter_online, SETTINGS.cooling
+        return adapt(P, assign(logs), *self.model.gaussian, n_iter, assign, cooling)
+
+    def _coefficients(self, first, normal, probability, labels):
+        """Discriminants of training and session together, from sums over windows."""
+        known, sizes = labels >= 0, np.array(self.sizes)
+        weights = np.where(known, SETTINGS.label_weight, SETTINGS.own_weight) * sizes
+        Z = (first - normal[0]) / normal[1]
+        second = (Z.T * weights) @ Z
+        for kind, factor in ((0, SETTINGS.own_weight), (1, SETTINGS.label_weight)):
+            kept = sizes[known == kind].sum() / max(1.0, self.n_windows[kind])  # of all so far
+            second += factor * kept * self.scatter[kind] / np.outer(normal[1], normal[1])
+        weighted = probability * weights[:, np.newaxis]
+        return discriminants(*learned(self.model.known, weighted, Z, second))
+
+    # ------------------------------------------------------------------ saving
+
+    def state(self):
+        """All of it as arrays and plain values."""
+        plain = ("scatter", "n_windows", "by_class", "shifts", "count", "kept", "unattended")
+        sums = ("first", "second", "own", "linear", "learned_linear")
+        return {
+            **{key: np.array(getattr(self, key)) for key in (*plain, *sums, *LISTS)},
+            "coefficients": [np.array(part) for part in self.coefficients],
+            "normal": None if self.normal is None else self.normal.copy(),
+            "equal": self.equal,
+            "so_far": self.so_far.state(),
+        }
+
+    def restore(self, state):
+        """Go on from a `state`."""
+        for key in ("scatter", "n_windows", "by_class", "first", "second"):
+            setattr(self, key, np.array(state[key]))
+        for key in ("own", "linear", "learned_linear"):
+            setattr(self, key, np.array(state[key]))
+        for key in LISTS:
+            setattr(self, key, list(np.array(state[key])))
+        self.kept = list(np.array(state["kept"]))
+        self.count, self.equal = int(state["count"]), bool(state["equal"])
+        self.unattended = bool(state["unattended"])
+        self.normal = None if state["normal"] is None else np.array(state["normal"])
+        self._set(np.array(state["shifts"]), tuple(np.array(p) for p in state["coefficients"]))
+        self.so_far.restore(state["so_far"])
+        return self

@@ -1,0 +1,335 @@
+"""The model of sessions: how classes, trials and sessions differ, and how a new session is sorted.
+
+One object for batches, streams, calibration and training that goes on. A session's windows are
+decided by linear discriminants, its trials by a Gaussian model (`_gaussian`) in the space of those
+discriminants; both go on learning from the trials of a session, labeled or not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import log_softmax, softmax
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+from ._assign import are_equally_frequent, clamped, equal_counts, free, log_prior
+from ._discriminants import discriminants, learned
+from ._evidence import SoFar
+from ._gaussian import adapt, fit_gaussian, unmoved
+from ._in_time import SessionInTime
+from ._linear import as_rows
+from ._sessions import by_class, normalized
+from ._settings import SETTINGS
+
+
+class Sorted(NamedTuple):
+    """A session whose trials were sorted into classes.
+
+    ``trials`` (n, n_classes) and ``windows`` (n, n_classes, n_windows): log probabilities, not yet
+    tempered; ``start``: those of trials before adaptation; ``logs``: the assignment itself;
+    ``normal``: means and scales of features; ``Z``: normalized features; ``equal``: whether the
+    classes count as equally frequent; ``evidence``: for the comparison of normals.
+    """
+
+    trials: np.ndarray
+    windows: np.ndarray
+    start: np.ndarray
+    logs: np.ndarray
+    shifts: np.ndarray
+    normal: np.ndarray
+    Z: np.ndarray
+    equal: bool
+    evidence: float
+
+
+@dataclass
+class SessionModel:
+    """What training knows of classes, trials and sessions.
+
+    Attributes
+    ----------
+    window_counts, window_means, window_covariance : ndarray
+        Windows of each class, their means, and the covariance within classes.
+    coef, intercept : ndarray
+        Linear discriminants of windows.
+    projection, offset : ndarray
+        From features to the space of trials.
+    means, within, between : ndarray
+        Class means of trials, covariance of trials within a class and session, and of a class's
+        mean over sessions.
+    early : ndarray of shape (n_windows,)
+        Variance that the mean of the first windows of a trial has more than that of all.
+    temperatures : ndarray of shape (2,)
+        Divisors of the log probabilities of trials and of windows.
+    """
+
+    window_counts: np.ndarray
+    window_means: np.ndarray
+    window_covariance: np.ndarray
+    coef: np.ndarray
+    intercept: np.ndarray
+    projection: np.ndarray
+    offset: np.ndarray
+    means: np.ndarray
+    within: np.ndarray
+    between: np.ndarray
+    early: np.ndarray
+    temperatures: np.ndarray
+
+    @classmethod
+    def fit(cls, Z, y, session, n_classes):
+        """Learn from labeled trials of one or several sessions; every class counts the same.
+
+        Parameters
+        ----------
+        Z : ndarray of shape (n_trials, n_features, n_windows)
+            Features normalized within sessions.
+        y : ndarray of int of shape (n_trials,)
+        session : ndarray of shape (n_trials,)
+        n_classes : int
+
+        Raises
+        ------
+        ValueError
+            If the features do not vary within classes.
+        """
+        priors = np.full(n_classes, 1 / n_classes)
+        lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto", priors=priors)
+        try:
+            lda.fit(as_rows(Z), np.repeat(y, Z.shape[2]))
+        except np.linalg.LinAlgError as error:
+            raise ValueError("The features in X do not vary within the classes of y.") from error
+        counts = np.full(n_classes, len(y) * Z.shape[2] / n_classes)
+        coef, intercept = discriminants(counts, lda.means_, lda.covariance_)
+        projection = lda.scalings_[:, : min(n_classes - 1, Z.shape[1])]
+        offset = lda.means_.mean(0) @ projection
+        P = _windows_of(Z) @ projection - offset
+        early = np.square(running_mean(P) - P.mean(1, keepdims=True)).mean((0, 2))
+        gaussian = fit_gaussian(P.mean(1), y, session, n_classes)
+        known = counts, lda.means_, lda.covariance_
+        return cls(*known, coef, intercept, projection, offset, *gaussian, early, np.ones(2))
+
+    @classmethod
+    def names(cls):
+        """Names of its arrays."""
+        return [field.name for field in fields(cls)]
+
+    # ------------------------------------------------------------------ known sessions
+
+    def decide(self, Z, logs):
+        """Log probabilities of trials and windows in a session that is normalized as in training.
+
+        Parameters
+        ----------
+        Z : ndarray of shape (n_trials, n_features, n_windows)
+        logs : ndarray of shape (n_trials, n_classes, n_windows)
+            Log probabilities of the windows by the network or another classifier.
+        """
+        linear = self.linear_logs(Z)
+        trials = log_softmax(logs.mean(2) + SETTINGS.linear_weight * linear.mean(2), axis=1)
+        return trials, self.cooled(self._of_windows(Z, logs, linear, 0.0))
+
+    def _of_windows(self, Z, logs, linear, shifts):
+        """Log probabilities of windows from all that is known of them."""
+        so_far = self.so_far(self.embedded(Z), shifts)
+        return log_softmax(logs + linear + SETTINGS.so_far_weight * so_far, axis=1)
+
+    # ------------------------------------------------------------------ new sessions
+
+    def adapt(self, F, logs_of, normals, labels=None, prior=8.0):
+        """Sort the trials of a new session into classes.
+
+        Where the classes turn out to be about equally frequent, the session is normalized as a
+        whole and class counts are drawn to be equal. Else a mean over trials is no zero point (a
+        session of rest would be moved onto all motions): it is normalized class by class, beginning
+        with the normal of training. Of the two normals and of doing nothing the likelier wins.
+
+        Parameters
+        ----------
+        F : ndarray of shape (n_trials, n_features, n_windows)
+            Raw features.
+        logs_of : callable
+            From normalized features to log probabilities of windows by the network.
+        normals : tuple of ndarray
+            Means and scales of training, and of the session.
+        labels : ndarray of int of shape (n_trials,) or None
+            Known classes; -1 elsewhere.
+        prior : float
+            Number of trials that the normal of training counts for.
+
+        Returns
+        -------
+        session : Sorted
+        """
+        labels = np.full(len(F), -1) if labels is None else labels
+        training, whole = normals
+        first = self._first(F, whole, logs_of, labels)
+        if are_equally_frequent(first[-1].logs):
+            return self.sort(*first[:3], labels, equal=True)
+        found = self._first(F, training, logs_of, labels)
+        for _ in range(2):
+            normal = by_class(F, np.exp(found[-1].logs), training, self.window_means, prior)
+            found = self._first(F, normal, logs_of, labels)
+        equal = are_equally_frequent(found[-1].logs)
+        tried = [
+            self.sort(*first[:3], labels, equal=False),
+            self.sort(*found[:3], labels, equal=equal),
+        ]
+        best = max(tried, key=lambda each: each.evidence)
+        if (labels < 0).all():
+            best = max(best, self._nothing(F, training, logs_of), key=lambda each: each.evidence)
+        return best
+
+    def _first(self, F, normal, logs_of, labels):
+        """Normal, features, the network's say, and trials sorted freely by the Gaussian model."""
+        Z = normalized(F, normal)
+        logs = logs_of(Z)
+        P = self.embedded(Z).mean(1)
+        start = self._start(Z, logs, labels)
+        assign = clamped(free, labels)
+        cooling = SETTINGS.cooling
+        return normal, Z, logs, adapt(
+            P, assign(start), *self.gaussian, assign=assign, cooling=cooling
+        )
+
+    def _start(self, Z, logs, labels):
+        linear = self.linear_logs(Z, self._with_labels(Z, labels))
+        return log_softmax(logs.mean(2) + SETTINGS.linear_weight * linear.mean(2), axis=1)
+
+    def _nothing(self, F, normal, logs_of):
+        """The session as it is decided without adaptation."""
+        Z = normalized(F, normal)
+        logs = logs_of(Z)
+        found = unmoved(self.embedded(Z).mean(1), self.means, self.within, SETTINGS.cooling)
+        linear = self.linear_logs(Z)
+        start = log_softmax(logs.mean(2) + SETTINGS.linear_weight * linear.mean(2), axis=1)
+        evidence = found.evidence + log_prior(len(F), len(self.means), False)
+        windows = self._of_windows(Z, logs, linear, 0.0)
+        return Sorted(
+            start, windows, start, start, found.shifts, normal, Z, False, evidence
+        )
+
+    def sort(self, normal, Z, logs, labels, equal):
+        """Sort normalized trials into classes, which linear and Gaussian model learn in turn."""
+        assign = clamped(equal_counts if equal else free, labels)
+        cooling, sharpness = SETTINGS.cooling, SETTINGS.sharpness
+        own, P = SETTINGS.learned_own * logs.mean(2), self.embedded(Z)
+        means = P.mean(1)
+        start = self._start(Z, logs, labels)
+        r = adapt(means, assign(start), *self.gaussian, assign=assign, cooling=cooling).logs
+        for _ in range(SETTINGS.n_rounds):
+            linear = self._cross_learned(Z, means, np.exp(r), labels)
+            r = assign(sharpness * (own + linear.mean(2)))
+        found = adapt(means, r, *self.gaussian, assign=assign, cooling=cooling)
+        trials = found.logs
+        if (labels >= 0).any():
+            trials = assign(found.likelihood / cooling + sharpness * (own + linear.mean(2)))
+        windows = self._of_windows(Z, SETTINGS.learned_own * logs, linear, found.shifts)
+        evidence = found.evidence + log_prior(len(Z), len(self.means), equal)
+        return Sorted(trials, windows, start, trials, found.shifts, normal, Z, equal, evidence)
+
+    def _cross_learned(self, Z, place, probability, labels):
+        """Log probabilities (n, n_classes, n_windows) after learning from the session's others."""
+        known = labels >= 0
+        weights = np.where(known, SETTINGS.label_weight, SETTINGS.own_weight)
+        if len(Z) == 1:
+            return self.linear_logs(Z)
+        order = np.argsort(place[:, 0], kind="stable")  # whatever the order of trials is
+        fold = np.empty(len(Z), dtype=int)
+        fold[order] = np.arange(len(Z)) % SETTINGS.n_folds
+        scatters = [_scatter(Z[fold == f], weights[fold == f]) for f in range(SETTINGS.n_folds)]
+        total, means, out = sum(scatters), Z.mean(2), np.empty((*probability.shape, Z.shape[2]))
+        for f, scatter in enumerate(scatters):
+            mine, rest = fold == f, fold != f
+            if mine.any():
+                weighted = probability[rest] * (weights[rest] * Z.shape[2])[:, np.newaxis]
+                known = learned(self.known, weighted, means[rest], total - scatter)
+                out[mine] = self.linear_logs(Z[mine], discriminants(*known))
+        return out
+
+    def _with_labels(self, Z, labels):
+        """Coefficients after learning from the labeled trials alone."""
+        chosen = labels >= 0
+        if not chosen.any():
+            return None
+        probability = np.eye(len(self.means))[labels[chosen]]
+        weight = np.full(chosen.sum(), SETTINGS.label_weight)
+        return discriminants(*self.learned(Z[chosen], probability, weight))
+
+    def learned(self, Z, probability, weight):
+        """Counts, means and covariance of windows, of training and weighted trials together."""
+        weighted = probability * (weight * Z.shape[2])[:, np.newaxis]
+        return learned(self.known, weighted, Z.mean(2), _scatter(Z, weight))
+
+    def start(self, training, learns, prior):
+        """Begin a session that arrives window by window: a `SessionInTime`, with step and end."""
+        return SessionInTime(self, training, learns, prior)
+
+    # ------------------------------------------------------------------ parts
+
+    @property
+    def known(self):
+        """Windows of training: counts, means, covariance."""
+        return self.window_counts, self.window_means, self.window_covariance
+
+    @property
+    def gaussian(self):
+        """Trials of training: means, covariance within and between sessions."""
+        return self.means, self.within, self.between
+
+    def embedded(self, Z):
+        """Windows in the space of trials, (n, n_windows, n_dims)."""
+        return _windows_of(Z) @ self.projection - self.offset
+
+    def linear_logs(self, Z, coefficients=None):
+        """Log probabilities of the linear model, (n, n_classes, n_windows)."""
+        coef, intercept = (self.coef, self.intercept) if coefficients is None else coefficients
+        scores = log_softmax(_windows_of(Z) @ coef.T + intercept, axis=-1)
+        return np.maximum(scores, SETTINGS.least_log).transpose(0, 2, 1)
+
+    def scores(self, shifts):
+        """A function from mean windows and their numbers to log probabilities of the classes."""
+        values, vectors = np.linalg.eigh(self.within)
+        centers = (self.means + shifts) @ vectors
+
+        def of(means, counts):
+            variance = values + self.early[np.minimum(counts, len(self.early)) - 1][:, np.newaxis]
+            away = (means @ vectors)[:, np.newaxis] - centers
+            distances = (np.square(away) / variance[:, np.newaxis]).sum(-1)
+            return log_softmax(-0.5 * distances, axis=-1)
+
+        return of
+
+    def so_far(self, P, shifts):
+        """Log probabilities (n, n_classes, n_windows) of the motion so far."""
+        evidence = SoFar(self.scores(shifts), len(P), P.shape[2])
+        return np.stack([evidence.step(P[:, k])[0] for k in range(P.shape[1])], axis=2)
+
+    def cooled(self, windows):
+        """Log probabilities of windows that can be trusted; classes are axis 1."""
+        return log_softmax(windows / self.temperatures[1], axis=1)
+
+    def weighed(self, trials, start):
+        """Those of trials in a new session, less certain where adaptation has changed its mind."""
+        return log_softmax(trials / self.temperatures[0] + SETTINGS.before * start, axis=1)
+
+    def believed(self, trials):
+        """Probabilities of the classes of trials, to learn from: neither sure nor cooled."""
+        return softmax(trials / self.temperatures[0] ** SETTINGS.belief, axis=1)
+
+
+def _windows_of(Z):
+    return Z.transpose(0, 2, 1)
+
+
+def _scatter(Z, weight):
+    """Sum of weighted outer products of the windows of trials."""
+    rows = as_rows(Z * np.sqrt(weight)[:, np.newaxis, np.newaxis])
+    return rows.T @ rows
+
+
+def running_mean(P):
+    """Means over the windows so far, of (..., n_windows, n_dims)."""
+    return np.cumsum(P, axis=-2) / np.arange(1, P.shape[-2] + 1)[:, np.newaxis]
