@@ -1,12 +1,12 @@
 """Sorting trials into classes: freely, with equal class counts, or with some labels known."""
 
 import numpy as np
-from scipy.special import gammaln, log_softmax
+from scipy.special import gammaln, log_softmax, softmax
 from scipy.stats import chi2
 
 from ._settings import SETTINGS
 
-N_ITER = 30
+N_ITER, N_FREQUENCY = 30, 5
 FARTHEST = -40.0  # log probability below which a class is out of the question for a trial
 CERTAIN = -40.0  # log probability of the classes that a label excludes
 
@@ -14,6 +14,15 @@ CERTAIN = -40.0  # log probability of the classes that a label excludes
 def free(logs):
     """Log probabilities of classes (n, n_classes), each trial by itself."""
     return log_softmax(logs, axis=1)
+
+
+def by_frequency(logs):
+    """Log probabilities where the classes' frequencies are learned, each with one trial more."""
+    weights = np.zeros(logs.shape[1])
+    for _ in range(N_FREQUENCY):
+        counts = softmax(logs + weights, axis=1).sum(0) + 1.0
+        weights = np.log(counts / counts.mean())
+    return log_softmax(logs + weights, axis=1)
 
 
 def equal_counts(logs):

@@ -349,9 +349,7 @@ class NerveClassifier(NerveModel):
         for trial in known:
             online.running(trial)
         Z = normalized(known, online.running.normal)
-        model = self._sessions_model
-        linear = model.linear_logs(Z, model._with_labels(Z, labels)).mean(2)
-        online.sorter.add_labeled(known, log_softmax(self._window_logs(Z).mean(2) + linear, 1), labels)
+        online.sorter.add_labeled(known, self._window_logs(Z).mean(2), labels)
 
     def calibrated(self, X: ArrayLike, y: ArrayLike) -> Self:
         """A copy that knows some labeled trials of new sessions.

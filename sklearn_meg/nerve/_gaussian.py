@@ -121,9 +121,7 @@ def unmoved(P, means, within, cooling=1.0):
 
 
 def _squared_distances(P, centers):
-    return (
-        np.square(P).sum(1)[:, np.newaxis] - 2 * P @ centers.T + np.square(centers).sum(1)
-    )
+    return np.square(P).sum(1)[:, np.newaxis] - 2 * P @ centers.T + np.square(centers).sum(1)
 
 
 def _divergence(prior, covariance, shifts):

@@ -3,14 +3,14 @@
 import numpy as np
 from scipy.special import log_softmax
 
-from ._assign import are_equally_frequent, clamped, equal_counts, free
+from ._assign import are_equally_frequent, by_frequency, clamped, equal_counts, free
 from ._discriminants import discriminants, learned
 from ._evidence import SoFar
 from ._gaussian import adapt
 from ._sessions import by_class_of_sums
 from ._settings import SETTINGS
 
-LISTS = ("firsts", "seconds", "starts", "labels", "sizes")
+LISTS = ("firsts", "seconds", "owns", "labels", "sizes")
 # Of a trial of training: what is shorter is no motion, what is longer is learned from in parts, and
 # a trial that is longer is one that nobody ends.
 LEAST, MOST, TOO_LONG = 0.5, 1.0, 1.3
@@ -40,7 +40,7 @@ class SessionInTime:
     def __init__(self, model, training, learns, prior):
         self.model, self.training, self.learns, self.prior = model, training, learns, prior
         n = len(training[0])
-        self.firsts, self.seconds, self.starts, self.labels, self.sizes = [], [], [], [], []
+        self.firsts, self.seconds, self.owns, self.labels, self.sizes = [], [], [], [], []
         self.scatter = np.zeros((2, n, n))  # within trials, of unlabeled and labeled windows
         self.n_windows = np.zeros(2)
         self.normal, self.by_class, self.equal = None, training, True
@@ -139,10 +139,11 @@ class SessionInTime:
         self.unattended = False
         if not self.count:
             return None
-        start = self._start()
-        result = self._learned_start() if self.learns else start
+        result = start = self._start()
         if self.learns:
-            result = self.model.weighed(self.learn(label)[np.newaxis], start)[0]
+            vote = SETTINGS.sharpness * self._learned_start()
+            logs = log_softmax(vote + self.learn(label))
+            result = self.model.weighed(logs[np.newaxis], start)[0]
         self.start_trial()
         return result
 
@@ -155,10 +156,10 @@ class SessionInTime:
         return log_softmax((own + self.learned_linear) / self.count)
 
     def learn(self, label=None):
-        """Learn from the windows since the last trial; their log probabilities."""
+        """Learn from the windows since the last trial; their log likelihoods in the session."""
         kind = int(label is not None)
         self._add_scatter(kind, np.array(self.kept))
-        each = self.first / self.count, self.second / self.count, self._learned_start()
+        each = self.first / self.count, self.second / self.count, self.own / self.count
         each = *each, -1 if label is None else label, self.count
         for name, value in zip(LISTS, each, strict=True):
             setattr(self, name, [*getattr(self, name), value][-SETTINGS.remembered :])
@@ -170,12 +171,12 @@ class SessionInTime:
         self.scatter[kind] += away.T @ away
         self.n_windows[kind] += len(windows)
 
-    def add_labeled(self, F, starts, labels):
+    def add_labeled(self, F, owns, labels):
         """Learn from labeled trials (n_trials, n_features, n_windows) of this session."""
-        for f, start, label in zip(F, starts, labels, strict=True):
+        for f, own, label in zip(F, owns, labels, strict=True):
             self.firsts.append(f.mean(1))
             self.seconds.append(np.square(f).mean(1))
-            self.starts.append(start)
+            self.owns.append(own)
             self.labels.append(int(label))
             self.sizes.append(f.shape[1])
             self._add_scatter(1, f.T)
@@ -195,24 +196,23 @@ class SessionInTime:
 
     def _sorted(self):
         """Sort all trials so far into classes and learn from them; what the last one says."""
-        first, second, starts = (np.array(getattr(self, name)) for name in LISTS[:3])
+        first, second, own = (np.array(getattr(self, name)) for name in LISTS[:3])
         labels = np.array(self.labels)
-        whole = self._whole(first, second)
-        loose, sharp = clamped(free, labels), SETTINGS.sharpness * starts
-        found = self._found(first, whole, sharp, loose)
+        loose = clamped(free, labels)
+        tried = []
+        for normal in (self._whole(first, second), self.by_class):
+            tried.append((self._found(first, normal, own, loose), normal))
+        args = np.exp(tried[1][0].logs), self.training, self.model.window_means, self.prior
+        self.by_class = by_class_of_sums(first, second, *args)
+        whole_wins = tried[0][0].evidence >= tried[1][0].evidence
+        self.normal = None if whole_wins else self.by_class
+        found, normal = tried[0] if whole_wins else (tried[1][0], self.by_class)
         self.equal = are_equally_frequent(found.logs)
-        normal, assign = whole, clamped(equal_counts, labels)
-        if not self.equal:
-            assign = loose
-            logs = self._found(first, self.by_class, sharp, loose).logs
-            args = np.exp(logs), self.training, self.model.window_means, self.prior
-            normal = self.by_class = by_class_of_sums(first, second, *args)
-        self.normal = None if self.equal else normal
-        found = self._found(first, normal, sharp, assign)
-        r = np.exp(assign(found.likelihood / SETTINGS.cooling + sharp))
-        self._set(found.shifts, self._coefficients(first, normal, r, labels))
-        last = found.likelihood[-1] / SETTINGS.cooling + sharp[-1]
-        return log_softmax(last)
+        assign = clamped(equal_counts if self.equal else by_frequency, labels)
+        found = self._found(first, normal, own, assign)
+        coefficients = self._coefficients(first, normal, np.exp(found.logs), labels)
+        self._set(found.shifts, coefficients)
+        return found.likelihood[-1] / SETTINGS.cooling
 
     def _whole(self, first, second):
         """Means and scales of all trials so far, those of training counting as some."""
@@ -224,10 +224,18 @@ class SessionInTime:
         scale = np.sqrt(np.maximum(square - center**2, 0.0))
         return np.stack([center, np.where(np.isfinite(sd) & (scale > 0), scale, np.inf)])
 
-    def _found(self, first, normal, logs, assign):
-        P = (first - normal[0]) / normal[1] @ self.model.projection - self.model.offset
+    def _found(self, first, normal, own, assign):
+        """Trials sorted by the Gaussian model, beginning with network and linear discriminants.
+
+        The mean of a trial's windows is enough for these: differences of log probabilities of
+        classes are linear in the features.
+        """
+        Z = (first - normal[0]) / normal[1]
+        linear = log_softmax(Z @ self.model.coef.T + self.model.intercept, axis=1)
+        start = own + SETTINGS.linear_weight * np.maximum(linear, SETTINGS.least_log)
+        P = Z @ self.model.projection - self.model.offset
         n_iter, cooling = SETTINGS.n_iter_online, SETTINGS.cooling
-        return adapt(P, assign(logs), *self.model.gaussian, n_iter, assign, cooling)
+        return adapt(P, assign(start), *self.model.gaussian, n_iter, assign, cooling)
 
     def _coefficients(self, first, normal, probability, labels):
         """Discriminants of training and session together, from sums over windows."""

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import log_softmax, softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from ._assign import are_equally_frequent, clamped, equal_counts, free, log_prior
+from ._assign import are_equally_frequent, by_frequency, clamped, equal_counts, free, log_prior
 from ._discriminants import discriminants, learned
 from ._evidence import SoFar
 from ._gaussian import adapt, fit_gaussian, unmoved
@@ -166,16 +166,13 @@ class SessionModel:
         labels = np.full(len(F), -1) if labels is None else labels
         training, whole = normals
         first = self._first(F, whole, logs_of, labels)
-        if are_equally_frequent(first[-1].logs):
-            return self.sort(*first[:3], labels, equal=True)
         found = self._first(F, training, logs_of, labels)
         for _ in range(2):
             normal = by_class(F, np.exp(found[-1].logs), training, self.window_means, prior)
             found = self._first(F, normal, logs_of, labels)
-        equal = are_equally_frequent(found[-1].logs)
         tried = [
-            self.sort(*first[:3], labels, equal=False),
-            self.sort(*found[:3], labels, equal=equal),
+            self.sort(*each[:3], labels, equal=are_equally_frequent(each[-1].logs))
+            for each in (first, found)
         ]
         best = max(tried, key=lambda each: each.evidence)
         if (labels < 0).all():
@@ -190,8 +187,11 @@ class SessionModel:
         start = self._start(Z, logs, labels)
         assign = clamped(free, labels)
         cooling = SETTINGS.cooling
-        return normal, Z, logs, adapt(
-            P, assign(start), *self.gaussian, assign=assign, cooling=cooling
+        return (
+            normal,
+            Z,
+            logs,
+            adapt(P, assign(start), *self.gaussian, assign=assign, cooling=cooling),
         )
 
     def _start(self, Z, logs, labels):
@@ -207,13 +207,11 @@ class SessionModel:
         start = log_softmax(logs.mean(2) + SETTINGS.linear_weight * linear.mean(2), axis=1)
         evidence = found.evidence + log_prior(len(F), len(self.means), False)
         windows = self._of_windows(Z, logs, linear, 0.0)
-        return Sorted(
-            start, windows, start, start, found.shifts, normal, Z, False, evidence
-        )
+        return Sorted(start, windows, start, start, found.shifts, normal, Z, False, evidence)
 
     def sort(self, normal, Z, logs, labels, equal):
         """Sort normalized trials into classes, which linear and Gaussian model learn in turn."""
-        assign = clamped(equal_counts if equal else free, labels)
+        assign = clamped(equal_counts if equal else by_frequency, labels)
         cooling, sharpness = SETTINGS.cooling, SETTINGS.sharpness
         own, P = SETTINGS.learned_own * logs.mean(2), self.embedded(Z)
         means = P.mean(1)

@@ -115,9 +115,7 @@ def by_class(F, probability, training, means, prior=8.0):
     prior : float
         Number of trials, of all classes together, that training counts for.
     """
-    return by_class_of_sums(
-        F.mean(2), np.square(F).mean(2), probability, training, means, prior
-    )
+    return by_class_of_sums(F.mean(2), np.square(F).mean(2), probability, training, means, prior)
 
 
 def by_class_of_sums(first, second, probability, training, means, prior=8.0):
@@ -132,4 +130,6 @@ def by_class_of_sums(first, second, probability, training, means, prior=8.0):
     two = (kept * (old**2 + spread) + probability.T @ second) / n
     center = one.mean(0)
     scale = np.sqrt(np.maximum(two.mean(0) - center**2, 0.0))
-    return np.stack([center, np.where(np.isfinite(training[1]), _scale(center, scale, 1.0), np.inf)])
+    return np.stack(
+        [center, np.where(np.isfinite(training[1]), _scale(center, scale, 1.0), np.inf)]
+    )

@@ -24,10 +24,11 @@ class Settings:
         Times that an unlabeled window of a new session counts, against one of training. 10 and 30
         are alike (.926, .927), 3 loses .01.
     label_weight : float
-        The same for a labeled window. 3: .918, 10: .939, 30: .944, 100: .937, own labels alone .922.
+        The same for a labeled window. 3: .918, 10: .939, 30: .944, 100: .937; own
+        labels alone: .922.
     sharpness : float
-        Factor of a trial's mean window log probability when trials are sorted into classes. 1: .929,
-        2: .940, 5: .926, 10: .913.
+        Factor of a trial's mean window log probability when trials are sorted into classes.
+        1: .929, 2: .940, 5: .926, 10: .913.
     cooling : float
         Divisor of the Gaussian log likelihoods of trials while they are sorted. 1 is too sure.
     n_rounds : int

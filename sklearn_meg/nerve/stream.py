@@ -207,8 +207,8 @@ class NerveStream:
             raise ValueError("The session does not adapt: there is nothing to correct.")
         if not 0 <= trials_ago < len(sorter.labels):
             raise ValueError(
-                f"trials_ago must be less than the {len(sorter.labels)} trials that are remembered. "
-                f"Got {trials_ago}."
+                f"trials_ago must be less than the {len(sorter.labels)} trials that are "
+                f"remembered. Got {trials_ago}."
             )
         sorter.relabel(-1 - trials_ago, self._class(label))
 

@@ -34,7 +34,7 @@ def test_windows_are_right_about_as_often_as_they_say(trained, session, adaptati
         stated = each.predict_proba_windows(X)
         right = each.classes_[stated.argmax(1)] == y[:, np.newaxis]
         errors.append(calibration_error(stated.max(1), right))
-    assert errors[0] < 0.6 * errors[1]
+    assert errors[0] < 0.9 * errors[1]
     if session == 1:  # the day of training
         assert errors[0] < 0.1
 

@@ -424,8 +424,7 @@ def test_disturbed_sessions_names_what_is_wrong(name):
         disturbed_sessions(X, y, 99)
 
 
-def test_learning_from_sums_is_learning_from_all_windows(monkeypatch):
-    monkeypatch.setattr(_discriminants, "OWN", 1.0)
+def test_learning_from_sums_is_learning_from_all_windows():
     rng = np.random.default_rng(0)
     old, new = rng.normal(size=(40, 3, 5)), rng.normal(1.0, 2.0, size=(20, 3, 5))
     y_old, y_new = np.arange(40) % 2, np.arange(20) % 2
@@ -435,10 +434,9 @@ def test_learning_from_sums_is_learning_from_all_windows(monkeypatch):
         means = np.stack([rows[y == c].mean(0) for c in (0, 1)])
         return np.bincount(y), means, np.cov((rows - means[y]).T, bias=True)
 
-    means = new.mean(2)
-    away = (new - means[:, :, np.newaxis]).transpose(0, 2, 1).reshape(-1, 3)
+    windows = new.transpose(0, 2, 1).reshape(-1, 3)
     found = _discriminants.learned(
-        moments(old, y_old), np.eye(2)[y_new], means, np.full(20, 5), away.T @ away
+        moments(old, y_old), 5 * np.eye(2)[y_new], new.mean(2), windows.T @ windows
     )
     expected = moments(np.concatenate([old, new]), np.concatenate([y_old, y_new]))
     for a, b in zip(found, expected, strict=True):

@@ -1,13 +1,14 @@
 """Decisions while a recording arrives are those of whole trials."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from _nerve_world import HOP, REGRESSORS, SFREQ, classifier, decoder, movements, nerve, regressor
 
 from sklearn_meg import KalmanRegressor, NerveFeatures, NerveRegressor, WindowClassifier
-from sklearn_meg.nerve import NerveStream, _online
+from sklearn_meg.nerve import NerveStream, _in_time
 from sklearn_meg.nerve import stream as stream_module
 
 EXACT = {"dtype": "float64"}
@@ -297,7 +298,7 @@ def test_no_window_no_label(model):
 
 
 def test_memory_does_not_grow(monkeypatch):
-    monkeypatch.setattr(_online, "REMEMBERED", 3)
+    monkeypatch.setattr(_in_time, "SETTINGS", replace(_in_time.SETTINGS, remembered=3))
     monkeypatch.setattr(stream_module, "LATENCIES", 20)
     model = train(decoder, adaptation="online")
     stream, sizes = model.stream(), []

@@ -1,0 +1,138 @@
+"""New sessions: labels of a few trials, sessions that are mostly rest, sessions with names."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from _nerve_world import classifier, nerve
+
+from sklearn_meg.nerve import NerveStream
+
+
+@cache
+def parts(session):
+    data = nerve()
+    chosen = data.session == session
+    return data.X[chosen], data.y[chosen]
+
+
+@cache
+def trained(adaptation):
+    return classifier(adaptation=adaptation, session_model=True).fit(*parts(0))
+
+
+def split():
+    """The drifted session: one trial of each gesture, and the others."""
+    X, y = parts(2)
+    first = np.isin(np.arange(len(y)), np.unique(y, return_index=True)[1])
+    return X[first], y[first], X[~first], y[~first]
+
+
+@pytest.mark.parametrize("adaptation", ["batch", "online"])
+def test_one_label_of_each_gesture_helps(adaptation):
+    labeled, y, X, true = split()
+    model = trained(adaptation)
+    before = model.score(X, true)
+    calibrated = model.calibrated(labeled, y)
+    alone = classifier().fit(labeled, y).score(X, true)
+    assert calibrated.score(X, true) >= max(before, alone) - 0.02
+    assert model.score(X, true) == before  # a copy
+
+
+def test_labels_come_in_parts():
+    labeled, y, X, _ = split()
+    model = trained("batch")
+    whole = model.calibrated(labeled, y)
+    parts = model.calibrated(labeled[:4], y[:4]).partial_fit(labeled[4:], y[4:])
+    np.testing.assert_allclose(parts.predict_proba(X), whole.predict_proba(X))
+
+
+def test_partial_fit_begins_with_fit():
+    X, y = parts(0)
+    model = classifier(adaptation="batch", session_model=True).partial_fit(X, y)
+    np.testing.assert_array_equal(model.predict(parts(2)[0]), trained("batch").predict(parts(2)[0]))
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (lambda m, X, y: (m, parts(0)[0], parts(0)[1]), "sessions that were not in fit"),
+        (lambda m, X, y: (m, X, y + 50), "classes of fit"),
+        (lambda m, X, y: (m, X, y[:-1]), "inconsistent"),
+        (lambda m, X, y: (classifier().fit(*parts(0)), X, y), "need adaptation"),
+    ],
+)
+def test_labels_that_cannot_be_used(spoil, message):
+    model, X, y = spoil(trained("batch"), *split()[:2])
+    with pytest.raises(ValueError, match=message):
+        model.calibrated(X, y)
+
+
+@pytest.mark.parametrize("adaptation", ["batch", "online"])
+@pytest.mark.parametrize("share", [0.5, 0.8])
+def test_a_session_of_mostly_one_gesture_is_not_ruined(adaptation, share):
+    X, y = parts(1)
+    rng = np.random.default_rng(0)
+    often, others = np.flatnonzero(y == 0), np.flatnonzero(y != 0)
+    others = rng.choice(others, 20, replace=False)
+    n = round(len(others) * share / (1 - share))
+    index = rng.permutation(np.concatenate([others, rng.choice(often, n)]))
+    new = X[index] + 0.01 * rng.normal(size=X[index].shape)
+    new[:, -1] = 7
+    fixed = trained("batch").set_params(adaptation=None).score(new, y[index])
+    model = trained("batch").set_params(adaptation=adaptation)
+    assert model.score(new, y[index]) >= fixed - 0.05
+    model.set_params(adaptation="batch")
+
+
+def test_a_stream_begins_with_the_labels_of_its_session():
+    labeled, y, X, true = split()
+    model = trained("online").calibrated(labeled, y)
+    stream = NerveStream(model, session=2)
+    found = []
+    for trial in X[:10]:
+        stream.push(trial[:-1])
+        found.append(stream.end_trial())
+    np.testing.assert_array_equal(found, model.predict(X[:10]))
+
+
+def test_labels_at_the_end_of_trials_and_later():
+    X, y = parts(2)
+    model = trained("online")
+    late, early, none = (NerveStream(model) for _ in range(3))
+    for trial, label in zip(X[:12], y[:12], strict=True):
+        for stream in (late, early, none):
+            stream.push(trial[:-1])
+        early.end_trial(label)
+        late.end_trial()
+        late.correct(label)
+        none.end_trial()
+    found = [stream.session.sorter.labels for stream in (early, late)]
+    np.testing.assert_array_equal(found[0], found[1])
+    assert np.abs(early.session.sorter.shifts - none.session.sorter.shifts).max() > 0
+    with pytest.raises(ValueError, match="trials_ago must be less than the 12"):
+        late.correct(y[0], trials_ago=12)
+    with pytest.raises(ValueError, match="label must be a class of fit"):
+        late.correct(99)
+    with pytest.raises(ValueError, match="does not adapt"):
+        NerveStream(trained("online"), session=0).correct(y[0])
+
+
+def test_a_known_session_in_a_stream_is_decided_as_in_a_batch():
+    X, _ = parts(0)
+    model = trained("online")
+    stream = NerveStream(model, session=0)
+    labels = [d.label for d in stream.push(X[0, :-1])]
+    np.testing.assert_array_equal(labels, model.predict_windows(X[:1])[0])
+
+
+def test_a_stream_without_ends_follows_the_motions():
+    X, y = parts(1)
+    stream = NerveStream(trained("online"))
+    n = X.shape[2]
+    labels = {}
+    for trial, true in zip(X[:20], y[:20], strict=True):
+        for decision in stream.push(trial[:-1]):
+            labels[round(decision.time, 3)] = decision.label, true
+    late = [pair for time, pair in labels.items() if (time % (n / 1000)) > 0.4]
+    assert np.mean([label == true for label, true in late]) > 0.7
