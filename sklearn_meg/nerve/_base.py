@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import log_softmax
 from sklearn.utils import assert_all_finite
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
@@ -150,6 +151,11 @@ def check_confidence(confidence):
     """Complain about what is no probability."""
     if not isinstance(confidence, numbers.Real) or not 0 <= confidence <= 1:
         raise ValueError(f"confidence must be between 0 and 1. Got {confidence!r}.")
+
+
+def _takes_labels(model):
+    """Whether a classifier can learn labeled trials of new sessions."""
+    return model.adaptation is not None and model._session_model
 
 
 class NerveClassifier(NerveModel):
@@ -378,6 +384,7 @@ class NerveClassifier(NerveModel):
         check_is_fitted(self, "classes_")
         return copy(self)._add_labels(X, y)
 
+    @available_if(_takes_labels)
     def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
         """Learn labeled trials: ``fit`` the first time, then labeled trials of new sessions.
 
@@ -397,7 +404,7 @@ class NerveClassifier(NerveModel):
         return self._add_labels(X, y)
 
     def _add_labels(self, X, y):
-        if self.adaptation is None or not self._session_model:
+        if not _takes_labels(self):
             raise ValueError(
                 "Labels of a session need adaptation='batch' or 'online' and a session model. Got "
                 f"adaptation={self.adaptation!r}."
