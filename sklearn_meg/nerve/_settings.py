@@ -48,8 +48,8 @@ class Settings:
         Power of the trial temperature when trials are learned from.
     too_unequal : float
         The classes of a session count as equally frequent unless the chi-square of their counts
-        exceeds this many times its .999 quantile. Sessions with equal classes stay below 1 in all
-        people; with half of the trials at rest it is 3 to 10.
+        exceeds this many times its .999 quantile. Sessions with equal classes stay below .6 in
+        all people; with half of the trials at rest it is 3 to 10.
     recent : int
         Windows that the detector of a change of motion looks back.
     change : float
