@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,14 +16,63 @@ from .._checks.trials import (
     check_trials,
     flatten_targets,
 )
+from .._params import documented, param
 from .._training.threads import one_blas_thread
-from ..rows import Rows, resolve_rows
+from ..rows import RowParams, Rows, resolve_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Literal
+
     from .._typing import ArrayLike, BaseEpochs, Self
 from ..metrics import r2
 
+ALPHAS = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 DEFAULT_LAGS = 40  # as in the paper of the deep recurrent encoder
+
+
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class SubjectParams(RowParams):
+    """Rows of X, and what to do with a subject that was not in ``fit``.
+
+    Parameters
+    ----------
+    %(RowParams)s
+    %(SubjectParams)s
+    """
+
+    unknown_subject: Literal["population", "error"] = param(
+        "population",
+        '{"population", "error"}',
+        "What ``predict`` does with a subject that was not in ``fit``: the model of the "
+        "population, or an error.",
+    )
+
+
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class LagParams(SubjectParams):
+    """Lags and penalties of a linear encoder.
+
+    Parameters
+    ----------
+    %(LagParams)s
+    """
+
+    tmin: float | Sequence[float] = param(
+        0.0,
+        "float or list of float",
+        "First lag in seconds (samples with ``sfreq=1``). Positive lags: the response follows the "
+        "stimulus. A list has one value for each stimulus row.",
+    )
+    tmax: float | Sequence[float] | None = param(
+        None,
+        "float, list of float or None",
+        "Last lag. None: 40 lags, or as many as the trial has. With ``tmax=tmin`` the model has "
+        "a single lag.",
+    )
+    sfreq: float = param(1.0, "float", "Sampling frequency in Hz.")
 
 
 class LinearEncoder(RegressorMixin, BaseEstimator):
@@ -32,7 +83,7 @@ class LinearEncoder(RegressorMixin, BaseEstimator):
     ``_predict_trials(X, rows, models)``.
     """
 
-    def fit(self, X: ArrayLike, y: ArrayLike | BaseEpochs) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike | BaseEpochs, groups: ArrayLike | None = None) -> Self:
         """Fit one model a subject.
 
         Parameters
@@ -42,6 +93,8 @@ class LinearEncoder(RegressorMixin, BaseEstimator):
             :func:`~sklearn_meg.pack_rows`.
         y : array-like of shape (n_trials, n_channels, n_times), or flat, or Epochs
             Responses.
+        groups : array-like of shape (n_trials,), default=None
+            Ignored; taken because the deep encoder does.
 
         Returns
         -------
@@ -145,8 +198,15 @@ def _shorten(values, n_most=10):
     return text + (", ..." if len(values) > n_most else "")
 
 
-def resolve_delays(estimator, n_times):
+def resolve_delays(estimator, n_times, n_features):
     """Lags in samples from ``tmin``, ``tmax`` (None: 40 lags at most) and ``sfreq``.
+
+    Returns
+    -------
+    delays : ndarray of int
+        From the first lag of any feature to the last of any.
+    used : ndarray of bool of shape (n_features * len(delays),)
+        Which of them each feature has.
 
     Raises
     ------
@@ -154,13 +214,41 @@ def resolve_delays(estimator, n_times):
         If they are no numbers, in the wrong order, fractions of a sample with ``sfreq=1``
         (where seconds were meant), or reach beyond the trial.
     """
-    tmin = check_scalar_param(estimator, "tmin", "float")
-    tmax = check_scalar_param(estimator, "tmax", "float", allow_none=True)
     sfreq = check_scalar_param(estimator, "sfreq", "float", 0, closed="neither")
+    ends = [_resolve_lags(estimator, t, sfreq, n_times) for t in _each_lag(estimator, n_features)]
+    first, last = np.array(ends).T
+    delays = np.arange(first.min(), last.max() + 1)
+    used = (delays >= first[:, np.newaxis]) & (delays <= last[:, np.newaxis])
+    return delays, np.broadcast_to(used, (n_features, len(delays))).ravel()
+
+
+def _each_lag(estimator, n_features):
+    """Pairs of tmin and tmax; one for all features, or one for each."""
+    pairs = {}
+    for name in ("tmin", "tmax"):
+        value = getattr(estimator, name)
+        if not isinstance(value, list | tuple | np.ndarray):
+            kind = {"allow_none": True} if name == "tmax" else {}
+            pairs[name] = [check_scalar_param(estimator, name, "float", **kind)]
+            continue
+        good = all(isinstance(v, Real) and np.isfinite(v) for v in np.ravel(np.array(value, "O")))
+        if np.shape(value) != (n_features,) or not good:
+            raise ValueError(
+                f"{name} of {type(estimator).__name__} must be a number, or a list with one for "
+                f"each of the {n_features} stimulus rows of X. Got {value!r}."
+            )
+        pairs[name] = [float(v) for v in value]
+    n = max(map(len, pairs.values()))
+    return list(zip(*(values * (n // len(values)) for values in pairs.values())))
+
+
+def _resolve_lags(estimator, ends, sfreq, n_times):
+    """First and last lag in samples of one pair of tmin and tmax."""
+    tmin, tmax = ends
     first = int(np.round(tmin * sfreq))
     last = min(first + DEFAULT_LAGS, n_times) - 1 if tmax is None else int(np.round(tmax * sfreq))
     name = type(estimator).__name__
-    if sfreq == 1 and any(t is not None and t != np.round(t) for t in (tmin, tmax)):
+    if sfreq == 1 and any(t is not None and t != np.round(t) for t in ends):
         raise ValueError(
             f"With sfreq=1 the tmin and tmax of {name} are whole numbers of samples. Got tmin="
             f"{tmin} and tmax={tmax}. If they are seconds, set sfreq to the sampling rate in Hz."
@@ -172,7 +260,7 @@ def resolve_delays(estimator, n_times):
             f"The lags of {name} (tmin={tmin}, tmax={tmax}, sfreq={sfreq}: samples {first} to "
             f"{last}) must be shorter than the trials, which have {n_times} samples."
         )
-    return np.arange(first, last + 1)
+    return first, last
 
 
 def resolve_alphas(estimator):

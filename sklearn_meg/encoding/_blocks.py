@@ -114,3 +114,20 @@ def initial_units(X, y, rows, trials):
 def contiguous_folds(trials, n_folds):
     """Cut trials into folds of neighbors (deterministic; drifts do not leak)."""
     return np.array_split(trials, max(1, min(n_folds, len(trials))))
+
+
+def subject_folds(trials_of_subjects, n_folds):
+    """Folds of neighbors inside each subject, the same number for all; some may be empty.
+
+    The trials of subjects with fewer trials than folds go to the folds in turn.
+    """
+    n_folds = max(1, min(n_folds, sum(map(len, trials_of_subjects))))
+    folds, turn = [], 0
+    for trials in trials_of_subjects:
+        parts = [trials[:0]] * n_folds
+        few = len(trials) < n_folds
+        for i, part in enumerate(contiguous_folds(trials, n_folds)):
+            parts[(turn + i) % n_folds if few else i] = part
+        turn += len(trials) if few else 0
+        folds.append(parts)
+    return folds

@@ -53,6 +53,13 @@ class LagSums:
         xy, y = self.xy @ components.T, components @ self.y
         return LagSums(self.xx, xy, yy, self.x, y, self.n_samples)
 
+    def about(self, mean):
+        """Products with deviations of the lagged rows from some means; the targets stay."""
+        shift = np.outer(mean, self.x)
+        xx = self.xx - shift - shift.T + self.n_samples * np.outer(mean, mean)
+        x = self.x - self.n_samples * mean
+        return LagSums(xx, self.xy - np.outer(mean, self.y), self.yy, x, self.y, self.n_samples)
+
     def centered(self):
         """Products of deviations from the means; `x` and `y` stay. The last step: not additive."""
         return LagSums(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +12,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._checks.params import check_bool_param, check_option_param, check_scalar_param
 from .._checks.trials import check_targets, check_trials, flatten_targets
+from .._params import ComputeParams, OptimizerParams, ValidationParams, documented
 from .._training.callbacks import TrainLastRows
 from ..base import TorchEstimator
 from ..metrics import r2
 from ..rows import Rows, resolve_rows
+from ._base import SubjectParams
 from ._blocks import initial_units
 from ._network import ACTIVATIONS, CELLS, SUBJECT_WEIGHTS, RecurrentEncoderNet, with_new_subjects
 from ._scaling import locate_subjects, moments_by_subject, standardize, unstandardize
@@ -24,7 +27,7 @@ from .trf import TemporalReceptiveField
 if TYPE_CHECKING:
     from typing import Literal
 
-    from .._typing import ArrayLike, BaseCrossValidator, BaseEpochs, PathLike, RandomSeed, Self
+    from .._typing import ArrayLike, BaseEpochs, Self
 
 LINEAR = {"rtrf": RecurrentTRF, "trf": TemporalReceptiveField}
 
@@ -53,7 +56,11 @@ _SIZES = (
 )
 
 
-class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class DeepRecurrentEncoder(
+    SubjectParams, OptimizerParams, ValidationParams, ComputeParams, RegressorMixin, TorchEstimator
+):
     """Predict the MEG of many subjects from the stimulus, and from how each trial began.
 
     A linear encoder plus a recurrent network that starts at zero: after no training it is the
@@ -70,15 +77,6 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
 
     Parameters
     ----------
-    subject_row : int or None, default=None
-        Row of X with the subject index; see :func:`~sklearn_meg.pack_rows`.
-    initial_rows : slice, list of int or None, default=None
-        Rows of X with the MEG of the initial window. None predicts from the stimulus alone.
-    n_initial : int, default=0
-        Length of the initial window in samples.
-    mask_row : int or None, default=None
-        Row of X that is 1 where a sample counts and 0 where not: in the loss, in scalings and in
-        scores. Stimulus and initial MEG are used as given wherever they are.
     base : {"auto", "rtrf", "trf"} or None, default="auto"
         The linear encoder to start from: :class:`~sklearn_meg.RecurrentTRF`,
         :class:`~sklearn_meg.TemporalReceptiveField`, or none. "auto" is "rtrf" where X has the
@@ -106,51 +104,13 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
         Give each subject a matrix from hidden units to channels, added to a common one.
     dropout : float, default=0.1
         Share of hidden units switched off in training.
-    unknown_subject : {"population", "error"}, default="population"
-        What ``predict`` does with a subject that was not in ``fit``: the average embedding,
-        mixing, scaling and linear encoder, or an error. See also :meth:`partial_fit`.
-    max_epochs : int, default=20
-        Passes over the training trials.
-    batch_size : int, default=32
-        Trials a step.
-    lr : float, default=4e-3
-        Learning rate; the peak of the schedule.
-    weight_decay : float, default=0.1
-        Of AdamW.
-    schedule : {"onecycle", "cosine"} or None, default="onecycle"
-        How the learning rate changes over the whole fit.
-    patience : int or None, default=None
-        Stop after so many epochs without a better validation loss. Leave it off under a
-        schedule, where the loss improves most at the end.
-    clip_norm : float or None, default=1.0
-        Largest norm of the gradient.
-    validation_fraction : float or "auto", default="auto"
-        Share of trials held out to choose the best epoch on, and to judge whether it is better
-        than the linear encoder by more than chance. "auto" is a tenth, or up to a quarter where a
-        tenth would be fewer than 50 trials. With 0 the last epoch is kept as it is.
-    validation_split : {"random", "last"} or cross-validation generator, default="random"
-        Which trials are held out: random ones (random groups if ``fit`` gets `groups`), the last
-        ones, or the first split of a generator.
     warm_start : bool, default=False
         Go on from the weights of the previous ``fit``.
-    device : str, default="auto"
-        "auto" takes a GPU where there is one.
-    dtype : {"float32", "float64", "bfloat16"}, default="float32"
-        Of the network. "bfloat16" is mixed precision: float32 weights, layers in bfloat16.
-    n_threads : int or None, default=1
-        CPU threads of one fit; None leaves torch as it is. With one thread the result is the
-        same to the last bit however many jobs run.
-    random_state : int, RandomState instance or None, default=None
-        Decides initial weights, inner split, shuffling and dropout.
-    verbose : int, default=0
-        1 shows a progress bar.
-    callbacks : list of skorch callbacks or None, default=None
-        Added to the training loop.
-    net_params : dict or None, default=None
-        Further parameters of :class:`skorch.NeuralNet`.
-    cache_dir : path-like or None, default=None
-        Folder in which training is kept, so that the same fit goes on there after it was killed,
-        to the same weights; `random_state` must be an int.
+    %(OptimizerParams)s
+    %(ValidationParams)s
+    %(SubjectParams)s
+    %(RowParams)s
+    %(ComputeParams)s
 
     Attributes
     ----------
@@ -195,80 +155,21 @@ class DeepRecurrentEncoder(RegressorMixin, TorchEstimator):
 
     _module_class = RecurrentEncoderNet
 
-    def __init__(
-        self,
-        *,
-        subject_row: int | None = None,
-        initial_rows: slice | list[int] | None = None,
-        n_initial: int = 0,
-        mask_row: int | None = None,
-        base: Literal["auto", "rtrf", "trf"] | None = "auto",
-        base_params: dict | None = None,
-        hidden_size: int = 64,
-        n_layers: int = 1,
-        cell: Literal["lstm", "gru"] = "lstm",
-        n_convs: int = 1,
-        kernel_size: int = 4,
-        activation: Literal["gelu", "relu"] = "gelu",
-        skip_connections: bool = True,
-        embedding_size: int = 16,
-        subject_mixing: bool = True,
-        dropout: float = 0.1,
-        unknown_subject: Literal["population", "error"] = "population",
-        max_epochs: int = 20,
-        batch_size: int = 32,
-        lr: float = 4e-3,
-        weight_decay: float = 0.1,
-        schedule: Literal["onecycle", "cosine"] | None = "onecycle",
-        patience: int | None = None,
-        clip_norm: float | None = 1.0,
-        validation_fraction: float | Literal["auto"] = "auto",
-        validation_split: Literal["random", "last"] | BaseCrossValidator = "random",
-        warm_start: bool = False,
-        device: str = "auto",
-        dtype: Literal["float32", "float64", "bfloat16"] = "float32",
-        n_threads: int | None = 1,
-        random_state: RandomSeed = None,
-        verbose: int = 0,
-        callbacks: list | None = None,
-        net_params: dict | None = None,
-        cache_dir: PathLike | None = None,
-    ) -> None:
-        self.subject_row = subject_row
-        self.initial_rows = initial_rows
-        self.n_initial = n_initial
-        self.mask_row = mask_row
-        self.base = base
-        self.base_params = base_params
-        self.hidden_size = hidden_size
-        self.n_layers = n_layers
-        self.cell = cell
-        self.n_convs = n_convs
-        self.kernel_size = kernel_size
-        self.activation = activation
-        self.skip_connections = skip_connections
-        self.embedding_size = embedding_size
-        self.subject_mixing = subject_mixing
-        self.dropout = dropout
-        self.unknown_subject = unknown_subject
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.schedule = schedule
-        self.patience = patience
-        self.clip_norm = clip_norm
-        self.validation_fraction = validation_fraction
-        self.validation_split = validation_split
-        self.warm_start = warm_start
-        self.device = device
-        self.dtype = dtype
-        self.n_threads = n_threads
-        self.random_state = random_state
-        self.verbose = verbose
-        self.callbacks = callbacks
-        self.net_params = net_params
-        self.cache_dir = cache_dir
+    base: Literal["auto", "rtrf", "trf"] | None = "auto"
+    base_params: dict | None = None
+    hidden_size: int = 64
+    n_layers: int = 1
+    cell: Literal["lstm", "gru"] = "lstm"
+    n_convs: int = 1
+    kernel_size: int = 4
+    activation: Literal["gelu", "relu"] = "gelu"
+    skip_connections: bool = True
+    embedding_size: int = 16
+    subject_mixing: bool = True
+    dropout: float = 0.1
+    warm_start: bool = False
+    lr: float = 4e-3
+    weight_decay: float = 0.1
 
     def fit(self, X: ArrayLike, y: ArrayLike | BaseEpochs, groups: ArrayLike | None = None) -> Self:
         """Fit the linear encoder, then the network on what it leaves.

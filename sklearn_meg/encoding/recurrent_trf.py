@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import eigh
 
 from .._checks.params import check_bool_param, check_scalar_param
-from ._base import LinearEncoder, resolve_alphas, resolve_delays
+from .._params import documented
+from ._base import ALPHAS, LagParams, LinearEncoder, resolve_alphas, resolve_delays
 from ._blocks import (
     contiguous_folds,
     initial_units,
@@ -17,9 +19,9 @@ from ._blocks import (
     trials_of,
     zero_uncounted,
 )
+from ._filters import filter_trials
 from ._lags import lag_sums, ridge, trials_per_block
 from ._recursion import damp, unroll
-from .trf import filter_trials
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +31,9 @@ AUTO_COMPONENTS = 30
 STIMULUS_RATIOS = (0.1, 10.0, 100.0)
 
 
-class RecurrentTRF(LinearEncoder):
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class RecurrentTRF(LagParams, LinearEncoder):
     """Linear encoder with memory: lagged stimulus and the response's own past (ridge ARX).
 
     ``y[t] = intercept + sum_k past_coef[k - 1] @ components @ y[t - k] + sum_l coef[:, :, l] @
@@ -42,11 +46,6 @@ class RecurrentTRF(LinearEncoder):
     n_past : int, default=20
         Number of past samples of the response (fewer if the trial is shorter). The paper has 40,
         which measured no better and costs four times as much.
-    tmin, tmax : float, default=0.0, None
-        First and last stimulus lag in seconds (samples with ``sfreq=1``); ``tmax=None``: 40 lags,
-        or as many as the trial has.
-    sfreq : float, default=1.0
-        Sampling frequency in Hz.
     alphas : float or list of float, default=10 values from 0.1 to 1e8
         Ridge penalties to choose from, on the scale of the sum of squares over all samples of
         predictors with unit variance (the units of X and y do not matter). After alpha, a
@@ -65,21 +64,9 @@ class RecurrentTRF(LinearEncoder):
     cv : int, default=3
         Number of folds of neighboring trials to choose the penalty on (fewer if there are fewer
         trials). With a single trial, which cannot be split, the middle alpha is taken.
-    subject_row : int or None, default=None
-        Row of X with the subject index: one model a subject.
-    initial_rows : slice, list of int or None, default=None
-        Rows of X with the initial MEG, one for each channel of y, in its order. None: the
-        recursion starts from zero.
-    n_initial : int, default=0
-        Length of the initial window in samples. The initial rows may be in other units than y
-        (one of them was scaled): offset and slope of each channel are fitted.
-    mask_row : int or None, default=None
-        Row of X that is 1 where a sample counts and 0 where not; see
-        :func:`~sklearn_meg.pack_rows`. A response is fitted if it counts and the `n_past`
-        samples before it do too (or are before the trial); the search compares predictions where
-        they count.
-    unknown_subject : {"population", "error"}, default="population"
-        A subject that was not seen gets the mean model, or is an error.
+    %(LagParams)s
+    %(SubjectParams)s
+    %(RowParams)s
 
     Attributes
     ----------
@@ -136,37 +123,12 @@ class RecurrentTRF(LinearEncoder):
     1.0
     """
 
-    def __init__(
-        self,
-        n_past: int = 20,
-        tmin: float = 0.0,
-        tmax: float | None = None,
-        sfreq: float = 1.0,
-        alphas: float | Sequence[float] = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8),
-        n_components: int | Literal["auto"] | None = "auto",
-        max_radius: float = 0.999,
-        partial_pooling: bool = True,
-        cv: int = 3,
-        subject_row: int | None = None,
-        initial_rows: slice | list[int] | None = None,
-        n_initial: int = 0,
-        unknown_subject: Literal["population", "error"] = "population",
-        mask_row: int | None = None,
-    ) -> None:
-        self.n_past = n_past
-        self.tmin = tmin
-        self.tmax = tmax
-        self.sfreq = sfreq
-        self.alphas = alphas
-        self.n_components = n_components
-        self.max_radius = max_radius
-        self.partial_pooling = partial_pooling
-        self.cv = cv
-        self.subject_row = subject_row
-        self.initial_rows = initial_rows
-        self.n_initial = n_initial
-        self.unknown_subject = unknown_subject
-        self.mask_row = mask_row
+    n_past: int = 20
+    alphas: float | Sequence[float] = ALPHAS
+    n_components: int | Literal["auto"] | None = "auto"
+    max_radius: float = 0.999
+    partial_pooling: bool = True
+    cv: int = 3
 
     def _check_params(self, X, y, rows):
         check_scalar_param(self, "cv", "int", 2)
@@ -182,7 +144,7 @@ class RecurrentTRF(LinearEncoder):
                 f"initial_rows of {type(self).__name__} must name one row of X for each channel "
                 f"of y, which has {y.shape[1]}. Got {n_initial_rows} rows."
             )
-        self.delays_ = resolve_delays(self, X.shape[2])
+        self.delays_, self._used = resolve_delays(self, X.shape[2], len(rows.features))
         self.n_past_ = int(min(self.n_past, X.shape[2] - 1))
 
     def _fit_subjects(self, X, y, rows, trials_of_subjects):

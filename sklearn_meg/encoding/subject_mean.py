@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from .._params import documented
+from ..rows import RowParams
 from ._base import LinearEncoder
 from ._blocks import read_blocks, trials_of, zero_uncounted
 
 
-class SubjectMean(LinearEncoder):
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class SubjectMean(RowParams, LinearEncoder):
     """Predict the subject's mean response, whatever the stimulus.
 
     Parameters
     ----------
-    subject_row : int or None, default=None
-        Row of X with the subject index. None: all trials are of one subject.
-    initial_rows : slice, list of int or None, default=None
-        Rows of X with the initial MEG; not used for the prediction.
-    n_initial : int, default=0
-        Length of the initial window in samples, not used either.
-    mask_row : int or None, default=None
-        Row of X that is 1 where a sample counts and 0 where not; see
-        :func:`~sklearn_meg.pack_rows`. Samples that do not count enter no mean. Where
-        none of a subject counts its prediction is that of the others, and where none of anyone
-        does, the mean of the channel.
+    %(RowParams)s
 
     Attributes
     ----------
@@ -45,18 +41,6 @@ class SubjectMean(LinearEncoder):
     array([[[ 9., 10., 11.],
             [12., 13., 14.]]])
     """
-
-    def __init__(
-        self,
-        subject_row: int | None = None,
-        initial_rows: slice | list[int] | None = None,
-        n_initial: int = 0,
-        mask_row: int | None = None,
-    ) -> None:
-        self.subject_row = subject_row
-        self.initial_rows = initial_rows
-        self.n_initial = n_initial
-        self.mask_row = mask_row
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -2,39 +2,45 @@
 
 from __future__ import annotations
 
-from itertools import product
-from numbers import Integral
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import pinvh
 
-from .._checks.params import check_bool_param, check_scalar_param
-from ._base import LinearEncoder, resolve_alphas, resolve_delays
-from ._blocks import contiguous_folds, mean_of_rows, read_blocks
-from ._lags import lag_sums, lagged, ridge, ridge_path_errors, trials_per_block
+from .._checks.params import check_bool_param, check_option_param, check_scalar_param
+from .._params import documented
+from ._base import ALPHAS, LagParams, LinearEncoder, resolve_alphas, resolve_delays
+from ._blocks import contiguous_folds, mean_of_rows, read_blocks, subject_folds
+from ._filters import (
+    filter_trials,
+    group_factors,
+    haufe_patterns,
+    held_out_r2,
+    inside,
+    resolve_groups,
+)
+from ._lags import lag_sums, ridge, trials_per_block
+from ._pooling import pool_subjects, sum_of, trial_sums
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Literal
 
-GROUP_FACTORS = (1.0, 10.0, 100.0)
 
-
-class TemporalReceptiveField(LinearEncoder):
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class TemporalReceptiveField(LagParams, LinearEncoder):
     """Linear encoder: each channel is a filtered sum of the stimulus features.
 
     The same model, at one alpha, as :class:`mne.decoding.ReceptiveField` with a float as
     estimator, with trials on axis 0, a penalty chosen per channel, and one model a subject.
     It is computed from lag covariances: memory does not grow with the number of trials.
 
+    With several subjects the model of each is shrunk towards that of the group, and its mean
+    course in a trial is added as far as it can be trusted (`partial_pooling`).
+
     Parameters
     ----------
-    tmin, tmax : float, default=0.0, None
-        First and last lag in seconds (samples with ``sfreq=1``). Positive lags: the response
-        follows the stimulus. ``tmax=None``: 40 lags, or as many as the trial has.
-    sfreq : float, default=1.0
-        Sampling frequency in Hz.
     alphas : float or list of float, default=10 values from 0.1 to 1e8
         Ridge penalties to choose from, on the scale of the sum over all samples of the squared
         features (as in MNE and scikit-learn). A float is taken as it is.
@@ -46,43 +52,57 @@ class TemporalReceptiveField(LinearEncoder):
         groups that is a long search. Every stimulus row belongs to exactly one group. With
         `alphas` a float the factors are still chosen.
     fit_intercept : bool, default=True
-        Center X and y over trials and samples. As in MNE, a lag that reaches outside the trial
-        meets the mean of the feature in ``fit`` and zero in ``predict``.
+        Center X and y over trials and samples.
+    edges : {"mean", "zero", "drop"}, default="mean"
+        Value of a feature where a lag reaches outside the trial, in ``fit`` and in ``predict``.
+        "mean" is its mean over the training trials: a constant added to a feature changes nothing.
+        "zero" is the convention of mTRFpy, and of MNE with a scikit-learn estimator. "drop" leaves
+        samples out of ``fit`` for which a lag reaches outside, and predicts with the mean.
+        Without intercept the mean is taken to be zero.
+    partial_pooling : bool, default=True
+        With a `subject_row`, shrink the response functions of each subject towards those of the
+        group and those towards zero, and add the mean course that both leave, shrunk likewise.
+        How much is chosen for each channel on held-out trials; the limits are one model for all,
+        a model for each subject, and the mean response of each subject. False fits every subject
+        alone, without mean course.
     cv : int, default=5
-        Number of folds of neighboring trials to choose alpha on (fewer if there are fewer
-        trials). With a single trial, which cannot be split, the middle alpha is taken.
-    subject_row : int or None, default=None
-        Row of X with the subject index: one model a subject.
-    initial_rows : slice, list of int or None, default=None
-        Rows of X with the initial MEG. They are not a stimulus, so this model ignores them.
-    n_initial : int, default=0
-        Length of the initial window in samples, ignored.
-    mask_row : int or None, default=None
-        Row of X that is 1 where a sample counts and 0 where not; see
-        :func:`~sklearn_meg.pack_rows`. Responses that do not count enter neither the
-        means nor the covariances. The stimulus is used as given wherever a lag meets it.
-    unknown_subject : {"population", "error"}, default="population"
-        A subject that was not seen gets the mean model, or is an error.
+        Number of folds of neighboring trials of each subject to choose on (fewer if there are
+        fewer trials). With a single trial, which cannot be split, the middle alpha is taken.
+    %(LagParams)s
+    %(SubjectParams)s
+    %(RowParams)s
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_channels, n_features, n_lags)
-        Coefficients; the mean over subjects if there are several.
+        Coefficients; of the group if there are several subjects (their mean without pooling).
     intercept_ : ndarray of shape (n_channels,)
         Intercept, likewise.
+    course_ : ndarray of shape (n_channels, n_times)
+        Mean course that is added, of the group; zero without pooling.
     delays_ : ndarray of shape (n_lags,)
         Lags in samples.
     alpha_ : ndarray of shape ([n_subjects,] n_channels[, n_groups])
-        Penalty chosen; the first axis only with `subject_row`, the last with `feature_groups`.
+        Penalty chosen, with pooling that of the group's coefficients; the first axis only for
+        separate models of a `subject_row`, the last with `feature_groups`.
+    deviation_alpha_ : ndarray of shape (n_channels,)
+        With pooling, the penalty of what a subject adds to the group's coefficients (infinity:
+        nothing).
+    course_kappa_ : ndarray of shape (2, n_channels)
+        With pooling, how many trials the prior of a course counts as: of the group's towards
+        zero, and of a subject's towards the group's.
     cv_scores_ : ndarray of shape ([n_subjects,] n_channels, n_candidates)
-        Held-out R2 of each candidate (NaN where nothing was to be chosen).
+        Held-out R2 of each candidate (NaN where nothing was to be chosen), with pooling of the
+        group's coefficients alone.
     candidates_ : ndarray of shape (n_candidates, n_groups)
         The penalties tried.
     patterns_ : ndarray of shape (n_channels, n_features, n_lags)
         Haufe's forward patterns, ``cov(lagged X) coef inv(cov(y))``; mean over subjects.
     subjects_ : ndarray of shape (n_subjects,)
         Subject indices seen (0 without `subject_row`).
-    subject_coef_, subject_intercept_, subject_patterns_ : ndarray
+    subject_feature_mean_ : ndarray of shape (n_subjects, n_features)
+        What a lag meets outside the trial.
+    subject_coef_, subject_intercept_, subject_course_, subject_patterns_ : ndarray
         The same as above for each subject, on a first axis.
     n_features_in_, n_times_in_, n_outputs_ : int
         Rows and samples of X, channels of y.
@@ -105,54 +125,106 @@ class TemporalReceptiveField(LinearEncoder):
     array([[[0., 0., 0., 2., 0., 0.]]])
     """
 
-    def __init__(
-        self,
-        tmin: float = 0.0,
-        tmax: float | None = None,
-        sfreq: float = 1.0,
-        alphas: float | Sequence[float] = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8),
-        alpha_per_target: bool = True,
-        feature_groups: list[list[int]] | dict[str, list[int]] | None = None,
-        fit_intercept: bool = True,
-        cv: int = 5,
-        subject_row: int | None = None,
-        initial_rows: slice | list[int] | None = None,
-        n_initial: int = 0,
-        unknown_subject: Literal["population", "error"] = "population",
-        mask_row: int | None = None,
-    ) -> None:
-        self.tmin = tmin
-        self.tmax = tmax
-        self.sfreq = sfreq
-        self.alphas = alphas
-        self.alpha_per_target = alpha_per_target
-        self.feature_groups = feature_groups
-        self.fit_intercept = fit_intercept
-        self.cv = cv
-        self.subject_row = subject_row
-        self.initial_rows = initial_rows
-        self.n_initial = n_initial
-        self.unknown_subject = unknown_subject
-        self.mask_row = mask_row
+    alphas: float | Sequence[float] = ALPHAS
+    alpha_per_target: bool = True
+    feature_groups: list[list[int]] | dict[str, list[int]] | None = None
+    fit_intercept: bool = True
+    edges: Literal["mean", "zero", "drop"] = "mean"
+    partial_pooling: bool = True
+    cv: int = 5
 
     def _check_params(self, X, y, rows):
         check_scalar_param(self, "cv", "int", 2)
-        check_bool_param(self, "alpha_per_target")
-        check_bool_param(self, "fit_intercept")
+        for name in ("alpha_per_target", "fit_intercept", "partial_pooling"):
+            check_bool_param(self, name)
+        check_option_param(self, "edges", ("mean", "zero", "drop"))
+        if self._pools() and not self.fit_intercept:
+            raise ValueError(
+                f"partial_pooling of {type(self).__name__} needs fit_intercept=True: subjects "
+                "share what remains after their means. Set partial_pooling=False."
+            )
         alphas = resolve_alphas(self)
-        groups = _resolve_groups(self, rows.features)
-        self.delays_ = resolve_delays(self, X.shape[2])
-        factors = _group_factors(groups.max() + 1)
+        groups = resolve_groups(self, rows.features)
+        self.delays_, self._used = resolve_delays(self, X.shape[2], len(rows.features))
+        if self.edges == "drop" and not inside(self.delays_, X.shape[2]).any():
+            raise ValueError(
+                f"edges='drop' of {type(self).__name__} leaves no sample: the lags "
+                f"{self.delays_[0]} to {self.delays_[-1]} reach outside at every one of "
+                f"{X.shape[2]} samples."
+            )
+        factors = group_factors(groups.max() + 1)
         self.candidates_ = (factors[:, np.newaxis] * alphas[:, np.newaxis]).reshape(
             -1, factors.shape[1]
         )
 
+    def _pools(self):
+        return self.partial_pooling and self.subject_row is not None
+
+    def _penalties(self, rows):
+        """Penalty of each coefficient, (n_candidates, p), and runs that differ by a factor."""
+        groups = np.repeat(resolve_groups(self, rows.features), len(self.delays_))[self._used]
+        penalties = self.candidates_[:, groups]
+        n_bands = len(group_factors(self.candidates_.shape[1]))
+        return penalties, np.array_split(np.arange(len(penalties)), n_bands)
+
     def _fit_subjects(self, X, y, rows, trials_of_subjects):
+        if self._pools():
+            self._fit_pooled(X, y, rows, trials_of_subjects)
+        else:
+            self._fit_separately(X, y, rows, trials_of_subjects)
+
+    def _mean_of_features(self, X, rows, trials):
+        """Value of the features that a lag meets outside the trial."""
+        if not self.fit_intercept or self.edges == "zero":
+            return np.zeros(len(rows.features))
+        return mean_of_rows(X, rows.features, trials, rows.mask_source(X))
+
+    def _fit_pooled(self, X, y, rows, trials_of_subjects):
+        folds = subject_folds(trials_of_subjects, self.cv)
+        everyone = np.sort(np.concatenate(trials_of_subjects))
+        y_mean = mean_of_rows(y, None, everyone, rows.mask_source(X))
+        x_mean = self._mean_of_features(X, rows, everyone)
+        self.subject_feature_mean_ = np.tile(x_mean, (len(folds), 1))
+        sums = [
+            [
+                self._sum(trial_sums, X, y, rows, fold, x_mean, y_mean) if len(fold) else None
+                for fold in folds_of_subject
+            ]
+            for folds_of_subject in folds
+        ]
+        penalties, bands = self._penalties(rows)
+        model, choice, scores, fold_models = pool_subjects(
+            sums, penalties, bands, self.alpha_per_target
+        )
+        self._keep_model(model, x_mean, y_mean)
+        alpha = self.candidates_[choice.candidate]
+        self.alpha_ = alpha[:, 0] if self.feature_groups is None else alpha
+        self.deviation_alpha_ = choice.deviation
+        self.course_kappa_ = np.array([choice.group_kappa, choice.subject_kappa])
+        self.cv_scores_ = scores
+        total = [sum_of(parts).lags.centered() for parts in sums]
+        patterns = [haufe_patterns(part, w) for part, w in zip(total, model.weights)]
+        self.subject_patterns_ = self._as_coef(np.array(patterns))
+        self.patterns_ = self.subject_patterns_.mean(axis=0)
+        return folds, fold_models, y_mean
+
+    def _keep_model(self, model, x_mean, y_mean):
+        """Make the prediction that of a pooled model."""
+        coef = self._as_coef(model.weights.swapaxes(1, 2))
+        intercept = model.intercepts + y_mean - coef.sum(axis=3) @ x_mean
+        self.subject_coef_, self.coef_ = coef[:-1], coef[-1]
+        self.subject_intercept_, self.intercept_ = intercept[:-1], intercept[-1]
+        self.subject_course_, self.course_ = model.courses[:-1], model.courses[-1]
+
+    def _fit_separately(self, X, y, rows, trials_of_subjects):
         fits = [self._fit_one(X, y, rows, trials) for trials in trials_of_subjects]
-        coef, intercept, patterns, choice, scores = map(np.array, zip(*fits))
+        coef, intercept, patterns, choice, scores, x_mean = map(np.array, zip(*fits))
+        self.subject_feature_mean_ = x_mean
         self.subject_coef_, self.coef_ = coef, coef.mean(axis=0)
         self.subject_intercept_, self.intercept_ = intercept, intercept.mean(axis=0)
         self.subject_patterns_, self.patterns_ = patterns, patterns.mean(axis=0)
+        self.course_ = np.zeros((self.n_outputs_, X.shape[2]))
+        self.subject_course_ = np.zeros((len(coef), *self.course_.shape))
         alpha = self.candidates_[choice]
         alpha = alpha[..., 0] if self.feature_groups is None else alpha
         self.alpha_ = alpha[0] if self.subject_row is None else alpha
@@ -160,126 +232,69 @@ class TemporalReceptiveField(LinearEncoder):
 
     def _fit_one(self, X, y, rows, trials):
         """Fit the model of one subject."""
-        n_lags = len(self.delays_)
-        x_mean, y_mean = np.zeros(len(rows.features)), np.zeros(y.shape[1])
-        if self.fit_intercept:
-            mask = rows.mask_source(X)
-            x_mean = mean_of_rows(X, rows.features, trials, mask)
-            y_mean = mean_of_rows(y, None, trials, mask)
         search = len(self.candidates_) > 1 and len(trials) > 1
         folds = contiguous_folds(trials, self.cv if search else 1)
-        sums = [
-            lag_sums(self._blocks(X, y, rows, fold, x_mean, y_mean), self.delays_) for fold in folds
-        ]
+        y_mean = np.zeros(y.shape[1])
+        if self.fit_intercept:
+            y_mean = mean_of_rows(y, None, trials, rows.mask_source(X))
+        x_mean = self._mean_of_features(X, rows, trials)
+        sums = [self._sum(lag_sums, X, y, rows, fold, x_mean, y_mean) for fold in folds]
+        if self.fit_intercept and self.edges != "mean":
+            center = sum(part.x for part in sums) / sum(part.n_samples for part in sums)
+            sums = [part.about(center) for part in sums]
         total = sum(sums[1:], sums[0])
-        groups = np.repeat(_resolve_groups(self, rows.features), n_lags)
-        scores = np.full((y.shape[1], len(self.candidates_)), np.nan)
-        choice = np.full(y.shape[1], (len(self.candidates_) - 1) // 2)
+        penalties, bands = self._penalties(rows)
+        scores = np.full((y.shape[1], len(penalties)), np.nan)
+        choice = np.full(y.shape[1], (len(penalties) - 1) // 2)
         if search:
-            scores = self._held_out_r2(total, sums, groups)
+            scores = held_out_r2(total, sums, penalties, bands)
             best = scores if self.alpha_per_target else scores.mean(axis=0, keepdims=True)
             choice[:] = best.argmax(axis=1)
         w = np.empty_like(total.xy)
         for i in np.unique(choice):
-            w[:, choice == i] = ridge(
-                total.xx, total.xy[:, choice == i], self.candidates_[i][groups]
-            )
-        coef = w.T.reshape(y.shape[1], len(rows.features), n_lags)
+            w[:, choice == i] = ridge(total.xx, total.xy[:, choice == i], penalties[i])
+        coef = self._as_coef(w.T)
+        if self.fit_intercept and self.edges != "mean":  # the mean of what was fitted
+            y_mean = y_mean + total.y / total.n_samples - w.T @ center
         intercept = y_mean - coef.sum(axis=2) @ x_mean
-        return coef, intercept, _patterns(total, w).reshape(coef.shape), choice, scores
+        patterns = self._as_coef(haufe_patterns(total, w))
+        return coef, intercept, patterns, choice, scores, x_mean
 
-    def _held_out_r2(self, total, sums, groups):
-        """R2 of each channel and candidate over all folds."""
-        n_alphas = len(self.candidates_) // len(_group_factors(groups.max() + 1))
-        errors = 0.0
-        for held in sums:
-            train = total - held
-            errors = errors + np.concatenate(
-                [
-                    ridge_path_errors(
-                        train, held, band.min(axis=1), (band[0] / band[0].min())[groups]
-                    )
-                    for band in self.candidates_.reshape(-1, n_alphas, self.candidates_.shape[1])
-                ]
-            )
-        variance = np.diag(total.yy)
-        return 1 - errors.T / np.where(variance > 0, variance, 1.0)[:, np.newaxis]
+    def _as_coef(self, flat):
+        """Weights (..., p) of the lags used as (..., n_features, n_lags), zero elsewhere."""
+        full = np.zeros((*flat.shape[:-1], len(self._used)))
+        full[..., self._used] = flat
+        return full.reshape(*flat.shape[:-1], -1, len(self.delays_))
+
+    def _sum(self, summing, X, y, rows, trials, x_mean, y_mean):
+        """Sum products with the lags used over some trials."""
+        blocks = self._blocks(X, y, rows, trials, x_mean, y_mean)
+        return summing(blocks, self.delays_).select(np.flatnonzero(self._used))
 
     def _blocks(self, X, y, rows, trials, x_mean, y_mean):
         step = trials_per_block(len(rows.features) * len(self.delays_), X.shape[2])
         sources = [(X, rows.features), (y, None), *rows.mask_source(X)]
+        kept = inside(self.delays_, X.shape[2]) if self.edges == "drop" else True
         for x, target, *mask in read_blocks(sources, trials, step):
             x -= x_mean[:, np.newaxis, np.newaxis]
             target -= y_mean[:, np.newaxis, np.newaxis]
-            yield x, target, *(m[0] > 0 for m in mask)
+            mask = [m[0] > 0 for m in mask]
+            if self.edges == "drop":
+                mask = [np.broadcast_to(True, x.shape[1:]) & kept, *mask]
+                mask = [np.logical_and.reduce(mask)]
+            yield x, target, *mask
 
     def _predict_trials(self, X, rows, models):
         coef = np.concatenate([self.subject_coef_, self.coef_[np.newaxis]])
         intercept = np.concatenate([self.subject_intercept_, self.intercept_[np.newaxis]])
+        x_mean = np.vstack([self.subject_feature_mean_, self.subject_feature_mean_.mean(axis=0)])
+        course = np.concatenate([self.subject_course_, self.course_[np.newaxis]])
         out = np.empty((len(X), self.n_outputs_, X.shape[2]))
         for model in np.unique(models):
             trials = np.flatnonzero(models == model)
-            out[trials] = filter_trials(X, rows.features, trials, coef[model], self.delays_)
-            out[trials] += intercept[model][:, np.newaxis]
+            out[trials] = filter_trials(
+                X, rows.features, trials, coef[model], self.delays_, x_mean[model]
+            )
+            offset = intercept[model] + coef[model].sum(axis=2) @ x_mean[model]
+            out[trials] += offset[:, np.newaxis] + course[model]
         return out
-
-
-def filter_trials(X, features, trials, coef, delays):
-    """Convolve stimulus rows with coefficients, zero outside the trial.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_trials, n_rows, n_times)
-    features : ndarray of int
-        Stimulus rows.
-    trials : ndarray of int
-    coef : ndarray of shape (n_channels, n_features, n_lags)
-    delays : ndarray of int of shape (n_lags,)
-
-    Returns
-    -------
-    y : ndarray of shape (len(trials), n_channels, n_times)
-    """
-    n_channels, n_times = len(coef), X.shape[2]
-    flat = coef.reshape(n_channels, -1)
-    out = np.empty((len(trials), n_channels, n_times))
-    step, done = trials_per_block(flat.shape[1], n_times), 0
-    for (x,) in read_blocks([(X, features)], trials, step):
-        wide = lagged(x, delays).reshape(flat.shape[1], -1)
-        part = (flat @ wide).reshape(n_channels, x.shape[1], n_times)
-        out[done : done + x.shape[1]] = part.transpose(1, 0, 2)
-        done += x.shape[1]
-    return out
-
-
-def _patterns(total, w):
-    """Haufe's patterns, (n_channels, p)."""
-    if total.n_samples < 2:
-        return np.zeros_like(w.T)
-    scale = np.trace(total.yy) or 1.0  # pinvh cuts relative to the largest: units do not matter
-    return pinvh(total.yy / scale, check_finite=False) @ (total.xx @ (w / scale)).T
-
-
-def _group_factors(n_groups):
-    """Relative penalties of the groups to try; at least one is 1."""
-    every = np.array(list(product(GROUP_FACTORS, repeat=n_groups)))
-    return every[every.min(axis=1) == 1.0]
-
-
-def _resolve_groups(estimator, features):
-    """Group of each stimulus row, all 0 without groups."""
-    groups = estimator.feature_groups
-    if groups is None:
-        return np.zeros(len(features), dtype=int)
-    members = groups.values() if isinstance(groups, dict) else groups
-    members = members if np.iterable(members) else [members]
-    members = [list(np.atleast_1d(group)) for group in members]
-    named = [row for group in members for row in group]
-    ints = all(isinstance(row, Integral) for row in named)
-    if not ints or sorted(named) != sorted(features):
-        raise ValueError(
-            f"The 'feature_groups' parameter of {type(estimator).__name__} must name each "
-            f"stimulus row of X, {list(map(int, features))}, exactly once. Got {groups!r} instead."
-        )
-    where = {int(row): i for i, group in enumerate(members) for row in group}
-    return np.array([where[int(row)] for row in features])

@@ -187,7 +187,7 @@ def test_trf_is_ridge_on_the_trials_as_they_were(trials):
     w = ridge(np.concatenate(wide, axis=1), target, np.full(10, 3.0))
     assert_allclose(model.coef_.reshape(3, 10), w.T, atol=1e-10)
     for trial, x, n in zip(model.predict(X), features, (len(t[0]) for t in features)):
-        own = w.T @ lagged(x[:, None], np.arange(5)).reshape(10, -1) + model.intercept_[:, None]
+        own = w.T @ lagged((x - x_mean)[:, None], np.arange(5)).reshape(10, -1) + y_mean
         assert_allclose(trial[:, :n], own, atol=1e-10)
 
 

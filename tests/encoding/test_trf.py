@@ -13,6 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_limits
 
 from sklearn_meg import RecurrentTRF, SubjectMean, TemporalReceptiveField, pack_rows
+from sklearn_meg.encoding._filters import inside
 from sklearn_meg.encoding._lags import lag_sums, lagged, ridge
 
 TRF = TemporalReceptiveField
@@ -52,18 +53,25 @@ def lag_matrix(X, delays):
 def test_equals_mne(tmin, tmax, fit_intercept):
     rng = np.random.default_rng(1)
     X, y = rng.normal(1, 1, size=(11, 3, 40)), rng.normal(2, 1, size=(11, 4, 40))
-    ours = TRF(tmin, tmax, 100.0, alphas=3.0, fit_intercept=fit_intercept).fit(X, y)
+    ours = TRF(tmin=tmin, tmax=tmax, sfreq=100.0, alphas=3.0, fit_intercept=fit_intercept).fit(X, y)
     theirs = mne_fit(X, y, tmin, tmax, 100.0, estimator=3.0, fit_intercept=fit_intercept)
     assert_array_equal(ours.delays_, theirs.delays_)
     assert_allclose(ours.coef_, theirs.coef_, rtol=1e-6, atol=1e-10)
     predicted = theirs.predict(as_mne(X)).transpose(1, 2, 0)
-    assert_allclose(ours.predict(X), predicted, rtol=1e-6, atol=1e-10)
+    # With an intercept MNE predicts as if the features were zero outside, ours their mean.
+    alike = inside(ours.delays_, 40) if fit_intercept else slice(None)
+    assert_allclose(ours.predict(X)[..., alike], predicted[..., alike], rtol=1e-6, atol=1e-10)
+    X = X - X.mean(axis=(0, 2), keepdims=True)
+    ours, theirs = ours.fit(X, y), mne_fit(X, y, tmin, tmax, 100.0, estimator=3.0)
+    if fit_intercept:
+        predicted = theirs.predict(as_mne(X)).transpose(1, 2, 0)
+        assert_allclose(ours.predict(X), predicted, rtol=1e-6, atol=1e-10)
 
 
 def test_equals_mne_with_scikit_learn_ridge():
     # Only without intercept: with one, MNE shifts every lagged piece of every trial to the mean
     X, y, _ = make_data()
-    ours = TRF(-3, 8, alphas=10.0, fit_intercept=False).fit(X, y)
+    ours = TRF(tmin=-3, tmax=8, alphas=10.0, fit_intercept=False).fit(X, y)
     theirs = mne_fit(X, y, -3, 8, 1.0, estimator=Ridge(10.0, fit_intercept=False))
     assert_allclose(ours.coef_, theirs.coef_, rtol=1e-6, atol=1e-10)
 
@@ -84,7 +92,7 @@ def test_lag_sums_are_those_of_the_lag_matrix(start, lags):
 def test_singular_problem_gives_the_shortest_solution():
     X, y, _ = make_data(n_features=1)
     X = np.concatenate([X, X], axis=1)
-    coef = TRF(0, 4, alphas=0.0, fit_intercept=False).fit(X, y).coef_
+    coef = TRF(tmin=0, tmax=4, alphas=0.0, fit_intercept=False).fit(X, y).coef_
     wide = lag_matrix(X, np.arange(5))
     shortest = np.linalg.lstsq(wide.T, y.transpose(1, 0, 2).reshape(len(coef), -1).T)[0]
     assert_allclose(coef.reshape(len(coef), -1).T, shortest, atol=1e-8)
@@ -93,32 +101,32 @@ def test_singular_problem_gives_the_shortest_solution():
 def test_held_out_scores_are_those_of_predictions():
     X, y, _ = make_data(n_trials=12, noise=5.0)
     alphas = [1.0, 100.0, 1e4]
-    model = TRF(-1, 4, alphas=alphas, cv=3, fit_intercept=False).fit(X, y)
+    model = TRF(tmin=-1, tmax=4, alphas=alphas, cv=3, fit_intercept=False).fit(X, y)
     folds = np.array_split(np.arange(12), 3)
     for i, alpha in enumerate(alphas):
         error = 0.0
         for fold in folds:
             train = np.setdiff1d(np.arange(12), fold)
-            one = TRF(-1, 4, alphas=alpha, fit_intercept=False).fit(X[train], y[train])
+            one = TRF(tmin=-1, tmax=4, alphas=alpha, fit_intercept=False).fit(X[train], y[train])
             error += ((y[fold] - one.predict(X[fold])) ** 2).sum(axis=(0, 2))
         assert_allclose(model.cv_scores_[:, i], 1 - error / (y**2).sum(axis=(0, 2)))
     assert_array_equal(model.alpha_, np.array(alphas)[model.cv_scores_.argmax(axis=1)])
-    one = TRF(-1, 4, alphas=model.alpha_[0], fit_intercept=False).fit(X, y)
+    one = TRF(tmin=-1, tmax=4, alphas=model.alpha_[0], fit_intercept=False).fit(X, y)
     assert_allclose(model.coef_[0], one.coef_[0])
 
 
 def test_alpha_per_target_or_one_for_all():
     X, y, _ = make_data(noise=0.1)
     y[:, 0] = np.random.default_rng(3).normal(size=y[:, 0].shape)  # nothing to find here
-    each = TRF(0, 4).fit(X, y)
+    each = TRF(tmin=0, tmax=4).fit(X, y)
     assert each.alpha_[0] > 100 * each.alpha_[1]
-    same = TRF(0, 4, alpha_per_target=False).fit(X, y)
+    same = TRF(tmin=0, tmax=4, alpha_per_target=False).fit(X, y)
     assert len(set(same.alpha_)) == 1
 
 
 def test_recovers_the_filters():
     X, y, coef = make_data(noise=0.1, n_trials=60)
-    assert_allclose(TRF(0, 4).fit(X, y).coef_, coef, atol=0.02)
+    assert_allclose(TRF(tmin=0, tmax=4).fit(X, y).coef_, coef, atol=0.02)
 
 
 def test_groups_get_a_penalty_each():
@@ -129,10 +137,10 @@ def test_groups_get_a_penalty_each():
         "cfl,flnt->nct", coef[:, :4], lagged(X[:, :4].transpose(1, 0, 2), np.arange(5))
     ) + np.random.default_rng(5).normal(size=y.shape)
     groups = {"signal": range(4), "noise": list(range(4, 12))}
-    banded = TRF(0, 4, feature_groups=groups, alpha_per_target=False).fit(X, y)
+    banded = TRF(tmin=0, tmax=4, feature_groups=groups, alpha_per_target=False).fit(X, y)
     assert banded.alpha_.shape == (4, 2)
     assert (banded.alpha_[:, 1] > banded.alpha_[:, 0]).all()
-    plain = TRF(0, 4, alpha_per_target=False).fit(X, y)
+    plain = TRF(tmin=0, tmax=4, alpha_per_target=False).fit(X, y)
     true = np.concatenate([coef[:, :4], np.zeros((4, 8, 5))], axis=1)
     assert ((banded.coef_ - true) ** 2).sum() < ((plain.coef_ - true) ** 2).sum()
     # The solution is that of scaled features
@@ -144,13 +152,13 @@ def test_groups_get_a_penalty_each():
 
 def test_patterns_are_haufes():
     X, y, _ = make_data()
-    model = TRF(0, 4, alphas=1.0).fit(X, y)
+    model = TRF(tmin=0, tmax=4, alphas=1.0).fit(X, y)
     wide = lag_matrix(X - X.mean(axis=(0, 2), keepdims=True), np.arange(5))
     covariance = np.cov(y.transpose(1, 0, 2).reshape(4, -1)) * (wide.shape[1] - 1)
     expected = np.linalg.inv(covariance) @ model.coef_.reshape(4, -1) @ (wide @ wide.T)
     assert_allclose(model.patterns_.reshape(4, -1), expected, rtol=1e-8, atol=1e-12)
     theirs = mne_fit(X, y[:, :1], 0, 4, 1.0, estimator=1.0, patterns=True).patterns_
-    ours = TRF(0, 4, alphas=1.0).fit(X, y[:, :1]).patterns_
+    ours = TRF(tmin=0, tmax=4, alphas=1.0).fit(X, y[:, :1]).patterns_
     assert_allclose(ours / np.abs(ours).max(), theirs / np.abs(theirs).max(), atol=1e-10)
 
 
@@ -159,8 +167,8 @@ def test_one_model_a_subject_and_their_mean_for_a_new_one():
     subjects = np.arange(30) % 3 * 5  # 0, 5, 10
     y *= (1 + subjects)[:, None, None]
     Xs, rows = pack_rows(X, subjects=subjects)
-    model = TRF(0, 4, alphas=2.0, subject_row=rows["subject_row"]).fit(Xs, y)
-    alone = TRF(0, 4, alphas=2.0).fit(X[subjects == 5], y[subjects == 5])
+    model = TRF(tmin=0, tmax=4, alphas=2.0, partial_pooling=False, **rows).fit(Xs, y)
+    alone = TRF(tmin=0, tmax=4, alphas=2.0).fit(X[subjects == 5], y[subjects == 5])
     assert_array_equal(model.subjects_, [0, 5, 10])
     assert_allclose(model.subject_coef_[1], alone.coef_)
     assert_allclose(model.predict(Xs)[subjects == 5], alone.predict(X[subjects == 5]))
@@ -169,7 +177,7 @@ def test_one_model_a_subject_and_their_mean_for_a_new_one():
     mean = np.mean(
         [model.predict(pack_rows(X[:2], subjects=[s, s])[0]) for s in (0, 5, 10)], axis=0
     )
-    assert_allclose(model.predict(new), mean)
+    assert_allclose(model.predict(new)[..., 4:], mean[..., 4:])
     model.set_params(unknown_subject="error")
     with pytest.raises(ValueError, match=r"subject\(s\) 7 that .* Seen: 0, 5, 10"):
         model.predict(new)
@@ -178,7 +186,10 @@ def test_one_model_a_subject_and_their_mean_for_a_new_one():
 def test_initial_meg_is_not_a_stimulus():
     X, y, _ = make_data()
     packed, rows = pack_rows(X, initial=y, n_initial=5)
-    with_initial, without = TRF(0, 4, **rows).fit(packed, y), TRF(0, 4).fit(X, y)
+    with_initial, without = (
+        TRF(tmin=0, tmax=4, **rows).fit(packed, y),
+        TRF(tmin=0, tmax=4).fit(X, y),
+    )
     assert_array_equal(with_initial.coef_, without.coef_)
 
 
@@ -268,7 +279,7 @@ def test_subject_mean():
 
 def test_a_single_trial_can_be_fitted():
     X, y, _ = make_data(n_trials=1, n_times=200, noise=0.1)
-    model = TRF(0, 4, alphas=[0.1, 1.0, 1e3]).fit(X, y)
+    model = TRF(tmin=0, tmax=4, alphas=[0.1, 1.0, 1e3]).fit(X, y)
     assert_array_equal(model.alpha_, [1.0] * 4)
     assert np.isnan(model.cv_scores_).all()
 
