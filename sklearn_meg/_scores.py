@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._checks.mne_objects import unwrap_mne
-from ._checks.trials import as_mask
+from ._checks.trials import as_mask, check_weights
 
 
 def check_start(start, n_times=None):
@@ -77,7 +77,20 @@ def from_start(y_true, y_pred, start, mask):
     return y_true[:, :, start:], y_pred[:, :, start:], mask
 
 
-def standardize(y, axis, there=None):
+def trial_weights(sample_weight, n_trials):
+    """Weights as (n_trials, 1, 1), ones by default.
+
+    Raises
+    ------
+    ValueError
+        If they are negative, not finite, all 0, or not one a trial.
+    """
+    if sample_weight is None:
+        return np.ones((n_trials, 1, 1))
+    return check_weights(sample_weight, n_trials).reshape(-1, 1, 1)
+
+
+def standardize(y, axis, there=None, sample_weight=None):
     """Center along `axis` and divide by the largest absolute value.
 
     Squares of the result neither underflow (1e-13 T) nor overflow. Returns also that largest
@@ -87,7 +100,12 @@ def standardize(y, axis, there=None):
     eps = 8 * np.finfo(y.dtype).eps
     y = y.astype(np.float64, copy=False)
     size = np.abs(y).max(axis=axis, keepdims=True)
-    if there is None:
+    if sample_weight is not None:
+        w = trial_weights(sample_weight, len(y)) * (True if there is None else there)
+        count = w.sum(axis=axis, keepdims=True)
+        mean = (w * y).sum(axis=axis, keepdims=True) / np.where(count > 0, count, 1.0)
+        centered = np.where(w > 0, y - mean, 0.0)
+    elif there is None:
         centered = y - y.mean(axis=axis, keepdims=True)
     else:
         count = np.maximum(there.sum(axis=axis, keepdims=True), 1)

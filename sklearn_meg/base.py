@@ -7,6 +7,7 @@ training, inference and persistence are done here, once.
 """
 
 from contextlib import contextmanager
+from inspect import signature
 
 import numpy as np
 import torch
@@ -76,6 +77,12 @@ class TorchEstimator(BaseEstimator):
 
     _module_class: type | None = None
 
+    def __init_subclass__(cls, **kwargs):
+        """Ask for the `groups` that ``fit`` takes: nested cross-validation routes them then."""
+        if hasattr(cls, "fit") and "groups" in signature(cls.fit).parameters:
+            cls.__metadata_request__fit = {"groups": True}
+        super().__init_subclass__(**kwargs)
+
     # ------------------------------------------------------------------ what a subclass defines
 
     def _module_params(self):
@@ -111,7 +118,7 @@ class TorchEstimator(BaseEstimator):
             self.__dict__.pop("net_", None)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         train, valid = self._inner_split(X, y, groups, seed)
-        device = resolve_device(self.device)
+        device = resolve_device(self.device, dtype=self.dtype)
         # A second call must not repeat the order of the first.
         seed += 0 if fresh else len(self.history_)
         with isolated(seed, self.n_threads, device):
@@ -197,7 +204,8 @@ class TorchEstimator(BaseEstimator):
         elif groups is not None:
             if len(np.unique(groups)) < 2:
                 raise ValueError(
-                    "validation_split='random' with groups holds whole groups out. Got one group."
+                    "validation_split='random' with groups holds whole groups out. Got one group. "
+                    "(Give no groups, or validation_split='last'.)"
                 )
             splitter = GroupShuffleSplit(1, test_size=n_valid / n, random_state=seed)
         else:
@@ -362,6 +370,17 @@ def _run(net, trials):
 
 
 def _plain(epoch):
-    """An epoch of skorch's history as a dict of plain numbers, without its batches."""
-    keys = ("epoch", "train_loss", "valid_loss", "event_lr", "dur")
-    return {key: epoch[key] for key in keys if key in epoch}
+    """An epoch of skorch's history as a dict of plain values, without its batches.
+
+    Scores of ``EpochScoring`` and what callbacks of users record are among them; what skorch
+    counts for itself is not.
+    """
+    plain = {key: _plain_value(value) for key, value in epoch.items()}
+    return {k: v for k, v in plain.items() if v is not None and not k.endswith("batch_count")}
+
+
+def _plain_value(value):
+    """A number, text or bool; None for anything else."""
+    if isinstance(value, np.generic) or (isinstance(value, torch.Tensor) and value.numel() == 1):
+        value = value.item()
+    return value if isinstance(value, bool | int | float | str) else None

@@ -36,6 +36,7 @@ from ._scores import (
     mean_of_map,
     pair,
     standardize,
+    trial_weights,
 )
 from .rows import mask_of
 
@@ -223,6 +224,7 @@ def r2(
     y_pred: ArrayLike | BaseEpochs,
     start: int = 0,
     mask: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
 ) -> float:
     """Coefficient of determination across trials, averaged over channels and times.
 
@@ -238,6 +240,8 @@ def r2(
     mask : array-like of bool of shape (n_trials, n_times), default=None
         True where a sample counts (see :func:`~sklearn_meg.pack_rows`). Channels and times
         weigh by the number of trials in which they count, and nothing if that is one.
+    sample_weight : array-like of shape (n_trials,), default=None
+        Weight of each trial: 2 is the same as the trial twice.
 
     Returns
     -------
@@ -260,13 +264,17 @@ def r2(
     """
     y_true, y_pred, mask = from_start(y_true, y_pred, start, mask)
     y_true, y_pred, there = masked_pair(y_true, y_pred, mask)
-    count = len(y_true) if there is None else there.sum(axis=0)
-    weights = np.broadcast_to(np.where(np.asarray(count) > 1, count, 0), y_true.shape[1:])
+    w = trial_weights(sample_weight, len(y_true))
+    counted = np.ones((1, 1, y_true.shape[2])) if there is None else there
+    n_trials = ((w > 0) * counted).sum(axis=0)
+    weights = np.where(n_trials > 1, (w * counted).sum(axis=0), 0)
+    weights = np.broadcast_to(weights, y_true.shape[1:])
     if not weights.any():
         return float("nan")
-    z, scale, flat = standardize(y_true, 0, there)
+    z, scale, flat = standardize(y_true, 0, there, sample_weight)
     # Divided before it is squared: (1e-13 T) ** 2 is harmless, (1e-200) ** 2 is not.
-    error, total = np.square((y_true - y_pred) / scale).sum(axis=0), np.square(z).sum(axis=0)
+    error = (w * np.square((y_true - y_pred) / scale)).sum(axis=0)
+    total = (w * np.square(z)).sum(axis=0)
     scores = np.where(flat, error == 0, 1.0 - error / np.where(flat, 1.0, total))
     return float(np.average(scores, weights=weights))
 

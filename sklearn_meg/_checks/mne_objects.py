@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from .containers import as_numpy
+
 
 def unwrap_mne(data):
-    """Return the array inside an MNE object, anything else unchanged.
+    """Return the array inside an MNE object or a tensor, anything else unchanged.
 
     Parameters
     ----------
-    data : Epochs, EpochsArray, Evoked, list of Evoked or anything
-        Good data channels (MEG, EEG, sEEG, ECoG, ...) are picked, in SI units.
+    data : Epochs, EpochsArray, Evoked, list of Evoked or of Epochs, or anything
+        Good data channels (MEG, EEG, sEEG, ECoG, ...) are picked, in SI units. A list of Epochs is
+        what scikit-learn makes of Epochs when it takes some trials of them.
 
     Returns
     -------
@@ -22,14 +25,14 @@ def unwrap_mne(data):
     ValueError
         For a Raw, or for Evokeds that differ.
     """
-    if isinstance(data, list | tuple) and data and has_mne_mark(data[0], "comment"):
-        shapes = {(tuple(evoked.ch_names), len(evoked.times)) for evoked in data}
+    if is_mne_list(data):
+        shapes = {(tuple(each.ch_names), len(each.times)) for each in data}
         if len(shapes) > 1:
             raise ValueError(
-                "The Evoked objects of a list must share channels and times. Got "
+                "The MNE objects of a list must share channels and times. Got "
                 + ", ".join(f"{len(e.ch_names)} channels x {len(e.times)} samples" for e in data)
             )
-        return np.concatenate([unwrap_mne(evoked) for evoked in data])
+        return np.concatenate([unwrap_mne(each) for each in data])
     if has_mne_mark(data, "drop_log"):  # Epochs of any kind
         return data.get_data(picks=good_data_channels(data.info), verbose="error")
     if has_mne_mark(data, "comment"):  # Evoked
@@ -39,7 +42,22 @@ def unwrap_mne(data):
             f"Epochs or arrays of trials are expected. Got {type(data).__name__}, a continuous "
             "recording: cut raw.get_data() with sklearn_meg.cut_windows, or make mne.Epochs."
         )
-    return data
+    return as_numpy(data)
+
+
+def is_mne_list(data):
+    """Whether data are a list of Evoked or of Epochs."""
+    first = data[0] if isinstance(data, list | tuple) and len(data) else None
+    return any(has_mne_mark(first, mark) for mark in ("comment", "drop_log"))
+
+
+def join_epochs(data):
+    """Epochs of a list of Epochs, anything else unchanged."""
+    if not is_mne_list(data) or not has_mne_mark(data[0], "drop_log"):
+        return data
+    from mne import concatenate_epochs
+
+    return concatenate_epochs(list(data), verbose="error")
 
 
 def has_mne_mark(data, mark):

@@ -14,6 +14,7 @@ from sklearn.utils import gen_batches, validation
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
+from .containers import as_numpy
 from .mne_objects import unwrap_mne
 from .params import naming
 
@@ -27,6 +28,7 @@ __all__ = [
     "check_kind",
     "check_targets",
     "check_trials",
+    "check_weights",
     "ndim_of",
     "pieces",
     "release_pages",
@@ -43,6 +45,7 @@ LARGEST_VALUE = 1e100
 def check_array(array, *, input_name, **options):
     """:func:`sklearn.utils.check_array`, which names the array in every error."""
     with naming(input_name):
+        array = as_numpy(array)
         check_kind(array)
         return validation.check_array(array, input_name=input_name, **options)
 
@@ -50,6 +53,7 @@ def check_array(array, *, input_name, **options):
 def validate_data(estimator, X, **options):
     """:func:`sklearn.utils.validation.validate_data`, which names X in every error."""
     with naming("X"):
+        X = as_numpy(X)
         check_kind(X)
         return validation.validate_data(estimator, X, **options)
 
@@ -248,6 +252,34 @@ def as_mask(values, name):
             "(Was X scaled without leaving out the mask row?)"
         )
     return values.astype(bool)
+
+
+def check_weights(sample_weight, n_trials):
+    """Check weights of trials.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_trials,) or None
+    n_trials : int
+
+    Returns
+    -------
+    sample_weight : ndarray of shape (n_trials,) or None
+
+    Raises
+    ------
+    ValueError
+        If they are negative, not finite, all 0, or not one a trial.
+    """
+    if sample_weight is None:
+        return None
+    weights = check_array(sample_weight, input_name="sample_weight", ensure_2d=False, dtype=float)
+    if weights.shape != (n_trials,) or (weights < 0).any() or not weights.any():
+        raise ValueError(
+            f"sample_weight must be one weight >= 0 for each of the {n_trials} trials, not all 0. "
+            f"Got shape {weights.shape}, smallest {weights.min() if weights.size else None}."
+        )
+    return weights
 
 
 def pieces(X, size=None):

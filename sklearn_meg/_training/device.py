@@ -1,6 +1,6 @@
 """Where and how torch computes: device, threads, seeds, bit-for-bit repeatability."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 
@@ -16,7 +16,19 @@ def isolated(seed, n_threads, device):
         torch.default_generator.manual_seed(seed)
         for gpu in gpus:
             torch.cuda.default_generators[gpu].manual_seed(seed)
+        with _seeded_apple(seed) if device.type == "mps" else nullcontext():
+            yield
+
+
+@contextmanager
+def _seeded_apple(seed):
+    """Seed the generator of Apple's GPU, and put it back."""
+    before = torch.mps.get_rng_state()
+    try:
+        torch.mps.manual_seed(seed)
         yield
+    finally:
+        torch.mps.set_rng_state(before)
 
 
 @contextmanager
@@ -81,8 +93,11 @@ def repeatable_sums(device):
             torch.use_deterministic_algorithms(before, warn_only=warn_only)
 
 
-def resolve_device(device, missing="raise"):
+def resolve_device(device, missing="raise", dtype="float32"):
     """Return the torch device of a ``device`` parameter.
+
+    "auto" is a GPU where there is one that computes in `dtype`, else the CPU: that of Apple has no
+    float64.
 
     Raises
     ------
@@ -90,7 +105,7 @@ def resolve_device(device, missing="raise"):
         If there is no such device (with ``missing="cpu"`` the CPU is used instead).
     """
     if isinstance(device, str) and device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(_best_device(dtype))
     try:
         resolved = torch.device(device)
         torch.empty(0, device=resolved)
@@ -102,3 +117,9 @@ def resolve_device(device, missing="raise"):
             f"example 'cpu'. Got {device!r} instead."
         ) from error
     return resolved
+
+
+def _best_device(dtype):
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if dtype == "float32" and torch.backends.mps.is_available() else "cpu"

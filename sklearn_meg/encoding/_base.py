@@ -156,7 +156,7 @@ class LinearEncoder(RegressorMixin, BaseEstimator):
         with one_blas_thread():
             return self._predict_trials(X, rows, models)
 
-    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """R2 over trials, averaged over channels and samples.
 
         Parameters
@@ -164,6 +164,8 @@ class LinearEncoder(RegressorMixin, BaseEstimator):
         X : array-like of shape (n_trials, n_rows, n_times)
         y : array-like of shape (n_trials, n_channels, n_times), or flat
             Samples that the mask row leaves out do not count.
+        sample_weight : array-like of shape (n_trials,), default=None
+            Weight of each trial.
 
         Returns
         -------
@@ -172,7 +174,7 @@ class LinearEncoder(RegressorMixin, BaseEstimator):
         y_pred, X = self.predict(X), check_trials(self, X, reset=False)
         counted = Rows(**self._rows).counted(X)
         y = check_targets(y, X)[0]
-        return r2(y, y_pred.reshape(y.shape), mask=counted)
+        return r2(y, y_pred.reshape(y.shape), mask=counted, sample_weight=sample_weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -314,13 +314,15 @@ class DeepRecurrentEncoder(
             y[:, :, : known.shape[2]] = known * slope[..., None] + offset[..., None]
         return flatten_targets(y, self._y_ndim)
 
-    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """R2 over trials, averaged over channels and samples.
 
         Parameters
         ----------
         X : array-like of shape (n_trials, n_rows, n_times)
         y : array-like of shape (n_trials, n_channels, n_times), or flat
+        sample_weight : array-like of shape (n_trials,), default=None
+            Weight of each trial.
 
         Returns
         -------
@@ -330,7 +332,8 @@ class DeepRecurrentEncoder(
         X = check_trials(self, X, reset=False)
         counted = Rows(**self._rows).counted(X)
         y = check_targets(y, X)[0]
-        return r2(y, self.predict(X).reshape(y.shape), mask=counted)
+        predicted = self.predict(X).reshape(y.shape)
+        return r2(y, predicted, mask=counted, sample_weight=sample_weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -10,7 +10,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks.params import naming
-from .._checks.trials import check_targets, flatten_targets
+from .._checks.trials import check_targets, check_weights, flatten_targets
 from ._base import NerveModel
 from ._linear import as_rows, linear
 from ._online import OnlineSession
@@ -42,13 +42,15 @@ class NerveMovements(RegressorMixin, NerveModel):
         """
         return flatten_targets(self._predicted(X), self._y_ndim)
 
-    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Coefficient of determination over all trials and windows, mean of the degrees of freedom.
 
         Parameters
         ----------
         X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
         y : array-like of shape (n_trials, n_dof, n_windows), flat or 1-D
+        sample_weight : array-like of shape (n_trials,), default=None
+            Weight of each trial.
 
         Returns
         -------
@@ -61,7 +63,10 @@ class NerveMovements(RegressorMixin, NerveModel):
             raise ValueError(
                 f"y must have the {self.n_outputs_} degrees of freedom of fit. Got {true.shape[1]}."
             )
-        return r2_score(as_rows(true), as_rows(predicted))
+        weights = check_weights(sample_weight, len(true))
+        if weights is not None:
+            weights = np.repeat(weights, true.shape[2])
+        return r2_score(as_rows(true), as_rows(predicted), sample_weight=weights)
 
     def _predicted(self, X):
         check_is_fitted(self, "normal_")

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks.params import check_option_param, check_scalar_param
-from .._checks.trials import check_array, check_trials, flatten_targets
+from .._checks.trials import check_array, check_trials, check_weights, flatten_targets
 from ._conditions import (
     MISSING_Y,
     check_fields,
@@ -211,7 +211,12 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
             sources = sources_of_fields(self.inverse_, *data, shape) / self.unit_
         return sources if pick_ori == "vector" else _amplitude(sources)
 
-    def score(self, X: ArrayLike | MneObject, y: ArrayLike | MneObject | None = None) -> float:
+    def score(
+        self,
+        X: ArrayLike | MneObject,
+        y: ArrayLike | MneObject | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """R2 of all fields together, each channel in units of its noise.
 
         Parameters
@@ -219,6 +224,8 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         X : as for ``fit``
         y : as for ``fit``
             Channels that are NaN throughout do not count.
+        sample_weight : array-like of shape (n_rows,), default=None
+            Weight of each row.
 
         Returns
         -------
@@ -238,7 +245,8 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         if fields.shape != predicted.shape:
             raise ValueError(f"y must have the shape {predicted.shape}. Got {fields.shape}.")
         scale = self.noise_scale_[used, np.newaxis]
-        return r2_score(fields[:, used] / scale, predicted[:, used] / scale)
+        weights = check_weights(sample_weight, len(fields))
+        return r2_score(fields[:, used] / scale, predicted[:, used] / scale, weights)
 
     def to_stc(
         self, X: ArrayLike | MneObject | None = None, pick_ori: Literal["vector"] | None = None
@@ -403,10 +411,13 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         return found
 
 
-def r2_score(y, predicted):
+def r2_score(y, predicted, weights=None):
     """R2 over all values; the mean of a channel (axis 1) over the rest is the reference."""
-    total = np.square(y - y.mean(axis=(0, 2), keepdims=True)).sum()
-    return float(1 - np.square(y - predicted).sum() / total) if total > 0 else float("nan")
+    w = np.ones(len(y)) if weights is None else weights
+    mean = np.average(y, axis=0, weights=w).mean(axis=1)[:, np.newaxis]
+    w = w[:, np.newaxis, np.newaxis]
+    total = (w * np.square(y - mean)).sum()
+    return float(1 - (w * np.square(y - predicted)).sum() / total) if total > 0 else float("nan")
 
 
 def _size_of(sources):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._checks.mne_objects import good_data_channels, has_mne_mark, unwrap_mne
+from .._checks.mne_objects import good_data_channels, has_mne_mark, join_epochs, unwrap_mne
 from .._checks.trials import check_targets
 
 if TYPE_CHECKING:
@@ -157,6 +157,7 @@ def read_mne(data):
     """
     if not is_mne(data):
         return None
+    data = join_epochs(data)
     fields = unwrap_mne(data)
     if not len(fields):
         raise ValueError("The Epochs hold no trial: all were dropped, or none was selected.")

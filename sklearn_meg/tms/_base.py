@@ -9,6 +9,7 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
+from .._checks.trials import check_weights
 from ._grids import (
     center_magnitude,
     check_grids,
@@ -131,13 +132,15 @@ class ThresholdModel(RegressorMixin):
         every = np.concatenate([self._predict_grids(rotate_grids(X, k)) for k in turns], axis=1)
         return np.quantile(every, q, axis=1).T
 
-    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """R2 (1 - SSE / SST) of the thresholds that are not NaN, averaged over outputs.
 
         Parameters
         ----------
         X : array-like of shape (n, s, s, s, 3) or (n, 3 * s**3)
         y : array-like of shape (n,) or (n, n_outputs)
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each field.
 
         Returns
         -------
@@ -149,7 +152,13 @@ class ThresholdModel(RegressorMixin):
         predicted = self._predict_grids(X)
         known = ~np.isnan(y)
         columns = range(y.shape[1])
-        return np.mean([r2_score(y[known[:, i], i], predicted[known[:, i], i]) for i in columns])
+        w = np.ones(len(y)) if sample_weight is None else check_weights(sample_weight, len(y))
+
+        def r2_of(i):
+            k = known[:, i]
+            return r2_score(y[k, i], predicted[k, i], sample_weight=w[k])
+
+        return np.mean([r2_of(i) for i in columns])
 
     # ------------------------------------------------------------------ for subclasses
 
