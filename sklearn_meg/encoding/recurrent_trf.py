@@ -6,29 +6,36 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import eigh
+from scipy.ndimage import uniform_filter1d
 
 from .._checks.params import check_bool_param, check_scalar_param
 from .._params import documented
-from ._base import ALPHAS, LagParams, LinearEncoder, resolve_alphas, resolve_delays
-from ._blocks import (
-    contiguous_folds,
-    initial_units,
-    n_counted,
-    read_blocks,
-    trials_of,
-    zero_uncounted,
+from ._arx import (
+    Arx,
+    components_of,
+    counted_samples,
+    known_values,
+    pieces_of,
+    scale_of_rows,
+    with_past,
 )
+from ._base import ALPHAS, LagParams, LinearEncoder, resolve_alphas, resolve_delays
+from ._blocks import contiguous_folds, initial_units, mean_of_rows, subject_folds
 from ._filters import filter_trials
-from ._lags import lag_sums, ridge, trials_per_block
+from ._pooling import sum_of
 from ._recursion import damp, unroll
+from .trf import TemporalReceptiveField
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Literal
 
-AUTO_COMPONENTS = 30
+ROWS = ("subject_row", "initial_rows", "n_initial", "mask_row", "unknown_subject")
 STIMULUS_RATIOS = (0.1, 10.0, 100.0)
+DEVIATIONS = (np.inf, 100.0, 10.0, 1.0, 0.1)
+BLEND_WINDOW = 11  # samples
+LIMIT = 1e100
+LARGE = 1e200  # stands for the error of a recursion that grew without bound
 
 
 @documented
@@ -37,9 +44,10 @@ class RecurrentTRF(LagParams, LinearEncoder):
     """Linear encoder with memory: lagged stimulus and the response's own past (ridge ARX).
 
     ``y[t] = intercept + sum_k past_coef[k - 1] @ components @ y[t - k] + sum_l coef[:, :, l] @
-    x[t - l]``, zero before the trial. ``predict`` starts from the initial MEG found in X and then
-    feeds its own predictions back. The model is fitted one step ahead by ridge regression on lag
-    covariances; its penalty is chosen by what counts, the error of the unrolled prediction.
+    x[t - l]``; before the trial the response is zero and the stimulus its mean. ``predict``
+    starts from the initial MEG found in X and then feeds its own predictions back. The model is
+    fitted one step ahead by ridge regression on lag covariances; its penalty is chosen by the
+    error of the unrolled prediction, which is what counts.
 
     Parameters
     ----------
@@ -58,9 +66,12 @@ class RecurrentTRF(LagParams, LinearEncoder):
         Largest spectral radius of the closed loop; a model beyond it is damped by
         ``past_coef[k - 1] * g**k``, which multiplies all of its eigenvalues by g.
     partial_pooling : bool, default=True
-        With several subjects, shrink the model of each towards that of all others instead of
-        towards zero, and give the model of all to a subject that was not seen. False: every
-        subject alone, as in the paper.
+        With a `subject_row`: shrink the model of each subject towards that of the group, and
+        blend its prediction with that of a partially pooled
+        :class:`~sklearn_meg.TemporalReceptiveField`, which knows the mean response of each
+        subject. The weights are those with the least error on held-out trials, for each channel
+        and lead: where the past tells nothing the result is the TRF. False: every subject alone,
+        as in the paper.
     cv : int, default=3
         Number of folds of neighboring trials to choose the penalty on (fewer if there are fewer
         trials). With a single trial, which cannot be split, the middle alpha is taken.
@@ -85,6 +96,13 @@ class RecurrentTRF(LagParams, LinearEncoder):
         The same for each subject on a first axis; those above are means over subjects (damped
         again where needed), used for a subject that was not seen. Likewise
         ``subject_initial_slope_`` and ``subject_initial_offset_``.
+    feature_mean_ : ndarray of shape (n_features,)
+        Value of the features that a lag meets outside the trial.
+    blend_ : ndarray of shape (n_channels, n_times)
+        With pooling, weight of the recursion beside the TRF, from 0 to 1.
+    deviation_factor_ : float
+        With pooling, how many times stronger than the group's the penalties are of what a subject
+        adds to it (infinity: nothing).
     delays_ : ndarray of shape (n_lags,)
         Stimulus lags in samples.
     n_past_ : int
@@ -150,61 +168,194 @@ class RecurrentTRF(LagParams, LinearEncoder):
     def _fit_subjects(self, X, y, rows, trials_of_subjects):
         self._check_something_fitted(X, rows, trials_of_subjects)
         everyone = np.sort(np.concatenate(trials_of_subjects))
-        self.components_ = _components(y, everyone, self.n_components, rows.mask_source(X))
-        x_scale = _scale_of_rows(X, rows, everyone)
-        pooled = self.partial_pooling and len(trials_of_subjects) > 1
-        if pooled:
-            together = self._fit_one(X, y, rows, everyone, x_scale)
-            total = self._sums(X, y, rows, everyone)
-        fits = []
-        for trials in trials_of_subjects:
-            prior = None
-            if pooled:  # of the others, so that a subject's own trials are not counted twice
-                others = (total - self._sums(X, y, rows, trials)).centered()
-                prior = self._weights(others, together[6], x_scale)
-            fits.append(self._fit_one(X, y, rows, trials, x_scale, prior))
-        past, coef, intercept, slope, offset, radius, alphas, scores = map(np.array, zip(*fits))
-        self.subject_past_coef_, self.subject_coef_, self.subject_intercept_ = past, coef, intercept
-        self.subject_initial_slope_, self.subject_initial_offset_ = slope, offset
-        if pooled:
-            self.past_coef_, self.coef_, self.intercept_ = together[:3]
+        mask = rows.mask_source(X)
+        self.components_ = components_of(y, everyone, self.n_components, mask)
+        self.feature_mean_ = mean_of_rows(X, rows.features, everyone, mask)
+        x_scale = scale_of_rows(X, rows, everyone)
+        arx = Arx(
+            X, y, rows, self.components_, self.feature_mean_, x_scale, self.delays_, self._used,
+            self.n_past_,
+        )  # fmt: skip
+        if self._pools():
+            self._fit_pooled(arx, trials_of_subjects)
         else:
-            self.past_coef_ = damp(past.mean(axis=0), self.components_, self.max_radius)[0]
-            self.coef_, self.intercept_ = coef.mean(axis=0), intercept.mean(axis=0)
-        self.initial_slope_, self.initial_offset_ = slope.mean(axis=0), offset.mean(axis=0)
-        one = self.subject_row is None
-        self.spectral_radius_ = float(radius[0]) if one else radius
-        self.alpha_ = float(alphas[0, 0]) if one else alphas[:, 0]
-        self.stimulus_alpha_ = float(alphas[0, 1]) if one else alphas[:, 1]
-        self.cv_scores_ = scores[0] if one else scores
+            fits = [self._fit_one(arx, trials) for trials in trials_of_subjects]
+            self._keep_models(*zip(*fits))
+            self.past_coef_ = damp(
+                self.subject_past_coef_.mean(axis=0), self.components_, self.max_radius
+            )[0]
+            self.coef_ = self.subject_coef_.mean(axis=0)
+            self.intercept_ = self.subject_intercept_.mean(axis=0)
 
-    def _fit_one(self, X, y, rows, trials, x_scale, prior=None):
-        """Fit the model of one subject, shrunk towards zero or the weights `prior`."""
-        slope, offset = initial_units(X, y, rows, trials)
+    def _pools(self):
+        return self.partial_pooling and self.subject_row is not None
+
+    def _keep_models(self, models, units, radius, penalties, scores):
+        """Keep the models of all subjects, given one a subject."""
+        past, coef, intercept = map(np.array, zip(*models))
+        self.subject_past_coef_, self.subject_coef_ = past, coef
+        self.subject_intercept_ = intercept - coef.sum(axis=3) @ self.feature_mean_
+        slope, offset = map(np.array, zip(*units))
+        self.subject_initial_slope_, self.subject_initial_offset_ = slope, offset
+        self.initial_slope_, self.initial_offset_ = slope.mean(axis=0), offset.mean(axis=0)
+        one, penalties = self.subject_row is None, np.array(penalties)
+        self.spectral_radius_ = float(radius[0]) if one else np.array(radius)
+        self.alpha_ = float(penalties[0, 0]) if one else penalties[:, 0]
+        self.stimulus_alpha_ = float(penalties[0, 1]) if one else penalties[:, 1]
+        self.cv_scores_ = scores[0] if one else np.array(scores)
+
+    def _fit_one(self, arx, trials):
+        """Fit the model of one subject alone."""
+        units = initial_units(arx.X, arx.y, arx.rows, trials)
         alphas = resolve_alphas(self)
         search = len(alphas) > 1 and len(trials) > 1
         folds = contiguous_folds(trials, self.cv if search else 1)
-        sums = [self._sums(X, y, rows, fold) for fold in folds]
-        total = sum(sums[1:], sums[0])
-        penalties = (alphas[(len(alphas) - 1) // 2],) * 2
-        scores = np.full(len(alphas) + len(STIMULUS_RATIOS), np.nan)
-        if search:
+        sums = [arx.sums(fold) for fold in folds]
+        total = sum_of(sums)
+        penalties, scores = self._search(arx, folds, sums, total, [units] * len(folds))
+        model, radius = self._damped(arx.solve(total.centered(), penalties))
+        return model, units, radius, penalties, scores
 
-            def held_out_r2(candidates):
-                return self._unrolled_r2(
-                    X, y, rows, folds, sums, total, candidates, x_scale, slope, offset, prior
+    def _damped(self, model):
+        past, radius = damp(model[0], self.components_, self.max_radius)
+        return (past, *model[1:]), radius
+
+    def _search(self, arx, folds, sums, total, units):
+        """Choose alpha, then the penalty of the stimulus at that alpha."""
+        alphas = resolve_alphas(self)
+        if len(folds) < 2:
+            scores = np.full(len(alphas) + len(STIMULUS_RATIOS), np.nan)
+            return (alphas[(len(alphas) - 1) // 2],) * 2, scores
+
+        def held_out_r2(candidates):
+            errors, n_scored = 0.0, 0
+            for fold, held, unit in zip(folds, sums, units):
+                train = (total - held).centered().project(self.components_)
+                models = [arx.solve(train, penalties) for penalties in candidates]
+                more, n = arx.unrolled_errors(fold, models, *unit)
+                errors, n_scored = errors + np.minimum(more, LARGE), n_scored + n
+            variance = np.trace(total.centered().project(self.components_).yy)
+            variance *= n_scored / total.n_samples  # 1 without a mask
+            return 1 - errors / (variance if variance > 0 else 1.0)
+
+        scores = held_out_r2([(alpha, alpha) for alpha in alphas])
+        best = alphas[np.argmax(scores)]
+        if len(alphas) == 1:
+            return (best, best), np.append(scores, [np.nan] * len(STIMULUS_RATIOS))
+        tried = [(best, best * ratio) for ratio in STIMULUS_RATIOS]
+        more = held_out_r2(tried)
+        penalties = tried[np.argmax(more)] if more.max() > scores.max() else (best, best)
+        return penalties, np.concatenate([scores, more])
+
+    def _fit_pooled(self, arx, trials_of_subjects):
+        """Fit the group, what each subject adds, and how both are blended with the TRF."""
+        units = [initial_units(arx.X, arx.y, arx.rows, trials) for trials in trials_of_subjects]
+        folds = subject_folds(trials_of_subjects, self.cv)
+        sums = [[arx.sums(f) if len(f) else None for f in parts] for parts in folds]
+        totals = [sum_of(parts) for parts in sums]
+        total, pieces = sum_of(totals), _by_subject(folds)
+        mean_units = [tuple(np.mean(units, axis=0))] * len(pieces)
+        held = [sum_of(parts) for parts in zip(*sums)]
+        penalties, scores = self._search(
+            arx, [np.sort(np.concatenate(p)) for p in pieces], held, total, mean_units
+        )
+        factor = self._choose_deviation(arx, folds, sums, totals, penalties, units)
+        self.deviation_factor_ = factor
+        group = arx.weights(total.centered(), penalties)
+        fits = [
+            self._damped(self._subject_model(arx, part, group, penalties, factor))
+            for part in totals
+        ]
+        models, radius = zip(*fits)
+        n = len(totals)
+        self._keep_models(models, units, radius, [penalties] * n, [scores] * n)
+        (self.past_coef_, self.coef_, intercept), _ = self._damped(
+            arx.as_model(group, total.centered())
+        )
+        self.intercept_ = intercept - self.coef_.sum(axis=2) @ self.feature_mean_
+        self._fit_blend(arx, trials_of_subjects, folds, sums, totals, penalties, factor, units)
+
+    def _subject_model(self, arx, part, group, penalties, factor, components=None):
+        """Model of a subject, shrunk towards the weights of the group."""
+        part = part.centered()
+        if components is not None:
+            part, group = part.project(components), group @ components.T
+        if not np.isfinite(factor):
+            return arx.as_model(group, part)
+        return arx.solve(part, [factor * p for p in penalties], group)
+
+    def _choose_deviation(self, arx, folds, sums, totals, penalties, units):
+        """How much stronger than the group's are penalties of what a subject adds to it."""
+        total, errors, told = sum_of(totals), np.zeros(len(DEVIATIONS)), False
+        for f, held in enumerate(zip(*sums)):
+            if len(folds[0]) < 2:
+                break
+            group = arx.weights((total - sum_of(held)).centered(), penalties)
+            for subject, part in enumerate(held):
+                if part is None or part.n_samples == totals[subject].n_samples:
+                    continue
+                train, told = totals[subject] - part, True
+                models = [
+                    self._subject_model(arx, train, group, penalties, d, self.components_)
+                    for d in DEVIATIONS
+                ]
+                more, _ = arx.unrolled_errors(folds[subject][f], models, *units[subject])
+                errors += np.minimum(more, LARGE)
+        return DEVIATIONS[np.argmin(errors)] if told else np.inf
+
+    def _fit_blend(self, arx, trials_of_subjects, folds, sums, totals, penalties, factor, units):
+        """Fit the TRF, and how far at each lead the recursion is better on held-out trials."""
+        names = ("tmin", "tmax", "sfreq", "cv", *ROWS)
+        trf = TemporalReceptiveField(**{name: getattr(self, name) for name in names})
+        fold_models = trf.fit_folds(arx.X, arx.y, np.sort(np.concatenate(trials_of_subjects)))
+        self._trf = vars(trf)
+        products = np.zeros((2, self.n_outputs_, arx.X.shape[2]))
+        total = sum_of(totals)
+        for f, held in enumerate(zip(*sums)):
+            if len(folds[0]) < 2:
+                break
+            group = arx.weights((total - sum_of(held)).centered(), penalties)
+            for subject, part in enumerate(held):
+                if part is None:
+                    continue
+                trials, train = folds[subject][f], totals[subject] - part
+                if train.n_samples:
+                    model = self._subject_model(arx, train, group, penalties, factor)
+                else:
+                    model = arx.as_model(group, (total - sum_of(held)).centered())
+                products += self._blend_products(
+                    arx, trials, model, units[subject], fold_models[f].predict_subject(subject)
                 )
+        self.blend_ = blend_of(products)
 
-            penalties, scores = _search(alphas, held_out_r2)
-        past, coef, intercept = self._solve(total.centered(), penalties, x_scale, prior)
-        past, radius = damp(past, self.components_, self.max_radius)
-        return past, coef, intercept, slope, offset, radius, penalties, scores
+    def _blend_products(self, arx, trials, model, units, predict_trf):
+        """Products, over trials, of what the recursion changes with what it should, and itself."""
+        products = np.zeros((2, self.n_outputs_, arx.X.shape[2]))
+        for part in pieces_of(trials, arx.X.shape[2], self.n_outputs_):
+            known = known_values(arx.X, arx.rows, part, *units)
+            flat = predict_trf(arx.X, part)
+            with np.errstate(over="ignore", invalid="ignore"):
+                change = arx.unroll(part, known, *model, self.components_) - flat
+            # A recursion that grows without bound has a large error, not an infinite one.
+            change = np.nan_to_num(np.clip(change, -LIMIT, LIMIT), nan=LIMIT)
+            counted = counted_samples(arx.X, arx.rows, part)[:, np.newaxis]
+            left = np.where(counted, arx.y[part] - flat, 0.0)
+            change = np.where(counted, change, 0.0)
+            products += np.array([(left * change).sum(axis=0), (change**2).sum(axis=0)])
+        return products
+
+    @property
+    def trf_(self):
+        """The partially pooled TRF that the recursion is blended with."""
+        trf = TemporalReceptiveField()
+        vars(trf).update(self._trf)
+        return trf
 
     def _check_something_fitted(self, X, rows, trials_of_subjects):
         counted = rows.counted(X)
         if counted is None:
             return
-        usable = _with_past(counted, self.n_past_)[:, rows.n_initial :].sum(axis=1)
+        usable = with_past(counted, self.n_past_)[:, rows.n_initial :].sum(axis=1)
         n_folds = self.cv if len(resolve_alphas(self)) > 1 else 1
         for trials in trials_of_subjects:
             folds = [usable[fold].sum() for fold in contiguous_folds(trials, n_folds)]
@@ -215,93 +366,6 @@ class RecurrentTRF(LagParams, LinearEncoder):
                     "before it count. Lower n_past."
                 )
 
-    def _sums(self, X, y, rows, trials):
-        """Sum products of lagged stimulus (first), past components, and y."""
-        n_features, n_past = len(rows.features), self.n_past_
-        first, last = self.delays_[0], self.delays_[-1]
-        if n_past:
-            first, last = min(first, 1), max(last, n_past)
-        lags = np.arange(first, last + 1)
-        step = trials_per_block((n_features + len(self.components_)) * len(lags), X.shape[2])
-
-        def blocks():
-            sources = [(X, rows.features), (y, None), *rows.mask_source(X)]
-            for x, target, *mask in read_blocks(sources, trials, step):
-                past = np.tensordot(self.components_, target, 1)
-                usable = [_with_past(m[0] > 0, n_past) for m in mask]
-                yield np.concatenate([x, past]) if n_past else x, target, *usable
-
-        sums = lag_sums(blocks(), lags, rows.n_initial)
-        stimulus = np.isin(lags, self.delays_)
-        memory = (lags >= 1) & (lags <= n_past)
-        keep = [np.tile(stimulus, n_features)]
-        if n_past:
-            keep.append(np.tile(memory, len(self.components_)))
-        return sums.select(np.flatnonzero(np.concatenate(keep)))
-
-    def _weights(self, sums, penalties, x_scale, prior=None):
-        """Ridge weights of stimulus and past (p, n_channels) from centered sums."""
-        n_stimulus = len(x_scale) * len(self.delays_)
-        penalty = np.full(len(sums.xx), float(penalties[0]))
-        penalty[:n_stimulus] = penalties[1] * np.repeat(x_scale**2, len(self.delays_))
-        if prior is None:
-            return ridge(sums.xx, sums.xy, penalty)
-        return prior + ridge(sums.xx, sums.xy - sums.xx @ prior, penalty)
-
-    def _solve(self, sums, penalties, x_scale, prior=None):
-        """One model from centered sums: past_coef, coef, intercept."""
-        n_stimulus, n_channels = len(x_scale) * len(self.delays_), sums.xy.shape[1]
-        w = self._weights(sums, penalties, x_scale, prior)
-        coef = w[:n_stimulus].T.reshape(n_channels, len(x_scale), len(self.delays_))
-        past = w[n_stimulus:].reshape(len(self.components_), self.n_past_, n_channels)
-        past = past.transpose(1, 2, 0)
-        return past, coef, (sums.y - w.T @ sums.x) / sums.n_samples
-
-    def _unrolled_r2(
-        self, X, y, rows, folds, sums, total, candidates, x_scale, slope, offset, prior=None
-    ):
-        """Held-out R2, after the initial window, of each candidate.
-
-        Only the past components are predicted, which is all the closed loop needs: with few
-        components of many channels that is much cheaper, and misses only what no past explains.
-        """
-        start, errors, n_scored = rows.n_initial, np.zeros(len(candidates)), 0
-        identity = np.eye(len(self.components_))
-        prior = None if prior is None else prior @ self.components_.T
-        for fold, held in zip(folds, sums):
-            train = (total - held).centered().project(self.components_)
-            models = [self._solve(train, penalties, x_scale, prior) for penalties in candidates]
-            for part in _pieces(fold, X.shape[2], len(self.components_)):
-                known = np.tensordot(
-                    _known(X, rows, part, slope, offset), self.components_, (1, 1)
-                ).transpose(0, 2, 1)
-                true = self._project_trials(y, part)[:, :, start:]
-                counted = _counted(X, rows, part)[:, np.newaxis, start:]
-                n_scored += counted.sum()
-                for i, model in enumerate(models):
-                    predicted = self._unroll_trials(X, rows, part, known, *model, identity)
-                    with np.errstate(over="ignore", invalid="ignore"):
-                        error = np.where(counted, true - predicted[:, :, start:], 0.0)
-                        errors[i] += (error**2).sum()
-        variance = np.trace(total.centered().project(self.components_).yy)
-        variance *= n_scored / total.n_samples  # 1 without a mask
-        errors = np.where(np.isfinite(errors), errors, np.finfo(float).max)
-        with np.errstate(over="ignore"):
-            return 1 - errors / (variance if variance > 0 else 1.0)
-
-    def _project_trials(self, y, trials):
-        """Past components of some trials, (n_trials, n_components, n_times)."""
-        step = trials_per_block(y.shape[1], y.shape[2])
-        parts = [
-            np.tensordot(self.components_, b, 1) for (b,) in read_blocks([(y, None)], trials, step)
-        ]
-        return np.concatenate(parts, axis=1).transpose(1, 0, 2)
-
-    def _unroll_trials(self, X, rows, trials, known, past, coef, intercept, components):
-        drive = filter_trials(X, rows.features, trials, coef, self.delays_)
-        drive += intercept[:, np.newaxis]
-        return unroll(drive, known, past, components)
-
     def _predict_trials(self, X, rows, models):
         def every(per_subject, population):
             return np.concatenate([per_subject, population[np.newaxis]])
@@ -309,86 +373,40 @@ class RecurrentTRF(LagParams, LinearEncoder):
         past = every(self.subject_past_coef_, self.past_coef_)
         coef = every(self.subject_coef_, self.coef_)
         intercept = every(self.subject_intercept_, self.intercept_)
+        offsets = intercept + coef.sum(axis=3) @ self.feature_mean_
         slope = every(self.subject_initial_slope_, self.initial_slope_)
         offset = every(self.subject_initial_offset_, self.initial_offset_)
         out = np.empty((len(X), self.n_outputs_, X.shape[2]))
         for m in np.unique(models):
-            model = past[m], coef[m], intercept[m], self.components_
-            for part in _pieces(np.flatnonzero(models == m), *out.shape[:0:-1]):
-                known = _known(X, rows, part, slope[m], offset[m])
-                out[part] = self._unroll_trials(X, rows, part, known, *model)
+            for part in pieces_of(np.flatnonzero(models == m), *out.shape[:0:-1]):
+                known = known_values(X, rows, part, slope[m], offset[m])
+                drive = filter_trials(
+                    X, rows.features, part, coef[m], self.delays_, self.feature_mean_
+                )
+                drive += offsets[m][:, np.newaxis]
+                out[part] = unroll(drive, known, past[m], self.components_)
+        if self._pools():
+            flat = self.trf_._predict_trials(X, rows, models)
+            start = rows.n_initial
+            out[:, :, start:] -= flat[:, :, start:]
+            out[:, :, start:] *= self.blend_[:, start:]
+            out[:, :, start:] += flat[:, :, start:]
         return out
 
 
-def _known(X, rows, trials, slope, offset):
-    if not rows.n_initial:
-        return np.zeros((len(trials), len(slope), 0))
-    initial = X[np.ix_(trials, rows.initial, np.arange(rows.n_initial))].astype(np.float64)
-    return initial * slope[:, np.newaxis] + offset[:, np.newaxis]
+def _by_subject(folds):
+    """Folds of all subjects together: one list of trials of each subject a fold."""
+    return [list(parts) for parts in zip(*folds)]
 
 
-def _counted(X, rows, trials):
-    """Which samples count: bool (n_trials, n_times)."""
-    if rows.mask is None:
-        return np.broadcast_to(True, (len(trials), X.shape[2]))
-    return X[trials, rows.mask] > 0
+def blend_of(products):
+    """Weight of the recursion at each channel and sample, from 0 to 1.
 
-
-def _with_past(counted, n_past):
-    """Which samples count together with their past."""
-    missing = np.cumsum(~counted, axis=1)
-    before = np.pad(missing, ((0, 0), (n_past + 1, 0)))[:, : counted.shape[1]]
-    return counted & (missing == before)
-
-
-def _pieces(trials, n_times, n_rows):
-    step = trials_of(n_times, n_rows)
-    return [trials[i : i + step] for i in range(0, len(trials), step)]
-
-
-def _search(alphas, held_out_r2):
-    """Choose alpha, then the penalty of the stimulus at that alpha."""
-    scores = held_out_r2([(alpha, alpha) for alpha in alphas])
-    best = alphas[np.argmax(scores)]
-    tried = [(best, best * ratio) for ratio in STIMULUS_RATIOS]
-    more = held_out_r2(tried)
-    penalties = tried[np.argmax(more)] if more.max() > scores.max() else (best, best)
-    return penalties, np.concatenate([scores, more])
-
-
-def _components(y, trials, n_components, mask):
-    """From channels to components of the past: standardized channels, or their first PCs."""
-    n_channels = y.shape[1]
-    if n_components == "auto":
-        n_components = min(n_channels, AUTO_COMPONENTS)
-    elif n_components is not None and n_components > n_channels:
-        raise ValueError(
-            f"n_components must not be above the number of channels of y, {n_channels}. "
-            f"Got {n_components}."
-        )
-    total, products, n = 0.0, 0.0, 0
-    step = trials_of(y.shape[2], n_channels)
-    for block, *counted in read_blocks([(y, None), *mask], trials, step):
-        flat = zero_uncounted(block, counted).reshape(n_channels, -1)
-        total, products = total + flat.sum(axis=1), products + flat @ flat.T
-        n += n_counted(block, counted)
-    covariance = products / n - np.outer(total, total) / n**2
-    scale = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    scale = 1 / np.where(scale > 0, scale, 1.0)
-    if n_components is None or n_components == n_channels:
-        return np.diag(scale)
-    _, vectors = eigh(covariance * np.outer(scale, scale))
-    vectors = vectors[:, ::-1][:, :n_components].T
-    return vectors * scale
-
-
-def _scale_of_rows(X, rows, trials):
-    """Compute the standard deviation of each stimulus row, 1 where it is constant."""
-    total, squares, n = 0.0, 0.0, 0
-    step = trials_of(X.shape[2], len(rows.features))
-    for x, *counted in read_blocks([(X, rows.features), *rows.mask_source(X)], trials, step):
-        n += n_counted(x, counted)
-        x = zero_uncounted(x, counted)
-        total, squares = total + x.sum(axis=(1, 2)), squares + (x**2).sum(axis=(1, 2))
-    variance = squares / n - (total / n) ** 2
-    return np.sqrt(np.where(variance > 1e-12 * squares / n, variance, 1.0))
+    The weight with the least error, ``sum(left * change) / sum(change**2)``, over a window of
+    some samples, halfway between that of the channel and that of all.
+    """
+    cross, square = uniform_filter1d(products, BLEND_WINDOW, axis=2, mode="constant")
+    own = cross / np.where(square > 0, square, 1.0)
+    scale = np.maximum(square.mean(axis=1, keepdims=True), np.finfo(float).tiny)
+    every = (cross / scale).mean(axis=0) / np.maximum((square / scale).mean(axis=0), 1e-12)
+    return np.clip((own + every) / 2, 0.0, 1.0)

@@ -167,6 +167,22 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         n_bands = len(group_factors(self.candidates_.shape[1]))
         return penalties, np.array_split(np.arange(len(penalties)), n_bands)
 
+    def fit_folds(self, X, y, trials):
+        """Fit on some trials, pooled; give the models fitted without each fold.
+
+        Parameters
+        ----------
+        X, y : ndarray
+            Checked trials.
+        trials : ndarray of int
+
+        Returns
+        -------
+        models : list of FoldModel
+        """
+        self._fit_trials(X, y, trials)
+        return self.__dict__.pop("_fold_models")
+
     def _fit_subjects(self, X, y, rows, trials_of_subjects):
         if self._pools():
             self._fit_pooled(X, y, rows, trials_of_subjects)
@@ -206,7 +222,7 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         patterns = [haufe_patterns(part, w) for part, w in zip(total, model.weights)]
         self.subject_patterns_ = self._as_coef(np.array(patterns))
         self.patterns_ = self.subject_patterns_.mean(axis=0)
-        return folds, fold_models, y_mean
+        self._fold_models = [FoldModel(self, each, x_mean, y_mean) for each in fold_models]
 
     def _keep_model(self, model, x_mean, y_mean):
         """Make the prediction that of a pooled model."""
@@ -298,3 +314,22 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
             offset = intercept[model] + coef[model].sum(axis=2) @ x_mean[model]
             out[trials] += offset[:, np.newaxis] + course[model]
         return out
+
+
+class FoldModel:
+    """A pooled TRF that was fitted without one fold."""
+
+    def __init__(self, trf, model, x_mean, y_mean):
+        coef = trf._as_coef(model.weights.swapaxes(1, 2))
+        self.parts = coef, model.intercepts + y_mean, model.courses
+        self.delays, self.mean, self.features = trf.delays_, x_mean, trf._rows["features"]
+
+    def predict_subject(self, subject):
+        """Prediction of one subject: a function of X and trials."""
+        coef, intercept, course = (part[subject] for part in self.parts)
+
+        def predict(X, trials):
+            out = filter_trials(X, self.features, trials, coef, self.delays, self.mean)
+            return out + intercept[:, np.newaxis] + course
+
+        return predict

@@ -3,8 +3,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_meg import RecurrentTRF, SubjectMean, TemporalReceptiveField, pack_rows
+from sklearn_meg.encoding._arx import AUTO_COMPONENTS
 from sklearn_meg.encoding._recursion import damp, spectral_radius, unroll
-from sklearn_meg.encoding.recurrent_trf import AUTO_COMPONENTS
 
 N_INITIAL = 12
 
@@ -55,8 +55,9 @@ def test_prediction_is_the_documented_recursion():
         for k in range(1, 5):
             expected[0, :, t] += past[k - 1] @ expected[0, :, t - k]
         for i, lag in enumerate(model.delays_):
-            if t - lag < y.shape[2]:
-                expected[0, :, t] += model.coef_[:, :, i] @ x[0, :, t - lag]
+            inside = t - lag < y.shape[2]
+            value = x[0, :, t - lag] if inside else model.feature_mean_
+            expected[0, :, t] += model.coef_[:, :, i] @ value
     assert_allclose(model.predict(X[:1]), expected, atol=1e-10)
     assert_array_equal(model.predict(X)[:, :, :N_INITIAL], y[:, :, :N_INITIAL])
 
@@ -148,6 +149,7 @@ def test_without_initial_rows_the_recursion_starts_from_zero():
     x, y, _, _ = make_world(n_trials=20)
     model = RecurrentTRF(n_past=4, tmax=3).fit(x, y)
     first = model.intercept_ + model.coef_[:, :, 0] @ x[0, :, 0]
+    first += model.coef_[:, :, 1:].sum(axis=2) @ model.feature_mean_
     assert_allclose(model.predict(x)[0, :, 0], first)
 
 
@@ -214,3 +216,28 @@ def test_partial_pooling_helps_subjects_with_few_trials():
     pooled = RecurrentTRF(n_past=4, tmax=6, **rows).fit(X, y)
     alone = RecurrentTRF(n_past=4, tmax=6, partial_pooling=False, **rows).fit(X, y)
     assert error(pooled, X_test, y_test) < error(alone, X_test, y_test)
+
+
+def test_never_far_below_the_trf_where_the_past_says_nothing():
+    rng = np.random.default_rng(3)
+    course, subjects = rng.normal(size=(6, 3, 50)), np.repeat(np.arange(6), 8)
+    y = course[subjects] + rng.normal(size=(48, 3, 50))
+    X, rows = pack_rows(
+        rng.normal(size=(48, 1, 50)), subjects=subjects, initial=y, n_initial=N_INITIAL
+    )
+    train = np.arange(48) % 8 < 5
+    found = {
+        cls: error(cls(**rows, tmax=5).fit(X[train], y[train]), X[~train], y[~train])
+        for cls in (RecurrentTRF, TemporalReceptiveField)
+    }
+    assert found[RecurrentTRF] < 1.02 * found[TemporalReceptiveField]
+    assert RecurrentTRF(**rows, tmax=5).fit(X[train], y[train]).blend_[:, 20:].mean() < 0.5
+
+
+def test_a_constant_added_to_a_feature_changes_nothing():
+    x, y, _, _ = make_world(n_trials=20)
+    X, rows = pack_rows(x, subjects=np.arange(20) % 2, initial=y, n_initial=N_INITIAL)
+    predicted = RecurrentTRF(n_past=3, tmax=3, **rows).fit(X, y).predict(X)
+    X[:, 0] += 5
+    again = RecurrentTRF(n_past=3, tmax=3, **rows).fit(X, y).predict(X)
+    assert_allclose(again, predicted, rtol=1e-6, atol=1e-7)

@@ -1,0 +1,189 @@
+"""Autoregressive models with a stimulus (ARX): sums, ridge solutions, unrolled predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import eigh
+
+from ._blocks import n_counted, read_blocks, trials_of, zero_uncounted
+from ._filters import filter_trials
+from ._lags import lag_sums, ridge, trials_per_block
+from ._recursion import unroll
+
+AUTO_COMPONENTS = 30
+
+
+@dataclass
+class Arx:
+    """Trials, and what all models of them share.
+
+    Attributes
+    ----------
+    X, y : ndarray of shape (n_trials, n_rows, n_times) and (n_trials, n_channels, n_times)
+    rows : Rows
+    components : ndarray of shape (n_components, n_channels)
+        From channels to what the past is made of.
+    x_mean, x_scale : ndarray of shape (n_features,)
+    delays, used : ndarray
+        As :func:`~._base.resolve_delays` gives them.
+    n_past : int
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    rows: object
+    components: np.ndarray
+    x_mean: np.ndarray
+    x_scale: np.ndarray
+    delays: np.ndarray
+    used: np.ndarray
+    n_past: int
+
+    def sums(self, trials):
+        """Sum products of lagged stimulus (first), past components, and y."""
+        n_features, n_past, rows = len(self.rows.features), self.n_past, self.rows
+        first, last = self.delays[0], self.delays[-1]
+        if n_past:
+            first, last = min(first, 1), max(last, n_past)
+        lags = np.arange(first, last + 1)
+        step = trials_per_block((n_features + len(self.components)) * len(lags), self.X.shape[2])
+
+        def blocks():
+            sources = [(self.X, rows.features), (self.y, None), *rows.mask_source(self.X)]
+            for x, target, *mask in read_blocks(sources, trials, step):
+                x -= self.x_mean[:, np.newaxis, np.newaxis]
+                past = np.tensordot(self.components, target, 1)
+                usable = [with_past(m[0] > 0, n_past) for m in mask]
+                yield np.concatenate([x, past]) if n_past else x, target, *usable
+
+        sums = lag_sums(blocks(), lags, rows.n_initial)
+        stimulus = np.zeros((n_features, len(lags)), dtype=bool)
+        stimulus[:, np.isin(lags, self.delays)] = self.used.reshape(n_features, -1)
+        keep = [stimulus.ravel()]
+        if n_past:
+            keep.append(np.tile((lags >= 1) & (lags <= n_past), len(self.components)))
+        return sums.select(np.flatnonzero(np.concatenate(keep)))
+
+    def weights(self, sums, penalties, prior=None):
+        """Ridge weights of stimulus and past (p, n_channels) from centered sums."""
+        penalty = np.full(len(sums.xx), float(penalties[0]))
+        stimulus = np.repeat(self.x_scale**2, len(self.delays))[self.used]
+        penalty[: len(stimulus)] = penalties[1] * stimulus
+        if prior is None:
+            return ridge(sums.xx, sums.xy, penalty)
+        return prior + ridge(sums.xx, sums.xy - sums.xx @ prior, penalty)
+
+    def as_model(self, w, sums):
+        """Weights as past_coef, coef, and the intercept of centered features."""
+        n_channels = w.shape[1]
+        coef = np.zeros((n_channels, len(self.used)))
+        coef[:, self.used] = w[: self.used.sum()].T
+        coef = coef.reshape(n_channels, -1, len(self.delays))
+        past = w[self.used.sum() :].reshape(len(self.components), self.n_past, n_channels)
+        return past.transpose(1, 2, 0), coef, (sums.y - w.T @ sums.x) / sums.n_samples
+
+    def solve(self, sums, penalties, prior=None):
+        """One model from centered sums: past_coef, coef, intercept."""
+        return self.as_model(self.weights(sums, penalties, prior), sums)
+
+    def unrolled_errors(self, trials, models, slope, offset):
+        """Sums of squared errors after the initial window, and the number of samples.
+
+        Only the past components are predicted, which is all the closed loop needs: with few
+        components of many channels that is much cheaper, and misses only what no past explains.
+        """
+        start, errors, n_scored = self.rows.n_initial, np.zeros(len(models)), 0
+        identity = np.eye(len(self.components))
+        for part in pieces_of(trials, self.X.shape[2], len(self.components)):
+            known = known_values(self.X, self.rows, part, slope, offset)
+            known = np.tensordot(known, self.components, (1, 1)).transpose(0, 2, 1)
+            true = self._project(part)[:, :, start:]
+            counted = counted_samples(self.X, self.rows, part)[:, np.newaxis, start:]
+            n_scored += counted.sum()
+            for i, model in enumerate(models):
+                predicted = self.unroll(part, known, *model, identity)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    error = np.where(counted, true - predicted[:, :, start:], 0.0)
+                    errors[i] += (error**2).sum()
+        return np.where(np.isfinite(errors), errors, np.finfo(float).max), n_scored
+
+    def _project(self, trials):
+        """Past components of some trials, (n_trials, n_components, n_times)."""
+        step = trials_per_block(self.y.shape[1], self.y.shape[2])
+        blocks = read_blocks([(self.y, None)], trials, step)
+        parts = [np.tensordot(self.components, b, 1) for (b,) in blocks]
+        return np.concatenate(parts, axis=1).transpose(1, 0, 2)
+
+    def unroll(self, trials, known, past, coef, intercept, components):
+        """Predict some trials from their known beginning."""
+        drive = filter_trials(self.X, self.rows.features, trials, coef, self.delays, self.x_mean)
+        drive += intercept[:, np.newaxis]
+        return unroll(drive, known, past, components)
+
+
+def known_values(X, rows, trials, slope, offset):
+    """MEG of the initial window in the units of y, (n_trials, n_channels, n_initial)."""
+    if not rows.n_initial:
+        return np.zeros((len(trials), len(slope), 0))
+    initial = X[np.ix_(trials, rows.initial, np.arange(rows.n_initial))].astype(np.float64)
+    return initial * slope[:, np.newaxis] + offset[:, np.newaxis]
+
+
+def counted_samples(X, rows, trials):
+    """Which samples count: bool (n_trials, n_times)."""
+    if rows.mask is None:
+        return np.broadcast_to(True, (len(trials), X.shape[2]))
+    return X[trials, rows.mask] > 0
+
+
+def with_past(counted, n_past):
+    """Which samples count together with their past."""
+    missing = np.cumsum(~counted, axis=1)
+    before = np.pad(missing, ((0, 0), (n_past + 1, 0)))[:, : counted.shape[1]]
+    return counted & (missing == before)
+
+
+def pieces_of(trials, n_times, n_rows):
+    """Trials in pieces that fit into memory."""
+    step = trials_of(n_times, n_rows)
+    return [trials[i : i + step] for i in range(0, len(trials), step)]
+
+
+def components_of(y, trials, n_components, mask):
+    """From channels to components of the past: standardized channels, or their first PCs."""
+    n_channels = y.shape[1]
+    if n_components == "auto":
+        n_components = min(n_channels, AUTO_COMPONENTS)
+    elif n_components is not None and n_components > n_channels:
+        raise ValueError(
+            f"n_components must not be above the number of channels of y, {n_channels}. "
+            f"Got {n_components}."
+        )
+    total, products, n = 0.0, 0.0, 0
+    step = trials_of(y.shape[2], n_channels)
+    for block, *counted in read_blocks([(y, None), *mask], trials, step):
+        flat = zero_uncounted(block, counted).reshape(n_channels, -1)
+        total, products = total + flat.sum(axis=1), products + flat @ flat.T
+        n += n_counted(block, counted)
+    covariance = products / n - np.outer(total, total) / n**2
+    scale = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    scale = 1 / np.where(scale > 0, scale, 1.0)
+    if n_components is None or n_components == n_channels:
+        return np.diag(scale)
+    _, vectors = eigh(covariance * np.outer(scale, scale))
+    vectors = vectors[:, ::-1][:, :n_components].T
+    return vectors * scale
+
+
+def scale_of_rows(X, rows, trials):
+    """Compute the standard deviation of each stimulus row, 1 where it is constant."""
+    total, squares, n = 0.0, 0.0, 0
+    step = trials_of(X.shape[2], len(rows.features))
+    for x, *counted in read_blocks([(X, rows.features), *rows.mask_source(X)], trials, step):
+        n += n_counted(x, counted)
+        x = zero_uncounted(x, counted)
+        total, squares = total + x.sum(axis=(1, 2)), squares + (x**2).sum(axis=(1, 2))
+    variance = squares / n - (total / n) ** 2
+    return np.sqrt(np.where(variance > 1e-12 * squares / n, variance, 1.0))
