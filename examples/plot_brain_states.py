@@ -50,9 +50,9 @@ truth = matching[data.states[0]]
 plot_state_time_courses(model.predict_proba(data.X)[0, :300], sfreq=10, true_states=truth[:300])
 
 print(f"hidden Markov: {state_accuracy(data.states, model.predict(data.X)):.3f}")
-mixture = MixtureStates(4, random_state=0).fit(data.X)
+mixture = MixtureStates(n_states=4, random_state=0).fit(data.X)
 print(f"mixture: {state_accuracy(data.states, mixture.predict(data.X)):.3f}")
-windows = WindowStates(4, random_state=0).fit(data.X)
+windows = WindowStates(n_states=4, random_state=0).fit(data.X)
 print(f"clusters of windows: {state_accuracy(data.states.ravel(), windows.labels_):.3f}")
 
 # %%

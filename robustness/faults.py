@@ -184,7 +184,7 @@ def checkpoint_shared(folder, seed):
 def states_damaged(folder, seed):
     """The checkpoint of a hidden Markov model is damaged."""
     X = make_states("easy", n_subjects=3, n_times=200, random_state=seed).X[:, :10]
-    model = HiddenMarkovGraph(3, random_state=seed, cache_dir=folder).fit(X)
+    model = HiddenMarkovGraph(n_states=3, random_state=seed, cache_dir=folder).fit(X)
     (file,) = folder.glob("*.ckpt")
     file.write_bytes(_flip(file.read_bytes(), np.random.default_rng(seed)))
     again, said = _caught(lambda: HiddenMarkovGraph(**model.get_params()).fit(X))

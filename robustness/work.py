@@ -77,14 +77,16 @@ def regressor(folder, seed):
 def states(folder, seed):
     """HiddenMarkovGraph, all recordings at once."""
     X = make_states("hard", n_subjects=6, n_times=600, random_state=seed).X
-    model = HiddenMarkovGraph(4, random_state=seed, cache_dir=folder).fit(X)
+    model = HiddenMarkovGraph(n_states=4, random_state=seed, cache_dir=folder).fit(X)
     return [model.means_, model.covariances_, model.transmat_, model.history_, model.visits_]
 
 
 def stochastic(folder, seed):
     """HiddenMarkovGraph, a recording at a time: most of it are passes in random order."""
     X = make_states("easy", n_subjects=60, n_times=400, random_state=seed).X
-    model = HiddenMarkovGraph(4, n_init=2, batch_size=1, random_state=seed, cache_dir=folder).fit(X)
+    model = HiddenMarkovGraph(
+        n_states=4, n_init=2, batch_size=1, random_state=seed, cache_dir=folder
+    ).fit(X)
     return [model.means_, model.covariances_, model.transmat_, model.history_, model.visits_]
 
 

@@ -15,7 +15,7 @@ from sklearn_meg.tms import activation_threshold, make_neuron
 
 
 def hmm(folder):
-    HmmlearnStates(2).fit(np.random.default_rng(0).normal(size=(40, 3)))
+    HmmlearnStates(n_states=2).fit(np.random.default_rng(0).normal(size=(40, 3)))
 
 
 def neuron(folder):

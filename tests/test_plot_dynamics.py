@@ -32,7 +32,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def fitted(data):
-    return HiddenMarkovGraph(3, n_init=2, random_state=0).fit(data.X)
+    return HiddenMarkovGraph(n_states=3, n_init=2, random_state=0).fit(data.X)
 
 
 def test_time_courses_fill_the_axes(data, fitted):
@@ -56,7 +56,7 @@ def test_transitions_say_where_a_state_goes(fitted):
     leave = fitted.transmat_[0, 1] / (1 - fitted.transmat_[0, 0])
     assert f"{leave:.2f}" in texts
     one = plot_transitions(
-        HiddenMarkovGraph(1).fit(np.random.default_rng(0).normal(size=(2, 4, 50)))
+        HiddenMarkovGraph(n_states=1).fit(np.random.default_rng(0).normal(size=(2, 4, 50)))
     )
     assert len(one.patches) == 1
 

@@ -104,8 +104,8 @@ def ours(n_states, seed, quick=False):
     """HiddenMarkovGraph as it comes, and as the paper has it."""
     few = SMALL if quick else {}
     return {
-        "default": HiddenMarkovGraph(n_states, random_state=seed, **few),
-        "paper": HiddenMarkovGraph(n_states, random_state=seed, **{**PAPER_PARAMS, **few}),
+        "default": HiddenMarkovGraph(n_states=n_states, random_state=seed, **few),
+        "paper": HiddenMarkovGraph(n_states=n_states, random_state=seed, **{**PAPER_PARAMS, **few}),
     }
 
 

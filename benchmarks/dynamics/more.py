@@ -69,8 +69,10 @@ def bold_rows(left_out, quick=False):
         **ours(BOLD_STATES, left_out, quick),
         **{k: choose(v, train) for k, v in peers(BOLD_STATES, left_out, "bold", quick).items()},
     }
-    models["shrunk"] = HiddenMarkovGraph(BOLD_STATES, covariance="shrunk", random_state=left_out)
-    models["factor_gaussian"] = HiddenMarkovGraph(1, random_state=left_out)
+    models["shrunk"] = HiddenMarkovGraph(
+        n_states=BOLD_STATES, covariance="shrunk", random_state=left_out
+    )
+    models["factor_gaussian"] = HiddenMarkovGraph(n_states=1, random_state=left_out)
     rows = []
     for name, model in models.items():
         begun = process_time()
@@ -122,7 +124,7 @@ def growth(seed, quick=False):
     data = make_states("hard", n_states=8, n_subjects=sizes[-1], n_times=n_times, random_state=seed)
     parts = list(data.X.transpose(0, 2, 1))
     seconds = []
-    settings = HiddenMarkovGraph(8, n_init=1, max_iter=2)._settings(40)
+    settings = HiddenMarkovGraph(n_states=8, n_init=1, max_iter=2)._settings(40)
     for n in sizes:
         batch = Batch(Recordings(parts[:n], "stack"), np.zeros(40), np.ones(40))
         run = race(batch, settings, np.random.RandomState(seed))

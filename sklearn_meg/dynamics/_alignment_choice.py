@@ -80,7 +80,9 @@ def chosen_aligner(statics, align):
     if len(options) == 1 or len(whole) < 2:
         return learn(whole, **options[0]), _table(options[:1], np.full((1, 1), np.nan))
     scores = left_out_scores(whole, [h for _, h in statics], options)
-    return learn(whole, **options[best_option(scores)]), _table(options, scores)
+    penalty = ALIGN.sign_gain * len(whole[0].mean)
+    flips = np.array([[penalty * option["signs"]] for option in options])
+    return learn(whole, **options[best_option(scores - flips)]), _table(options, scores)
 
 
 def _table(options, scores):

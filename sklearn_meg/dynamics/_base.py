@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks.params import check_option_param, check_random_state, check_scalar_param
+from .._params import param
 from .._training.threads import one_blas_thread
 from ._align import Aligner, Static
 from ._alignment_choice import parse, statics_of
@@ -32,6 +33,7 @@ from ._tails import spread_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Literal
 
     from .._typing import ArrayLike, DataFrame, DiGraph, Graph, RandomSeed
 
@@ -39,11 +41,46 @@ TINY = 1e-300
 SIGNIFICANT = 3.0  # standard errors of a correlation that is zero
 
 
-class StateModel(TransformerMixin, BaseEstimator):
+@dataclass(kw_only=True, eq=False, repr=False)
+class StateParams:
+    """Parameters of all state models: input, decoding, and the network of the states."""
+
+    missing: Literal["error", "mask"] = param(
+        "error",
+        '{"error", "mask"}',
+        "Treatment of NaN: an error, or samples that say nothing about the states.",
+    )
+    decoding: Literal["posterior", "viterbi"] = param(
+        "posterior",
+        '{"posterior", "viterbi"}',
+        "States that ``predict`` gives: the most probable state of each sample, or the most "
+        "probable path.",
+    )
+    layer: Literal["correlation", "partial"] = param(
+        "correlation",
+        '{"correlation", "partial"}',
+        "Edges of the network: correlations, or those given all other regions.",
+    )
+    density: float = param(
+        0.15, "float", "Share of all pairs that have an edge: the largest positive values."
+    )
+    community_edges: Literal["significant", "layer"] = param(
+        "significant",
+        '{"significant", "layer"}',
+        "Edges in which communities are looked for: all positive values above three standard "
+        "errors of a correlation that is zero, or the edges of the layer, as the paper does. With "
+        "the layer alone, communities that are weaker than its threshold are lost.",
+    )
+    damping: float = param(0.85, "float", "Probability that the walk does not start anew.")
+    random_state: RandomSeed = param(
+        None, "int, RandomState instance or None", "Seed of starts and restarts."
+    )
+
+
+class StateModel(StateParams, TransformerMixin, BaseEstimator):
     """Base of models of Gaussian states that follow a Markov chain.
 
-    A subclass has the parameters ``missing, decoding, layer, density, damping, random_state``, and
-    in ``fit`` calls ``_recordings`` and ``_set_states``.
+    A subclass calls ``_recordings`` and ``_set_states`` in ``fit``.
     """
 
     def __sklearn_tags__(self):

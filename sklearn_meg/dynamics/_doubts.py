@@ -70,15 +70,16 @@ def chance_information(samples, visits):
     return (n_recordings - 1) * (n_states - 1) / (2 * max(visits.sum(), 1.0)) / entropy
 
 
-def doubts(samples, visits, generalization):
+def doubts(samples, visits, generalization, confirmed):
     """What is to be warned of, a list of str.
 
     Parameters
     ----------
     samples, visits : ndarray of shape (n_recordings, n_states)
         From `recording_table`.
-    generalization : float
-        NaN where unknown.
+    generalization, confirmed : float
+        Agreement of halves of the recordings that begin by themselves, and with the states that
+        were found; NaN where unknown.
     """
     n_recordings, n_states = samples.shape
     if n_states == 1 or samples.sum() < DOUBTS.least_samples:
@@ -95,7 +96,7 @@ def doubts(samples, visits, generalization):
         found.append(
             f"{_names(few)} held by {int(visits.sum(0)[few].max())} or fewer stretches of time"
         )
-    if generalization < DOUBTS.least_generalization:
+    if generalization < DOUBTS.least_generalization and confirmed < DOUBTS.least_confirmed:
         found.append(
             "states do not come back when each half of the recordings is fitted alone "
             f"(generalization_ {generalization:.2f})"

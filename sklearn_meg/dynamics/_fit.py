@@ -8,10 +8,10 @@ import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
 from ._em import Run, iterate, stochastic
-from ._generalization import Halves, compare_halves
+from ._generalization import Halves, compare_halves, confirmed
 from ._prepare import Prepared, fold_spans, some_recordings
 from ._race import close_to_best, far, guesses, left_out, left_out_scores, race
-from ._settings import RACE
+from ._settings import DOUBTS, RACE
 from ._starts import kinds_of
 
 
@@ -33,6 +33,8 @@ class Found:
         Of each restart its ``kind``, left-out ``loglik``, and ``rand`` and ``means`` of halves.
     halves : Halves
         Of the chosen kind of start.
+    confirmed : float
+        As `halves.rand`, of halves that begin with the states that were found.
     emissions : dict
         Left-out log-likelihood of each emission; empty where one was given.
     """
@@ -44,6 +46,7 @@ class Found:
     stability: float
     starts: dict
     halves: Halves
+    confirmed: float
     emissions: dict
 
 
@@ -63,6 +66,9 @@ def find_states(prepared: Prepared, settings, batch_size, rng, journal):
     run = finalists.pick([best])
     if not small:
         run = _on_all(data, run, racers.n_samples, settings, batch_size, rng, journal)
+    sure = judged.halves.rand
+    if sure < DOUBTS.surely:
+        sure = confirmed(prepared, judged.pieces, run, settings)
     return Found(
         data,
         run,
@@ -71,6 +77,7 @@ def find_states(prepared: Prepared, settings, batch_size, rng, journal):
         agreement(racers, finalists, best),
         judged.starts,
         judged.halves,
+        sure,
         judged.emissions,
     )
 
@@ -84,6 +91,7 @@ class Judged:
     starts: dict
     halves: Halves
     emissions: dict
+    pieces: object
 
 
 def judge(prepared, settings, kinds, rng):
@@ -95,7 +103,7 @@ def judge(prepared, settings, kinds, rng):
         unknown = np.full(len(kinds), np.nan)
         starts = {"kind": names, "loglik": unknown, "rand": unknown, "means": unknown}
         settings = settings if settings.emission != "auto" else _normal(settings)
-        return Judged(settings, np.arange(len(kinds)), starts, Halves(np.nan, np.nan), {})
+        return Judged(settings, np.arange(len(kinds)), starts, Halves(np.nan, np.nan), {}, pieces)
     halves = compare_halves(prepared, pieces, settings, kinds, seed)
     batch = prepared.batch(pieces)
     gamma, counts = guesses(batch, settings, kinds, seed)
@@ -104,15 +112,16 @@ def judge(prepared, settings, kinds, rng):
     scores = left_out_scores(batch.without(outliers), run, unseen)
     most = max(h.rand for h in halves.values())
     returns = np.array([halves[kind].rand >= most - RACE.tolerance for kind in kinds])
-    keep = np.flatnonzero(returns)[close_to_best(scores[returns])]
-    best = keep[scores[keep].mean(1).argmax()]
+    likely = np.flatnonzero(returns)[close_to_best(scores[returns])]
+    best = likely[scores[likely].mean(1).argmax()]
+    keep = np.flatnonzero(np.isin(names, names[likely]))  # the objective decides within a kind
     emissions = {}
     if settings.emission == "auto":
         settings, emissions = _emission(batch, gamma[:, [best]], counts, settings, run, best)
     starts = {"kind": names, "loglik": scores.mean(1)}
     for name in ("rand", "means"):
         starts[name] = np.array([getattr(halves[kind], name) for kind in kinds])
-    return Judged(settings, keep, starts, halves[kinds[best]], emissions)
+    return Judged(settings, keep, starts, halves[kinds[best]], emissions, pieces)
 
 
 def _normal(settings):

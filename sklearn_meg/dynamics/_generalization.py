@@ -70,6 +70,27 @@ def _alike(states, runs, kinds, kind):
     return Halves(float(adjusted_rand_score(first, second)), matched_correlation(*means))
 
 
+def confirmed(prepared, recordings, run, settings):
+    """Adjusted Rand index of two halves of the recordings that begin with the states of all.
+
+    Where halves that begin by themselves disagree, this tells states that are not there from
+    halves that are too short to find them.
+    """
+    batch = prepared.batch(recordings)
+    half = np.arange(len(recordings.parts)) % 2
+    weights = np.stack([half == 0, half == 1]).astype(float)
+    some = batch.with_weights(weights)
+    gamma = np.repeat(batch.decode(*run.parameters)[0], 2, axis=1)
+    settings = replace(settings, verbose=0)
+    prior = settings.prior(2, batch.X.shape[1])
+    expected = expected_of_guess(some, gamma, np.ones(len(batch.X)))
+    found = iterate(some, expected, prior, settings, RACE.half_iter)
+    states = batch.decode(*found.parameters)[0].argmax(-1)
+    if batch.missing is not None:
+        states = states[~batch.missing]
+    return float(adjusted_rand_score(states[:, 0], states[:, 1]))
+
+
 def matched_correlation(first, second):
     """Mean correlation of rows that are matched so that it is highest."""
     rows = [m - m.mean(1, keepdims=True) for m in (first, second)]

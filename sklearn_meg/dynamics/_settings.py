@@ -31,6 +31,9 @@ class AlignSettings:
         Iterations; all converge earlier in the simulated worlds.
     n_errors : float
         Standard errors by which a method must be better than a simpler one.
+    sign_gain : float
+        Nats per sample and region by which matched signs must be better. Where signs were flipped
+        they gain .05 to .07, where none was, -.01 to .002.
     least_samples : int
         Of a recording that is to be aligned.
     """
@@ -44,6 +47,7 @@ class AlignSettings:
     sign_sweeps: int = 20
     sign_rounds: int = 5
     n_errors: float = 1.0
+    sign_gain: float = 0.01
     least_samples: int = 16
 
 
@@ -57,6 +61,10 @@ class RaceSettings:
         On which restarts are compared by their objective.
     n_iter, n_finalists : int
         Iterations of all restarts, and how many go to the end.
+    close : float
+        Nats per sample below the best left-out score with which a kind of start is kept.
+    kmeans_init : int
+        Runs of k-means for one start from samples: with one, starts of halves of the BOLD differ.
     half_iter : int
         Iterations of restarts in halves of the recordings.
     tolerance : float
@@ -77,6 +85,8 @@ class RaceSettings:
     samples: int = 20000
     n_iter: int = 8
     n_finalists: int = 3
+    close: float = 0.01
+    kmeans_init: int = 4
     half_iter: int = 15
     tolerance: float = 0.1
     fold_iter: int = 10
@@ -102,7 +112,13 @@ class DoubtSettings:
     information : float
         Share of the entropy of the states that recordings explain, above chance.
     least_generalization : float
-        Adjusted Rand index of states of halves.
+        Adjusted Rand index of states of halves that were fitted apart.
+    surely : float
+        The same, below which halves are fitted again from the states that were found.
+    least_confirmed : float
+        Adjusted Rand index of these, below which there is a warning if halves that were fitted
+        apart disagree, too. States of five recordings of 250 samples are right and .1 to .4 in
+        halves that begin by themselves, .6 and more in these.
     """
 
     least_samples: int = 200
@@ -110,7 +126,9 @@ class DoubtSettings:
     least_visits: int = 5
     one_recording: float = 0.8
     information: float = 0.3
-    least_generalization: float = 0.3
+    least_generalization: float = 0.4
+    surely: float = 0.7
+    least_confirmed: float = 0.5
 
 
 DOUBTS = DoubtSettings()

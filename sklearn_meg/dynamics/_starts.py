@@ -5,6 +5,7 @@ from scipy.sparse.linalg import eigsh
 from sklearn.cluster import KMeans
 
 from .._training.threads import one_thread
+from ._settings import RACE
 
 MAX_WINDOWS = 2000
 KINDS = ("windows", "windows", "windows", "kmeans", "unit", "windows", "unit", "random")
@@ -47,10 +48,10 @@ def first_guesses(X, lengths, n_states, kinds, windows, rng):
             found = cluster(features[window][0], n_states, seed)
             labels[:, r] = found[features[window][1]]
         elif kind == "kmeans":
-            labels[:, r] = cluster(X, n_states, seed)
+            labels[:, r] = cluster(X, n_states, seed, RACE.kmeans_init)
         elif kind == "unit":
             size = np.linalg.norm(X, axis=1, keepdims=True)
-            labels[:, r] = cluster(X / np.maximum(size, 1e-300), n_states, seed)
+            labels[:, r] = cluster(X / np.maximum(size, 1e-300), n_states, seed, RACE.kmeans_init)
         else:
             labels[:, r] = np.random.RandomState(seed).randint(n_states, size=len(X))
     gamma = np.full((*labels.shape, n_states), (1 - CERTAINTY) / n_states)

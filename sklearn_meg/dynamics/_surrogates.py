@@ -119,7 +119,7 @@ def community_significance(
     >>> from sklearn_meg.dynamics import HiddenMarkovGraph, community_significance
     >>> from sklearn_meg.datasets import make_states
     >>> data = make_states("easy", n_states=2, n_subjects=2, n_times=400)
-    >>> model = HiddenMarkovGraph(2, random_state=0).fit(data.X)
+    >>> model = HiddenMarkovGraph(n_states=2, random_state=0).fit(data.X)
     >>> table = community_significance(model, data.X, n_surrogates=19)
     >>> float(table["p_value"].min())
     0.05

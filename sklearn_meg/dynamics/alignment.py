@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks.params import check_bool_param, check_option_param
+from .._params import documented
 from .._training.threads import one_blas_thread
 from ._align import Aligner, Static
 from ._alignment_choice import ALIGNMENTS, chosen_aligner, name_of, parse, statics_of
 from ._prepare import check_alignable
 from ._recordings import check_recordings
 from ._settings import ALIGN
+from .preprocessing import RecordingTransformer, without_bad
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from .._typing import ArrayLike, Self
 
 
-class RecordingAlignment(TransformerMixin, BaseEstimator):
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class RecordingAlignment(RecordingTransformer):
     """Make recordings alike in mean, variance, covariance or signs of regions, without labels.
 
     People differ in more than the states of their brains: gains, anatomy, and, after source
@@ -85,15 +89,8 @@ class RecordingAlignment(TransformerMixin, BaseEstimator):
     True
     """
 
-    def __init__(self, *, align: str = "auto", robust: bool = True) -> None:
-        self.align = align
-        self.robust = robust
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        tags.input_tags.allow_nan = True
-        return tags
+    align: str = "auto"
+    robust: bool = True
 
     def fit(self, X: ArrayLike | Sequence[ArrayLike], y: None = None) -> Self:
         """Learn what recordings are made like.
@@ -112,7 +109,7 @@ class RecordingAlignment(TransformerMixin, BaseEstimator):
         """
         check_option_param(self, "align", ALIGNMENTS)
         check_bool_param(self, "robust")
-        recordings = check_recordings(self, X, reset=True, missing="mask")
+        recordings = check_recordings(self, without_bad(X), reset=True, missing="mask")
         with one_blas_thread():
             statics = self._statics(recordings)
             check_alignable(statics, self.align)
@@ -149,7 +146,9 @@ class RecordingAlignment(TransformerMixin, BaseEstimator):
             Shaped as X.
         """
         check_is_fitted(self)
-        recordings = check_recordings(self, X, reset=False, missing="mask", min_times=1)
+        recordings = check_recordings(
+            self, without_bad(X), reset=False, missing="mask", min_times=1
+        )
         if self.alignment_ == "none":
             parts = [np.array(part, dtype=float) for part in recordings.parts]
         else:
@@ -178,7 +177,7 @@ class RecordingAlignment(TransformerMixin, BaseEstimator):
         covariances : ndarray of shape (n_recordings, n_states, n_regions, n_regions)
         """
         check_is_fitted(self)
-        recordings = check_recordings(self, X, reset=False, missing="mask")
+        recordings = check_recordings(self, without_bad(X), reset=False, missing="mask")
         means, covariances = np.asarray(means), np.asarray(covariances)
         back = [m.back(means, covariances) for m in self._maps(recordings)]
         return np.stack([b[0] for b in back]), np.stack([b[1] for b in back])

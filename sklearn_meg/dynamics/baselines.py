@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.mixture import GaussianMixture
 
 from .._checks.params import check_random_state, check_scalar_param
 from .._optional import needs
+from .._params import documented
 from .._training.threads import one_blas_thread, one_thread
 from ._base import StateModel
 from ._starts import cluster, window_features
@@ -17,9 +19,8 @@ from .hidden_markov import standardization
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Literal
 
-    from .._typing import ArrayLike, RandomSeed, Self
+    from .._typing import ArrayLike, Self
 
 
 class _Baseline(StateModel):
@@ -110,15 +111,16 @@ def state_moments(X, labels, n_states, shrinkage):
     return means, np.stack(covariances)
 
 
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
 class SingleGaussian(_Baseline):
     """One state: the mean and covariance of all samples.
 
     Parameters
     ----------
     shrinkage : float, default=0.0
-        Towards independent regions, in [0, 1).
-    missing, decoding, layer, density, community_edges, damping, random_state
-        As :class:`HiddenMarkovGraph`.
+        Share of independent regions in the covariance, in [0, 1).
+    %(StateParams)s
 
     Attributes
     ----------
@@ -134,26 +136,7 @@ communities_, visits_, ranking_, information_rate_, n_features_in_
     (1, 40, 40)
     """
 
-    def __init__(
-        self,
-        *,
-        shrinkage: float = 0.0,
-        missing: Literal["error", "mask"] = "error",
-        decoding: Literal["posterior", "viterbi"] = "posterior",
-        layer: Literal["correlation", "partial"] = "correlation",
-        density: float = 0.15,
-        community_edges: Literal["significant", "layer"] = "significant",
-        damping: float = 0.85,
-        random_state: RandomSeed = None,
-    ) -> None:
-        self.shrinkage = shrinkage
-        self.missing = missing
-        self.decoding = decoding
-        self.layer = layer
-        self.density = density
-        self.community_edges = community_edges
-        self.damping = damping
-        self.random_state = random_state
+    shrinkage: float = 0.0
 
     def _find(self, X, missing, lengths, rng):
         good = X if missing is None else X[~missing]
@@ -161,33 +144,15 @@ communities_, visits_, ranking_, information_rate_, n_features_in_
         return np.ones(1), np.ones((1, 1)), means, covariances, np.array([float(len(good))])
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class _ManyStates(_Baseline):
-    def __init__(
-        self,
-        n_states: int = 4,
-        *,
-        shrinkage: float = 0.1,
-        n_init: int = 8,
-        missing: Literal["error", "mask"] = "error",
-        decoding: Literal["posterior", "viterbi"] = "posterior",
-        layer: Literal["correlation", "partial"] = "correlation",
-        density: float = 0.15,
-        community_edges: Literal["significant", "layer"] = "significant",
-        damping: float = 0.85,
-        random_state: RandomSeed = None,
-    ) -> None:
-        self.n_states = n_states
-        self.shrinkage = shrinkage
-        self.n_init = n_init
-        self.missing = missing
-        self.decoding = decoding
-        self.layer = layer
-        self.density = density
-        self.community_edges = community_edges
-        self.damping = damping
-        self.random_state = random_state
+    n_states: int = 4
+    shrinkage: float = 0.1
+    n_init: int = 8
 
 
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
 class MixtureStates(_ManyStates):
     """Gaussian mixture: every sample has a state of its own, whatever came before.
 
@@ -197,11 +162,12 @@ class MixtureStates(_ManyStates):
     Parameters
     ----------
     n_states : int, default=4
+        Number of states.
     shrinkage : float, default=0.1
-        Towards independent regions, in [0, 1): as `reg_covar`, in units of the variance.
+        Added to the variances, as `reg_covar`, in units of the variance; in [0, 1).
     n_init : int, default=8
-    missing, decoding, layer, density, community_edges, damping, random_state
-        As :class:`HiddenMarkovGraph`.
+        Number of restarts.
+    %(StateParams)s
 
     Attributes
     ----------
@@ -213,7 +179,7 @@ communities_, visits_, ranking_, information_rate_, n_features_in_
     --------
     >>> from sklearn_meg.dynamics import MixtureStates
     >>> from sklearn_meg.datasets import make_states
-    >>> MixtureStates(2, n_init=1).fit(make_states("easy", n_times=200).X).transmat_.shape
+    >>> MixtureStates(n_states=2, n_init=1).fit(make_states("easy", n_times=200).X).transmat_.shape
     (2, 2)
     """
 
@@ -235,20 +201,25 @@ communities_, visits_, ranking_, information_rate_, n_features_in_
         return weights, trans, mixture.means_, mixture.covariances_, counts
 
 
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
 class WindowStates(_ManyStates):
     """Sliding windows and k-means: states are clusters of the moments of windows.
+
+    States are predicted by a chain with the moments and transitions of the clusters; the clusters
+    themselves are in ``labels_``.
 
     Parameters
     ----------
     n_states : int, default=4
+        Number of states.
     shrinkage : float, default=0.1
-        Of the covariances of the states, towards independent regions, in [0, 1).
+        Share of independent regions in the covariances of the states, in [0, 1).
     n_init : int, default=8
+        Number of restarts of k-means.
     window : int, default=20
-        Samples; a sample gets the state of the window around it.
-    missing, decoding, layer, density, community_edges, damping, random_state
-        As :class:`HiddenMarkovGraph`. States are predicted by a chain with the moments and
-        transitions of the clusters; the clusters themselves are in ``labels_``.
+        Length of windows in samples; a sample gets the state of the window around it.
+    %(StateParams)s
 
     Attributes
     ----------
@@ -262,38 +233,11 @@ communities_, visits_, ranking_, information_rate_, n_features_in_
     --------
     >>> from sklearn_meg.dynamics import WindowStates
     >>> from sklearn_meg.datasets import make_states
-    >>> WindowStates(2).fit(make_states("easy", n_times=200).X).labels_.shape
+    >>> WindowStates(n_states=2).fit(make_states("easy", n_times=200).X).labels_.shape
     (1200,)
     """
 
-    def __init__(
-        self,
-        n_states: int = 4,
-        *,
-        shrinkage: float = 0.1,
-        n_init: int = 8,
-        window: int = 20,
-        missing: Literal["error", "mask"] = "error",
-        decoding: Literal["posterior", "viterbi"] = "posterior",
-        layer: Literal["correlation", "partial"] = "correlation",
-        density: float = 0.15,
-        community_edges: Literal["significant", "layer"] = "significant",
-        damping: float = 0.85,
-        random_state: RandomSeed = None,
-    ) -> None:
-        super().__init__(
-            n_states,
-            shrinkage=shrinkage,
-            n_init=n_init,
-            missing=missing,
-            decoding=decoding,
-            layer=layer,
-            density=density,
-            community_edges=community_edges,
-            damping=damping,
-            random_state=random_state,
-        )
-        self.window = window
+    window: int = 20
 
     def _check_own(self):
         super()._check_own()
@@ -338,20 +282,25 @@ communities_, visits_, ranking_, information_rate_, n_features_in_
         return *counted(labels, lengths, self.n_states), means, covariances, counts
 
 
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
 class HmmlearnStates(_ManyStates):
     """The Gaussian hidden Markov model of hmmlearn (``pip install "sklearn-meg[dynamics]"``).
+
+    hmmlearn has no missing samples.
 
     Parameters
     ----------
     n_states : int, default=4
+        Number of states.
     shrinkage : float, default=0.0
         0: hmmlearn as it comes. Otherwise the prior of the covariances, towards independent
         regions, counts as so large a share of the samples of a state.
     n_init : int, default=8
         Fits from other seeds; the likeliest is kept.
     max_iter : int, default=100
-    missing, decoding, layer, density, community_edges, damping, random_state
-        As :class:`HiddenMarkovGraph`; hmmlearn has no missing samples.
+        Largest number of iterations of each fit.
+    %(StateParams)s
 
     Attributes
     ----------
@@ -368,34 +317,8 @@ communities_, visits_, ranking_, information_rate_, n_features_in_
     4
     """
 
-    def __init__(
-        self,
-        n_states: int = 4,
-        *,
-        shrinkage: float = 0.0,
-        n_init: int = 8,
-        max_iter: int = 100,
-        missing: Literal["error", "mask"] = "error",
-        decoding: Literal["posterior", "viterbi"] = "posterior",
-        layer: Literal["correlation", "partial"] = "correlation",
-        density: float = 0.15,
-        community_edges: Literal["significant", "layer"] = "significant",
-        damping: float = 0.85,
-        random_state: RandomSeed = None,
-    ) -> None:
-        super().__init__(
-            n_states,
-            shrinkage=shrinkage,
-            n_init=n_init,
-            missing=missing,
-            decoding=decoding,
-            layer=layer,
-            density=density,
-            community_edges=community_edges,
-            damping=damping,
-            random_state=random_state,
-        )
-        self.max_iter = max_iter
+    shrinkage: float = 0.0
+    max_iter: int = 100
 
     def _check_own(self):
         super()._check_own()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from .._checks.params import (
     check_scalar_param,
     check_verbose_param,
 )
+from .._params import documented
 from .._saving.checkpoint import Journal, checkpoint_of
 from .._training.threads import one_blas_thread
 from ._alignment_choice import ALIGNMENTS, name_of
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Literal
 
-    from .._typing import ArrayLike, PathLike, RandomSeed, Self
+    from .._typing import ArrayLike, PathLike, Self
 
 # Variational Bayes with a weak prior, from clustered samples; the number of states by
 # select_n_states(..., rule="entropy").
@@ -49,6 +50,8 @@ PAPER_PARAMS: dict[str, Any] = {
 }
 
 
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
 class HiddenMarkovGraph(StateModel):
     """Brain states by a Gaussian hidden Markov model, read as a network of ranked communities.
 
@@ -59,7 +62,7 @@ class HiddenMarkovGraph(StateModel):
     Parameters
     ----------
     n_states : int, default=4
-        See :func:`select_n_states`.
+        Number of states, see :func:`select_n_states`.
     method : {"variational", "maximum_likelihood"}, default="variational"
         Variational Bayes [2]_, or penalized maximum likelihood.
     covariance : {"low_rank", "shrunk", "full"}, default="low_rank"
@@ -71,7 +74,7 @@ class HiddenMarkovGraph(StateModel):
     prior_weight : float, default=None
         Samples that the prior covariance counts as, above ``n_regions + 1``; None chooses.
     means : bool, default=True
-        False: states differ in covariance only, about the mean of all data.
+        Whether states differ in their means, too, or in covariance only, about the mean of all.
     emission : {"auto", "gaussian", "t"}, default="auto"
         Distribution of the samples in a state. "t" has heavy tails, of degrees of freedom that are
         learnt: bad samples hardly count. "auto" takes it where recordings left out are clearly
@@ -83,7 +86,7 @@ class HiddenMarkovGraph(StateModel):
     transition_prior : float, default=1.0
         Dirichlet parameter of every transition.
     stay_prior : float, default=0.0
-        Added for transitions of a state to itself: favors long visits.
+        Dirichlet parameter added for transitions of a state to itself: favors long visits.
     n_init : int, default=8
         Number of restarts. All are iterated a little side by side, the best to the end.
     init : {"auto", "windows", "kmeans", "unit", "random"}, default="auto"
@@ -93,28 +96,15 @@ class HiddenMarkovGraph(StateModel):
     windows : sequence of int, default=(8, 12, 20)
         Lengths of these windows in samples, taken in turn by the restarts.
     max_iter : int, default=200
+        Largest number of iterations.
     tol : float, default=1e-4
-        Iterations stop when the objective per sample, in nats, rises by less.
+        Smallest rise of the objective per sample, in nats, with which iterations go on.
     batch_size : int, default=None
-        Recordings in memory at a time: stochastic updates, then some exact passes. Pass a list of
-        memory-mapped arrays, or a mapped 3-D array. None takes all.
-    missing : {"error", "mask"}, default="error"
-        What NaN is: an error, or samples that say nothing about the states.
-    decoding : {"posterior", "viterbi"}, default="posterior"
-        What ``predict`` gives: the most probable state of each sample, or the most probable path.
-    layer : {"correlation", "partial"}, default="correlation"
-        What the edges of the network are: correlations, or those given all other regions.
-    density : float, default=0.15
-        Share of all pairs that have an edge: the largest positive values.
-    community_edges : {"significant", "layer"}, default="significant"
-        Where communities are looked for: all positive values above three standard errors of a
-        correlation that is zero, or the edges of the layer, as the paper does. With the layer
-        alone, communities that are weaker than its threshold are lost.
-    damping : float, default=0.85
-        Probability that the walk does not start anew.
-    random_state : int, RandomState instance or None, default=None
+        Number of recordings in memory at a time: stochastic updates, then some exact passes. Pass a
+        list of memory-mapped arrays, or a mapped 3-D array. None takes all.
+    %(StateParams)s
     verbose : int, default=0
-        1 prints the objective of each iteration.
+        Verbosity: 1 prints the objective of each iteration.
     cache_dir : path-like or None, default=None
         Folder in which iterations are kept, so that the same fit goes on there after it was killed,
         to the same states; `random_state` must be an int.
@@ -168,6 +158,8 @@ class HiddenMarkovGraph(StateModel):
     generalization_, generalization_means_ : float
         Both of the chosen kind: adjusted Rand index of the states that two halves of the
         recordings, fitted apart, find in all samples; correlation of matched means.
+    generalization_confirmed_ : float
+        The index again, of halves whose fits begin with the states that were found.
     recording_means_, recording_covariances_, recording_transmats_ : ndarray
         Of shape (n_recordings, n_states, ...): the states of each recording, in its own units and
         before it was aligned, shrunk to those of all.
@@ -217,60 +209,24 @@ class HiddenMarkovGraph(StateModel):
     ['rank', 'state', 'community', 'score']
     """
 
-    def __init__(
-        self,
-        n_states: int = 4,
-        *,
-        method: Literal["variational", "maximum_likelihood"] = "variational",
-        covariance: Literal["low_rank", "shrunk", "full"] = "low_rank",
-        rank: int | None = None,
-        prior_weight: float | None = None,
-        means: bool = True,
-        emission: Literal["auto", "gaussian", "t"] = "auto",
-        align: str = "auto",
-        transition_prior: float = 1.0,
-        stay_prior: float = 0.0,
-        n_init: int = 8,
-        init: Literal["auto", "windows", "kmeans", "unit", "random"] = "auto",
-        windows: Sequence[int] = (8, 12, 20),
-        max_iter: int = 200,
-        tol: float = 1e-4,
-        batch_size: int | None = None,
-        missing: Literal["error", "mask"] = "error",
-        decoding: Literal["posterior", "viterbi"] = "posterior",
-        layer: Literal["correlation", "partial"] = "correlation",
-        density: float = 0.15,
-        community_edges: Literal["significant", "layer"] = "significant",
-        damping: float = 0.85,
-        random_state: RandomSeed = None,
-        verbose: int = 0,
-        cache_dir: PathLike | None = None,
-    ) -> None:
-        self.n_states = n_states
-        self.method = method
-        self.covariance = covariance
-        self.rank = rank
-        self.prior_weight = prior_weight
-        self.means = means
-        self.emission = emission
-        self.align = align
-        self.transition_prior = transition_prior
-        self.stay_prior = stay_prior
-        self.n_init = n_init
-        self.init = init
-        self.windows = windows
-        self.max_iter = max_iter
-        self.tol = tol
-        self.batch_size = batch_size
-        self.missing = missing
-        self.decoding = decoding
-        self.layer = layer
-        self.density = density
-        self.community_edges = community_edges
-        self.damping = damping
-        self.random_state = random_state
-        self.verbose = verbose
-        self.cache_dir = cache_dir
+    n_states: int = 4
+    method: Literal["variational", "maximum_likelihood"] = "variational"
+    covariance: Literal["low_rank", "shrunk", "full"] = "low_rank"
+    rank: int | None = None
+    prior_weight: float | None = None
+    means: bool = True
+    emission: Literal["auto", "gaussian", "t"] = "auto"
+    align: str = "auto"
+    transition_prior: float = 1.0
+    stay_prior: float = 0.0
+    n_init: int = 8
+    init: Literal["auto", "windows", "kmeans", "unit", "random"] = "auto"
+    windows: Sequence[int] = (8, 12, 20)
+    max_iter: int = 200
+    tol: float = 1e-4
+    batch_size: int | None = None
+    verbose: int = 0
+    cache_dir: PathLike | None = None
 
     def fit(self, X: ArrayLike | Sequence[ArrayLike], y: None = None) -> Self:
         """Find the states, and the network.
@@ -322,7 +278,8 @@ class HiddenMarkovGraph(StateModel):
         back = np.argsort(order)
         for name, value in found.items():
             setattr(self, f"recording_{name}_", None if value is None else value[back])
-        doubtful = doubts(found["samples"], found["visits"], self.generalization_)
+        agree = self.generalization_, self.generalization_confirmed_
+        doubtful = doubts(found["samples"], found["visits"], *agree)
         self.warnings_ = np.array(doubtful, dtype=str)
         warn_of(doubtful, self.alignment_)
 
@@ -345,6 +302,7 @@ class HiddenMarkovGraph(StateModel):
         self.restart_scores_, self.stability_ = found.restarts, found.stability
         self.generalization_ = found.halves.rand
         self.generalization_means_ = found.halves.means
+        self.generalization_confirmed_ = found.confirmed
         self.objective_ = float(run.objective.max())
         self.history_ = np.array(run.history)
         self.n_iter_, self.converged_ = len(run.history), bool(run.converged)

@@ -135,7 +135,7 @@ def plot_transitions(
     >>> from sklearn_meg.dynamics import MixtureStates
     >>> from sklearn_meg.plotting import plot_transitions
     >>> data = make_states("easy", n_times=200)
-    >>> ax = plot_transitions(MixtureStates(3, n_init=1, random_state=0).fit(data.X))
+    >>> ax = plot_transitions(MixtureStates(n_states=3, n_init=1, random_state=0).fit(data.X))
     """
     from .._figures import make_axes, style
 

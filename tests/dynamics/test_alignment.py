@@ -14,7 +14,7 @@ def data():
 
 
 def make(n_states=3, **params):
-    return HiddenMarkovGraph(n_states, **{"n_init": 4, "random_state": 0, **params})
+    return HiddenMarkovGraph(n_states=n_states, **{"n_init": 4, "random_state": 0, **params})
 
 
 def _rng():

@@ -19,6 +19,9 @@ from sklearn_meg.dynamics.metrics import (
     state_accuracy,
 )
 
+# Small worlds and wrong numbers of states: doubts are tested elsewhere.
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn_meg.dynamics.StateWarning")
+
 
 @pytest.fixture(scope="module")
 def data():
@@ -27,7 +30,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def fitted(data):
-    return HiddenMarkovGraph(3, n_init=3, random_state=0).fit(data.X)
+    return HiddenMarkovGraph(n_states=3, n_init=3, random_state=0).fit(data.X)
 
 
 def _random_layers(seed, n_states=3, n_regions=8):

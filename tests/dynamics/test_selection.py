@@ -8,6 +8,9 @@ from sklearn_meg import HiddenMarkovGraph, MixtureStates
 from sklearn_meg.datasets import make_states
 from sklearn_meg.dynamics import _selection, select_n_states
 
+# Small worlds and wrong numbers of states: doubts are tested elsewhere.
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn_meg.dynamics.StateWarning")
+
 
 @pytest.fixture(scope="module")
 def data():

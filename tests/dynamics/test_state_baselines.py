@@ -10,6 +10,9 @@ from sklearn_meg.datasets import make_states
 from sklearn_meg.dynamics.baselines import regular
 from sklearn_meg.dynamics.metrics import match_states, state_accuracy
 
+# Small worlds and wrong numbers of states: doubts are tested elsewhere.
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn_meg.dynamics.StateWarning")
+
 
 @pytest.fixture(scope="module")
 def data():
@@ -31,7 +34,7 @@ def test_single_gaussian(data):
 
 
 def test_a_mixture_is_a_chain_without_memory(data):
-    model = MixtureStates(3, n_init=3, shrinkage=0.05, random_state=0).fit(data.X)
+    model = MixtureStates(n_states=3, n_init=3, shrinkage=0.05, random_state=0).fit(data.X)
     np.testing.assert_allclose(model.transmat_, np.tile(model.startprob_, (3, 1)))
     X = _samples(data.X)
     mixture = GaussianMixture(3)
@@ -47,25 +50,25 @@ def test_a_mixture_is_a_chain_without_memory(data):
 
 
 def test_windows_are_labeled_in_the_order_of_the_recordings(data):
-    model = WindowStates(3, window=15, random_state=0).fit(data.X)
+    model = WindowStates(n_states=3, window=15, random_state=0).fit(data.X)
     labels = model.labels_.reshape(data.states.shape)
     assert state_accuracy(data.states, labels) > 0.8
     assert state_accuracy(data.states, model.predict(data.X)) > 0.9
     np.testing.assert_array_equal(match_states(labels, model.predict(data.X)), [0, 1, 2])
-    turned = WindowStates(3, window=15, random_state=0).fit(data.X[::-1])
+    turned = WindowStates(n_states=3, window=15, random_state=0).fit(data.X[::-1])
     np.testing.assert_array_equal(turned.labels_.reshape(labels.shape), labels[::-1])
 
 
 def test_hmmlearn_behind_the_same_interface(data):
     pytest.importorskip("hmmlearn")
-    model = HmmlearnStates(3, n_init=4, shrinkage=0.1, random_state=0).fit(data.X)
+    model = HmmlearnStates(n_states=3, n_init=4, shrinkage=0.1, random_state=0).fit(data.X)
     assert state_accuracy(data.states, model.predict(data.X)) > 0.9
-    again = HmmlearnStates(3, n_init=4, shrinkage=0.1, random_state=0).fit(data.X)
+    again = HmmlearnStates(n_states=3, n_init=4, shrinkage=0.1, random_state=0).fit(data.X)
     np.testing.assert_array_equal(again.covariances_, model.covariances_)
     X = data.X.copy()
     X[0, 0, 3] = np.nan
     with pytest.raises(ValueError, match="no missing samples"):
-        HmmlearnStates(3, missing="mask").fit(X)
+        HmmlearnStates(n_states=3, missing="mask").fit(X)
 
 
 def test_collapsed_covariances_are_made_regular():

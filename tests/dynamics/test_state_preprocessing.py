@@ -23,7 +23,7 @@ def test_envelope_of_a_modulated_oscillation():
     t = np.arange(2000) / SFREQ
     amplitude = 2 + np.sin(2 * np.pi * 0.5 * t)
     X = (amplitude * np.sin(2 * np.pi * 20 * t) + 5 * np.sin(2 * np.pi * 3 * t))[None, None]
-    model = AmplitudeEnvelope(SFREQ, band=(10, 30), smooth=0.05, sfreq_out=50).fit(X)
+    model = AmplitudeEnvelope(sfreq=SFREQ, band=(10, 30), smooth=0.05, sfreq_out=50).fit(X)
     assert (model.step_, model.sfreq_out_) == (4, 50)
     found = model.transform(X)
     assert found.shape == (1, 1, 500)
@@ -38,15 +38,15 @@ def test_leakage_makes_no_correlation_of_amplitudes():
         1 + (np.arange(4000) // 400 + np.arange(3)[:, None]) % 3
     )
     mixed = np.array([[1, 0.6, 0.0], [0.6, 1, 0], [0, 0, 1]]) @ sources
-    plain = AmplitudeEnvelope(SFREQ).fit_transform([mixed])[0]
-    clean = AmplitudeEnvelope(SFREQ, orthogonalize=True).fit_transform([mixed])[0]
-    truth = np.corrcoef(AmplitudeEnvelope(SFREQ).fit_transform([sources])[0])[0, 1]
+    plain = AmplitudeEnvelope(sfreq=SFREQ).fit_transform([mixed])[0]
+    clean = AmplitudeEnvelope(sfreq=SFREQ, orthogonalize=True).fit_transform([mixed])[0]
+    truth = np.corrcoef(AmplitudeEnvelope(sfreq=SFREQ).fit_transform([sources])[0])[0, 1]
     assert abs(np.corrcoef(clean)[0, 1] - truth) < abs(np.corrcoef(plain)[0, 1] - truth) / 2
     x = orthogonalized(mixed.T)
     products = x.T @ x
     np.testing.assert_allclose(products, np.diag(np.diag(products)), atol=1e-6 * products.max())
     with pytest.raises(ValueError, match="independent.*4 regions have rank 3"):
-        AmplitudeEnvelope(SFREQ, orthogonalize=True).fit_transform([mixed[[0, 1, 2, 2]]])
+        AmplitudeEnvelope(sfreq=SFREQ, orthogonalize=True).fit_transform([mixed[[0, 1, 2, 2]]])
 
 
 def test_embedding_tells_spectra_apart():
@@ -56,7 +56,9 @@ def test_embedding_tells_spectra_apart():
     phase = 2 * np.pi * np.cumsum(np.where(states, 25.0, 10.0)) / SFREQ
     X = np.sin(phase + np.arange(4)[:, None]) + 0.5 * rng.normal(size=(4, 3000))
     embedding = TimeDelayEmbedding(n_lags=11, n_components=6)
-    model = make_pipeline(embedding, HiddenMarkovGraph(2, n_init=3, random_state=0)).fit([X])
+    model = make_pipeline(embedding, HiddenMarkovGraph(n_states=2, n_init=3, random_state=0)).fit(
+        [X]
+    )
     assert state_accuracy(states[5:-5], model.predict([X])[0]) > 0.97
     assert len(t) - 10 == len(model.predict([X])[0])
 
@@ -86,15 +88,15 @@ def test_embedding_is_a_rotation_and_goes_back():
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (AmplitudeEnvelope(0), "sfreq"),
-        (AmplitudeEnvelope(SFREQ, band=(30, 10)), "'band'"),
-        (AmplitudeEnvelope(SFREQ, band=(10, 120)), "sfreq / 2 = 100.0"),
-        (AmplitudeEnvelope(SFREQ, smooth=-1), "smooth"),
-        (AmplitudeEnvelope(SFREQ, orthogonalize="yes"), "orthogonalize"),
-        (TimeDelayEmbedding(4), "odd"),
-        (TimeDelayEmbedding(3, n_components=99), "at most 6"),
-        (TimeDelayEmbedding(99), "at least 100 samples. Got 50"),
-        (TimeDelayEmbedding(3.0), "n_lags"),
+        (AmplitudeEnvelope(sfreq=0), "sfreq"),
+        (AmplitudeEnvelope(sfreq=SFREQ, band=(30, 10)), "'band'"),
+        (AmplitudeEnvelope(sfreq=SFREQ, band=(10, 120)), "sfreq / 2 = 100.0"),
+        (AmplitudeEnvelope(sfreq=SFREQ, smooth=-1), "smooth"),
+        (AmplitudeEnvelope(sfreq=SFREQ, orthogonalize="yes"), "orthogonalize"),
+        (TimeDelayEmbedding(n_lags=4), "odd"),
+        (TimeDelayEmbedding(n_lags=3, n_components=99), "at most 6"),
+        (TimeDelayEmbedding(n_lags=99), "at least 100 samples. Got 50"),
+        (TimeDelayEmbedding(n_lags=3.0), "n_lags"),
     ],
 )
 def test_bad_parameters(model, message):
