@@ -115,7 +115,7 @@ def test_planted_communities_and_ranks_are_found(data, fitted):
     truth = planted_scores(data.covariances, data.communities, data.transmat)
     assert rank_correlation(truth, data.communities, fitted, matching) > 0.75
     only_layer = HiddenMarkovGraph(
-        3, n_init=3, random_state=0, community_edges="layer", layer="partial", density=0.3
+        n_states=3, n_init=3, random_state=0, community_edges="layer", layer="partial", density=0.3
     ).fit(data.X)
     np.testing.assert_array_equal(only_layer.covariances_, fitted.covariances_)
     assert np.count_nonzero(only_layer.layers_) > 1.5 * np.count_nonzero(fitted.layers_)

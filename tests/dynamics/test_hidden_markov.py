@@ -358,7 +358,7 @@ def test_mne_objects_are_named_in_the_error():
 
 
 def test_restarts_are_compared_on_a_part_of_long_recordings(data, fitted, monkeypatch):
-    monkeypatch.setattr(_prepare, "RACE", replace(_prepare.RACE, samples=600))
+    monkeypatch.setattr(_prepare, "RACE", replace(_prepare.RACE, samples=1000))
     model = make().fit(data.X)
     assert state_accuracy(fitted.predict(data.X), model.predict(data.X)) > 0.99
     one = make().fit(_line(data.X[:3]))
