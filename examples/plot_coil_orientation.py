@@ -30,7 +30,7 @@ from sklearn_meg.tms import (
 X, y = load_l5_thresholds()
 coil = figure8_coil()
 above = SphereField(coil.at([0, 0, 0.0925], [0, 0, -1]))
-learning = EFieldSampler(above, spacing=grid_spacing("L5 PC"), heterogeneity=0.8)
+learning = EFieldSampler(field=above, spacing=grid_spacing("L5 PC"), heterogeneity=0.8)
 network = make_pipeline(learning, ThresholdCNN(max_epochs=60, random_state=0)).fit(X, y)
 uniform = make_pipeline(learning, UniformFieldThreshold()).fit(X, y)
 

@@ -52,7 +52,7 @@ plot_neuron(cell, E)
 
 X, y = load_l5_thresholds()
 train, test = slice(0, 2400), slice(2400, 3000)
-sampler = EFieldSampler(SphereField(coil), spacing=grid_spacing("L5 PC"), heterogeneity=0.8)
+sampler = EFieldSampler(field=SphereField(coil), spacing=grid_spacing("L5 PC"), heterogeneity=0.8)
 model = make_pipeline(sampler, ThresholdCNN(max_epochs=60, random_state=0)).fit(X[train], y[train])
 uniform = make_pipeline(sampler, UniformFieldThreshold()).fit(X[train], y[train])
 for name, each in {"network": model, "uniform field": uniform}.items():

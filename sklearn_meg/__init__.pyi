@@ -57,6 +57,7 @@ from .study import Study as Study
 from .tms import BoostedThreshold as BoostedThreshold
 from .tms import CosineThreshold as CosineThreshold
 from .tms import EFieldSampler as EFieldSampler
+from .tms import PassiveThreshold as PassiveThreshold
 from .tms import RidgeThreshold as RidgeThreshold
 from .tms import ThresholdCNN as ThresholdCNN
 from .tms import UniformFieldThreshold as UniformFieldThreshold

@@ -39,7 +39,7 @@ def population_rows(seed, quick, deep):
     models = {"median": ThresholdCNN(random_state=seed, **data.inner_split(sizes), **deep)}
     if seed == 0:
         models["uniform"] = UniformFieldThreshold()
-        models["uniform_mean"] = UniformFieldThreshold("mean")
+        models["uniform_mean"] = UniformFieldThreshold(field="mean")
         models["ridge"] = RidgeThreshold()
     for name, other in models.items():
         rows += fit_and_score("population", name, seed, other, X, median, fit, test)

@@ -38,7 +38,7 @@ QUICK_DEEP = {"max_epochs": 4}
 PAPER_SHORT = {**PAPER_PARAMS, "max_epochs": 20, "schedule": "cosine"}
 BASELINES = {
     "uniform": UniformFieldThreshold(),
-    "uniform_mean": UniformFieldThreshold("mean"),
+    "uniform_mean": UniformFieldThreshold(field="mean"),
     "cosine": CosineThreshold(),
     "ridge": RidgeThreshold(),
     "hist_gb": BoostedThreshold(random_state=0),

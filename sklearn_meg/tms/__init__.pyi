@@ -27,6 +27,7 @@ from .neurons import make_neuron as make_neuron
 from .neurons import myelinate as myelinate
 from .neurons import read_swc as read_swc
 from .neurons import write_swc as write_swc
+from .passive import PassiveThreshold as PassiveThreshold
 from .pulses import pulse_waveform as pulse_waveform
 from .sampler import EFieldSampler as EFieldSampler
 from .threshold_cnn import PAPER_PARAMS as PAPER_PARAMS

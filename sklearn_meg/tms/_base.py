@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numbers
+import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +13,8 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks.trials import check_weights
+from .._params import param
+from ._drive import SiteDrive
 from ._grids import (
     center_magnitude,
     check_grids,
@@ -18,13 +23,110 @@ from ._grids import (
     doubt_units,
     rotate_grids,
 )
+from ._morphology import Morphology, morphology_key, share_outside
+from .neurons import grid_spacing, make_neuron
+from .pulses import check_pulse, pulse_key
 
 if TYPE_CHECKING:
     from typing import Literal
 
     from .._typing import ArrayLike
+    from .pulses import Pulse
+
+MOST_OUTSIDE = 0.05  # of the points of an axon, outside the grid
 
 AZIMUTHS = (1, 2, 4)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class PhysicsParams:
+    """What a model with physics inside is of."""
+
+    morphology: Morphology | str | None = param(
+        None,
+        "Morphology, cell type or None",
+        "The neuron whose thresholds they are, or the name of a type of :func:`make_neuron` (its "
+        "clone 0). None: physics is not known.",
+    )
+    pulse: Pulse = param(
+        "monophasic",
+        '{"monophasic", "biphasic", "half-sine"}, array-like or callable',
+        "Waveform of the pulse, see :func:`pulse_waveform`; used with a morphology.",
+    )
+    spacing: float | None = param(
+        None,
+        "float or None",
+        "Distance of neighbors in the grids, in m; used with a morphology. None is that of the "
+        "cell type (:func:`grid_spacing`), and must be a number for a Morphology of your own.",
+    )
+
+    def _check_physics_params(self):
+        check_pulse(self.pulse)
+        if self.morphology is None:
+            return
+        self._neuron()
+        spacing = self._spacing()
+        if not isinstance(spacing, numbers.Real) or not 1e-5 <= spacing <= 0.02:
+            raise ValueError(
+                f"The 'spacing' parameter of {type(self).__name__} must be the distance of "
+                f"neighbors in the grids, in m, from 1e-5 to 0.02. Got {spacing!r}."
+            )
+
+    def _neuron(self):
+        """The morphology, checked."""
+        if isinstance(self.morphology, str):
+            return make_neuron(self.morphology)
+        if not isinstance(self.morphology, Morphology) or not self.morphology.has_axon:
+            raise ValueError(
+                f"The 'morphology' parameter of {type(self).__name__} must be a Morphology with an "
+                f"axon, a cell type or None. Got {self.morphology!r}."
+            )
+        return self.morphology
+
+    def _spacing(self):
+        if self.spacing is None and isinstance(self.morphology, str):
+            return grid_spacing(self.morphology)
+        return self.spacing
+
+    def _site_drive(self):
+        """Polarization of the sites of the morphology, for grids of the fitted size."""
+        neuron, size = self._neuron(), self.grid_size_
+        drive = SiteDrive.of(neuron, self.pulse, size, self._spacing())
+        if not len(drive.kinds):
+            raise ValueError(
+                f"{neuron.name} has no site where a spike could start. Does its axon need "
+                "myelinate()?"
+            )
+        outside = share_outside(neuron, size, self._spacing())
+        if outside > MOST_OUTSIDE:
+            warnings.warn(
+                f"{100 * outside:.0f} % of the axon of {neuron.name} lie outside the grid, where "
+                "the field at its surface is taken. Is spacing that of the grids?",
+                stacklevel=5,
+            )
+        return drive
+
+    def _remember_origin(self):
+        """Keep what the model is of."""
+        self.pulse_ = pulse_key(self.pulse)
+        self.morphology_ = None if self.morphology is None else morphology_key(self._neuron())
+
+    def _check_origin(self, pulse=None, morphology=None):
+        """Complain where data are of another pulse or neuron than those of ``fit``."""
+        if pulse is not None and pulse_key(pulse) != self.pulse_:
+            raise ValueError(
+                f"{type(self).__name__} was fitted to thresholds of the pulse {self.pulse_!r}. Got "
+                f"{pulse_key(pulse)!r}: fit a model with pulse= to some thresholds of that pulse "
+                "(a few dozen are enough with a morphology)."
+            )
+        if morphology is not None and self.morphology_ is not None:
+            neuron = make_neuron(morphology) if isinstance(morphology, str) else morphology
+            if morphology_key(neuron) != self.morphology_:
+                raise ValueError(
+                    f"{type(self).__name__} was fitted to thresholds of {self.morphology_!r}. Got "
+                    f"{morphology_key(neuron)!r}: fit a model with morphology= to some thresholds "
+                    "of that neuron (a few dozen are enough)."
+                )
 
 
 class ThresholdModel(RegressorMixin):
@@ -34,13 +136,23 @@ class ThresholdModel(RegressorMixin):
     ``_check_fit(X, y)`` sets ``n_outputs_``, ``magnitude_range_`` and ``_y_ndim``.
     """
 
-    def predict(self, X: ArrayLike) -> np.ndarray:
+    def predict(
+        self,
+        X: ArrayLike,
+        *,
+        pulse: Pulse | None = None,
+        morphology: Morphology | str | None = None,
+    ) -> np.ndarray:
         """Predict thresholds.
 
         Parameters
         ----------
         X : array-like of shape (n, s, s, s, 3) or (n, 3 * s**3)
             Fields in V/m per A/us.
+        pulse : str, array-like or callable, optional
+            Pulse that is asked for: another than that of the thresholds in ``fit`` is an error.
+        morphology : Morphology or cell type, optional
+            Neuron that is asked for: another than in ``fit`` is an error.
 
         Returns
         -------
@@ -51,8 +163,11 @@ class ThresholdModel(RegressorMixin):
         Raises
         ------
         ValueError
-            For grids of another size than in ``fit``, NaN, infinity, or no field at the center.
+            For grids of another size than in ``fit``, NaN, infinity, no field at the center, or
+            another pulse or neuron than the model is of.
         """
+        check_is_fitted(self)
+        self._check_origin(pulse, morphology)
         return self._shaped(self._predict_grids(self._check_X(X)))
 
     def predict_field(self, X: ArrayLike) -> np.ndarray:
@@ -161,6 +276,14 @@ class ThresholdModel(RegressorMixin):
         return np.mean([r2_of(i) for i in columns])
 
     # ------------------------------------------------------------------ for subclasses
+
+    def _check_origin(self, pulse=None, morphology=None):
+        """Complain where the model knows that it is of another pulse or neuron."""
+        if pulse is not None or morphology is not None:
+            raise ValueError(
+                f"{type(self).__name__} does not know the pulse and the neuron of its thresholds: "
+                "leave pulse and morphology out."
+            )
 
     def _check_fit(self, X, y, reset=True):
         """Checked grids and thresholds (n, n_outputs), after remembering what they are like."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
 
-__all__ = ["Kind", "Morphology"]
+__all__ = ["AXONAL", "Kind", "Morphology", "morphology_key", "share_outside"]
 
 
 class Kind(IntEnum):
@@ -179,3 +180,38 @@ def _check_tree(parents, kinds):
             "parents must come before their children. "
             f"Point {wrong[0]} hangs from point {parents[wrong[0]]}."
         )
+
+
+def morphology_key(morphology):
+    """Name and digest of a morphology: what tells one from another.
+
+    Parameters
+    ----------
+    morphology : Morphology
+
+    Returns
+    -------
+    key : str
+    """
+    arrays = (morphology.points, morphology.diameters, morphology.parents, morphology.kinds)
+    digest = hashlib.sha1(b"".join(array.tobytes() for array in arrays)).hexdigest()
+    return f"{morphology.name} ({digest[:12]})"
+
+
+def share_outside(morphology, size, spacing):
+    """Share of the points of the axon that lie outside a grid.
+
+    Parameters
+    ----------
+    morphology : Morphology
+    size : int
+    spacing : float
+        In m.
+
+    Returns
+    -------
+    share : float
+    """
+    axonal = morphology.points[np.isin(morphology.kinds, AXONAL)] * 1e-6
+    reach = (size // 2) * spacing * (1 + 1e-6)
+    return float((np.abs(axonal).max(axis=1, initial=0) > reach).mean()) if len(axonal) else 0.0

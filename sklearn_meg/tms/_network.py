@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn.functional import gelu, smooth_l1_loss, softplus
 
+from ._physics import correction_outputs, physics_outputs
+
 PAPER_FILTERS = (80, 60, 45, 33)
 
 
@@ -113,49 +115,173 @@ class PaperCNN(nn.Module):
         return self.dense(self.convolutions(field.permute(0, 4, 1, 2, 3)).flatten(1))
 
 
+class DriveNet(nn.Module):
+    """Dense layers on how much each site is driven, relative to the one that is driven most.
+
+    Parameters
+    ----------
+    n_sites, n_outputs : int
+    n_units : tuple of int
+        Sizes of the dense layers.
+    dropout : float
+        Share of units switched off before each dense layer but the first.
+    """
+
+    def __init__(self, n_sites, n_outputs, n_units=(128, 64), dropout=0.0):
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        widths = [n_sites, *n_units]
+        self.dense = nn.ModuleList(map(nn.Linear, widths[:-1], widths[1:]))
+        self.out = nn.Linear(widths[-1], n_outputs)
+
+    def forward(self, drives):
+        """Log thresholds from relative drives (n, n_sites)."""
+        x = 2 * drives - 1
+        for k, layer in enumerate(self.dense):
+            x = gelu(layer(self.dropout(x) if k else x))
+        return self.out(x)
+
+
+class SitePhysics(nn.Module):
+    """Polarization of sites and the threshold that it makes: fitted before, fixed in training.
+
+    Parameters
+    ----------
+    n_looks, rank, n_sites, n_numbers, n_outputs : int
+        Sizes of the arrays of :func:`._physics.fit_physics`.
+    """
+
+    def __init__(self, n_looks, rank, n_sites, n_numbers, n_outputs):
+        super().__init__()
+        self.register_buffer("courses", torch.zeros(n_looks, rank))
+        self.register_buffer("forms", torch.zeros(rank, n_sites, n_numbers))
+        self.register_buffer("log_weights", torch.zeros(n_outputs, n_sites))
+        self.register_buffer("level", torch.zeros(n_outputs))
+        self.register_buffer("power", torch.tensor(2.0))
+
+    def load(self, physics):
+        """Take over the arrays of a fitted physics."""
+        for name, buffer in self.named_buffers():
+            buffer.copy_(torch.as_tensor(physics[name]))
+
+    def forward(self, field):
+        """Log thresholds (n, n_outputs) and relative drives (n, n_sites), in full precision."""
+        with torch.autocast(field.device.type, enabled=False):
+            flat = field.flatten(1).to(self.forms.dtype)
+            return physics_outputs(flat, dict(self.named_buffers()))
+
+
+class Correction(nn.Module):
+    """A Gaussian process of what physics leaves, made after training.
+
+    Parameters
+    ----------
+    n_at, n_sites, n_outputs : int
+    """
+
+    def __init__(self, n_at, n_sites, n_outputs):
+        super().__init__()
+        self.register_buffer("at", torch.zeros(n_at, n_sites))
+        self.register_buffer("alpha", torch.zeros(n_outputs, n_at))
+        self.register_buffer("gamma", torch.tensor(1.0))
+
+    load = SitePhysics.load
+
+    def forward(self, drives):
+        """Log thresholds, (n, n_outputs)."""
+        with torch.autocast(drives.device.type, enabled=False):
+            return correction_outputs(drives.to(self.at.dtype), dict(self.named_buffers()))
+
+
 MEMBERS = {"compact": CompactCNN, "sites": SiteNet, "paper": PaperCNN}
 
 
 class ThresholdNet(nn.Module):
     """One or several networks and the weighted mean of their log thresholds.
 
+    With physics the networks (and a correction, if there is one) say what is to be added to its
+    log threshold; they start at zero.
+
     Parameters
     ----------
     size, n_outputs : int
     members : tuple of str
-        Of `MEMBERS`, one network each.
+        "drives" or keys of `MEMBERS`, one network each.
     n_filters, n_units, dropout
         See `CompactCNN`.
     n_sites : int
         See `SiteNet`.
     rotate : bool
         Train on the field from four sides (quarter turns about z), answer with the mean of four.
+    physics : tuple of int or None
+        Looks, rank and sites of `SitePhysics`.
+    n_corrected : int
+        Samples in the correction; 0 for none.
     """
 
-    def __init__(self, size, n_outputs, members, n_filters, n_units, n_sites, dropout, rotate):
+    def __init__(
+        self, size, n_outputs, members, n_filters, n_units, n_sites, dropout, rotate,
+        physics=None, n_corrected=0,
+    ):  # fmt: skip
         super().__init__()
         params = {
             "compact": {"n_filters": n_filters, "n_units": n_units, "dropout": dropout},
             "sites": {"n_sites": n_sites},
             "paper": {"dropout": dropout},
         }
-        self.members = nn.ModuleList(MEMBERS[m](size, n_outputs, **params[m]) for m in members)
+        self.sees_drives = [member == "drives" for member in members]
+        self.members = nn.ModuleList(
+            DriveNet(physics[2], n_outputs, n_units, dropout)
+            if member == "drives"
+            else MEMBERS[member](size, n_outputs, **params[member])
+            for member in members
+        )
         self.register_buffer("weights", torch.full((len(members),), 1 / len(members)))
-        self.rotate = rotate
+        self.rotate, self.physics, self.correction = rotate, None, None
+        if physics is not None:
+            self.physics = SitePhysics(*physics, 3 * size**3, n_outputs)
+            for member in self.members:
+                self._start_at_zero(member)
+            self.register_buffer("correction_weight", torch.ones(()))
+        if n_corrected:
+            self.correction = Correction(n_corrected, physics[2], n_outputs)
 
     def forward(self, field):
-        """Log thresholds: in training (n, n_members, n_outputs), each learns for itself."""
+        """Log thresholds (with physics: added to it), in training (n, n_members, n_outputs)."""
         if self.training:
             return self.each(one_turn_each(field) if self.rotate else field)
-        turns = range(4) if self.rotate else (0,)
-        # Layers answer in bfloat16 under mixed precision, weights are not.
-        logs = [self.each(turned(field, k)).to(self.weights.dtype) for k in turns]
-        outputs = [torch.tensordot(self.weights, log, ([0], [1])) for log in logs]
-        return sum(outputs) / len(turns)
+        return self._averaged(field, lambda turn: self.combined(turn)[0])
 
-    def each(self, field):
+    def outputs(self, field):
+        """What `forward` answers and the log threshold of physics, beside each other."""
+        return self._averaged(field, lambda turn: torch.cat(self.combined(turn), 1))
+
+    def combined(self, field):
+        """Weighted mean of the members and the correction, and the log threshold of physics."""
+        base, drives = (None, None) if self.physics is None else self.physics(field)
+        log = self.each(field, drives).to(self.weights.dtype)
+        log = torch.tensordot(self.weights, log, ([0], [1]))
+        if self.correction is not None:
+            log = log + self.correction_weight * self.correction(drives)
+        return log, torch.zeros_like(log) if base is None else base
+
+    def each(self, field, drives=None):
         """Log thresholds of each member, (n, n_members, n_outputs)."""
-        return torch.stack([member(field) for member in self.members], 1)
+        if drives is None and any(self.sees_drives):
+            drives = self.physics(field)[1]
+        inputs = [drives if sees else field for sees in self.sees_drives]
+        return torch.stack([m(x) for m, x in zip(self.members, inputs)], 1)
+
+    def _averaged(self, field, answer):
+        # Layers answer in bfloat16 under mixed precision, weights are not.
+        turns = range(4) if self.rotate else (0,)
+        return sum(answer(turned(field, k)) for k in turns) / len(turns)
+
+    @staticmethod
+    def _start_at_zero(member):
+        last = [layer for layer in member.modules() if isinstance(layer, nn.Linear)][-1]
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
 
 
 def turned(field, k):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import numbers
 import threading
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ import numpy as np
 from ._cable import CableModel, fixed_step
 from ._compartments import Compartments
 from ._membrane import SETTINGS
-from ._morphology import Morphology
-from ._passive import PASSIVE, drives, in_blocks, site_responses
+from ._morphology import Morphology, morphology_key
+from ._passive import PASSIVE, highest_drive, low_passed, site_responses
 from .pulses import pulse_key, pulse_waveform
 
 if TYPE_CHECKING:
@@ -163,13 +162,12 @@ class Search:
         some = flat.any(axis=1)
         if self.start is not None:
             return np.where(some, min(self.start, self.max_amplitude), 0.0), 2.0
-        key = (_key(morphology), pulse_key(self.pulse))
+        key = (morphology_key(morphology), pulse_key(self.pulse))
         if key not in _ESTIMATES:
             _ESTIMATES.clear()
-            _ESTIMATES[key] = site_responses(Compartments(morphology), self.pulse)
-        response = _ESTIMATES[key]
-        rows = in_blocks(self.polarity * response.reshape(-1, response.shape[2]), flat)
-        highest = drives(rows.T.reshape(*response.shape[:2], -1)).max(axis=0, initial=0.0)
+            response = site_responses(Compartments(morphology), self.pulse)
+            _ESTIMATES[key] = low_passed(response, PASSIVE.tau)
+        highest = highest_drive(self.polarity * _ESTIMATES[key], flat)
         weakest = PASSIVE.threshold / self.max_amplitude
         found = PASSIVE.threshold / np.maximum(highest, weakest)
         return np.where(some, found, 0.0), SETTINGS.first_step
@@ -197,7 +195,7 @@ def spikes_needed(n_excitable):
 def _by_compiled_solver(morphology, fields, search):
     from ._batched import BatchedCable
 
-    key, flat = (_key(morphology), search.time_step), fields.reshape(len(fields), -1)
+    key, flat = (morphology_key(morphology), search.time_step), fields.reshape(len(fields), -1)
     if key not in _COMPILED:
         _COMPILED.clear()
         _COMPILED[key] = BatchedCable(Compartments(morphology), search.time_step)
@@ -297,15 +295,9 @@ def _bracket(trial, amplitude, factor, max_amplitude):
     return amplitude, None
 
 
-def _key(morphology):
-    """What tells one morphology from another."""
-    arrays = (morphology.points, morphology.diameters, morphology.parents, morphology.kinds)
-    return hashlib.sha1(b"".join(a.tobytes() for a in arrays)).digest()
-
-
 def _model(morphology, coupling):
     """Return the model of a neuron, the one of the last call if it is the same neuron."""
-    key = (_key(morphology), coupling)
+    key = (morphology_key(morphology), coupling)
     if key not in _MODELS:
         while _MODELS:
             _MODELS.popitem()[1].close()

@@ -21,7 +21,15 @@ from scipy.sparse.linalg import splu
 from ._morphology import Kind
 from .pulses import pulse_waveform
 
-__all__ = ["PASSIVE", "drives", "grid_weights", "in_blocks", "site_responses", "sites_of"]
+__all__ = [
+    "PASSIVE",
+    "grid_weights",
+    "highest_drive",
+    "in_blocks",
+    "low_passed",
+    "site_responses",
+    "sites_of",
+]
 
 BLOCK = 32  # rows of a product: BLAS sums in an order that depends on the shape
 SITES = (Kind.AXON, Kind.INITIAL_SEGMENT, Kind.NODE, Kind.TERMINAL)
@@ -39,6 +47,7 @@ class PassiveSettings:
     every: int = 4  # steps between two looks: 20 us
     last: float = 300.0  # us after onset of the last look, for a named pulse
     tau: float = 20.0  # us, of the low-pass filter
+    power: float = 2.0  # of the mean over time
     threshold: float = 10.6  # mV of drive at which the built-in membranes fire
 
 
@@ -117,31 +126,44 @@ def in_blocks(operator, rows):
     return found
 
 
-def drives(polarization, tau=PASSIVE.tau, power=2.0):
-    """How much each site is driven, from its polarization over time.
+def low_passed(courses, tau):
+    """Courses over time behind a low-pass filter, (n_looks, ...).
 
     Parameters
     ----------
-    polarization : ndarray of shape (n_looks, n_sites, n)
-        In mV.
+    courses : ndarray of shape (n_looks, ...)
     tau : float
-        Of the low-pass filter, in us.
-    power : float
-        Of the mean over time.
+        In us.
 
     Returns
     -------
-    drives : ndarray of shape (n_sites, n)
-        Not negative; homogeneous of degree 1.
+    courses : ndarray of the same shape
     """
     keep = np.exp(-PASSIVE.every * PASSIVE.step / tau)
-    filtered, total = np.zeros_like(polarization[0]), np.zeros_like(polarization[0])
-    for now in polarization:
-        filtered *= keep
-        filtered += (1 - keep) * now
-        positive = np.maximum(filtered, 0)
-        total += positive * positive if power == 2 else positive**power
-    return (total / len(polarization)) ** (1 / power)
+    filtered, now = np.empty_like(courses), np.zeros_like(courses[0])
+    for k, course in enumerate(courses):
+        now = keep * now + (1 - keep) * course
+        filtered[k] = now
+    return filtered
+
+
+def highest_drive(response, fields):
+    """Largest drive over the sites, in mV, for E at the points of the neuron.
+
+    Parameters
+    ----------
+    response : ndarray of shape (n_looks, n_sites, 3 * n_points)
+        From :func:`site_responses`, low-passed.
+    fields : ndarray of shape (n, 3 * n_points)
+
+    Returns
+    -------
+    drive : ndarray of shape (n,)
+    """
+    rows = in_blocks(response.reshape(-1, response.shape[2]), fields)
+    positive = np.maximum(rows.reshape(len(rows), *response.shape[:2]), 0)
+    drives = (positive**PASSIVE.power).mean(axis=1) ** (1 / PASSIVE.power)
+    return drives.max(axis=1, initial=0.0)
 
 
 def grid_weights(points, size, spacing):

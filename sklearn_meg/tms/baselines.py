@@ -5,6 +5,7 @@ All predict the log threshold from the normalized field, so all are exactly homo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,7 +36,7 @@ class _Baseline(ThresholdModel, BaseEstimator):
     ``_predict_output(model, features)``.
     """
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Fit one model an output.
 
         Parameters
@@ -44,6 +45,7 @@ class _Baseline(ThresholdModel, BaseEstimator):
             Field vectors in the neuron's frame, V/m per A/us, s odd.
         y : array-like of shape (n,) or (n, n_outputs)
             Thresholds in A/us; NaN (none found) counts for nothing.
+        groups : ignored
 
         Returns
         -------
@@ -87,6 +89,7 @@ class _Baseline(ThresholdModel, BaseEstimator):
         return center_magnitude(X)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class UniformFieldThreshold(_Baseline):
     """The uniform-field approximation: the threshold depends on one field vector only.
 
@@ -127,9 +130,8 @@ class UniformFieldThreshold(_Baseline):
     True
     """
 
-    def __init__(self, field: Literal["soma", "mean"] = "soma", degree: int = 16) -> None:
-        self.field = field
-        self.degree = degree
+    field: Literal["soma", "mean"] = "soma"
+    degree: int = 16
 
     def _check_params(self):
         check_option_param(self, "field", ("soma", "mean"))
@@ -162,6 +164,7 @@ class UniformFieldThreshold(_Baseline):
         return features[:, 1:] @ model["coef"] + model["intercept"]
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class CosineThreshold(_Baseline):
     """The cosine model: 1 / threshold is an offset plus the field along a preferred direction.
 
@@ -211,6 +214,7 @@ class CosineThreshold(_Baseline):
         return -np.log(model["offset"] + features @ model["vector"])
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class RidgeThreshold(_Baseline):
     """Ridge regression of the log threshold on the whole normalized grid.
 
@@ -237,8 +241,7 @@ class RidgeThreshold(_Baseline):
     array([100., 100.])
     """
 
-    def __init__(self, alphas: tuple[float, ...] = ALPHAS) -> None:
-        self.alphas = alphas
+    alphas: tuple[float, ...] = ALPHAS
 
     def _check_params(self):
         with naming("alphas"):
@@ -259,6 +262,7 @@ class RidgeThreshold(_Baseline):
         return features @ model["coef"] + model["intercept"]
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class BoostedThreshold(_Baseline):
     """Gradient boosting of the log threshold on what the field is like.
 
@@ -301,23 +305,13 @@ class BoostedThreshold(_Baseline):
     (60,)
     """
 
-    def __init__(
-        self,
-        n_components: int = 40,
-        learning_rate: float = 0.06,
-        max_iter: int = 3000,
-        max_leaf_nodes: int = 15,
-        min_samples_leaf: int = 20,
-        l2_regularization: float = 1.0,
-        random_state: RandomSeed = None,
-    ) -> None:
-        self.n_components = n_components
-        self.learning_rate = learning_rate
-        self.max_iter = max_iter
-        self.max_leaf_nodes = max_leaf_nodes
-        self.min_samples_leaf = min_samples_leaf
-        self.l2_regularization = l2_regularization
-        self.random_state = random_state
+    n_components: int = 40
+    learning_rate: float = 0.06
+    max_iter: int = 3000
+    max_leaf_nodes: int = 15
+    min_samples_leaf: int = 20
+    l2_regularization: float = 1.0
+    random_state: RandomSeed = None
 
     def _check_params(self):
         check_scalar_param(self, "n_components", "int", 1)

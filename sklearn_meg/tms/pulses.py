@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from .._typing import ArrayLike, Pulse
 
-__all__ = ["PULSES", "pulse_key", "pulse_waveform"]
+__all__ = ["PULSES", "check_pulse", "pulse_key", "pulse_waveform"]
 
 RISE = 70.0  # us from onset to peak current, a quarter of a period
 DECAY = 80.0  # us, time constant of the monophasic current after its peak
@@ -73,6 +73,11 @@ def pulse_waveform(pulse: Pulse, times: ArrayLike) -> np.ndarray:
     if not 0 < peak < np.inf:
         raise ValueError(f"pulse must be finite, and not zero throughout. Got the peak {peak!r}.")
     return np.where(times < 0, 0.0, shape(times) / peak)
+
+
+def check_pulse(pulse):
+    """Complain about a pulse that is none."""
+    pulse_waveform(pulse, 0.0)
 
 
 def pulse_key(pulse: Pulse) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
@@ -35,10 +36,11 @@ CELLS = 64  # at a time
 DTYPES = ("float32", "float64")
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class EFieldSampler(TransformerMixin, BaseEstimator):
     """Sample the electric field on a grid around neurons, in the neurons' own frames.
 
-    A pipeline such as ``make_pipeline(EFieldSampler(field), ThresholdCNN())`` goes from the
+    A pipeline such as ``make_pipeline(EFieldSampler(field=field), ThresholdCNN())`` goes from the
     placement of neurons, or the pose of the coil, to activation thresholds. Nothing is learned
     but the width of `X`.
 
@@ -94,25 +96,14 @@ class EFieldSampler(TransformerMixin, BaseEstimator):
     (2, 5, 5, 5, 3)
     """
 
-    def __init__(
-        self,
-        field: Callable | Coil | None = None,
-        size: int = 9,
-        spacing: float = 1.5e-3,
-        moves: Literal["cell", "coil"] = "cell",
-        cell: ArrayLike | None = None,
-        heterogeneity: float = 0.0,
-        depth: float | tuple[float, float] | None = None,
-        dtype: Literal["float32", "float64"] = "float32",
-    ) -> None:
-        self.field = field
-        self.size = size
-        self.spacing = spacing
-        self.moves = moves
-        self.cell = cell
-        self.heterogeneity = heterogeneity
-        self.depth = depth
-        self.dtype = dtype
+    field: Callable | Coil | None = None
+    size: int = 9
+    spacing: float = 1.5e-3
+    moves: Literal["cell", "coil"] = "cell"
+    cell: ArrayLike | None = None
+    heterogeneity: float = 0.0
+    depth: float | tuple[float, float] | None = None
+    dtype: Literal["float32", "float64"] = "float32"
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Check the parameters and X; nothing is learned.

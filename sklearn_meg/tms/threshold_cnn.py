@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,18 +16,18 @@ from .._checks.params import (
     check_random_state,
     check_scalar_param,
 )
-from .._training.device import limited_threads
-from .._training.threads import LOCK
+from .._params import ComputeParams, OptimizerParams, ValidationParams, documented
 from ..base import TorchEstimator
-from ._base import ThresholdModel
+from ._base import PhysicsParams, ThresholdModel
 from ._grids import center_magnitude, normalized, rms_magnitude
 from ._intervals import conformal_margin, fit_novelty, novelty
-from ._network import ThresholdLoss, ThresholdNet
+from ._network import Correction, ThresholdLoss, ThresholdNet
+from ._physics import apply_physics, fit_correction, fit_physics
 
 if TYPE_CHECKING:
     from typing import Literal
 
-    from .._typing import ArrayLike, BaseCrossValidator, PathLike, RandomSeed, Self
+    from .._typing import ArrayLike, Self
 
 #: Parameters that make :class:`ThresholdCNN` the network of the paper. Batch size, epochs and
 #: dropout rate are ours.
@@ -43,6 +44,7 @@ PAPER_PARAMS: dict[str, Any] = {
 }
 
 NETWORKS = {
+    "drives": ("drives",),
     "compact": ("compact",),
     "sites": ("sites",),
     "compact+sites": ("compact", "sites"),
@@ -51,88 +53,62 @@ NETWORKS = {
 MOST_SHAPES = 2000  # from which the flag learns what is usual; more changes nothing
 FALSE_ALARMS = 0.03  # share of held-out fields that are flagged
 PREDICT_BATCH = 512
+MOST_TO_CORRECT = 2000  # samples above which the network needs no Gaussian process beside it
 
 
-class ThresholdCNN(ThresholdModel, TorchEstimator):
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class ThresholdCNN(
+    PhysicsParams, OptimizerParams, ValidationParams, ComputeParams, ThresholdModel, TorchEstimator
+):
     """Predict at which stimulator output a neuron fires, from the field vectors around it.
 
-    A 3-D convolutional network as in Aberra et al.: the field on a cubic grid in the neuron's
-    frame (soma at the center, somatodendritic axis along z), divided by its magnitude at the
-    center, gives the log threshold there. So predictions are exactly homogeneous, as thresholds
-    are: twice the field has half the threshold. A reversed field is another question, see
-    :meth:`predict_both`.
+    The field on a cubic grid in the neuron's frame (soma at the center, somatodendritic axis along
+    z), divided by its magnitude at the center, gives the log threshold there. So predictions are
+    exactly homogeneous, as thresholds are: twice the field has half the threshold. A reversed field
+    is another question, see :meth:`predict_both`.
 
-    The defaults are a smaller and faster network than the paper's;
+    With a `morphology` the model starts from physics: how much the field polarizes each site where
+    a spike can start (:class:`PassiveThreshold`). A small network that sees the drives of all
+    sites, and a Gaussian process of up to a thousand samples, say what is to be added; held-out
+    samples decide how much of each. A few dozen thresholds are enough. Without a morphology it is
+    a 3-D convolutional network as in Aberra et al., smaller and faster than the paper's by default;
     ``ThresholdCNN(**PAPER_PARAMS)`` has the paper's layers, loss and optimizer.
 
     Parameters
     ----------
-    network : {"compact", "sites", "compact+sites", "paper"}, default="compact"
-        "compact": two convolutions, two dense layers. "sites": 1 / threshold is a soft maximum
-        of linear forms of the field, as if the first of some sites to be driven enough decided.
-        "compact+sites": weighted geometric mean of both, weights from the held-out samples.
-        "paper": four convolutions of kernel 2 with batch norm, two small dense layers.
+    %(PhysicsParams)s
+    network : {"auto", "drives", "compact", "sites", "compact+sites", "paper"}, default="auto"
+        "auto": "drives" with a morphology, else "compact". "drives": two dense layers on the
+        relative drives of sites. "compact": two convolutions, two dense layers. "sites": 1 /
+        threshold is a soft maximum of linear forms of the field, as if the first of some sites to
+        be driven enough decided (without a morphology only). "compact+sites": weighted geometric
+        mean of both, weights from the held-out samples. "paper": four convolutions of kernel 2 with
+        batch norm, two small dense layers.
     n_estimators : int, default=1
-        Networks of each kind, from other initial weights, whose geometric mean is predicted.
-        Cost grows in proportion.
+        Number of networks of each kind, from other initial weights, whose geometric mean is
+        predicted. Cost grows in proportion.
     n_filters : tuple of two int, default=(24, 32)
-        Of the convolutions of "compact".
+        Numbers of filters of the convolutions of "compact".
     n_units : tuple of int, default=(128, 64)
-        Of its dense layers.
+        Sizes of the dense layers of "compact" and "drives".
     n_sites : int, default=64
-        Linear forms of "sites".
+        Number of linear forms of "sites".
     dropout : float, default=0.0
         Share of units switched off before dense layers in training.
     augment : {"rotate"} or None, default=None
         "rotate": the threshold (of a population, say) does not depend on the azimuth. Training
         shows each field from four sides, prediction is the geometric mean over four quarter turns
-        about z: exactly invariant, at four times the cost.
+        about z: exactly invariant, at four times the cost. Without a morphology only.
     loss : {"smooth_l1", "mse"}, default="smooth_l1"
-        Of the log threshold.
+        Loss of the log threshold.
     loss_beta : float, default=0.1
-        Where smooth L1 goes from squared to absolute error, in standard deviations.
-    max_epochs : int, default=150
-        Passes over the training samples.
-    batch_size : int, default=64
-        Samples a step.
-    lr : float, default=2e-3
-        Learning rate; where the schedule starts ("onecycle": its peak).
-    weight_decay : float, default=0.3
-        Of AdamW; at 0 this is Adam.
-    schedule : {"cosine", "onecycle"} or None, default="cosine"
-        How the learning rate changes over the whole fit.
-    patience : int or None, default=None
-        Stop after so many epochs without a better validation loss. Leave it off under a
-        schedule, where the loss improves most at the end.
-    clip_norm : float or None, default=1.0
-        Largest norm of the gradient.
-    validation_fraction : float or "auto", default="auto"
-        Share of samples held out: to choose the best epoch, to weigh networks, and for intervals
-        and the flag of unusual fields, which need some hundred. "auto" is a tenth, or up to a
-        quarter where a tenth would be fewer than 50.
-    validation_split : {"random", "last"} or cross-validation generator, default="random"
-        Which samples are held out: random ones (random groups if ``fit`` gets `groups`), the last
-        ones, or the first split of a generator.
+        Error at which smooth L1 goes from squared to absolute, in standard deviations.
     warm_start : bool, default=False
         Go on from the weights of the previous ``fit``.
-    device : str, default="auto"
-        "auto" takes a GPU where there is one.
-    dtype : {"float32", "float64", "bfloat16"}, default="float32"
-        Of the network.
-    n_threads : int or None, default=1
-        CPU threads of one fit; None leaves torch as it is. With one thread the result is the
-        same to the last bit however many jobs run.
-    random_state : int, RandomState instance or None, default=None
-        Decides initial weights, inner split, shuffling and dropout.
-    verbose : int, default=0
-        1 shows a progress bar.
-    callbacks : list of skorch callbacks or None, default=None
-        Added to the training loop.
-    net_params : dict or None, default=None
-        Further parameters of :class:`skorch.NeuralNet`.
-    cache_dir : path-like or None, default=None
-        Folder in which training is kept, so that the same fit goes on there after it was killed,
-        to the same weights; `random_state` must be an int.
+    %(OptimizerParams)s
+    %(ValidationParams)s
+    %(ComputeParams)s
 
     Attributes
     ----------
@@ -140,8 +116,13 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         The trained network; ``net_.module_`` is the torch module.
     residuals_ : ndarray of shape (n_held_out, n_outputs)
         Absolute errors of the log threshold on held-out samples.
+    shares_ : dict of str to float
+        How much of each part ("network", "gaussian_process") is added to physics.
+    pulse_, morphology_ : str or None
+        What the model is of: name of the pulse, and name and digest of the morphology; compared
+        in :meth:`predict`.
     y_mean_, y_scale_ : ndarray of shape (n_outputs,)
-        Scaling of the log thresholds (V/m at the center) inside.
+        Scaling of the log thresholds (V/m at the center, relative to physics) inside.
     grid_size_ : int
         Samples along each side of the grids.
     magnitude_range_ : ndarray of shape (2,)
@@ -159,6 +140,7 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
 
     See Also
     --------
+    PassiveThreshold : Physics alone, untrained or with a few constants.
     UniformFieldThreshold : The uniform-field approximation.
 
     References
@@ -170,75 +152,32 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_meg.tms.threshold_cnn import ThresholdCNN
-    >>> rng = np.random.default_rng(0)
-    >>> X = rng.normal(size=(40, 1, 1, 1, 3)) + 0.1 * rng.normal(size=(40, 3, 3, 3, 3))
-    >>> y = 100 / np.linalg.norm(X[:, 1, 1, 1], axis=1)  # A/us
-    >>> model = ThresholdCNN(max_epochs=3, random_state=0).fit(X, y)
-    >>> np.allclose(model.predict(2 * X), model.predict(X) / 2)
+    >>> from sklearn_meg.tms import ThresholdCNN, make_tms_dataset
+    >>> data = make_tms_dataset("L1 NGC", 60, verbose=0)
+    >>> model = ThresholdCNN(morphology="L1 NGC", max_epochs=5, random_state=0)
+    >>> model = model.fit(data["grids"][:40], data["threshold"][:40])
+    >>> error = model.predict(data["grids"][40:]) / data["threshold"][40:] - 1
+    >>> bool(abs(error).mean() < 0.02)
     True
     """
 
-    _module_class = ThresholdNet
+    network: Literal["auto", "drives", "compact", "sites", "compact+sites", "paper"] = "auto"
+    n_estimators: int = 1
+    n_filters: tuple[int, int] = (24, 32)
+    n_units: tuple[int, ...] = (128, 64)
+    n_sites: int = 64
+    dropout: float = 0.0
+    augment: Literal["rotate"] | None = None
+    loss: Literal["smooth_l1", "mse"] = "smooth_l1"
+    loss_beta: float = 0.1
+    warm_start: bool = False
+    max_epochs: int = 150
+    batch_size: int = 64
+    lr: float = 2e-3
+    weight_decay: float = 0.3
+    schedule: Literal["cosine", "onecycle"] | None = "cosine"
 
-    def __init__(
-        self,
-        *,
-        network: Literal["compact", "sites", "compact+sites", "paper"] = "compact",
-        n_estimators: int = 1,
-        n_filters: tuple[int, int] = (24, 32),
-        n_units: tuple[int, ...] = (128, 64),
-        n_sites: int = 64,
-        dropout: float = 0.0,
-        augment: Literal["rotate"] | None = None,
-        loss: Literal["smooth_l1", "mse"] = "smooth_l1",
-        loss_beta: float = 0.1,
-        max_epochs: int = 150,
-        batch_size: int = 64,
-        lr: float = 2e-3,
-        weight_decay: float = 0.3,
-        schedule: Literal["cosine", "onecycle"] | None = "cosine",
-        patience: int | None = None,
-        clip_norm: float | None = 1.0,
-        validation_fraction: float | Literal["auto"] = "auto",
-        validation_split: Literal["random", "last"] | BaseCrossValidator = "random",
-        warm_start: bool = False,
-        device: str = "auto",
-        dtype: Literal["float32", "float64", "bfloat16"] = "float32",
-        n_threads: int | None = 1,
-        random_state: RandomSeed = None,
-        verbose: int = 0,
-        callbacks: list | None = None,
-        net_params: dict | None = None,
-        cache_dir: PathLike | None = None,
-    ) -> None:
-        self.network = network
-        self.n_estimators = n_estimators
-        self.n_filters = n_filters
-        self.n_units = n_units
-        self.n_sites = n_sites
-        self.dropout = dropout
-        self.augment = augment
-        self.loss = loss
-        self.loss_beta = loss_beta
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.schedule = schedule
-        self.patience = patience
-        self.clip_norm = clip_norm
-        self.validation_fraction = validation_fraction
-        self.validation_split = validation_split
-        self.warm_start = warm_start
-        self.device = device
-        self.dtype = dtype
-        self.n_threads = n_threads
-        self.random_state = random_state
-        self.verbose = verbose
-        self.callbacks = callbacks
-        self.net_params = net_params
-        self.cache_dir = cache_dir
+    _module_class = ThresholdNet
 
     def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Train the network.
@@ -293,13 +232,54 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         self._check_params()
         X, y = self._check_fit(X, y, reset=fresh)
         weights = None if fresh else self.net_.module_.state_dict()
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        train, held_out = self._split = super()._inner_split(X, y, groups, seed)
         try:
-            self._train(X, y, groups=groups, weights=weights)
+            relative = self._relative_to_physics(X, y, train, fresh)
+            self._train(X, relative, groups=groups, weights=weights)
         finally:  # a fit that fails leaves nothing of it behind
-            train, held_out = self.__dict__.pop("_split", (None, None))
-        self._weigh_members(X[held_out], y[held_out])
-        self._calibrate(X, y, train, held_out)
+            self.__dict__.pop("_split", None)
+            self.__dict__.pop("_new_physics", None)
+        self._correct(X[train], relative[train], seed)
+        self._weigh_members(X[held_out], relative[held_out])
+        self._calibrate(X, relative, train, held_out)
         return self
+
+    def _relative_to_physics(self, X, y, train, fresh):
+        """Thresholds over those of physics, which is fitted to the inner training samples."""
+        if fresh:
+            self._remember_origin()
+        if self.morphology is None:
+            return y
+        magnitude, flat = center_magnitude(X)[:, np.newaxis], _flat(X)
+        if fresh:
+            drive = self._site_drive()
+            self._new_physics = fit_physics(drive, flat[train], (y * magnitude)[train])
+            logs = apply_physics(self._new_physics, flat)[0]
+        else:
+            self._check_origin()
+            logs = self._outputs(X)[1]
+        return y / np.exp(logs)
+
+    def _correct(self, X, y, seed):
+        """Make the Gaussian process of what physics leaves, and put it into the module."""
+        module = self.net_.module_
+        if module.physics is None:
+            return
+        with self._evaluating() as (_, weight):
+            grids = torch.as_tensor(normalized(X), dtype=weight.dtype, device=weight.device)
+            drives = torch.cat([module.physics(part)[1] for part in grids.split(PREDICT_BATCH)])
+        found = {}
+        if len(X) <= MOST_TO_CORRECT:
+            target = (self._log_targets(X, y) - self.y_mean_) / self.y_scale_
+            rng = check_random_state(seed)
+            found = fit_correction(drives.float().cpu().numpy(), target, rng)
+        self._fitted_params["n_corrected"] = self._n_corrected = len(found.get("at", ()))
+        module.correction = None
+        if found:
+            n_at, n_sites = found["at"].shape
+            module.correction = Correction(n_at, n_sites, self.n_outputs_).to(module.weights)
+            module.correction.load(found)
 
     def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> np.ndarray:
         """Predict intervals that hold the threshold with a given probability.
@@ -376,10 +356,8 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
             raise ValueError(
                 f"output must be one of the {self.n_outputs_} outputs, from 0. Got {output!r}."
             )
-        weight = next(self.net_.module_.parameters())
         parts = []
-        with LOCK, limited_threads(self.n_threads):
-            self.net_.module_.eval()
+        with self._evaluating(gradient=True) as (_, weight):
             for part in gen_batches(len(checked), PREDICT_BATCH):
                 grids = torch.tensor(checked[part], dtype=weight.dtype, device=weight.device)
                 parts.append(self._gradient(grids, output).cpu().numpy())
@@ -393,42 +371,72 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
 
     def _log_field(self, X):
         """Log threshold in V/m at the center, (n, n_outputs)."""
-        output = self._forward(X, max(self.batch_size, PREDICT_BATCH))
-        return output * self.y_scale_ + self.y_mean_
+        added, physics = self._outputs(X)
+        return added + physics
+
+    def _outputs(self, X):
+        """What is added to the log threshold of physics, and that, each (n, n_outputs)."""
+        module = self.net_.module_
+        found = self._forward(X, max(self.batch_size, PREDICT_BATCH), module.outputs)
+        added, physics = np.split(found, 2, axis=1)
+        return added * self.y_scale_ + self.y_mean_, physics
 
     def _gradient(self, grids, output):
         grids.requires_grad_(True)
         center = self.grid_size_ // 2
         magnitude = grids[:, center, center, center].norm(dim=1)
-        field = self.net_.module_(grids / magnitude[:, None, None, None, None])[:, output]
+        found = self.net_.module_.outputs(grids / magnitude[:, None, None, None, None])
+        added, physics = (part[:, output] for part in found.chunk(2, dim=1))
         scale, mean = float(self.y_scale_[output]), float(self.y_mean_[output])
-        threshold = torch.exp(field * scale + mean) / magnitude
+        threshold = torch.exp(added * scale + mean + physics) / magnitude
         return torch.autograd.grad(threshold.sum(), grids)[0]
 
     # ------------------------------------------------------------------ after training
 
     def _weigh_members(self, X, y):
-        """Weights of the networks that fit held-out samples best (equal ones if there are few)."""
+        """Weights of the parts that fit held-out samples best (equal ones if there are few)."""
         module = self.net_.module_
-        n_members = len(module.members)
-        if n_members == 1 or not len(X):
-            return
-        target = self._log_targets(X, y)
+        n_members, corrected = len(module.members), module.correction is not None
+        n_parts = n_members + 2 * (module.physics is not None)
+        target = self._log_targets(X, y) if len(X) else np.empty((0, self.n_outputs_))
         known = ~np.isnan(target)
-        if known.any(axis=1).sum() < 10 * n_members:
-            return
-        columns = []
-        for m in range(n_members):
-            module.weights.copy_(torch.eye(n_members)[m])
-            columns.append(self._log_field(X))
-        weights = simplex_weights(np.stack(columns, -1)[known], target[known])
-        module.weights.copy_(torch.as_tensor(weights))
+        weights = np.full(n_members, 1 / n_members)
+        share = 0.0
+        if n_parts > 1 and known.any(axis=1).sum() >= 10 * n_parts:
+            columns = []
+            for m in range(n_members):
+                self._set_weights(np.eye(n_members)[m], 0.0)
+                columns.append(self._outputs(X)[0])
+            if module.physics is not None:
+                columns += self._columns_of_physics(X, n_members)
+            found = simplex_weights(np.stack(columns, -1)[known], target[known])
+            weights, share = found[:n_members], found[-1] if corrected else 0.0
+        elif module.physics is not None:
+            # Too few samples to compare on: the process has shown its worth by leave-one-out.
+            weights, share = weights * (not corrected), float(corrected)
+        self._set_weights(weights, share)
+        self.shares_ = {"network": float(weights.sum()), "gaussian_process": float(share)}
+
+    def _columns_of_physics(self, X, n_members):
+        """What physics alone adds, which is nothing, and the Gaussian process."""
+        self._set_weights(np.zeros(n_members), 0.0)
+        alone = self._outputs(X)[0]
+        if self.net_.module_.correction is None:
+            return [alone]
+        self._set_weights(np.zeros(n_members), 1.0)
+        return [alone, self._outputs(X)[0]]
+
+    def _set_weights(self, members, correction):
+        module = self.net_.module_
+        module.weights.copy_(torch.as_tensor(members))
+        if module.physics is not None:
+            module.correction_weight.fill_(float(correction))
 
     def _calibrate(self, X, y, train, held_out):
         """What intervals and the flag need, from the held-out samples."""
         self.residuals_ = np.empty((0, self.n_outputs_))
         if len(held_out):
-            error = self._log_field(X[held_out]) - self._log_targets(X[held_out], y[held_out])
+            error = self._outputs(X[held_out])[0] - self._log_targets(X[held_out], y[held_out])
             self.residuals_ = np.abs(error)
         known = held_out if len(held_out) else train
         if len(train) > MOST_SHAPES:  # before any copy of them is made
@@ -448,7 +456,8 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
     # ------------------------------------------------------------------ for TorchEstimator
 
     def _check_params(self):
-        check_option_param(self, "network", tuple(NETWORKS))
+        check_option_param(self, "network", ("auto", *NETWORKS))
+        self._check_physics_params()
         check_option_param(self, "augment", (None, "rotate"))
         check_option_param(self, "loss", ("smooth_l1", "mse"))
         check_bool_param(self, "warm_start")
@@ -460,8 +469,27 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
             check_sizes_param(self, name, length)
 
     def _inner_split(self, X, y, groups, seed):
-        self._split = super()._inner_split(X, y, groups, seed)
         return self._split
+
+    def _members(self):
+        """Kinds of networks."""
+        network = self.network
+        if network == "auto":
+            network = "compact" if self.morphology is None else "drives"
+        if self.morphology is None and network == "drives":
+            raise ValueError('network="drives" needs a morphology. Got None.')
+        if self.morphology is not None and (self.augment or "sites" in network):
+            raise ValueError(
+                'With a morphology, network must be "auto", "drives", "compact" or "paper" and '
+                f"augment None. Got {self.network!r} and {self.augment!r}."
+            )
+        return NETWORKS[network] * self.n_estimators
+
+    def _make_net(self, *args, **kwargs):
+        net = super()._make_net(*args, **kwargs)
+        if "_new_physics" in self.__dict__:
+            net.module_.physics.load(self._new_physics)
+        return net
 
     def _prepare(self, X, y, train):
         target = self._log_targets(X, y)
@@ -479,13 +507,21 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
         return {
             "size": self.grid_size_,
             "n_outputs": self.n_outputs_,
-            "members": NETWORKS[self.network] * self.n_estimators,
+            "members": self._members(),
             "n_filters": tuple(self.n_filters),
             "n_units": tuple(self.n_units),
             "n_sites": self.n_sites,
             "dropout": self.dropout,
             "rotate": self.augment == "rotate",
+            "physics": self._physics_sizes(),
+            "n_corrected": self.__dict__.get("_n_corrected", 0),
         }
+
+    def _physics_sizes(self):
+        if "_new_physics" in self.__dict__:
+            self._n_corrected = 0
+            return (len(self._new_physics["courses"]), *self._new_physics["forms"].shape[:2])
+        return self._fitted_params["physics"] if hasattr(self, "_fitted_params") else None
 
     def _inputs(self, X):
         # In the precision of X, for speed: _predict_grids divides by the magnitude in float64.
@@ -495,6 +531,11 @@ class ThresholdCNN(ThresholdModel, TorchEstimator):
     def _targets(self, X, y):
         target = (self._log_targets(X, y) - self.y_mean_) / self.y_scale_
         return torch.as_tensor(target, dtype=self._tensor_dtype)
+
+
+def _flat(X):
+    """Fields of 1 V/m at the center, (n, 3 * size**3)."""
+    return normalized(X).reshape(len(X), -1)
 
 
 def _shapes_of_fields(X):

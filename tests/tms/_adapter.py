@@ -5,6 +5,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_meg.tms import baselines as _baselines
+from sklearn_meg.tms.passive import PassiveThreshold
 from sklearn_meg.tms.threshold_cnn import ThresholdCNN
 
 SIZE = 3
@@ -35,26 +36,34 @@ class Gridded:
             return y
         y = np.asarray(y, dtype=float)
         if reset:
-            self.y_mean_, self.y_scale_ = y.mean(axis=0), np.maximum(y.std(axis=0), 1e-9)
-        return 100 * np.exp((y - self.y_mean_) / self.y_scale_ / 4)
+            self.real_mean_, self.real_scale_ = y.mean(axis=0), np.maximum(y.std(axis=0), 1e-9)
+        return 100 * np.exp((y - self.real_mean_) / self.real_scale_ / 4)
 
     def predict(self, X):
         logs = np.log(super().predict(X) / 100)
-        return 4 * self.y_scale_ * logs + self.y_mean_
+        return 4 * self.real_scale_ * logs + self.real_mean_
 
     score = RegressorMixin.score
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.positive_only = False
-        # Models of one vector cannot see which of ten features matters.
-        one_vector = (_baselines.UniformFieldThreshold, _baselines.CosineThreshold)
+        # Models of one vector, or of a neuron, cannot see which of ten features matters.
+        one_vector = (
+            _baselines.UniformFieldThreshold,
+            _baselines.CosineThreshold,
+            PassiveThreshold,
+        )
         tags.regressor_tags.poor_score = isinstance(self, one_vector)
         return tags
 
 
 class GriddedCNN(Gridded, ThresholdCNN):
     __init__ = ThresholdCNN.__init__
+
+
+class GriddedPassive(Gridded, PassiveThreshold):
+    __init__ = PassiveThreshold.__init__
 
 
 class GriddedUniform(Gridded, _baselines.UniformFieldThreshold):
@@ -87,6 +96,7 @@ def as_grids(X):
 SMALL = {"n_filters": (8, 16), "n_units": (32,), "max_epochs": 20, "batch_size": 16, "lr": 4e-3}
 CHECKED = [
     GriddedCNN(**SMALL, random_state=0),
+    GriddedPassive(spacing=1e-4),
     GriddedUniform(),
     GriddedCosine(),
     GriddedRidge(),

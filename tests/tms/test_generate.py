@@ -65,7 +65,7 @@ def test_thresholds_and_grids_are_those_of_the_placements():
         assert activation_threshold(cell, E) == dataset["threshold"][k]
     rows = np.column_stack([dataset[name] for name in ("position", "axis", "azimuth", "geometry")])
     coil_field = _parts._default_sphere()
-    sampler = EFieldSampler(coil_field, spacing=0.2e-3, heterogeneity=0.8)
+    sampler = EFieldSampler(field=coil_field, spacing=0.2e-3, heterogeneity=0.8)
     grids = sampler.fit_transform(rows)
     scale = np.abs(grids).max()
     np.testing.assert_allclose(dataset["grids"], grids, atol=3e-3 * scale)

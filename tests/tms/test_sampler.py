@@ -52,7 +52,7 @@ def relative_error(grids, expected):
 )
 def test_sphere(coil, X, size, spacing, tolerance):
     sphere = SphereField(coil)
-    sampler = EFieldSampler(sphere, size=size, spacing=spacing, dtype="float64")
+    sampler = EFieldSampler(field=sphere, size=size, spacing=spacing, dtype="float64")
     expected = np.stack([ask(sphere, row, size, spacing) for row in X[:, :7]])
     assert relative_error(sampler.fit_transform(X[:, :7]), expected) < tolerance
 
@@ -60,7 +60,7 @@ def test_sphere(coil, X, size, spacing, tolerance):
 def test_near_the_coil_every_point_is_asked(coil):
     sphere = SphereField(coil)
     row = np.array([0.0, 0.0, 0.083, 0, 1, 0, 0.3])
-    grid = EFieldSampler(coil, size=5, spacing=2e-3, dtype="float64").fit_transform([row])
+    grid = EFieldSampler(field=coil, size=5, spacing=2e-3, dtype="float64").fit_transform([row])
     np.testing.assert_allclose(grid[0], ask(sphere, row, 5, 2e-3), atol=1e-12)
 
 
@@ -68,7 +68,7 @@ def test_any_field(X):
     def swirl(points):
         return np.cross(points, [1.0, 2.0, 3.0])
 
-    grids = EFieldSampler(swirl, size=3, dtype="float64").fit_transform(X[:, :7])
+    grids = EFieldSampler(field=swirl, size=3, dtype="float64").fit_transform(X[:, :7])
     expected = np.stack([ask(swirl, row, 3, 1.5e-3) for row in X])
     np.testing.assert_allclose(grids, expected, atol=1e-15)
 
@@ -103,7 +103,7 @@ def test_moving_the_coil(X, heterogeneity):
     grids = EFieldSampler(moves="coil", cell=cell, **params).fit_transform(poses)
     for pose, grid in zip(poses, grids):
         placed = figure8_coil().at(pose[:3], pose[3:6], pose[6])
-        expected = EFieldSampler(placed, **params).fit_transform(cell[None])
+        expected = EFieldSampler(field=placed, **params).fit_transform(cell[None])
         np.testing.assert_allclose(grid, expected[0], rtol=1e-9, atol=1e-12)
     assert not np.allclose(grids[0], grids[1], rtol=0.05)
 
@@ -170,7 +170,7 @@ def test_bad_input(X, params, rows, message):
 
 
 def test_points_inside_the_coil(coil):
-    sampler = EFieldSampler(coil).fit([[0, 0, 0.07, 0, 0, 1, 0]])
+    sampler = EFieldSampler(field=coil).fit([[0, 0, 0.07, 0, 0, 1, 0]])
     with pytest.raises(ValueError, match="inside the head"):
         sampler.transform([[0, 0, 0.0915, 0, 0, 1, 0]])
 
@@ -182,13 +182,13 @@ def test_other_width_than_fitted(X):
 
 def test_bad_fields(X):
     with pytest.raises(TypeError, match="field must be a Coil, None, or be called"):
-        EFieldSampler("sphere").fit(X)
+        EFieldSampler(field="sphere").fit(X)
     with pytest.raises(TypeError, match="must be a Coil or None when the coil moves"):
-        EFieldSampler(lambda points: points, moves="coil", cell=POSE).fit([POSE])
+        EFieldSampler(field=lambda points: points, moves="coil", cell=POSE).fit([POSE])
     with pytest.raises(ValueError, match="NaN or infinity"):
-        EFieldSampler(lambda points: points * np.nan).fit_transform(X)
+        EFieldSampler(field=lambda points: points * np.nan).fit_transform(X)
     with pytest.raises(ValueError, match=r"finite E of shape \(n, 3\).*Got \(3,\)"):
-        EFieldSampler(lambda points: points[0]).fit_transform(X)
+        EFieldSampler(field=lambda points: points[0]).fit_transform(X)
 
 
 def test_a_cell_is_sampled_the_same_whatever_the_others_are(X):
@@ -202,5 +202,5 @@ def test_a_cell_is_sampled_the_same_whatever_the_others_are(X):
 def test_no_fold_within_a_fold(coil, X):
     field = HeterogeneousField(SphereField(coil), X[0, :3], X[0, 3:6], random_state=0)
     with pytest.raises(ValueError, match="has one already"):
-        EFieldSampler(field, heterogeneity=0.8).fit(X)
-    assert EFieldSampler(field, size=3).fit_transform(X[:1]).shape == (1, 3, 3, 3, 3)
+        EFieldSampler(field=field, heterogeneity=0.8).fit(X)
+    assert EFieldSampler(field=field, size=3).fit_transform(X[:1]).shape == (1, 3, 3, 3, 3)

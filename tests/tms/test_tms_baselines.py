@@ -20,7 +20,7 @@ from sklearn_meg.tms.baselines import (
 SIZE = 3
 MODELS = [
     UniformFieldThreshold(degree=4),
-    UniformFieldThreshold("mean", degree=4),
+    UniformFieldThreshold(field="mean", degree=4),
     CosineThreshold(),
     RidgeThreshold(),
     BoostedThreshold(max_iter=10, random_state=0),
@@ -94,10 +94,10 @@ def test_uniform_field_model_is_right_where_its_vector_decides(grids, field):
     magnitude = np.linalg.norm(vector, axis=1)
     direction = vector / magnitude[:, None]
     y = 100 * np.exp(0.3 * direction[:, 2] + 0.2 * direction[:, 0] * direction[:, 1]) / magnitude
-    model = UniformFieldThreshold(field, degree=6).fit(grids[:200], y[:200])
+    model = UniformFieldThreshold(field=field, degree=6).fit(grids[:200], y[:200])
     error = np.abs(model.predict(grids[200:]) / y[200:] - 1)
     assert error.mean() < 0.01
-    other = UniformFieldThreshold("mean" if field == "soma" else "soma", degree=6)
+    other = UniformFieldThreshold(field="mean" if field == "soma" else "soma", degree=6)
     wrong = np.abs(other.fit(grids[:200], y[:200]).predict(grids[200:]) / y[200:] - 1)
     assert wrong.mean() > 5 * error.mean()
 
@@ -169,7 +169,7 @@ def test_spherical_harmonics_are_orthonormal():
 @pytest.mark.parametrize(
     "model, message",
     [
-        (UniformFieldThreshold("soma "), "'field' parameter"),
+        (UniformFieldThreshold(field="soma "), "'field' parameter"),
         (UniformFieldThreshold(degree=0), "'degree' parameter"),
         (RidgeThreshold(alphas=(1.0, -1.0)), "'alphas' parameter"),
         (BoostedThreshold(n_components=0), "'n_components' parameter"),

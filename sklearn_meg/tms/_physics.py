@@ -1,0 +1,217 @@
+"""The physics inside a model of thresholds: fitted with NumPy, applied with torch.
+
+A fitted physics is a dict of arrays: ``courses`` (n_looks, rank) and ``forms`` (rank, n_sites,
+3 * size**3) make polarizations of a grid, ``log_weights`` (n_outputs, n_sites) and ``level``
+(n_outputs,) make log thresholds (V/m at the center, for fields of 1 V/m there), ``power`` is that
+of the mean over time. A correction (a Gaussian process of what physics leaves) adds ``at``
+(m, n_sites), ``alpha`` (n_outputs, m) and ``gamma``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ._drive import (
+    DRIVE,
+    Constants,
+    SiteDrive,
+    fit_constants,
+    fit_kind_weights,
+    fit_site_weights,
+    soft_highest,
+)
+from ._passive import low_passed
+
+__all__ = [
+    "apply_physics",
+    "as_tensors",
+    "correction_outputs",
+    "fit_correction",
+    "fit_physics",
+    "physics_outputs",
+    "untrained_physics",
+]
+
+FLOOR = 1e-3  # of the largest drive: what is below counts as this
+FEW, KEEP_OF_FEW = 300, 0.3  # samples below which sites are left out more warily
+MOST_CORRECTED = 1000  # samples that a correction is made of
+LENGTHS = np.geomspace(0.25, 8.0, 11)  # length scales tried, in drives relative to the largest
+NOISES = np.geomspace(1e-4, 1.0, 9)  # variances of noise tried, relative to that of the process
+
+
+def untrained_physics(drive, n_outputs=1):
+    """Physics with the constants of the built-in membranes; nothing is left out."""
+    sites = np.arange(len(drive.kinds))
+    constants = Constants()
+    weights = np.zeros((n_outputs, len(sites)))
+    level = np.full(n_outputs, np.log(constants.threshold))
+    return _packed(drive.compact(sites, constants.tau), constants, weights, level)
+
+
+def fit_physics(drive, grids, y):
+    """Fit what turns polarizations into thresholds.
+
+    Parameters
+    ----------
+    drive : SiteDrive
+    grids : ndarray of shape (n, 3 * size**3)
+        Fields, 1 V/m at the center.
+    y : ndarray of shape (n, n_outputs)
+        Thresholds in V/m at the center, NaN where none is known.
+
+    Returns
+    -------
+    physics : dict of ndarray
+    """
+    typical = np.nanmedian(y / np.nanmedian(y, axis=0), axis=1) * np.nanmedian(y)
+    known = np.flatnonzero(np.isfinite(typical))[: DRIVE.most]
+    constants = fit_constants(drive, grids[known], typical[known])
+    passed = SiteDrive(low_passed(drive.courses, constants.tau), drive.forms, drive.kinds)
+    drives = passed.drives(grids[known], constants.power)
+    weights = fit_kind_weights(drive.kinds, drives, typical[known])
+    share = DRIVE.relevant if len(known) >= FEW else KEEP_OF_FEW
+    weighted = drives * weights
+    sites = np.flatnonzero((weighted > share * weighted.max(axis=1, keepdims=True)).any(axis=0))
+    compact = drive.compact(sites, constants.tau)
+    log_weights, level = _fit_outputs(compact, constants, np.log(weights[sites]), grids, y)
+    return _packed(compact, constants, log_weights, level)
+
+
+def _fit_outputs(compact, constants, start, grids, y):
+    """Log weights of sites and levels of every output."""
+    drives = compact.drives(grids, constants.power)
+    top = np.maximum(drives.max(axis=1, keepdims=True), 1e-12)
+    logs = np.log(np.maximum(drives / top, FLOOR)) + start
+    found = []
+    for column in y.T:
+        known = np.isfinite(column)
+        log_y = np.log(column[known]) + np.log(top[known, 0])
+        if known.sum() >= DRIVE.fewest_for_sites:
+            weights, level = fit_site_weights(logs[known], log_y)
+        else:
+            weights = np.zeros(len(start))
+            level = float(np.median(log_y + soft_highest(logs[known])[0]))
+        found.append((start + weights, level))
+    weights, level = zip(*found)
+    return np.array(weights), np.array(level)
+
+
+def _packed(compact, constants, log_weights, level):
+    return {
+        "courses": compact.courses.astype(np.float32),
+        "forms": compact.forms,
+        "log_weights": log_weights.astype(np.float32),
+        "level": level.astype(np.float32),
+        "power": np.float32(constants.power),
+    }
+
+
+def physics_outputs(flat, physics):
+    """Log thresholds and features of fields, for tensors.
+
+    Parameters
+    ----------
+    flat : tensor of shape (n, 3 * size**3)
+        Fields, 1 V/m at the center.
+    physics : dict of tensor
+
+    Returns
+    -------
+    logs : tensor of shape (n, n_outputs)
+        Log threshold in V/m at the center.
+    features : tensor of shape (n, n_sites)
+        Drives relative to the largest.
+    """
+    forms, courses, weights = physics["forms"], physics["courses"], physics["log_weights"]
+    rank, n_sites, _ = forms.shape
+    amplitudes = (flat @ forms.reshape(rank * n_sites, -1).T).reshape(-1, rank, n_sites)
+    positive = torch.clamp(courses @ amplitudes, min=0)
+    power = float(physics["power"])
+    raised = positive.square() if power == 2 else positive**power
+    drives = (raised.mean(dim=1) + 1e-30) ** (1 / power)
+    top = drives.amax(dim=1, keepdim=True)
+    relative = torch.log(torch.clamp(drives / top, min=FLOOR))
+    sharp = DRIVE.sharpness
+    soft = torch.logsumexp(sharp * (relative[:, None] + weights), dim=2) / sharp
+    weighted = torch.exp(relative + weights.mean(dim=0))
+    features = weighted / weighted.amax(dim=1, keepdim=True)
+    return physics["level"] - soft - torch.log(top), features
+
+
+def as_tensors(physics):
+    """The arrays of a fitted physics as tensors, in double precision."""
+    return {name: torch.as_tensor(np.asarray(value, np.float64)) for name, value in physics.items()}
+
+
+def apply_physics(physics, flat, batch=1024):
+    """Log thresholds (n, n_outputs) and features (n, n_sites) as arrays, for arrays."""
+    tensors, logs, features = as_tensors(physics), [], []
+    with torch.inference_mode():
+        for start in range(0, len(flat), batch):
+            part = torch.as_tensor(np.ascontiguousarray(flat[start : start + batch], np.float64))
+            log, feature = physics_outputs(part, tensors)
+            logs.append(log.numpy())
+            features.append(feature.numpy())
+    return np.concatenate(logs), np.concatenate(features)
+
+
+def fit_correction(features, residual, rng):
+    """A Gaussian process of what physics leaves, as far as it helps on left-out samples.
+
+    Squared-exponential kernel over relative drives; length scale and noise have the largest
+    marginal likelihood on a grid. A process that does not lower the leave-one-out error (closed
+    form: Rasmussen and Williams 2006, section 5.4.2) is not used.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n, n_sites)
+    residual : ndarray of shape (n, n_outputs)
+        NaN where unknown.
+    rng : RandomState
+        Draws the samples, where there are more than a thousand.
+
+    Returns
+    -------
+    correction : dict of ndarray
+        ``at``, ``alpha``, ``gamma``; empty where it does not help.
+    """
+    known = np.flatnonzero(np.isfinite(residual).all(axis=1))
+    if len(known) < 10:
+        return {}
+    if len(known) > MOST_CORRECTED:
+        known = np.sort(rng.permutation(known)[:MOST_CORRECTED])
+    at, target = features[known].astype(np.float64), residual[known]
+    square = (at**2).sum(axis=1)
+    distance = np.maximum(square[:, np.newaxis] + square - 2 * at @ at.T, 0)
+    tried = (_evidence(distance, target, a, b) for a in LENGTHS for b in NOISES)
+    _, length, noise = max(tried, key=lambda found: found[0])
+    kernel = np.exp(-distance / (2 * length**2)) + noise * np.eye(len(at))
+    inverse = np.linalg.inv(kernel)
+    alpha = inverse @ target
+    left_out = alpha / np.diag(inverse)[:, np.newaxis]
+    if np.abs(left_out).mean() > DRIVE.worth * np.abs(target).mean():
+        return {}
+    return {
+        "at": at.astype(np.float32),
+        "alpha": alpha.T.astype(np.float32),
+        "gamma": np.float32(1 / (2 * length**2)),
+    }
+
+
+def _evidence(distance, target, length, noise):
+    """Log marginal likelihood with the best variance of the process, and what it is of."""
+    kernel = np.exp(-distance / (2 * length**2)) + noise * np.eye(len(target))
+    factor = np.linalg.cholesky(kernel)
+    fitted = np.linalg.solve(factor, target)
+    variance = max((fitted**2).mean(), 1e-30)
+    n = len(target)
+    return -0.5 * n * np.log(variance) - np.log(np.diag(factor)).sum(), length, noise
+
+
+def correction_outputs(features, correction):
+    """What a correction adds to log thresholds, (n, n_outputs), for tensors."""
+    at, gamma = correction["at"], correction["gamma"]
+    square = (at**2).sum(dim=1)
+    distance = (features**2).sum(dim=1, keepdim=True) + square - 2 * features @ at.T
+    return torch.exp(-gamma * torch.clamp(distance, min=0)) @ correction["alpha"].T
