@@ -195,6 +195,7 @@ def fit_cases(tiny):
         return
     may_be = CLASSES_MAY_BE if y.dtype.kind != "f" else ()
     may_be += ("NaN",) if tiny.cls.__name__ in THRESHOLDS else ()  # a neuron that never fired
+    may_be += ("None",) if not get_tags(tiny.cls()).target_tags.required else ()
     for what, spoil in BAD_ARRAYS.items():
         if what not in may_be:
             yield f"y: {what}", X, spoil(y)

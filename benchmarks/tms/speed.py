@@ -6,7 +6,7 @@ from time import process_time
 import numpy as np
 
 from sklearn_meg.tms import draw_placements, make_neuron, placement_rows
-from sklearn_meg.tms.generate import _fields
+from sklearn_meg.tms._parts import _fields
 from sklearn_meg.tms.neurons import grid_spacing
 
 from ..report import check, row, values

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
+from .._checks.params import check_scalar_param
 from .._checks.trials import check_weights
 from .._params import param
 from ._drive import SiteDrive
@@ -24,14 +24,13 @@ from ._grids import (
     rotate_grids,
 )
 from ._morphology import Morphology, morphology_key, share_outside
-from .neurons import grid_spacing, make_neuron
+from .neurons import CELL_TYPES, grid_spacing, make_neuron
 from .pulses import check_pulse, pulse_key
 
 if TYPE_CHECKING:
     from typing import Literal
 
-    from .._typing import ArrayLike
-    from .pulses import Pulse
+    from .._typing import ArrayLike, Pulse
 
 MOST_OUTSIDE = 0.05  # of the points of an axon, outside the grid
 
@@ -62,24 +61,25 @@ class PhysicsParams:
 
     def _check_physics_params(self):
         check_pulse(self.pulse)
+        check_scalar_param(self, "spacing", "float", 1e-5, 0.02, allow_none=True)
         if self.morphology is None:
             return
         self._neuron()
-        spacing = self._spacing()
-        if not isinstance(spacing, numbers.Real) or not 1e-5 <= spacing <= 0.02:
+        if self._spacing() is None:
             raise ValueError(
                 f"The 'spacing' parameter of {type(self).__name__} must be the distance of "
-                f"neighbors in the grids, in m, from 1e-5 to 0.02. Got {spacing!r}."
+                "neighbors in the grids, in m, where morphology is no cell type. Got None."
             )
 
     def _neuron(self):
         """The morphology, checked."""
-        if isinstance(self.morphology, str):
+        known = isinstance(self.morphology, str) and self.morphology in CELL_TYPES
+        if known:
             return make_neuron(self.morphology)
         if not isinstance(self.morphology, Morphology) or not self.morphology.has_axon:
             raise ValueError(
                 f"The 'morphology' parameter of {type(self).__name__} must be a Morphology with an "
-                f"axon, a cell type or None. Got {self.morphology!r}."
+                f"axon, one of {list(CELL_TYPES)} or None. Got {self.morphology!r}."
             )
         return self.morphology
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from .._typing import ArrayLike, RandomSeed, Self
+    from ._morphology import Morphology  # noqa: F401  # hint of an inherited parameter
 
 __all__ = ["PassiveThreshold"]
 

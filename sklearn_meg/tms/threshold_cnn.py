@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from .._typing import ArrayLike, Self
+    from ._morphology import Morphology  # noqa: F401  # hint of an inherited parameter
 
 #: Parameters that make :class:`ThresholdCNN` the network of the paper. Batch size, epochs and
 #: dropout rate are ours.
@@ -230,6 +231,7 @@ class ThresholdCNN(
 
     def _fit(self, X, y, groups, *, fresh):
         self._check_params()
+        self._check_training_params()
         X, y = self._check_fit(X, y, reset=fresh)
         weights = None if fresh else self.net_.module_.state_dict()
         seed = check_random_state(self.random_state).randint(2**31 - 1)
