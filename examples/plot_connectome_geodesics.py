@@ -49,7 +49,7 @@ metrics = {
 found = {}
 for name, each in metrics.items():
     paths = each.shoot(fibers.seeds, fibers.directions, longest, within="grid")
-    deviation = geodesic_deviation(paths, fibers.curves)
+    deviation = geodesic_deviation(fibers.curves, paths)
     found[name] = paths, deviation
     print(f"{name}: mean {np.nanmean(deviation):.2f}, median {np.nanmedian(deviation):.2f} voxels")
 

@@ -5,7 +5,7 @@ import torch
 from sklearn.model_selection import KFold
 
 from sklearn_meg import (
-    ConnectomeMetric,
+    ConvolutionalMetric,
     DeepRecurrentEncoder,
     HiddenMarkovGraph,
     NerveDecoder,
@@ -53,9 +53,9 @@ def threshold(folder, seed):
 
 
 def connectome(folder, seed):
-    """ConnectomeMetric by the convolutional network."""
+    """ConvolutionalMetric on an annulus."""
     X = make_fibers("annulus", size=16).X
-    model = ConnectomeMetric(solver="conv", max_epochs=60, random_state=seed, cache_dir=folder)
+    model = ConvolutionalMetric(max_epochs=60, random_state=seed, cache_dir=folder)
     return [*_weights(model.fit(X)), model.metric_]
 
 
@@ -115,7 +115,7 @@ WORK = {
     "DeepRecurrentEncoder": encoder,
     "RNNSourceSolver": source,
     "ThresholdCNN": threshold,
-    "ConnectomeMetric": connectome,
+    "ConvolutionalMetric": connectome,
     "NerveDecoder": decoder,
     "NerveRegressor": regressor,
     "HiddenMarkovGraph": states,

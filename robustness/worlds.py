@@ -13,7 +13,14 @@ from sklearn_meg.datasets import make_fibers, make_states
 # Small enough; everything else as it comes.
 SMALL = {
     "BoostedThreshold": {"max_iter": 20, "random_state": 0},
-    "ConnectomeMetric": {"max_iter": 5, "random_state": 0},
+    "ConnectomeMetric": {"max_iter": 5},
+    "ConvolutionalMetric": {
+        "max_epochs": 2,
+        "n_features": 4,
+        "growth": 2,
+        "n_layers": (1, 1, 1),
+        "random_state": 0,
+    },
     "DeepRecurrentEncoder": {"max_epochs": 3, "hidden_size": 8, "random_state": 0},
     "EFieldSampler": {},
     "GammaMap": {"maxit": 10},

@@ -21,6 +21,7 @@ from ._version import __version__ as __version__
 from .connectome import AdjugateMetric as AdjugateMetric
 from .connectome import ConformalMetric as ConformalMetric
 from .connectome import ConnectomeMetric as ConnectomeMetric
+from .connectome import ConvolutionalMetric as ConvolutionalMetric
 from .connectome import EuclideanMetric as EuclideanMetric
 from .connectome import InverseTensorMetric as InverseTensorMetric
 from .dynamics import HiddenMarkovGraph as HiddenMarkovGraph

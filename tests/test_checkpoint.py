@@ -14,7 +14,7 @@ from skorch.callbacks import EarlyStopping
 
 from robustness.faults import at_each_batch
 from sklearn_meg import (
-    ConnectomeMetric,
+    ConvolutionalMetric,
     DeepRecurrentEncoder,
     HiddenMarkovGraph,
     NerveDecoder,
@@ -82,7 +82,7 @@ def world(name):
         X = rng.normal(size=(60, 3, 3, 3, 3))
         return ThresholdCNN(**common), X, rng.uniform(1, 2, size=60)
     if name == "connectome":
-        return ConnectomeMetric(solver="conv", **common), make_fibers("annulus", size=16).X, None
+        return ConvolutionalMetric(**common), make_fibers("annulus", size=16).X, None
     if name == "decoder":
         return NerveDecoder(hidden_size=8, **common), X + kinds[:, None, None], kinds
     return NerveRegressor(hidden_size=8, **common), X, y

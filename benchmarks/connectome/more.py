@@ -9,12 +9,12 @@ from time import process_time
 import numpy as np
 
 from sklearn_meg.connectome import ConnectomeMetric, KnownMetric
-from sklearn_meg.connectome._fields import directions_at
 from sklearn_meg.connectome.metrics import geodesic_deviation
 from sklearn_meg.datasets import make_fibers
 
 from ..recordings import recording
 from ..report import row
+from .fields import integral_curves
 from .models import baselines, best
 
 SIZES = (32, 48, 64, 80)  # of the arcs whose fits are timed
@@ -123,8 +123,8 @@ def real_rows(quick):
     X, affine = fields
     scale = np.linalg.norm(affine[:3, :3], axis=0)
     voxel = np.diag([*scale / scale.min(), 1.0])  # in voxels, along the axes of the grid
-    ours = ConnectomeMetric(affine=voxel, **({"max_iter": 3} if quick else {})).fit(X)
-    curves = streamlines(ours, 60 if quick else 300)
+    ours = ConnectomeMetric(affine=voxel, **({"max_iter": 3} if quick else {}))
+    curves = integral_curves(X[0], np.diag(voxel)[:3], 60 if quick else 300)
     models = {"default": [ours], **baselines(quick, voxel)}
     rows = []
     for name, each in models.items():
@@ -139,7 +139,7 @@ def _real_rows(name, model, X, curves, directions):
     lengths = [0.5 * (len(c) - 1) for c in curves]
     seeds = np.stack([c[0] for c in curves])
     paths = model.shoot(seeds, directions, max(lengths), within="grid")
-    deviation = geodesic_deviation(paths, curves, max(lengths) / (paths.shape[1] - 1))
+    deviation = geodesic_deviation(curves, paths, max(lengths) / (paths.shape[1] - 1))
     found = {
         "fit_s": spent,
         "deviation_mean": np.nanmean(deviation),
@@ -158,38 +158,6 @@ def real_fields():
     names = (folder / f"small_64D.{kind}" for kind in ("nii", "bval", "bvec"))
     X, affine, _ = fit_tensor_directions(*names)
     return X, affine
-
-
-def streamlines(model, n, shortest=4.0, step=0.5, most=200):
-    """Midpoint steps along the smoothed field of a fitted model from random voxels.
-
-    Returns
-    -------
-    curves : list of ndarray
-        To the border of the mask.
-    directions : ndarray
-        Of the field at their starts.
-    """
-    V, space, rng = model.directions_[0], model._space, np.random.default_rng(0)
-    voxels = np.argwhere(model.mask_)
-    some = voxels[rng.permutation(len(voxels))[: 4 * n]].astype(float)
-    first = direction = directions_at(V, some)
-    x, alive = some * space.scale, np.ones(len(some), dtype=bool)
-    points, counts = [x], np.ones(len(some), dtype=int)
-    for _ in range(most):
-        middle = _aligned(directions_at(V, (x + step / 2 * direction) / space.scale), direction)
-        x = x + step * middle
-        alive &= np.isfinite(x).all(1) & space.in_mask(x, model.mask_)
-        direction = middle
-        counts += alive
-        points.append(x)
-    points = np.stack(points, axis=1)
-    long = np.flatnonzero(step * (counts - 1) >= shortest)[:n]
-    return [points[i, : counts[i]] for i in long], first[long]
-
-
-def _aligned(v, like):
-    return v * np.where((v * like).sum(1, keepdims=True) < 0, -1, 1)
 
 
 ROWS = {"flips": flip_rows, "two_point": two_point_rows, "speed": speed_rows, "real": real_rows}

@@ -16,7 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from sklearn_meg.connectome import ConnectomeMetric, KnownMetric
+from sklearn_meg.connectome import ConnectomeMetric, ConvolutionalMetric, KnownMetric
 from sklearn_meg.connectome.metrics import geodesic_deviation
 from sklearn_meg.datasets import make_fibers
 
@@ -39,7 +39,7 @@ CASES = (*WORLDS, *MORE)
 CONV = ("annulus", "braid")  # where the convolutional solver is trained, too
 QUICK = {"annulus": 20, "arcs": 16, "braid": 40}
 QUICK_CASES = tuple(c for c in CASES if c not in ("arcs60", "arcs45") and "_noise" not in c)
-QUICK_FIT = {"max_iter": 5, "max_epochs": 3}
+QUICK_FIT = {"max_iter": 5}, {"max_epochs": 3}
 
 
 def run(quick=False, n_seeds=None, cases=None):
@@ -116,10 +116,10 @@ def _fitted_rows(case, name, seed, model, fibers):
 
 def _models(case, seed, quick):
     """Models by name: of a baseline all settings, of which the truth chooses; of ours one."""
-    fit = QUICK_FIT if quick else {}
+    fit, net = QUICK_FIT if quick else ({}, {})
     models = {"default": [ConnectomeMetric(**fit)]}
     if case in CONV:
-        models["conv"] = [ConnectomeMetric(solver="conv", random_state=seed, **fit)]
+        models["conv"] = [ConvolutionalMetric(random_state=seed, **net)]
     return {**models, **baselines(quick)}
 
 
@@ -128,7 +128,7 @@ def deviation_rows(case, name, seed, model, fibers):
     lengths = [np.linalg.norm(np.diff(c, axis=0), axis=1).sum() for c in fibers.curves]
     paths = model.shoot(fibers.seeds, fibers.directions, max(lengths), within="grid")
     step = max(lengths) / (paths.shape[1] - 1)
-    deviation = geodesic_deviation(paths, fibers.curves, step)
+    deviation = geodesic_deviation(fibers.curves, paths, step)
     counted = np.isfinite(deviation)
     found = {
         "deviation_mean": deviation[counted].mean(),

@@ -5,24 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from scipy.sparse.csgraph import connected_components
 from sklearn.utils.validation import check_is_fitted
 
-from .._training.device import limited_threads
-from . import _geodesics as _connect
-from ._fields import directions_at
-from ._geodesics import shoot
-from ._geometry import christoffel_symbols, metric_of
-from ._space import Space, check_points
+from .._training.threads import one_blas_thread
+from . import _connectivity
+from ._geometry import SplineGeometry, symbols_of
+from ._graph import MetricGraph
+from ._peaks import PeakField
+from ._shoot import shoot
+from ._space import Space, check_option, check_points, without_small_holes
 from ._spline import SplineField, coefficients_of
+from ._ways import ways_between
 
 if TYPE_CHECKING:
     from typing import Literal
 
-    from .._typing import ArrayLike
+    from .._typing import ArrayLike, PathLike, SpatialImage
 
-BATCH = 4096  # points at a time
+BATCH = 4096  # geodesics at a time
 
 
 class MetricModel:
@@ -33,13 +33,16 @@ class MetricModel:
     ``mask_`` says where the metric means something.
     """
 
-    def metric_at(self, points: ArrayLike) -> np.ndarray:
+    def metric_at(self, points: ArrayLike, directions: ArrayLike | None = None) -> np.ndarray:
         """Metric at points.
 
         Parameters
         ----------
         points : array-like of shape (n, dim)
             World coordinates: those of `affine`, voxels without one. In the mask.
+        directions : array-like of shape (n, dim), default=None
+            Where fibers cross, the metric of the nearest fiber depends on the direction of travel;
+            None is that of the strongest. Other metrics are the same for all directions.
 
         Returns
         -------
@@ -51,17 +54,21 @@ class MetricModel:
         ValueError
             For points outside the mask.
         """
-        inside = self._points_inside(points)
+        inside, u = self._points_and_directions(points, directions)
         R = self._space.rotation
-        return R @ self._metrics_at(inside) @ R.T
+        return R @ self._geometry.tensors(inside, u) @ R.T
 
-    def christoffel_symbols(self, points: ArrayLike) -> np.ndarray:
+    def christoffel_symbols(
+        self, points: ArrayLike, directions: ArrayLike | None = None
+    ) -> np.ndarray:
         """Christoffel symbols of the second kind at points.
 
         Parameters
         ----------
         points : array-like of shape (n, dim)
             World coordinates, in the mask.
+        directions : array-like of shape (n, dim), default=None
+            As in :meth:`metric_at`.
 
         Returns
         -------
@@ -74,10 +81,9 @@ class MetricModel:
         ValueError
             For points outside the mask.
         """
-        inside = self._points_inside(points)
+        inside, u = self._points_and_directions(points, directions)
         R = self._space.rotation
-        parts = [christoffel_symbols(*at) for at in self._fields_at(inside)]
-        symbols = torch.cat(parts, dim=-1).permute(3, 0, 1, 2).numpy()
+        symbols = symbols_of(*self._geometry.gradient(inside, u))
         return np.einsum("ak,bi,cj,nkij->nabc", R, R, R, symbols)
 
     def shoot(
@@ -88,6 +94,7 @@ class MetricModel:
         *,
         step: float = 0.5,
         within: Literal["mask", "grid"] = "mask",
+        follow: float = 0.0,
     ) -> np.ndarray:
         """Shoot geodesics from points.
 
@@ -97,11 +104,16 @@ class MetricModel:
             World coordinates and directions along the world axes; lengths of directions do not
             matter.
         length : float
-            Of the geodesics, in world units (not measured by the metric).
+            Length of the geodesics in world units (not measured by the metric).
         step : float, default=0.5
-            Between points of a geodesic, in voxels.
+            Distance between points of a geodesic, in voxels.
         within : {"mask", "grid"}, default="mask"
-            A geodesic ends where it leaves the mask, or only where it leaves the grid.
+            A geodesic ends where it leaves the mask, or only where it leaves the grid. Single
+            voxels that are missing inside the mask do not end it.
+        follow : float, default=0.0
+            0 gives geodesics. Above it, curves are steered: after each step the direction goes
+            this share of the way to that of the nearest fiber, as the shooting of the paper does.
+            1 gives the integral curves of the field, which is tracking.
 
         Returns
         -------
@@ -111,41 +123,39 @@ class MetricModel:
         Raises
         ------
         ValueError
-            For points outside, zero directions, or a length or step that is not positive.
+            For points outside, zero directions, a length or step that is not positive, or `follow`
+            with a metric that knows no fields.
         """
-        if within not in ("mask", "grid"):
-            raise ValueError(f"within must be 'mask' or 'grid'. Got {within!r}.")
+        check_option("within", within, ("mask", "grid"))
         if not (np.isfinite(length) and length > 0 and np.isfinite(step) and step > 0):
             raise ValueError(f"length and step must be positive. Got {length!r} and {step!r}.")
-        space = self._space
-        mask = self.mask_ if within == "mask" else np.ones(self.grid_shape_, dtype=bool)
-        x = self._points_inside(points, mask)
-        u = check_points(directions, space.dim, "directions") @ space.rotation
-        if len(u) != len(x):
-            raise ValueError(f"There must be one direction a point. Got {len(u)} for {len(x)}.")
-        if not (np.linalg.norm(u, axis=1) > 0).all():
-            raise ValueError("directions must not be zero.")
-        paths = self._shoot_inside(x, u, length, step, mask)
-        left = np.logical_or.accumulate(~space.in_mask(paths, mask), axis=1)
+        self._check_follow(follow)
+        mask = self._open_mask if within == "mask" else np.ones(self.grid_shape_, dtype=bool)
+        x, u = self._points_and_directions(points, directions, mask)
+        paths = self._shoot_inside(x, u, length, step, mask, follow)
+        left = np.logical_or.accumulate(~self._space.in_mask(paths, mask), axis=1)
         paths[left] = np.nan
-        return space.outside(paths)
+        return self._space.outside(paths)
 
+    @one_blas_thread()
     def connect(
         self, starts: ArrayLike, ends: ArrayLike, *, n_points: int = 100, n_modes: int = 16
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Geodesics between pairs of points, and their lengths.
+        """Shortest ways between pairs of points, and their lengths.
 
-        The shortest path along the voxels of the mask is the first guess; then the curve of
-        least energy near it is found.
+        The shortest path along the voxels of the mask is made smooth: by the curve of least energy
+        near it, if that stays in the mask and is shorter, else by moving its points where that
+        shortens it. Where each direction has its own metric, the path goes along fibers
+        (:class:`FiberDistributionMetric`). Ways never leave the mask.
 
         Parameters
         ----------
         starts, ends : array-like of shape (n, dim)
             World coordinates, in the mask.
         n_points : int, default=100
-            Of each path.
+            Number of points of each path.
         n_modes : int, default=16
-            Polynomials that a path is made of.
+            Number of polynomials that a curve of least energy is made of.
 
         Returns
         -------
@@ -158,19 +168,21 @@ class MetricModel:
         ValueError
             For points outside the mask, or pairs in parts of the mask that are not connected.
         """
-        a, b = self._points_inside(starts, name="starts"), self._points_inside(ends, name="ends")
+        mask = self._open_mask
+        a, b = (self._points_inside(p, mask, n) for p, n in ((starts, "starts"), (ends, "ends")))
         if len(a) != len(b):
             raise ValueError(f"There must be as many ends as starts. Got {len(b)} and {len(a)}.")
-        graph, number = self._graph()
-        first, last = (number[tuple(self._space.voxels(p)[0].T)] for p in (a, b))
-        self._check_connected(graph, first, last)
-        voxels = np.argwhere(self.mask_) * self._space.scale
-        guesses, _ = _connect.graph_paths(graph, first, last)
-        guesses = [voxels[path[1:-1]] for path in guesses]
-        pairs = np.stack([a, b], axis=1)
-        with limited_threads(1):
-            modes, lengths = _connect.refine(self._field, pairs, guesses, n_modes)
-        return self._space.outside(_connect.evaluate(pairs, modes, n_points)), lengths
+        geometry = None if self._along_fibers else self._geometry
+        paths, lengths = ways_between(
+            self._graph(), geometry, self._space, mask, np.stack([a, b], 1), n_points, n_modes
+        )
+        apart = np.flatnonzero(np.isinf(lengths))
+        if len(apart):
+            raise ValueError(
+                "starts and ends must be in connected parts of the mask: pair(s) "
+                f"{apart.tolist()} are not."
+            )
+        return self._space.outside(paths), lengths
 
     def distance(self, starts: ArrayLike, ends: ArrayLike) -> np.ndarray:
         """Geodesic distances between pairs of points: the lengths of :meth:`connect`.
@@ -186,61 +198,92 @@ class MetricModel:
         """
         return self.connect(starts, ends)[1]
 
+    @one_blas_thread()
     def geodesic_connectivity(
-        self, labels: ArrayLike, *, kind: Literal["distance", "count"] = "distance"
+        self,
+        labels: ArrayLike | PathLike | SpatialImage,
+        *,
+        kind: Literal["distance", "length", "count"] = "distance",
+        radius: float | None = None,
+        assignment: Literal["ends", "touch"] = "ends",
     ) -> tuple[np.ndarray, np.ndarray]:
         """Connectivity matrix between regions.
 
         Parameters
         ----------
-        labels : array-like of int of shape (nx, ny[, nz],)
-            Regions, 0 is none.
-        kind : {"distance", "count"}, default="distance"
-            "distance": of the geodesics between regions, along the voxels of the mask, from
-            the voxel of one that is nearest to the other; inf where there is no way. "count":
-            geodesics through the voxels of the mask, along their fields both ways, that touch
-            both regions; only for a metric that was fitted to fields.
+        labels : array-like of shape (nx, ny[, nz]), image or path-like
+            Regions as whole numbers, 0 is none.
+        kind : {"distance", "length", "count"}, default="distance"
+            "distance": shortest way between regions along the voxels of the mask, measured by the
+            metric, from the voxel of one that is nearest to the other; inf where there is no way
+            (along fibers, where each direction has its own metric). "length": length of this way in
+            world units. "count": number of curves of :meth:`bundle`, through all voxels of the
+            mask, that join two regions; only for a metric that was fitted to fields.
+        radius : float, default=None
+            Labels need not be in the mask (gray matter): a region takes the voxels of the mask
+            that are at most this far from it (world units), each the nearest region. None is two
+            voxels; 0 only takes what is labeled itself.
+        assignment : {"ends", "touch"}, default="ends"
+            For "count": a curve joins the regions of its two ends, or all that it touches.
 
         Returns
         -------
         matrix : ndarray of shape (n_regions, n_regions)
-            Symmetric.
+            Symmetric. NaN in the rows of a region that is too far from the mask: nothing is known
+            of it, which is not a count of zero.
         regions : ndarray of int of shape (n_regions,)
-            Labels of the rows.
+            Labels of the rows. :func:`connectivity_table` makes a table of both.
 
         Raises
         ------
         ValueError
-            For labels of another shape, or a region outside the mask.
+            For labels of another shape, that are no whole numbers, or all outside.
         """
-        labels, regions = self._check_labels(labels)
-        if kind == "distance":
-            return self._distances(labels, regions), regions
-        if kind != "count":
-            raise ValueError(f"kind must be 'distance' or 'count'. Got {kind!r}.")
-        seeds = self._space.outside(np.argwhere(self.mask_) * self._space.scale)
-        matrix = np.zeros((len(regions), len(regions)), dtype=int)
-        for path in self.bundle(seeds, step=1.0):
-            index, good = self._space.voxels(self._space.inside(path))
-            touched = np.unique(labels[tuple(index[good].T)])
-            at = np.searchsorted(regions, touched[touched != 0])
-            matrix[np.ix_(at, at)] += 1
-        np.fill_diagonal(matrix, 0)
-        return matrix, regions
+        self._check_fitted()
+        check_option("kind", kind, ("distance", "length", "count"))
+        check_option("assignment", assignment, ("ends", "touch"))
+        labels = _connectivity.check_labels(labels, tuple(self.grid_shape_))
+        regions = np.unique(labels[labels != 0])
+        radius = 2 * self._space.scale.max() if radius is None else radius
+        own = _connectivity.regions_in(labels, self._open_mask, self._space.scale, radius)
+        missing = np.setdiff1d(regions, own)
+        if len(missing) == len(regions):
+            raise ValueError(
+                f"labels has regions outside the mask only: none is within {radius:g} of it."
+            )
+        if kind == "count":
+            seeds = self._space.outside(np.argwhere(self.mask_) * self._space.scale)
+            paths = [self._space.inside(path) for path in self.bundle(seeds, step=1.0)]
+            matrix = _connectivity.counts(paths, self._space, own, regions, assignment)
+        else:
+            matrix = _connectivity.distances(
+                self._graph(), own[self._open_mask], regions, self._voxels, kind
+            )
+        return _connectivity.with_missing(matrix, regions, missing), regions
 
     def bundle(
-        self, seeds: ArrayLike, *, length: float | None = None, step: float = 0.5
+        self,
+        seeds: ArrayLike,
+        *,
+        length: float | None = None,
+        step: float = 0.5,
+        follow: float = 1.0,
+        min_length: float = 0.0,
     ) -> list[np.ndarray]:
-        """Geodesics through seeds, along the fields there, both ways to the border of the mask.
+        """Curves through seeds, along the fibers there, both ways to the border of the mask.
 
         Parameters
         ----------
         seeds : array-like of shape (n, dim)
             World coordinates, in the mask.
         length : float, default=None
-            Most in each direction; None is twice the longest side of the grid.
+            Longest way in each direction; None is twice the longest side of the grid.
         step : float, default=0.5
-            In voxels.
+            Distance between points, in voxels.
+        follow : float, default=1.0
+            As in :meth:`shoot`: 1 gives integral curves of the field (tracking), 0 geodesics.
+        min_length : float, default=0.0
+            Shorter curves are left out.
 
         Returns
         -------
@@ -252,23 +295,26 @@ class MetricModel:
         ValueError
             For seeds outside the mask, or a metric that knows no fields.
         """
-        if getattr(self, "directions_", None) is None:
+        if self._peaks is None:
             raise ValueError("bundle needs a metric that was fitted to fields; use shoot.")
-        inside = self._points_inside(seeds, name="seeds")
+        inside = self._points_inside(seeds, self._open_mask, "seeds")
         length = 2 * max(self._space.grid * self._space.scale) if length is None else length
         voxel = tuple(self._space.voxels(inside)[0].T)
         paths = []
         for V in self.directions_:
             there = np.isfinite(V[voxel][:, 0])
-            if not there.any():
-                continue
-            start = inside[there]
-            u = directions_at(V, start / self._space.scale)
-            turned = [self._half(start, sign * u, length, step) for sign in (-1, 1)]
-            paths += [np.concatenate([back[:0:-1], on]) for back, on in zip(*turned)]
-        return [self._space.outside(path) for path in paths]
+            if there.any():
+                start = inside[there]
+                u = self._peaks.at(start, V[voxel][there])
+                u = np.where((u * u).sum(1, keepdims=True) > 0.5, u, V[voxel][there])
+                turned = [self._half(start, sign * u, length, step, follow) for sign in (-1, 1)]
+                paths += [np.concatenate([back[:0:-1], on]) for back, on in zip(*turned)]
+        h = step * self._space.scale.min()
+        return [self._space.outside(path) for path in paths if h * (len(path) - 1) >= min_length]
 
     # ------------------------------------------------------------------ inside
+
+    _along_fibers = False  # whether each direction has its own metric
 
     def _set_metric(self, metric, affine):
         self.grid_shape_, self.knot_spacing_ = metric.shape[:-2], 1
@@ -287,15 +333,41 @@ class MetricModel:
     def _field(self):
         return SplineField(self.coef_, self.grid_shape_, self.knot_spacing_, self._space.scale)
 
-    def _fields_at(self, inside):
-        field = self._field
-        for i in range(0, len(inside), BATCH):
-            yield field(torch.as_tensor(inside[i : i + BATCH]))
+    @property
+    def _peaks(self):
+        """Directions between the voxels, None without any."""
+        V = getattr(self, "directions_", None)
+        if V is None:
+            return None
+        weights = getattr(self, "amplitude_", None)
+        cosine = getattr(self, "cosine_", 0.5) if len(V) > 1 else 0.0
+        order = getattr(self, "interpolation_", 1)
+        return PeakField(V, self._space.scale, weights, cosine, order)
 
-    def _metrics_at(self, inside):
-        """Metrics (n, dim, dim) at points in grid coordinates, along the grid."""
-        parts = [metric_of(theta, self._space.dim) for theta, _ in self._fields_at(inside)]
-        return torch.cat(parts, dim=-1).permute(2, 0, 1).numpy()
+    @property
+    def _geometry(self):
+        return SplineGeometry(self._field, self._peaks)
+
+    @property
+    def _open_mask(self):
+        """Where curves may be: the mask, and single voxels that are missing in it."""
+        return without_small_holes(self.mask_)
+
+    @property
+    def _voxels(self):
+        """Middles of the voxels of the open mask, in grid coordinates."""
+        return np.argwhere(self._open_mask) * self._space.scale
+
+    def _graph(self):
+        g = self._geometry.tensors(self._voxels)
+        return MetricGraph(g, self._open_mask, self._space.scale)
+
+    def _check_follow(self, follow):
+        if not 0 <= follow <= 1:
+            raise ValueError(f"follow must be between 0 and 1. Got {follow!r}.")
+        self._check_fitted()
+        if follow and self._peaks is None:
+            raise ValueError("follow needs a metric that was fitted to fields. Got a known one.")
 
     def _points_inside(self, points, mask=None, name="points"):
         """Checked points in grid coordinates."""
@@ -310,64 +382,42 @@ class MetricModel:
             )
         return inside
 
-    def _shoot_inside(self, x, u, length, step, mask):
-        """Geodesics in grid coordinates; the last point of one may be outside the mask."""
-        field, space = self._field, self._space
+    def _points_and_directions(self, points, directions, mask=None):
+        """Checked points and unit directions in grid coordinates."""
+        x = self._points_inside(points, mask)
+        if directions is None:
+            return x, None
+        space = self._space
+        u = check_points(directions, space.dim, "directions") @ space.rotation
+        if len(u) != len(x):
+            raise ValueError(f"There must be one direction a point. Got {len(u)} for {len(x)}.")
+        size = np.linalg.norm(u, axis=1, keepdims=True)
+        if not (size > 0).all():
+            raise ValueError("directions must not be zero.")
+        return x, u / size
+
+    @one_blas_thread()
+    def _shoot_inside(self, x, u, length, step, mask, follow):
+        """Curves in grid coordinates; the last point of one may be outside the mask."""
+        geometry, space = self._geometry, self._space
         step = step * space.scale.min()
-        parts = []
-        with limited_threads(1), torch.inference_mode():
-            for i in range(0, len(x), BATCH):
-                some = torch.as_tensor(x[i : i + BATCH]), torch.as_tensor(u[i : i + BATCH])
-                paths = shoot(field, *some, length, step, lambda y: space.in_mask(y, mask))
-                parts.append(paths.numpy())
+        parts = [
+            shoot(
+                geometry,
+                x[i : i + BATCH],
+                u[i : i + BATCH],
+                length,
+                step,
+                lambda y: space.in_mask(y, mask),
+                follow,
+            )
+            for i in range(0, len(x), BATCH)
+        ]
         return np.concatenate(parts)
 
-    def _half(self, x, u, length, step):
-        """Geodesics one way, cut where they leave the mask."""
-        paths = self._shoot_inside(x, u, length, step, self.mask_)
-        good = np.logical_and.accumulate(self._space.in_mask(paths, self.mask_), axis=1)
+    def _half(self, x, u, length, step, follow):
+        """Curves one way, cut where they leave the mask."""
+        mask = self._open_mask
+        paths = self._shoot_inside(x, u, length, step, mask, follow)
+        good = np.logical_and.accumulate(self._space.in_mask(paths, mask), axis=1)
         return [path[:n] for path, n in zip(paths, good.sum(1))]
-
-    def _graph(self):
-        """Graph of the voxels of the mask, and their numbers on the grid."""
-        voxels = np.argwhere(self.mask_)
-        number = np.full(self.grid_shape_, -1)
-        number[self.mask_] = np.arange(len(voxels))
-        g = self._metrics_at(voxels * self._space.scale)
-        return _connect.voxel_graph(g, self.mask_, self._space.scale), number
-
-    def _check_connected(self, graph, first, last):
-        _, part = connected_components(graph, directed=False)
-        apart = part[first] != part[last]
-        if apart.any():
-            raise ValueError(
-                f"starts and ends must be in connected parts of the mask: pair(s) "
-                f"{np.flatnonzero(apart).tolist()} are not."
-            )
-
-    def _check_labels(self, labels):
-        self._check_fitted()
-        labels = np.asarray(labels)
-        if labels.shape != tuple(self.grid_shape_) or labels.dtype.kind not in "iub":
-            raise ValueError(
-                f"labels must be int of the shape {tuple(self.grid_shape_)}. "
-                f"Got {labels.dtype} of shape {labels.shape}."
-            )
-        regions = np.unique(labels[labels != 0])
-        if not len(regions):
-            raise ValueError("labels has no region: every voxel is 0.")
-        outside = np.setdiff1d(regions, labels[self.mask_])
-        if len(outside):
-            raise ValueError(f"labels has regions outside the mask: {outside.tolist()}.")
-        return labels, regions
-
-    def _distances(self, labels, regions):
-        """Distances between sets: the shortest way from any voxel of one to any of the other."""
-        graph, _ = self._graph()
-        own = labels[self.mask_]
-        matrix = np.empty((len(regions), len(regions)))
-        for i, region in enumerate(regions):
-            sources = np.flatnonzero(own == region)
-            length = _connect.dijkstra(graph, directed=False, indices=sources, min_only=True)
-            matrix[i] = [length[own == other].min() for other in regions]
-        return np.minimum(matrix, matrix.T)

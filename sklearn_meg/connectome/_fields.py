@@ -10,11 +10,9 @@ from itertools import product
 
 import numpy as np
 
-# Radius in voxels and degree: from the finest, for clean fields, to what averages most.
-WINDOWS = ((2, 3), (3, 3), (3, 2), (4, 2), (4, 1), (6, 1))
-MOST_TRIED = 600  # vectors that choose among them
+from ._settings import SETTINGS
+
 CHUNK = 500_000  # neighbors at a time
-SMALLEST_COSINE = 0.5  # a vector at more than 60 degrees to the one in the middle is another line
 EXACT = 1e-3  # curvatures (1 / voxel) that count as equal: below it noise makes no difference
 RIDGE = 1e-7  # on terms above the first order, where too few voxels are there
 
@@ -37,6 +35,13 @@ class Lines:
         Standard deviation of the measured directions around the smoothed ones, in radians.
     window : tuple of int
         Radius and degree that were used.
+    cosine : float
+        Neighbors at less than this cosine to a line belong to another.
+    doubt : float
+        Standard deviation of an angle of ``direction`` around the true one, roughly, in radians.
+    is_smooth : bool
+        Whether smoothing brings the directions nearer to those without noise. If not,
+        ``direction`` is what was measured.
     """
 
     field: np.ndarray
@@ -46,10 +51,16 @@ class Lines:
     weight: np.ndarray
     noise: float
     window: tuple
+    cosine: float
+    doubt: float
+    is_smooth: bool
 
 
-def fit_lines(X, scale, window=None):
+def fit_lines(X, scale, window=None, cosine=None):
     """Fit directions and accelerations.
+
+    The vectors of a voxel are a set: neighbors of a line are sought among all of them, so that
+    the order of the fields does not matter.
 
     Parameters
     ----------
@@ -58,17 +69,24 @@ def fit_lines(X, scale, window=None):
     scale : ndarray of shape (dim,)
         Size of a voxel.
     window : tuple of two int or None
-        Radius of the neighborhood in voxels, and degree of the polynomial. None takes that of
-        `WINDOWS` that predicts a left-out vector best.
+        Radius of the neighborhood in voxels, and degree of the polynomial. None takes the one of
+        ``SETTINGS.windows`` that predicts a left-out vector best.
+    cosine : float or None
+        Smallest cosine between a line and its neighbors; None takes :func:`cone_of`.
 
     Returns
     -------
     lines : Lines
     """
+    cosine = cone_of(X, scale) if cosine is None else cosine
+    field, voxel = _rows(X)
+    risk = None
     if window is None:
-        errors = [_left_out_error(X, scale, w) for w in WINDOWS]
-        window = WINDOWS[int(np.argmin(errors))]
-    voxel, value, slope, raw, own, gain = _fit_fields(X, scale, window)
+        some = _some_rows(X)
+        tried = [_risk(X, scale, w, *some, cosine) for w in SETTINGS.windows]
+        window = SETTINGS.windows[int(np.argmin([each[0] for each in tried]))]
+        risk = min(tried)[0], min(each[1] for each in tried)
+    value, slope, raw, own, gain = _fit_rows(X, scale, window, field, voxel, cosine)
     size = np.maximum(np.linalg.norm(value, axis=1, keepdims=True), 1e-3)
     direction = value / size
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
@@ -77,16 +95,73 @@ def fit_lines(X, scale, window=None):
     let_through = np.einsum("ni,nij,nj->n", direction, gain, direction)
     noise = _noise(raw, value, own)
     weight = 1 / (1 + let_through * scale.min() ** 2 * (noise / EXACT) ** 2)
-    counts = [int(np.isfinite(V).all(-1).sum()) for V in X]
-    field = np.repeat(np.arange(len(X)), counts)
-    return Lines(field, voxel, direction, bend, weight / weight.mean(), noise, tuple(window))
+    # Left-out vectors are missed by their noise and by the error of the fit: only that counts.
+    worth = SETTINGS.worth_smoothing[len(X) > 1]
+    is_smooth = risk is None or risk[0] - risk[1] < worth * risk[1]
+    return Lines(
+        field,
+        voxel,
+        direction if is_smooth else raw,
+        bend,
+        weight / weight.mean(),
+        noise,
+        tuple(window),
+        cosine,
+        noise * (float(np.sqrt(own.mean())) if is_smooth else 0.5),
+        is_smooth,
+    )
 
 
-def _left_out_error(X, scale, window):
-    """Mean squared error of a vector predicted from those around it, over some voxels."""
-    _, value, _, raw, own, _ = _fit_fields(X, scale, window, -(-MOST_TRIED // len(X)))
-    error = ((raw - value) ** 2).sum(1) / (1 - np.minimum(own, 0.999)) ** 2
-    return error.mean()
+def cone_of(X, scale):
+    """Cosine of the cone in which vectors belong to one line.
+
+    Half the angle between the vectors of a voxel, where there are several (the 10th percentile
+    over voxels): a neighbor nearer to another vector is another line. Not less than noise needs.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_fields, nx, ny[, nz], dim)
+    scale : ndarray of shape (dim,)
+    """
+    widest, narrowest, deviations = SETTINGS.cones
+    pairs = [
+        np.abs((X[i] * X[j]).sum(-1)[np.isfinite(X[i, ..., 0] * X[j, ..., 0])])
+        for i in range(len(X))
+        for j in range(i)
+    ]
+    cosines = np.concatenate(pairs) if pairs else np.empty(0)
+    wide = float(np.cos(np.deg2rad(widest)))
+    if not len(cosines):
+        return wide
+    angle = 0.5 * np.rad2deg(np.arccos(np.minimum(np.quantile(cosines, 0.9), 1.0)))
+    _, noise = _risk(X, scale, SETTINGS.windows[2], *_some_rows(X), wide)
+    angle = max(angle, deviations * np.rad2deg(np.sqrt(noise / (X.shape[-1] - 1))))
+    return float(np.cos(np.deg2rad(np.clip(angle, narrowest, widest))))
+
+
+def _some_rows(X):
+    field, voxel = _rows(X)
+    some = slice(None, None, max(1, -(-len(field) // SETTINGS.most_tried)))
+    return field[some], voxel[some]
+
+
+def _rows(X):
+    """Fields (n,) and voxels (n, dim) of all vectors, in an order that the fields do not decide."""
+    field, *voxel = np.nonzero(np.isfinite(X).all(-1))
+    v = X[(field, *voxel)]
+    last = np.take_along_axis(v, (np.abs(v) > 0).argmax(1)[:, None], 1)
+    canonical = v * np.sign(last)
+    order = np.lexsort((*canonical.T[::-1], np.ravel_multi_index(voxel, X.shape[1:-1])))
+    return field[order], np.stack(voxel, axis=1)[order]
+
+
+def _risk(X, scale, window, field, voxel, cosine):
+    """Mean squared error of left-out vectors, and the part of it that is noise; outliers apart."""
+    value, _, raw, own, _ = _fit_rows(X, scale, window, field, voxel, cosine)
+    missed = ((raw - value) ** 2).sum(1)
+    free = 1 - np.minimum(own, 0.999)
+    keep = slice(int(np.ceil(len(missed) * SETTINGS.trimmed)))
+    return tuple(float(np.sort(missed / free**k)[keep].mean()) for k in (2, 1))
 
 
 def _noise(raw, value, own):
@@ -106,19 +181,19 @@ def _ball(radius, dim):
     return every[order[: int((distance <= (radius + 0.5) ** 2).sum())]]
 
 
-def _fit_fields(X, scale, window, most=None):
-    """Voxels, fitted vectors, their derivatives, the vectors, weight of the middle, noise gain."""
+def _fit_rows(X, scale, window, field, voxel, cosine):
+    """Fitted vectors, their derivatives, the vectors, weight of the middle, noise gain."""
     radius, degree = window
     offsets = _ball(radius, X.shape[-1])
     design = _monomials(offsets, degree)
+    widths = [(radius, radius)] * X.shape[-1]
+    padded = np.pad(X, [(0, 0), *widths, (0, 0)], constant_values=np.nan)
     found = []
-    for V in X:
-        voxels = np.argwhere(np.isfinite(V).all(-1))
-        if most is not None:
-            voxels = voxels[:: max(1, -(-len(voxels) // most))]
-        padded = np.pad(V, [(radius, radius)] * X.shape[-1] + [(0, 0)], constant_values=np.nan)
-        for some in _chunks(voxels, max(1, CHUNK // len(offsets))):
-            found.append((some, *_fit_chunk(padded, some + radius, offsets, design, scale)))
+    for some in _chunks(np.arange(len(field)), max(1, CHUNK // len(offsets) // len(X))):
+        places = voxel[some] + radius
+        middle = padded[(field[some], *places.T)]
+        around = padded[(slice(None), *np.moveaxis(places[:, None] + offsets, -1, 0))]
+        found.append(_fit_chunk(middle, np.moveaxis(around, 0, 2), design, scale, cosine))
     return tuple(np.concatenate(each) for each in zip(*found))
 
 
@@ -126,26 +201,33 @@ def _chunks(rows, size):
     return [rows[i : i + size] for i in range(0, len(rows), size)]
 
 
-def _fit_chunk(padded, places, offsets, design, scale):
-    around = padded[tuple(np.moveaxis(places[:, None] + offsets, -1, 0))]  # n, n_offsets, dim
-    middle = around[:, 0]
+def _fit_chunk(middle, around, design, scale, cosine):
     # Which neighbors belong to the line is asked twice: the second time not of the one vector in
     # the middle, whose noise would draw the answer to itself.
-    stencils, turned = _towards(middle, around, design)
-    stencils, turned = _towards((stencils[:, :1] @ turned)[:, 0], around, design)
+    stencils, turned = _towards(middle, around, design, cosine)
+    stencils, turned = _towards((stencils[:, :1] @ turned)[:, 0], around, design, cosine)
     fitted = stencils @ turned
-    middle = turned[:, 0]
+    sides = np.sign((middle * fitted[:, 0]).sum(1, keepdims=True))
     slopes = stencils[:, 1:] / scale[:, None]
     gain = slopes @ slopes.transpose(0, 2, 1)
-    return fitted[:, 0], fitted[:, 1:] / scale[:, None], middle, stencils[:, 0, 0], gain
+    return (
+        fitted[:, 0],
+        fitted[:, 1:] / scale[:, None],
+        np.where(sides < 0, -middle, middle),
+        stencils[:, 0, 0],
+        gain,
+    )
 
 
-def _towards(reference, around, design):
-    """Stencils (n, 1 + dim, n_offsets), and the neighbors turned to the side of a reference."""
+def _towards(reference, around, design, smallest):
+    """Stencils (n, 1 + dim, n_offsets), and the neighbors nearest to a reference, on its side."""
     reference = reference / np.maximum(np.linalg.norm(reference, axis=1, keepdims=True), 1e-9)
-    cosine = np.nan_to_num(np.einsum("nki,ni->nk", around, reference))
-    there = np.abs(cosine) > SMALLEST_COSINE
-    turned = np.where(there[..., None], around * np.sign(cosine)[..., None], 0.0)
+    cosine = np.nan_to_num(np.einsum("nkfi,ni->nkf", around, reference))
+    best = np.abs(cosine).argmax(-1)[..., None]
+    cosine = np.take_along_axis(cosine, best, 2)[..., 0]
+    nearest = np.take_along_axis(around, best[..., None], 2)[:, :, 0]
+    there = np.abs(cosine) > smallest
+    turned = np.where(there[..., None], nearest * np.sign(cosine)[..., None], 0.0)
     return _stencils(there, design), turned
 
 
@@ -173,36 +255,3 @@ def _monomials(offsets, degree):
     # Scaled columns make the ridge mean the same for all; constant and linear ones stay.
     size[: dim + 1] = 1.0
     return basis / np.maximum(size, 1.0), dim + 1, decay
-
-
-def directions_at(V, places):
-    """Directions of one field at any places: the principal axis of the interpolated V V'.
-
-    Parameters
-    ----------
-    V : ndarray of shape (nx, ny[, nz], dim)
-        Unit vectors, NaN where absent.
-    places : ndarray of shape (n, dim)
-        In voxels.
-
-    Returns
-    -------
-    directions : ndarray of shape (n, dim)
-        Of either sign; NaN where no voxel around has a vector, or a place is NaN.
-    """
-    lost = np.isnan(places).any(axis=1)
-    places = np.where(lost[:, None], -9.0, places)
-    grid, dim = np.array(V.shape[:-1]), V.shape[-1]
-    low = np.floor(places)
-    total = np.zeros((len(places), dim, dim))
-    for corner in product((0, 1), repeat=dim):
-        at = (low + corner).astype(int)
-        good = ((at >= 0) & (at < grid)).all(1)
-        v = V[tuple(np.where(good[:, None], at, 0).T)]
-        good &= np.isfinite(v[:, 0])
-        weight = np.prod(np.where(corner, places - low, 1 - (places - low)), axis=1) * good
-        v = np.nan_to_num(v)
-        total += weight[:, None, None] * v[:, :, None] * v[:, None]
-    found = np.linalg.eigh(total)[1][..., -1]
-    found[~total.any((1, 2))] = np.nan
-    return found

@@ -1,72 +1,13 @@
-"""Geodesics between two points: along a graph of voxels, then as the curve of least energy."""
-
-from itertools import product
+"""Geodesics between two points: a path along voxels, made smooth without leaving the mask."""
 
 import numpy as np
 import torch
 from scipy.optimize import minimize
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import dijkstra
 
-from ._geometry import across, metric_of, spray
+from ._geometry import metric_of
 
 N_GAUSS = 48  # points of quadrature along a path
-REACH = 2  # voxels that an edge of the graph goes at most along an axis
-
-
-def voxel_graph(g, mask, scale):
-    """Lengths between voxels of the mask that are near each other.
-
-    Parameters
-    ----------
-    g : ndarray of shape (n_voxels, dim, dim)
-        Metrics in the voxels of the mask.
-    mask : ndarray of bool of shape (nx, ny[, nz],)
-    scale : ndarray of shape (dim,)
-
-    Returns
-    -------
-    graph : csr_matrix of shape (n_voxels, n_voxels)
-    """
-    number = np.full(np.array(mask.shape) + 2 * REACH, -1)
-    inner = tuple(slice(REACH, -REACH) for _ in mask.shape)
-    number[inner][mask] = np.arange(len(g))
-    voxels = np.argwhere(mask) + REACH
-    rows, columns, lengths = [], [], []
-    for offset in _half_ball(mask.ndim):
-        # A long edge must not jump over a gap: the voxels around its middle are in the mask, too.
-        over = [(offset / 2 + s * 1e-3 * np.sign(offset)).round().astype(int) for s in (1, -1)]
-        other = number[tuple((voxels + offset).T)]
-        good = other >= 0
-        for middle in over:
-            good &= number[tuple((voxels + middle).T)] >= 0
-        a, b = np.flatnonzero(good), other[good]
-        step = offset * scale
-        rows.append(a)
-        columns.append(b)
-        lengths.append(np.sqrt(0.5 * np.einsum("i,nij,j->n", step, g[a] + g[b], step)))
-    data = np.concatenate(lengths)
-    shape = (len(g), len(g))
-    return csr_matrix((data, (np.concatenate(rows), np.concatenate(columns))), shape=shape)
-
-
-def _half_ball(dim):
-    """Offsets of edges, one of each pair of opposite ones, no multiple of a shorter one."""
-    every = [np.array(o) for o in product(range(-REACH, REACH + 1), repeat=dim)]
-    return [o for o in every if tuple(o) > (0,) * dim and np.gcd.reduce(o) == 1]
-
-
-def graph_paths(graph, starts, ends):
-    """Shortest paths as lists of voxel numbers, and their lengths (inf if there is none)."""
-    sources, where = np.unique(starts, return_inverse=True)
-    length, before = dijkstra(graph, directed=False, indices=sources, return_predecessors=True)
-    paths = []
-    for row, start, end in zip(where, starts, ends):
-        path = [end]
-        while path[-1] != start and before[row, path[-1]] >= 0:
-            path.append(before[row, path[-1]])
-        paths.append(path[::-1])
-    return paths, length[where, ends]
+SWEEPS = 30  # of the relaxation of a path
 
 
 def refine(field, ends, guesses, n_modes, max_iter=300):
@@ -154,56 +95,41 @@ def _project(guess, ends, n_modes):
     return np.linalg.solve(value.T @ value + ridge, value.T @ left)
 
 
-def shoot(field, points, directions, length, step, inside):
-    """Shoot geodesics, as curves of unit Euclidean speed.
+def resampled(path, n_points):
+    """Points of a polyline, evenly spaced."""
+    place = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+    t = np.linspace(0, place[-1], n_points)
+    return np.stack([np.interp(t, place, x) for x in path.T], axis=1)
 
-    Any parameter gives the same curve; this one makes steps even in space.
+
+def relaxed(paths, allowed, cost=None):
+    """Make paths smooth: points go towards the middle of their neighbors where they may.
 
     Parameters
     ----------
-    field : SplineField
-        Log-Cholesky parameters.
-    points, directions : tensor of shape (n, dim)
-    length : float
-    step : float
-    inside : callable
-        Whether points (n, dim) are where geodesics go on.
+    paths : ndarray of shape (n, n_points, dim)
+    allowed : callable
+        Whether points (m, dim) are where a path may be.
+    cost : callable or None
+        Lengths (m,) of straight pieces from points to points, (m, dim) each. A point moves only if
+        the two pieces beside it get no longer; None moves it anyway.
 
     Returns
     -------
-    paths : tensor of shape (n, n_steps + 1, dim)
-        NaN after the first point that is not inside, or where a curve ran away within a step.
+    paths : ndarray of shape (n, n_points, dim)
     """
-    n_steps = max(1, round(length / step))
-    h = length / n_steps
-    x, u = points, directions / directions.norm(dim=1, keepdim=True)
-    paths = torch.full((len(x), n_steps + 1, x.shape[1]), torch.nan, dtype=x.dtype)
-    paths[:, 0] = x
-    going = torch.arange(len(x))
-    for i in range(n_steps):
-        x, u = _runge_kutta(field, x, u, h)
-        numbers = torch.isfinite(x).all(1) & torch.isfinite(u).all(1)
-        x, u, going = x[numbers], u[numbers], going[numbers]
-        paths[going, i + 1] = x
-        on = torch.as_tensor(inside(x.numpy()))
-        x, u, going = x[on], u[on], going[on]
-        if not len(going):
-            break
+    paths = paths.copy()
+    for sweep in range(SWEEPS):
+        inner = slice(1 + sweep % 2, -1, 2)
+        here = paths[:, inner]
+        before, after = paths[:, :-2][:, sweep % 2 :: 2], paths[:, 2:][:, sweep % 2 :: 2]
+        moved = 0.5 * here + 0.25 * (before + after)
+        flat = moved.reshape(-1, moved.shape[-1])
+        good = allowed(flat)
+        for other in (before, after):  # nor may the pieces beside it cut a corner
+            good &= allowed(0.5 * (flat + other.reshape(flat.shape)))
+        if cost is not None:
+            b, h, a = (each.reshape(flat.shape) for each in (before, here, after))
+            good &= cost(b, flat) + cost(flat, a) <= cost(b, h) + cost(h, a)
+        paths[:, inner] = np.where(good.reshape(moved.shape[:2])[..., None], moved, here)
     return paths
-
-
-def _runge_kutta(field, x, u, h):
-    """One step of the classical method of fourth order."""
-
-    def rate(x, u):
-        u = u / u.norm(dim=1, keepdim=True)
-        theta, dtheta = field(x)
-        return u, -across(u.T, spray(theta, dtheta, u.T)).T
-
-    k1, a1 = rate(x, u)
-    k2, a2 = rate(x + h / 2 * k1, u + h / 2 * a1)
-    k3, a3 = rate(x + h / 2 * k2, u + h / 2 * a2)
-    k4, a4 = rate(x + h * k3, u + h * a3)
-    x = x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
-    u = u + h / 6 * (a1 + 2 * a2 + 2 * a3 + a4)
-    return x, u / u.norm(dim=1, keepdim=True)

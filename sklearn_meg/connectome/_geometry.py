@@ -5,7 +5,10 @@ diagonal ``exp(theta)`` in the first ``dim`` places, the entries below it in the
 positive definite whatever theta is. Points are the last axis of every tensor.
 """
 
+import numpy as np
 import torch
+
+BATCH = 4096  # points at a time
 
 
 def n_parameters(dim):
@@ -56,14 +59,6 @@ def metric_gradient(theta, dtheta):
     return (L[:, None] * L[None]).sum(2), half + half.transpose(1, 2)
 
 
-def christoffel_symbols(theta, dtheta):
-    """Christoffel symbols of the second kind, (dim, dim, dim, n): upper index first."""
-    g, dg = metric_gradient(theta, dtheta)
-    lowered = 0.5 * (dg.permute(2, 0, 1, 3) + dg.permute(2, 1, 0, 3) - dg)  # l, i, j
-    inverse = torch.linalg.inv(g.permute(2, 0, 1)).permute(1, 2, 0)
-    return (inverse[:, :, None, None] * lowered[None]).sum(1)
-
-
 def spray(theta, dtheta, v):
     """Γ(v, v), (dim, n): minus the acceleration of the geodesic with velocity v (dim, n)."""
     dim = len(v)
@@ -104,3 +99,63 @@ def geodesic_residual(theta, dtheta, v, acceleration):
     too much. Only v_i v_j matters: the sign of v does not.
     """
     return across(v, acceleration + spray(theta, dtheta, v))
+
+
+class SplineGeometry:
+    """Metric, its derivatives and geodesics of a spline of log-Cholesky parameters.
+
+    Parameters
+    ----------
+    field : SplineField
+    peaks : PeakField or None
+        Directions that curves can be steered by.
+    """
+
+    def __init__(self, field, peaks=None):
+        self.field, self.peaks = field, peaks
+
+    def tensors(self, x, u=None):
+        """Metrics (n, dim, dim) at points; the direction u makes no difference."""
+        parts = [metric_of(theta, x.shape[1]) for theta, _ in self._parts(x)]
+        return torch.cat(parts, dim=-1).permute(2, 0, 1).numpy()
+
+    def gradient(self, x, u=None):
+        """Metrics, and their derivatives (n, dim, dim, dim) along the first axis."""
+        parts = [metric_gradient(theta, dtheta) for theta, dtheta in self._parts(x)]
+        g, dg = (torch.cat(each, dim=-1) for each in zip(*parts))
+        return g.permute(2, 0, 1).numpy(), dg.permute(3, 0, 1, 2).numpy()
+
+    def _parts(self, x):
+        for i in range(0, len(x), BATCH):
+            yield self.field(torch.as_tensor(x[i : i + BATCH]))
+
+    def start(self, x, u):
+        """State of geodesics: points and directions."""
+        return x, u
+
+    def turned(self, state, u):
+        """The state with another direction."""
+        return state[0], u
+
+    def step(self, state, h):
+        """One step of the classical method of fourth order."""
+        x, u = (torch.as_tensor(each) for each in state)
+        k1, a1 = self._rates(x, u)
+        k2, a2 = self._rates(x + h / 2 * k1, u + h / 2 * a1)
+        k3, a3 = self._rates(x + h / 2 * k2, u + h / 2 * a2)
+        k4, a4 = self._rates(x + h * k3, u + h * a3)
+        x = x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+        u = u + h / 6 * (a1 + 2 * a2 + 2 * a3 + a4)
+        return x.numpy(), (u / u.norm(dim=1, keepdim=True)).numpy()
+
+    def _rates(self, x, u):
+        u = u / u.norm(dim=1, keepdim=True)
+        theta, dtheta = self.field(x)
+        return u, -across(u.T, spray(theta, dtheta, u.T)).T
+
+
+def symbols_of(g, dg):
+    """Christoffel symbols (n, dim, dim, dim), upper index first, of metrics and derivatives."""
+    lowered = 0.5 * (dg.transpose(0, 3, 1, 2) + dg.transpose(0, 3, 2, 1) - dg)  # n, l, i, j
+    flat = lowered.reshape(*lowered.shape[:2], -1)
+    return np.linalg.solve(g, flat).reshape(lowered.shape)

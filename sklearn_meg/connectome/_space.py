@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt, generate_binary_structure, label
 
 from .._checks.params import naming
 from .._checks.trials import LARGEST_VALUE, as_mask, check_array
@@ -56,6 +57,23 @@ class Space:
         return good & mask[tuple(np.moveaxis(safe, -1, 0))]
 
 
+def without_small_holes(mask):
+    """The mask with the holes in it that are no wider than a voxel, of at most four voxels.
+
+    What is open to the outside, as a wall is, stays.
+    """
+    holes, n_holes = label(~mask, generate_binary_structure(mask.ndim, mask.ndim))
+    if not n_holes:
+        return mask
+    sizes = np.bincount(holes.ravel())
+    border = np.ones(mask.shape, dtype=bool)
+    border[(slice(1, -1),) * mask.ndim] = False
+    small = sizes <= LARGEST_HOLE
+    small[np.unique(holes[border])] = False
+    small[0] = False
+    return mask | (small[holes] & (distance_transform_edt(~mask) <= 1))
+
+
 def check_affine(affine, dim):
     """Return an affine as an array.
 
@@ -86,6 +104,7 @@ def check_affine(affine, dim):
     return affine
 
 
+LARGEST_HOLE = 4  # voxels
 UNIT = 1e-3  # a length that differs more from 1 is said
 
 
@@ -146,16 +165,55 @@ def check_fields(X, mask=None, name="X"):
 
 
 def check_mask(mask, grid):
-    """Return a mask of the grid as bool."""
+    """Return a mask of the grid as bool.
+
+    Besides 0 and 1: probabilities (from a half on), 0 and another number (255), an axis of length 1
+    at the end, an image or its file.
+    """
+    if not isinstance(mask, np.ndarray | list | tuple):
+        import nibabel as nib
+
+        mask = (mask if hasattr(mask, "get_fdata") else nib.load(mask)).get_fdata()
     mask = np.asarray(mask)
+    if mask.shape == (*grid, 1):
+        mask = mask[..., 0]
     if mask.shape != tuple(grid):
         raise ValueError(
             f"mask must have the shape of the grid of X, {tuple(grid)}. Got {mask.shape}."
         )
+    if mask.dtype.kind in "iuf":
+        values = np.unique(mask)
+        if np.isfinite(values).all() and len(values) == 2 and values[0] == 0 and values[1] > 1:
+            mask = mask > 0
+        elif mask.dtype.kind == "f" and len(values) > 2 and values[0] >= 0 and values[-1] <= 1:
+            mask = mask >= 0.5
     mask = as_mask(mask, "mask")
     if not mask.any():
         raise ValueError("mask is empty: no voxel is in it.")
     return mask
+
+
+def check_amplitude(amplitude, X):
+    """Return amplitudes of fields, 1 for a strong peak, 0 where a field is absent."""
+    there = np.isfinite(X[..., 0])
+    if amplitude is None:
+        return there.astype(float)
+    amplitude = np.asarray(amplitude, dtype=float)
+    if amplitude.shape != there.shape:
+        raise ValueError(
+            f"amplitude must have the shape of the fields, {there.shape}. Got {amplitude.shape}."
+        )
+    inside = amplitude[there]
+    if not np.isfinite(inside).all() or (inside < 0).any() or not inside.any():
+        raise ValueError("amplitude must be finite and not negative where there is a field.")
+    strongest = np.where(there, amplitude, 0).max(0)
+    return np.where(there, amplitude, 0) / np.quantile(strongest[there.any(0)], 0.9)
+
+
+def check_option(name, value, options):
+    """Check that an argument is one of some options."""
+    if not any(isinstance(value, str) and value == option for option in options):
+        raise ValueError(f"{name} must be {' or '.join(map(repr, options))}. Got {value!r}.")
 
 
 def check_points(points, dim, name="points"):
@@ -184,9 +242,9 @@ def _as_array(X, name):
     largest = float(np.nanmax(np.abs(X), initial=0.0))
     if largest > LARGEST_VALUE:
         raise ValueError(f"{name} holds values up to {largest:.3g}: they cannot be squared.")
-    if min(X.shape[1:-1]) < 4:
+    if min(X.shape[1:-1]) < 2:
         raise ValueError(
-            f"{name} must have at least 4 voxels along each axis of the grid. Got {X.shape[1:-1]}."
+            f"{name} must have at least 2 voxels along each axis of the grid. Got {X.shape[1:-1]}."
         )
     return X
 

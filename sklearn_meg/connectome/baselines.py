@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from scipy.sparse.linalg import cg
-from sklearn.base import BaseEstimator
 
 from .._checks.params import check_scalar_param
+from .._params import documented, param
 from .._training.device import limited_threads
 from ._base import MetricModel
+from ._field_model import FieldMetric
 from ._fields import fit_lines
 from ._geometry import metric_of, spray
-from ._space import Space, check_affine, check_fields
+from ._space import check_mask
 
 if TYPE_CHECKING:
     from .._typing import ArrayLike, Self
-from ._space import check_mask
 
 
-class _TensorMetric(MetricModel, BaseEstimator):
+@dataclass(kw_only=True, eq=False, repr=False)
+class _TensorMetric(FieldMetric):
     """Base: a metric from diffusion tensors with the given directions.
 
     A subclass has ``_metric(D, X)``, from tensors (n_voxels, dim, dim) to metrics.
     """
-
-    def __init__(self, anisotropy: float = 6.0, affine: ArrayLike | None = None) -> None:
-        self.anisotropy = anisotropy
-        self.affine = affine
 
     def fit(self, X: ArrayLike, y: None = None, mask: ArrayLike | None = None) -> Self:
         """Compute the metric.
@@ -38,7 +36,7 @@ class _TensorMetric(MetricModel, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_fields, nx, ny[, nz], dim)
-            Vectors along the axes of the grid, NaN where absent.
+            Vectors, NaN where absent.
         y : None
             Ignored.
         mask : array-like of shape (nx, ny[, nz],), default=None
@@ -53,30 +51,34 @@ class _TensorMetric(MetricModel, BaseEstimator):
         ValueError
             As :meth:`ConnectomeMetric.fit`.
         """
-        check_scalar_param(self, "anisotropy", "float", 1)
-        X, self.mask_ = check_fields(X, mask)
-        grid, dim = X.shape[1:-1], X.shape[-1]
-        affine = check_affine(self.affine, dim)
-        self.n_features_in_ = int(np.prod(X.shape[1:]))
+        if "anisotropy" in self.get_params():
+            check_scalar_param(self, "anisotropy", "float", 1)
+        X, self.mask_ = self._check_X(X, mask, reset=True)
+        dim = X.shape[-1]
         self.directions_ = X
-        g = np.full((*grid, dim, dim), np.nan)
-        tensors = tensors_of(X[:, self.mask_], self.anisotropy)
+        g = np.full((*self.grid_shape_, dim, dim), np.nan)
+        tensors = tensors_of(X[:, self.mask_], getattr(self, "anisotropy", 1.0))
         with limited_threads(1):
-            g[self.mask_] = self._metric(tensors, X, Space(grid, affine).scale)
-        self._set_metric(g, affine)
-        self.metric_ = g
+            g[self.mask_] = self._metric(tensors, X, self._space.scale)
+        self._set_metric(g, self.affine_)
         return self
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
+class AnisotropyParams:
+    """How elongated the tensors are."""
+
+    anisotropy: float = param(6.0, "float", "Diffusivity along a fiber over that across it.")
+
+
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
 class EuclideanMetric(_TensorMetric):
     """The flat metric: geodesics are straight.
 
     Parameters
     ----------
-    anisotropy : float, default=6.0
-        Not used; the same parameters for all baselines.
-    affine : array-like of shape (dim + 1, dim + 1), default=None
-        From voxel indices to world coordinates.
+    %(SpaceParams)s
 
     Attributes
     ----------
@@ -101,15 +103,15 @@ class EuclideanMetric(_TensorMetric):
         return np.broadcast_to(np.eye(D.shape[-1]), D.shape)
 
 
-class InverseTensorMetric(_TensorMetric):
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class InverseTensorMetric(AnisotropyParams, _TensorMetric):
     """The inverse of the diffusion tensor: short ways are along fibers.
 
     Parameters
     ----------
-    anisotropy : float, default=6.0
-        Diffusivity along a fiber over that across it.
-    affine : array-like of shape (dim + 1, dim + 1), default=None
-        From voxel indices to world coordinates.
+    %(AnisotropyParams)s
+    %(SpaceParams)s
 
     Attributes
     ----------
@@ -136,7 +138,9 @@ class InverseTensorMetric(_TensorMetric):
         return np.linalg.inv(D)
 
 
-class AdjugateMetric(_TensorMetric):
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class AdjugateMetric(AnisotropyParams, _TensorMetric):
     """The adjugate of the diffusion tensor: its inverse times its determinant.
 
     It is proportional to the inverse where all tensors have the same eigenvalues, as those made
@@ -144,10 +148,8 @@ class AdjugateMetric(_TensorMetric):
 
     Parameters
     ----------
-    anisotropy : float, default=6.0
-        Diffusivity along a fiber over that across it.
-    affine : array-like of shape (dim + 1, dim + 1), default=None
-        From voxel indices to world coordinates.
+    %(AnisotropyParams)s
+    %(SpaceParams)s
 
     Attributes
     ----------
@@ -173,7 +175,9 @@ class AdjugateMetric(_TensorMetric):
         return np.linalg.inv(D) * np.linalg.det(D)[:, None, None]
 
 
-class ConformalMetric(_TensorMetric):
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class ConformalMetric(AnisotropyParams, _TensorMetric):
     """The inverse tensor times a factor that bends its geodesics towards the fibers.
 
     The factor exp(alpha) has, by least squares, the gradient that would make the lines geodesics,
@@ -181,10 +185,8 @@ class ConformalMetric(_TensorMetric):
 
     Parameters
     ----------
-    anisotropy : float, default=6.0
-        Diffusivity along a fiber over that across it.
-    affine : array-like of shape (dim + 1, dim + 1), default=None
-        From voxel indices to world coordinates.
+    %(AnisotropyParams)s
+    %(SpaceParams)s
 
     Attributes
     ----------

@@ -7,20 +7,32 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._optional import needs
-from ._space import check_mask
+from ._conventions import (
+    check_order,
+    is_array,
+    load,
+    load_mask,
+    tensors_from,
+    to_grid,
+    warn_if_turned,
+)
+from ._distributions import order_of
+from ._space import check_mask, check_option
 
 if TYPE_CHECKING:
     from typing import Literal
 
     from .._typing import ArrayLike, PathLike, SpatialImage
 
-__all__ = ["fit_tensor_directions", "read_directions", "tensor_directions"]
+__all__ = [
+    "fit_tensor_directions",
+    "read_directions",
+    "read_distributions",
+    "tensor_directions",
+]
 
-KINDS = ("peaks", "tensors")
+KINDS = ("peaks", "angles", "tensors")
 SMALLEST = 1e-12
-#: Places of xx, xy, yy, xz, yz, zz in a symmetric tensor: lower triangle, row by row, as NIfTI
-#: and dipy order it.
-ROWS, COLUMNS = (0, 1, 1, 2, 2, 2), (0, 0, 1, 0, 1, 2)
 
 
 def tensor_directions(
@@ -89,38 +101,55 @@ def fractional_anisotropy(values):
 
 def read_directions(
     image: PathLike | SpatialImage,
-    kind: Literal["peaks", "tensors"] = "peaks",
+    kind: Literal["peaks", "angles", "tensors"] = "peaks",
     mask: PathLike | SpatialImage | ArrayLike | None = None,
     *,
+    order: Literal["dipy", "fsl", "mrtrix"] | None = None,
+    min_share: float = 0.01,
     min_fa: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Read fiber directions from a NIfTI image.
+    """Read fiber directions from a NIfTI image or a PAM5 file.
 
     Parameters
     ----------
     image : path-like or nibabel image
-        "peaks": 4-D, three numbers for each peak, zeros or NaN where there is none (as the peaks of
-        MRtrix and dipy); lengths of vectors do not matter. "tensors": 4-D or 5-D with the six
-        numbers xx, xy, yy, xz, yz, zz of a symmetric tensor (as dipy and ANTs write them).
-    kind : {"peaks", "tensors"}, default="peaks"
+        "peaks": 4-D, three numbers for each peak, zeros or NaN where there is none; lengths are
+        amplitudes. "angles": two numbers for each peak, polar angle and azimuth in radians (as FSL
+        writes them). "tensors": six numbers of a symmetric tensor. A file of dipy that ends in
+        ".pam5" is read whatever the kind.
+    kind : {"peaks", "angles", "tensors"}, default="peaks"
         What the image holds.
     mask : path-like, nibabel image or array-like of shape (nx, ny, nz), default=None
-        Voxels to keep.
+        Voxels to keep. An image must have the affine of the data.
+    order : {"dipy", "fsl", "mrtrix"}, default=None
+        Software that wrote the file: axes of the vectors and order of the six numbers.
+        "dipy": axes of the image; xx, xy, yy, xz, yz, zz (as ANTs). "fsl": axes of the image, x
+        reversed if the determinant of the affine is positive; xx, xy, xz, yy, yz, zz. "mrtrix":
+        axes of the world; xx, yy, zz, xy, xz, yz. It may be None only for peaks of an image whose
+        axes are those of the world.
+    min_share : float, default=0.01
+        Smallest length of a peak, as a share of a long one (99th percentile): zeros that were
+        stored as scaled integers are not quite zero.
     min_fa : float, default=0.0
         For tensors, the anisotropy below which voxels are left out.
 
     Returns
     -------
     X : ndarray of shape (n_fields, nx, ny, nz, 3)
-        Unit vectors, NaN where absent, the components as in the file: say by the parameter
-        `frame` of :class:`ConnectomeMetric` along which axes they are (MRtrix: "world").
+        Unit vectors along the axes of the grid, NaN where absent.
     affine : ndarray of shape (4, 4)
         From voxels to mm.
 
     Raises
     ------
     ValueError
-        For another kind, or an image of another shape.
+        For another kind or order, an image of another shape, one of orientation distributions
+        (:func:`read_distributions`), or a mask that is elsewhere.
+
+    Warns
+    -----
+    UserWarning
+        If directions go on better from voxel to voxel with an axis reversed.
 
     Examples
     --------
@@ -129,32 +158,87 @@ def read_directions(
     >>> from sklearn_meg.connectome import read_directions
     >>> peaks = np.zeros((5, 5, 5, 6), dtype=np.float32)
     >>> peaks[..., 0] = peaks[2, 2, 2, 4] = 1  # along x everywhere, in one voxel along y, too
-    >>> X, affine = read_directions(nib.Nifti1Image(peaks, np.diag([2.0, 2, 2, 1])))
+    >>> X, affine = read_directions(nib.Nifti1Image(peaks, np.diag([2.0, 2, 2, 1])), order="dipy")
     >>> X.shape, int(np.isfinite(X[1, ..., 0]).sum())
     ((2, 5, 5, 5, 3), 1)
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind must be 'peaks' or 'tensors'. Got {kind!r}.")
-    data, affine = _load(image)
-    mask = None if mask is None else _load(mask)[0] if not _is_array(mask) else np.asarray(mask)
+    check_option("kind", kind, KINDS)
+    if not hasattr(image, "get_fdata") and str(image).endswith(".pam5"):
+        data, affine = _load_pam(image)
+        kind, order = "peaks", order or "dipy"
+    else:
+        data, affine = load(image)
+    order = _order_for(order, kind, affine)
+    mask = load_mask(mask, affine)
+    turn = to_grid(order, affine)
     if kind == "tensors":
-        data = data.squeeze()
+        data = data.squeeze() if data.ndim == 5 else data
         if data.ndim != 4 or data.shape[-1] != 6:
             raise ValueError(f"An image of tensors has six numbers a voxel. Got {data.shape}.")
-        tensors = np.empty((*data.shape[:3], 3, 3))
-        tensors[..., ROWS, COLUMNS] = tensors[..., COLUMNS, ROWS] = data
-        return tensor_directions(tensors, mask, min_fa=min_fa)[0], affine
+        D = turn.T @ tensors_from(data, order) @ turn
+        X = tensor_directions(D, mask, min_fa=min_fa)[0]
+    else:
+        X = _unit_peaks(_peaks_of(data, kind), mask, min_share) @ turn
+    warn_if_turned(X[0], np.linalg.norm(affine[:3, :3], axis=0))
+    return X, affine
+
+
+def _order_for(order, kind, affine):
+    """The order that was given, or dipy's where it makes no difference which."""
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    if order is None and kind == "peaks" and np.abs(axes - np.eye(3)).max() < 1e-3:
+        return "dipy"
+    return check_order(order, f"these {kind}")
+
+
+def _peaks_of(data, kind):
+    """Vectors (nx, ny, nz, n_peaks, 3) of an image of peaks or angles."""
     if data.ndim == 5:
         data = data.reshape(*data.shape[:3], -1)
-    if data.ndim != 4 or data.shape[-1] % 3:
-        raise ValueError(f"An image of peaks has three numbers for each. Got {data.shape}.")
-    return _unit_peaks(data, mask), affine
+    per = 3 if kind == "peaks" else 2
+    if data.ndim != 4 or data.shape[-1] % per:
+        raise ValueError(
+            f"An image of {kind} has {('two', 'three')[per - 2]} numbers for each. "
+            f"Got {data.shape}."
+        )
+    if kind == "angles":
+        polar, azimuth = data[..., ::2], data[..., 1::2]
+        flat = np.sin(polar)
+        v = [flat * np.cos(azimuth), flat * np.sin(azimuth), np.cos(polar)]
+        found = np.stack(v, axis=-1)
+        found[(polar == 0) & (azimuth == 0)] = 0.0  # background
+        return found
+    if _are_distributions(data):
+        raise ValueError(
+            f"An image with {data.shape[-1]} numbers a voxel, none zero and the first positive, "
+            "holds orientation distributions, no peaks: use read_distributions."
+        )
+    return data.reshape(*data.shape[:3], -1, 3)
 
 
-def _unit_peaks(data, mask):
-    X = np.moveaxis(data.reshape(*data.shape[:3], -1, 3), 3, 0).astype(float)
+def _are_distributions(data):
+    if data.shape[-1] < 15 or order_of(data.shape[-1]) is None:
+        return False
+    some = data[np.isfinite(data).all(-1) & (np.abs(data).max(-1) > 0)]
+    # The mean of a distribution is positive; no voxel has as many peaks, all others are zeros.
+    return len(some) > 0 and float(((some[:, 0] > 0) & (some != 0).all(1)).mean()) > 0.9
+
+
+def _load_pam(path):
+    with needs("PAM5 files", "dipy", "sklearn-meg[connectome]"):
+        from dipy.io.peaks import load_pam
+    pam = load_pam(str(path))
+    vectors = pam.peak_dirs * np.maximum(pam.peak_values, 0)[..., None]
+    return vectors.reshape(*vectors.shape[:3], -1), np.asarray(pam.affine, dtype=float)
+
+
+def _unit_peaks(data, mask, min_share):
+    X = np.moveaxis(data, 3, 0).astype(float)
     length = np.linalg.norm(np.nan_to_num(X), axis=-1)
-    absent = length < SMALLEST
+    longest = length.max(0)
+    if not (longest > SMALLEST).any():
+        raise ValueError("The image has no peak inside the mask.")
+    absent = length < max(SMALLEST, min_share * np.quantile(longest[longest > SMALLEST], 0.99))
     if mask is not None:
         absent |= ~check_mask(mask, data.shape[:3])
     X = X / np.where(absent, 1.0, length)[..., None]
@@ -165,12 +249,60 @@ def _unit_peaks(data, mask):
     return X[used]
 
 
+def read_distributions(
+    image: PathLike | SpatialImage,
+    mask: PathLike | SpatialImage | ArrayLike | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read orientation distributions (FODs) from a NIfTI image.
+
+    Parameters
+    ----------
+    image : path-like or nibabel image
+        4-D, the coefficients of even spherical harmonics of each voxel: 15, 28, 45, ... numbers.
+    mask : path-like, nibabel image or array-like of shape (nx, ny, nz), default=None
+        Voxels to keep.
+
+    Returns
+    -------
+    X : ndarray of shape (nx, ny, nz, n_coefficients)
+        For :class:`FiberDistributionMetric`, which is told the basis: "dipy", or "mrtrix" with
+        ``frame="world"``. NaN outside the mask.
+    affine : ndarray of shape (4, 4)
+        From voxels to mm.
+
+    Raises
+    ------
+    ValueError
+        For an image of another shape.
+
+    Examples
+    --------
+    >>> import nibabel as nib
+    >>> import numpy as np
+    >>> from sklearn_meg.connectome import read_distributions
+    >>> X, affine = read_distributions(nib.Nifti1Image(np.ones((4, 4, 4, 45)), np.eye(4)))
+    >>> X.shape
+    (4, 4, 4, 45)
+    """
+    data, affine = load(image)
+    if data.ndim != 4 or data.shape[-1] < 6 or order_of(data.shape[-1]) is None:
+        raise ValueError(
+            "An image of distributions is 4-D with 15, 28, 45, ... coefficients a voxel. "
+            f"Got {data.shape}."
+        )
+    mask = load_mask(mask, affine)
+    if mask is not None:
+        data = np.where(check_mask(mask, data.shape[:3])[..., None], data, np.nan)
+    return data, affine
+
+
 def fit_tensor_directions(
     image: PathLike | SpatialImage,
     bvals: PathLike | ArrayLike,
     bvecs: PathLike | ArrayLike,
     mask: PathLike | SpatialImage | ArrayLike | None = None,
     *,
+    order: Literal["dipy", "fsl", "mrtrix"] | None = None,
     min_fa: float = 0.2,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fit diffusion tensors and take their principal directions; needs dipy.
@@ -180,10 +312,13 @@ def fit_tensor_directions(
     image : path-like or nibabel image
         4-D, a volume for each gradient.
     bvals, bvecs : path-like or array-like
-        b values (s/mm²) and gradient directions along the axes of the image, in the formats of
-        FSL or dipy.
+        b values (s/mm²) and gradient directions, in the formats of FSL or dipy.
     mask : path-like, nibabel image or array-like of shape (nx, ny, nz), default=None
         Voxels to fit; None is those with a signal.
+    order : {"dipy", "fsl", "mrtrix"}, default=None
+        Axes of the gradients. "dipy": those of the image. "fsl": those of the image, with x
+        reversed if the determinant of the affine is positive, as FSL stores them. "mrtrix": those
+        of the world. None is "fsl" for a file of `bvecs` and "dipy" for an array.
     min_fa : float, default=0.2
         Anisotropy below which a voxel is left out: gray matter and fluid.
 
@@ -199,7 +334,12 @@ def fit_tensor_directions(
     ImportError
         Without dipy. (Directions fitted elsewhere are read by :func:`read_directions`.)
     ValueError
-        For gradients that do not belong to the image.
+        For gradients that do not belong to the image, or a mask that is elsewhere.
+
+    Warns
+    -----
+    UserWarning
+        If directions go on better from voxel to voxel with an axis reversed.
 
     Examples
     --------
@@ -222,8 +362,10 @@ def fit_tensor_directions(
         from dipy.core.gradients import gradient_table
         from dipy.io.gradients import read_bvals_bvecs
         from dipy.reconst.dti import TensorModel
-    data, affine = _load(image)
-    if not _is_array(bvals):
+    data, affine = load(image)
+    order = order or ("dipy" if is_array(bvecs) else "fsl")
+    check_order(order, "the gradients")
+    if not is_array(bvals):
         bvals, bvecs = read_bvals_bvecs(str(bvals), str(bvecs))
     bvals, bvecs = np.asarray(bvals, dtype=float), np.asarray(bvecs, dtype=float)
     bvecs = bvecs if bvecs.shape[-1] == 3 else bvecs.T
@@ -232,26 +374,11 @@ def fit_tensor_directions(
             f"The image must have a volume for each of {len(bvals)} b values and as many "
             f"directions. Got {data.shape} and {bvecs.shape}."
         )
-    if mask is None:
-        signal = data.min(-1)
-        mask = signal > 0
-    else:
-        mask = check_mask(np.asarray(mask) if _is_array(mask) else _load(mask)[0], data.shape[:3])
+    mask = load_mask(mask, affine)
+    mask = data.min(-1) > 0 if mask is None else check_mask(mask, data.shape[:3])
     # Volumes without weighting have no direction; FSL writes zeros, dipy warns of NaN.
-    bvecs = np.where(np.isfinite(bvecs), bvecs, 0.0)
+    bvecs = np.where(np.isfinite(bvecs), bvecs, 0.0) @ to_grid(order, affine)
     fit = TensorModel(gradient_table(bvals, bvecs=bvecs)).fit(data, mask=mask)
     X, fa = tensor_directions(fit.quadratic_form, mask, min_fa=min_fa)
+    warn_if_turned(X[0], np.linalg.norm(affine[:3, :3], axis=0))
     return X, affine, fa
-
-
-def _is_array(thing):
-    return isinstance(thing, np.ndarray | list | tuple)
-
-
-def _load(image):
-    """Data and affine of an image or its file."""
-    import nibabel as nib
-
-    if not hasattr(image, "get_fdata"):
-        image = nib.load(image)
-    return image.get_fdata(), np.asarray(image.affine, dtype=float)

@@ -13,7 +13,7 @@ __all__ = ["geodesic_deviation"]
 
 
 def geodesic_deviation(
-    paths: ArrayLike, curves: list[ArrayLike], step: float | None = None
+    curves: list[ArrayLike], paths: ArrayLike, step: float | None = None
 ) -> np.ndarray:
     """Distance of geodesics from true curves, orthogonal to these.
 
@@ -24,10 +24,10 @@ def geodesic_deviation(
 
     Parameters
     ----------
+    curves : list of array-like of shape (n_curve_points, dim)
+        Where each path should go.
     paths : array-like of shape (n, n_points, dim)
         Geodesics with steps of even length, NaN after their end.
-    curves : list of array-like of shape (n_curve_points, dim)
-        Where each should go.
     step : float or None, default=None
         Length of a step; None takes the mean of those in `paths`.
 
@@ -46,7 +46,7 @@ def geodesic_deviation(
     >>> import numpy as np
     >>> from sklearn_meg.connectome.metrics import geodesic_deviation
     >>> line = np.stack([np.arange(5.0), np.zeros(5)], axis=1)
-    >>> geodesic_deviation([line + [0, 0.5]], [line])
+    >>> geodesic_deviation([line], [line + [0, 0.5]])
     array([[0.5, 0.5, 0.5, 0.5, 0.5]])
     """
     paths = np.asarray(paths, dtype=float)

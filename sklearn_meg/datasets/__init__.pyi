@@ -7,6 +7,7 @@ from ._forward import simulated_forward as simulated_forward
 from ._forward import simulated_info as simulated_info
 from ._head import make_head as make_head
 from ._nerve import make_nerve as make_nerve
+from ._phantom import make_phantom as make_phantom
 from ._real import load_mne_sample_epochs as load_mne_sample_epochs
 from ._real import load_multimodal_epochs as load_multimodal_epochs
 from ._recordings import make_recordings as make_recordings

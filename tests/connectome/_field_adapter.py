@@ -5,6 +5,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_meg.connectome import baselines as _baselines
 from sklearn_meg.connectome.connectome_metric import ConnectomeMetric
+from sklearn_meg.connectome.convolutional_metric import ConvolutionalMetric
 
 SIZE = 4
 
@@ -32,6 +33,8 @@ class Gridded:
 
 
 class Transforming(Gridded):
+    """The same for what such a metric says of other fields."""
+
     def transform(self, X):
         check_is_fitted(self)
         X = validate_data(self, X, reset=False)
@@ -51,24 +54,12 @@ class Transforming(Gridded):
         return checked
 
 
-class GriddedMetric(Transforming, ConnectomeMetric):
-    __init__ = ConnectomeMetric.__init__
-
-
-class GriddedEuclidean(Gridded, _baselines.EuclideanMetric):
-    pass
-
-
-class GriddedInverse(Gridded, _baselines.InverseTensorMetric):
-    pass
-
-
-class GriddedAdjugate(Gridded, _baselines.AdjugateMetric):
-    pass
-
-
-class GriddedConformal(Gridded, _baselines.ConformalMetric):
-    pass
+def gridded(cls):
+    """The adapted class: its constructor is that of the estimator."""
+    name = f"Gridded{cls.__name__}"
+    own = {"__init__": cls.__init__, "__module__": __name__}
+    globals()[name] = type(name, (Transforming, cls), own)  # for pickle
+    return globals()[name]
 
 
 def as_fields(X):
@@ -80,10 +71,11 @@ def as_fields(X):
     return np.stack([np.cos(angle), np.sin(angle)], axis=-1)
 
 
+_Metric = gridded(ConnectomeMetric)
 CHECKED = [
-    GriddedMetric(max_iter=4, window=(2, 1)),
-    GriddedMetric(
-        solver="conv",
+    _Metric(window=(2, 1)),
+    _Metric(method="spline", max_iter=4, window=(2, 1)),
+    gridded(ConvolutionalMetric)(
         max_epochs=3,
         window=(2, 1),
         n_features=4,
@@ -91,8 +83,8 @@ CHECKED = [
         n_layers=(1, 1, 1),
         random_state=0,
     ),
-    GriddedEuclidean(),
-    GriddedInverse(),
-    GriddedAdjugate(),
-    GriddedConformal(),
+    gridded(_baselines.EuclideanMetric)(),
+    gridded(_baselines.InverseTensorMetric)(),
+    gridded(_baselines.AdjugateMetric)(),
+    gridded(_baselines.ConformalMetric)(),
 ]

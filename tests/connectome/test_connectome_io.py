@@ -51,7 +51,7 @@ def test_tensors_from_a_file(directions, tmp_path):
     D = tensors_along(directions)
     six = np.stack([D[..., i, j] for i, j in ((0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2))], -1)
     nib.save(nib.Nifti1Image(six.astype(np.float32), AFFINE), tmp_path / "tensors.nii.gz")
-    X, affine = read_directions(tmp_path / "tensors.nii.gz", "tensors")
+    X, affine = read_directions(tmp_path / "tensors.nii.gz", "tensors", order="dipy")
     same_lines(X[0], directions)
     np.testing.assert_array_equal(affine, AFFINE)
 
@@ -64,7 +64,7 @@ def test_peaks_from_a_file_with_a_mask(directions, tmp_path):
     mask[4] = 0
     for name, data in (("peaks", peaks.astype(np.float32)), ("mask", mask)):
         nib.save(nib.Nifti1Image(data, AFFINE), tmp_path / f"{name}.nii.gz")
-    X, _ = read_directions(tmp_path / "peaks.nii.gz", mask=tmp_path / "mask.nii.gz")
+    X, _ = read_directions(tmp_path / "peaks.nii.gz", mask=tmp_path / "mask.nii.gz", order="dipy")
     assert len(X) == 2
     there = np.isfinite(X[..., 0])
     assert there[1].sum() == 1 and not there[:, 4].any() and not there[0, 0, 0, 0]
@@ -84,7 +84,7 @@ BAD_FILES = {
 def test_bad_images_are_a_clear_error(what):
     data, kind, message = BAD_FILES[what]
     with pytest.raises(ValueError, match=message):
-        read_directions(nib.Nifti1Image(data.astype(np.float32), AFFINE), kind)
+        read_directions(nib.Nifti1Image(data.astype(np.float32), AFFINE), kind, order="dipy")
 
 
 def signals(directions):

@@ -18,6 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_meg.connectome import (
     ConnectomeMetric,
+    ConvolutionalMetric,
     EuclideanMetric,
     InverseTensorMetric,
     geodesic_deviation,
@@ -28,12 +29,17 @@ sys.path.insert(0, str(Path(__file__).parent))
 from _field_adapter import CHECKED
 
 SMALL_NET = {
-    "solver": "conv",
     "n_features": 8,
     "growth": 4,
     "n_layers": (1, 1, 1),
     "random_state": 0,
 }
+
+MODELS = (
+    ConnectomeMetric(),
+    ConnectomeMetric(method="spline", max_iter=5),
+    ConvolutionalMetric(**SMALL_NET, max_epochs=2),
+)
 
 
 @parametrize_with_checks(CHECKED)
@@ -59,7 +65,7 @@ def fitted(annulus):
 def deviation(model, fibers):
     longest = max(np.linalg.norm(np.diff(c, axis=0), axis=1).sum() for c in fibers.curves)
     paths = model.shoot(fibers.seeds, fibers.directions, longest, within="grid")
-    return np.nanmean(geodesic_deviation(paths, fibers.curves))
+    return np.nanmean(geodesic_deviation(fibers.curves, paths))
 
 
 def test_geodesics_are_the_circles(annulus, fitted):
@@ -138,8 +144,10 @@ def test_rotated_affine_and_world_frame_agree(annulus):
     R = np.array([[c, -s], [s, c]])
     affine = np.eye(3)
     affine[:2, :2] = 2 * R
-    grid = ConnectomeMetric(affine=affine, max_iter=30).fit(annulus.X)
-    world = ConnectomeMetric(affine=affine, frame="world", max_iter=30).fit(annulus.X @ R.T)
+    grid = ConnectomeMetric(method="spline", affine=affine, max_iter=30).fit(annulus.X)
+    world = ConnectomeMetric(method="spline", affine=affine, frame="world", max_iter=30).fit(
+        annulus.X @ R.T
+    )
     np.testing.assert_allclose(grid.coef_, world.coef_, atol=1e-5)
     m = annulus.mask
     np.testing.assert_allclose(world.metric_[m], R @ grid.metric_[m] @ R.T, atol=1e-5)
@@ -174,7 +182,7 @@ def test_transform_is_small_where_fitted_and_not_for_another_field(annulus, fitt
         curvature[0].reshape(m.shape)[m], np.linalg.norm(residual[0][m], axis=1)
     )
     # The Euclidean metric is short of the curvature of a circle, 1 / r.
-    euclid = ConnectomeMetric(max_iter=1, smoothness=1e9).fit(annulus.X)
+    euclid = ConnectomeMetric(method="spline", max_iter=1, smoothness=1e9).fit(annulus.X)
     r = np.linalg.norm(np.argwhere(m) - 15.5, axis=1)
     found = euclid.predict(annulus.X)[0].reshape(m.shape)[m]
     np.testing.assert_allclose(found, 1 / r, rtol=0.02)
@@ -184,8 +192,8 @@ def test_transform_is_small_where_fitted_and_not_for_another_field(annulus, fitt
 
 
 def test_network_learns_the_same_metric(annulus):
-    start = ConnectomeMetric(**SMALL_NET, max_epochs=1).fit(annulus.X)
-    model = ConnectomeMetric(**SMALL_NET, max_epochs=40).fit(annulus.X)
+    start = ConvolutionalMetric(**SMALL_NET, max_epochs=1).fit(annulus.X)
+    model = ConvolutionalMetric(**SMALL_NET, max_epochs=40).fit(annulus.X)
     assert model.loss_ < 0.05 * start.loss_
     assert deviation(model, annulus) < 0.3 * deviation(EuclideanMetric().fit(annulus.X), annulus)
     assert len(model.history_) == model.n_iter_
@@ -193,7 +201,7 @@ def test_network_learns_the_same_metric(annulus):
 
 def test_network_in_three_dimensions():
     fibers = make_fibers("arcs", size=14, n_curves=2)
-    model = ConnectomeMetric(**SMALL_NET, max_epochs=2).fit(fibers.X)
+    model = ConvolutionalMetric(**SMALL_NET, max_epochs=2).fit(fibers.X)
     assert model.metric_.shape == (14, 14, 14, 3, 3)
     assert (np.linalg.eigvalsh(model.metric_[fibers.mask]) > 0).all()
 
@@ -201,13 +209,13 @@ def test_network_in_three_dimensions():
 # ------------------------------------------------------------------ contract
 
 
-@pytest.mark.parametrize("params", [{"max_iter": 5}, {**SMALL_NET, "max_epochs": 2}])
-def test_round_trips_keep_the_metric(annulus, params, tmp_path):
-    model = ConnectomeMetric(**params).fit(annulus.X)
+@pytest.mark.parametrize("model", MODELS, ids=["fibers", "spline", "network"])
+def test_round_trips_keep_the_metric(annulus, model, tmp_path):
+    model = clone(model).fit(annulus.X)
     joblib.dump(model, tmp_path / "model.joblib")
     skopsed = skops.io.dumps(model)
     types = skops.io.get_untrusted_types(data=skopsed)
-    assert types == ["sklearn_meg.connectome.connectome_metric.ConnectomeMetric"]
+    assert types == [f"{type(model).__module__}.{type(model).__name__}"]
     for again in (
         pickle.loads(pickle.dumps(model)),
         joblib.load(tmp_path / "model.joblib"),
@@ -218,17 +226,17 @@ def test_round_trips_keep_the_metric(annulus, params, tmp_path):
         np.testing.assert_array_equal(clone(again).fit(annulus.X).metric_, model.metric_)
 
 
-@pytest.mark.parametrize("params", [{"max_iter": 5}, {**SMALL_NET, "max_epochs": 2}])
-def test_same_result_and_global_generators_untouched(annulus, params):
+@pytest.mark.parametrize("model", MODELS, ids=["fibers", "spline", "network"])
+def test_same_result_and_global_generators_untouched(annulus, model):
     torch.manual_seed(1)
     np.random.seed(1)  # noqa: NPY002
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), torch.get_num_threads()  # noqa: NPY002
-    first = ConnectomeMetric(**params).fit(annulus.X).metric_
+    first = clone(model).fit(annulus.X).metric_
     assert torch.equal(before[0], torch.get_rng_state())
     np.testing.assert_array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
     assert before[2] == torch.get_num_threads()
     torch.manual_seed(2)
-    np.testing.assert_array_equal(ConnectomeMetric(**params).fit(annulus.X).metric_, first)
+    np.testing.assert_array_equal(clone(model).fit(annulus.X).metric_, first)
 
 
 def test_set_params_after_fit_destroys_nothing(annulus):
@@ -289,7 +297,7 @@ def _at(value):
 BAD_X = {
     "mask of another shape": (lambda X: (X, np.ones((31, 32))), r"mask.*\(32, 32\).*\(31, 32\)"),
     "empty mask": (lambda X: (X, np.zeros((32, 32))), "mask is empty"),
-    "mask of other values": (lambda X: (X, np.full((32, 32), 0.5)), "mask must be 1"),
+    "mask of labels": (lambda X: (X, np.arange(1024).reshape(32, 32)), "mask must be 1"),
     "NaN inside the mask": (lambda X: (X, np.ones((32, 32))), "NaN inside the mask.*no field"),
     "NaN in one component": (_at([np.nan, 1]), r"some components.*voxel \(16, 24\)"),
     "zero vector": (_at([0, 0]), r"zero vectors.*field 0 at voxel \(16, 24\)"),
@@ -306,7 +314,7 @@ BAD_X = {
     ),
     "vectors first": (lambda X: (np.moveaxis(X, -1, 1), None), "must have the shape"),
     "flat": (lambda X: (X.reshape(1, -1), None), "must have the shape"),
-    "a tiny grid": (lambda X: (X[:, :3], None), "at least 4 voxels"),
+    "a tiny grid": (lambda X: (X[:, :1], None), "at least 2 voxels"),
     "complex": (lambda X: (X * 1j, None), "Complex"),
     "text": (lambda X: (np.full(X.shape, "north"), None), "convert|numeric"),
 }
@@ -332,7 +340,8 @@ def test_vectors_of_other_lengths_are_said_and_normalized(annulus):
 
 
 BAD_PARAMS = {
-    "solver": ({"solver": "adam"}, "'solver' parameter"),
+    "method": ({"method": "adam"}, "'method' parameter"),
+    "anisotropy": ({"anisotropy": 0.5}, "'anisotropy' parameter"),
     "frame": ({"frame": "ras"}, "'frame' parameter"),
     "spacing": ({"knot_spacing": 0}, "'knot_spacing' parameter"),
     "smoothness": ({"smoothness": -1.0}, "'smoothness' parameter"),
@@ -341,8 +350,6 @@ BAD_PARAMS = {
     "window of three": ({"window": (3, 2, 1)}, "'window' parameter"),
     "iterations": ({"max_iter": 0}, "'max_iter' parameter"),
     "tolerance": ({"tol": -1.0}, "'tol' parameter"),
-    "layers": ({"n_layers": (2, 2)}, "'n_layers' parameter"),
-    "rate": ({"solver": "conv", "lr": 0.0}, "'lr' parameter"),
     "affine of another dimension": ({"affine": np.eye(4)}, r"affine.*\(3, 3\).*\(4, 4\)"),
     "affine that shears": ({"affine": [[1, 0.5, 0], [0, 1, 0], [0, 0, 1]]}, "shears"),
     "affine without a size": ({"affine": np.zeros((3, 3))}, "size"),
@@ -354,6 +361,12 @@ def test_bad_parameters_are_a_clear_error(annulus, what):
     params, message = BAD_PARAMS[what]
     with pytest.raises((ValueError, TypeError), match=message):
         ConnectomeMetric(**params).fit(annulus.X)
+
+
+@pytest.mark.parametrize("params", [{"n_layers": (2, 2)}, {"lr": 0.0}])
+def test_bad_parameters_of_the_network(annulus, params):
+    with pytest.raises(ValueError, match=f"{next(iter(params))!r} parameter"):
+        ConvolutionalMetric(**params).fit(annulus.X)
 
 
 def test_transform_of_other_grids_and_outside_the_mask(annulus, fitted):

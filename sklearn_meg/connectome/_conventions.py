@@ -1,0 +1,146 @@
+"""What software writes: axes of vectors, order of tensors, masks; and how a wrong one is seen."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+#: Places of the six numbers of a symmetric tensor: rows and columns.
+TENSORS = {
+    "dipy": ((0, 1, 1, 2, 2, 2), (0, 0, 1, 0, 1, 2)),  # xx, xy, yy, xz, yz, zz; also of ANTs
+    "fsl": ((0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2)),  # xx, xy, xz, yy, yz, zz
+    "mrtrix": ((0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)),  # xx, yy, zz, xy, xz, yz
+}
+ORDERS = tuple(TENSORS)
+CLEARLY = 0.03  # of a mean cosine: by so much another convention must fit better to be named
+NOT_DEFINITE = 0.2  # share of tensors that are not positive definite, from which an order is wrong
+
+
+def check_order(order, what):
+    """Check the name of a convention, which has to be given."""
+    if order is None:
+        raise ValueError(
+            f"order must say which software wrote {what}: {', '.join(map(repr, ORDERS))}. "
+            "They differ, and nothing in the file tells."
+        )
+    if order not in ORDERS:
+        raise ValueError(f"order must be one of {', '.join(map(repr, ORDERS))}. Got {order!r}.")
+    return order
+
+
+def to_grid(order, affine):
+    """Matrix (3, 3) that turns vectors of a convention to the axes of the grid: ``v @ matrix``.
+
+    MRtrix has them along the axes of the world. FSL has them along those of the image, with x
+    reversed where the affine has a positive determinant. dipy leaves them along the image.
+    """
+    matrix = np.asarray(affine, dtype=float)[:3, :3]
+    if order == "mrtrix":
+        u, _, v = np.linalg.svd(matrix / np.linalg.norm(matrix, axis=0))
+        return u @ v
+    if order == "fsl" and np.linalg.det(matrix) > 0:
+        return np.diag([-1.0, 1.0, 1.0])
+    return np.eye(3)
+
+
+def tensors_from(six, order):
+    """Symmetric tensors (..., 3, 3) of six numbers (..., 6).
+
+    Raises
+    ------
+    ValueError
+        If they are not positive definite in this order, but are in another.
+    """
+    found = {name: _filled(six, name) for name in ORDERS}
+    some = np.isfinite(six).all(-1) & (np.abs(six).max(-1) > 0)
+    bad = {name: _not_definite(D[some]) for name, D in found.items()} if some.any() else {}
+    if bad and bad[order] > NOT_DEFINITE and min(bad.values()) < 0.25 * bad[order]:
+        raise ValueError(
+            f"order={order!r} makes {bad[order]:.0%} of the tensors not positive definite. The "
+            f"file seems to be in the order of {min(bad, key=bad.get)!r}."
+        )
+    return found[order]
+
+
+def _filled(six, order):
+    rows, columns = TENSORS[order]
+    D = np.empty((*six.shape[:-1], 3, 3))
+    D[..., rows, columns] = D[..., columns, rows] = six
+    return D
+
+
+def _not_definite(D):
+    return float((np.linalg.eigvalsh(D)[:, 0] < 0).mean())
+
+
+def warn_if_turned(V, scale=(1.0, 1.0, 1.0)):
+    """Warn if directions go on better from voxel to voxel with an axis reversed.
+
+    Parameters
+    ----------
+    V : ndarray of shape (nx, ny, nz, 3)
+        First peaks, NaN where absent.
+    scale : sequence of float
+        Size of a voxel.
+    """
+    signs = {"no axis": (1, 1, 1), "x": (-1, 1, 1), "y": (1, -1, 1), "z": (1, 1, -1)}
+    found = {name: _continuity(V * np.array(s, dtype=float), scale) for name, s in signs.items()}
+    best = max(found, key=found.get)
+    chance = 1 / np.sqrt(max(np.isfinite(V[..., 0]).sum(), 1))
+    if found[best] > found["no axis"] + CLEARLY + chance:
+        warnings.warn(
+            f"Directions go on better from voxel to voxel with {best} reversed (mean cosine "
+            f"{found[best]:.2f} instead of {found['no axis']:.2f}). Is `order` right?",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _continuity(V, scale):
+    """Mean cosine between the direction of a voxel and that of the next along it, 0 if none is."""
+    there = np.isfinite(V[..., 0])
+    voxels = np.argwhere(there)
+    v = V[there]
+    step = v / np.asarray(scale)
+    step = np.round(1.5 * step / np.abs(step).max(1, keepdims=True)).astype(int)
+    other = voxels + step
+    good = ((other >= 0) & (other < V.shape[:3])).all(1)
+    w = np.full_like(v, np.nan)
+    w[good] = V[tuple(other[good].T)]
+    cosine = np.abs((v * w).sum(1))
+    return float(np.nan_to_num(cosine).mean()) if len(cosine) else 0.0
+
+
+def load(image):
+    """Data and affine of an image or its file."""
+    import nibabel as nib
+
+    if not hasattr(image, "get_fdata"):
+        image = nib.load(image)
+    return image.get_fdata(), np.asarray(image.affine, dtype=float)
+
+
+def is_array(thing):
+    """Whether something is no file and no image."""
+    return isinstance(thing, np.ndarray | list | tuple)
+
+
+def load_mask(mask, affine=None):
+    """Values of a mask that may be an array, an image or a file.
+
+    Raises
+    ------
+    ValueError
+        If an image has another affine than the data: its voxels are elsewhere.
+    """
+    if mask is None or is_array(mask):
+        return mask
+    data, own = load(mask)
+    size = np.linalg.norm(own[:3, :3], axis=0).min()
+    if affine is not None and np.abs(own - affine).max() > 0.05 * size:
+        raise ValueError(
+            "mask has another affine than the image: its voxels are elsewhere. Resample it first. "
+            f"Got\n{own}\ninstead of\n{np.asarray(affine)}."
+        )
+    return data

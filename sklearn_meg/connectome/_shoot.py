@@ -1,0 +1,106 @@
+"""Curves from a point and a direction: geodesics, steered by the field or not."""
+
+import numpy as np
+
+from ._settings import SETTINGS
+
+
+def shoot(geometry, x, u, length, step, inside, follow=0.0):
+    """Shoot curves of unit Euclidean speed.
+
+    Any parameter gives the same curve; this one makes steps even in space.
+
+    Parameters
+    ----------
+    geometry : SplineGeometry or ConeGeometry
+    x, u : ndarray of shape (n, dim)
+        Points and directions along the grid, in lengths.
+    length, step : float
+    inside : callable
+        Whether points (n, dim) are where curves go on.
+    follow : float
+        0: geodesics. 1: integral curves of the field. Between: after each step the direction goes
+        this share of the way to that of the field.
+
+    Returns
+    -------
+    paths : ndarray of shape (n, n_steps + 1, dim)
+        NaN after the first point that is not inside, or where a curve ran away within a step.
+    """
+    n_steps = max(1, round(length / step))
+    h = length / n_steps
+    u = u / np.linalg.norm(u, axis=1, keepdims=True)
+    state = (x, u) if follow == 1 else geometry.start(x, u)
+    paths = np.full((len(x), n_steps + 1, x.shape[1]), np.nan)
+    paths[:, 0] = x
+    going = np.arange(len(x))
+    for i in range(n_steps):
+        state = _advance(geometry, state, h, follow)
+        numbers = np.isfinite(state[0]).all(1) & np.isfinite(state[1]).all(1)
+        paths[going[numbers], i + 1] = state[0][numbers]
+        on = numbers.copy()
+        on[numbers] = inside(state[0][numbers])
+        state, going = tuple(each[on] for each in state), going[on]
+        if not len(going):
+            break
+    return paths
+
+
+def _advance(geometry, state, h, follow):
+    if follow == 1:
+        return follow_field(geometry.peaks, *state, h)
+    state = geometry.step(state, h)
+    if not follow:
+        return state
+    x, u = state[:2]
+    v = _or_on(geometry.peaks.at(x, u), u)
+    u = u + follow * (v - u)
+    return geometry.turned(state, u / np.linalg.norm(u, axis=1, keepdims=True))
+
+
+def follow_field(peaks, x, u, h):
+    """One step along the field, by the midpoint rule; straight on where there is none."""
+    first = _or_on(peaks.at(x, u), u)
+    middle = _or_on(peaks.at(x + h / 2 * first, first), first)
+    return x + h * middle, middle
+
+
+def _or_on(v, u):
+    return np.where((v * v).sum(1, keepdims=True) > 0.25, v, u)
+
+
+def tube(geometry, peaks, x, u, noise, length, step, inside):
+    """How far geodesics that start nearly along the field are from its integral curves.
+
+    Parameters
+    ----------
+    geometry : SplineGeometry or ConeGeometry
+    peaks : PeakField
+        The field whose integral curves are followed.
+    x, u : ndarray of shape (n, dim)
+    noise : ndarray of shape (n, dim)
+        Added to the direction of the field at the start: what is not known of it.
+    length, step : float
+    inside : callable
+
+    Returns
+    -------
+    deviation : ndarray of shape (n,)
+        Mean distance between points after the same length, at most `SETTINGS.lost` steps; NaN for
+        integral curves that leave the mask at once.
+    """
+    u = _or_on(peaks.at(x, u), u)
+    state, n_steps = (x, u), round(length / step)
+    curves = np.full((len(x), n_steps, x.shape[1]), np.nan)
+    on = np.ones(len(x), dtype=bool)
+    for i in range(n_steps):
+        state = follow_field(peaks, *state, step)
+        on &= inside(state[0])
+        curves[on, i] = state[0][on]
+    paths = shoot(geometry, x, u + noise, length, step, lambda y: np.isfinite(y).all(1))[:, 1:]
+    lost = SETTINGS.lost * step
+    distance = np.linalg.norm(np.where(np.isfinite(paths), paths, np.inf) - curves, axis=2)
+    known = np.isfinite(curves[..., 0])
+    distance = np.where(known, np.minimum(distance, lost), 0.0)
+    counts = known.sum(1)
+    return np.where(counts > n_steps // 4, distance.sum(1) / np.maximum(counts, 1), np.nan)

@@ -1,0 +1,60 @@
+"""Which metric is stable: whose geodesics stay with the integral curves of the field."""
+
+import numpy as np
+
+from ._cone import ConeGeometry
+from ._settings import SETTINGS
+from ._shoot import tube
+
+
+class Stability:
+    """Deviation of geodesics from random voxels, nearly along the field.
+
+    They start beside the middle of a voxel, in the direction of the field there, off by as much as
+    it is not known: the noise that smoothing leaves, or half of all where nothing was smoothed.
+
+    Parameters
+    ----------
+    lines : Lines
+    peaks : PeakField
+    space : Space
+    mask : ndarray of bool of shape (nx, ny[, nz])
+    """
+
+    def __init__(self, lines, peaks, space, mask):
+        n, length = SETTINGS.tube
+        rng = np.random.default_rng(0)  # the same places for every metric
+        some = rng.permutation(len(lines.voxel))[:n]
+        dim = lines.direction.shape[1]
+        self.x = (lines.voxel[some] + rng.uniform(-0.3, 0.3, (len(some), dim))) * space.scale
+        self.u = lines.direction[some]
+        aside = rng.normal(size=self.u.shape)
+        aside -= self.u * (aside * self.u).sum(1, keepdims=True)
+        self.noise = lines.doubt * aside
+        self.peaks, self.inside = peaks, lambda y: space.in_mask(y, mask)
+        self.length, self.step = length * space.scale.min(), 0.5 * space.scale.min()
+
+    def of(self, geometry, copies=1):
+        """Mean deviation in voxels, for each of `copies` that the geometry knows apart."""
+        x, u, noise = (np.tile(each, (copies, 1)) for each in (self.x, self.u, self.noise))
+        found = tube(geometry, self.peaks, x, u, noise, self.length, self.step, self.inside)
+        found = found.reshape(copies, -1) / (2 * self.step)
+        known = np.isfinite(found[0])
+        if not known.any():  # every line leaves the mask at once
+            return 0.0 if copies == 1 else np.zeros(copies)
+        means = found[:, known].mean(1)
+        return float(means[0]) if copies == 1 else means
+
+    def best_fibers(self, anisotropies):
+        """Anisotropy, interpolation and deviation of the most stable metric of fibers."""
+        a = np.repeat(anisotropies, len(self.x))[:, None]
+        table = []
+        for order in (1, 2):
+            geometry = ConeGeometry(self.peaks.with_order(order), a)
+            table.append(np.atleast_1d(self.of(geometry, len(anisotropies))))
+            if table[-1].min() <= SETTINGS.good_enough:
+                break
+        table = np.array(table)
+        order = int(np.argmin(table.min(1)))
+        good = np.flatnonzero(table[order] <= SETTINGS.tie * table[order].min())
+        return float(anisotropies[good[-1]]), order + 1, float(table[order, good[-1]])
