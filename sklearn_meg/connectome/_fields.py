@@ -80,12 +80,10 @@ def fit_lines(X, scale, window=None, cosine=None):
     """
     cosine = cone_of(X, scale) if cosine is None else cosine
     field, voxel = _rows(X)
-    risk = None
+    is_smooth = True
     if window is None:
-        some = _some_rows(X)
-        tried = [_risk(X, scale, w, *some, cosine) for w in SETTINGS.windows]
-        window = SETTINGS.windows[int(np.argmin([each[0] for each in tried]))]
-        risk = min(tried)[0], min(each[1] for each in tried)
+        window, risk = _best_window(X, scale, cosine)
+        is_smooth = window != SETTINGS.windows[0] and risk < SETTINGS.worth_smoothing
     value, slope, raw, own, gain = _fit_rows(X, scale, window, field, voxel, cosine)
     size = np.maximum(np.linalg.norm(value, axis=1, keepdims=True), 1e-3)
     direction = value / size
@@ -95,9 +93,6 @@ def fit_lines(X, scale, window=None, cosine=None):
     let_through = np.einsum("ni,nij,nj->n", direction, gain, direction)
     noise = _noise(raw, value, own)
     weight = 1 / (1 + let_through * scale.min() ** 2 * (noise / EXACT) ** 2)
-    # Left-out vectors are missed by their noise and by the error of the fit: only that counts.
-    worth = SETTINGS.worth_smoothing[len(X) > 1]
-    is_smooth = risk is None or risk[0] - risk[1] < worth * risk[1]
     return Lines(
         field,
         voxel,
@@ -134,7 +129,7 @@ def cone_of(X, scale):
     if not len(cosines):
         return wide
     angle = 0.5 * np.rad2deg(np.arccos(np.minimum(np.quantile(cosines, 0.9), 1.0)))
-    _, noise = _risk(X, scale, SETTINGS.windows[2], *_some_rows(X), wide)
+    noise = _errors(X, scale, SETTINGS.windows[2], *_some_rows(X), wide)[1]
     angle = max(angle, deviations * np.rad2deg(np.sqrt(noise / (X.shape[-1] - 1))))
     return float(np.cos(np.deg2rad(np.clip(angle, narrowest, widest))))
 
@@ -155,13 +150,29 @@ def _rows(X):
     return field[order], np.stack(voxel, axis=1)[order]
 
 
-def _risk(X, scale, window, field, voxel, cosine):
-    """Mean squared error of left-out vectors, and the part of it that is noise; outliers apart."""
+def _best_window(X, scale, cosine):
+    """Window that predicts left-out vectors best, and the share of the squared error it leaves."""
+    some = _some_rows(X)
+    tried = [_errors(X, scale, window, *some, cosine) for window in SETTINGS.windows]
+    best = int(np.argmin([each[0] for each in tried]))
+    noise = max(min(each[1] for each in tried), 1e-12)
+    _, _, missed, own = tried[best]
+    # A fit misses the noise, but for its own share of it, and its bias: what stays is bias and
+    # share (Stein's unbiased estimate of risk).
+    return SETTINGS.windows[best], missed / noise - 1 + 2 * own
+
+
+def _errors(X, scale, window, field, voxel, cosine):
+    """Mean squared errors: of left-out vectors, of the noise, of the fit; its weight of the middle.
+
+    Those of the largest errors do not count.
+    """
     value, _, raw, own, _ = _fit_rows(X, scale, window, field, voxel, cosine)
     missed = ((raw - value) ** 2).sum(1)
     free = 1 - np.minimum(own, 0.999)
     keep = slice(int(np.ceil(len(missed) * SETTINGS.trimmed)))
-    return tuple(float(np.sort(missed / free**k)[keep].mean()) for k in (2, 1))
+    left_out, noise, fit = (float(np.sort(missed / free**k)[keep].mean()) for k in (2, 1, 0))
+    return left_out, noise, fit, float(own.mean())
 
 
 def _noise(raw, value, own):

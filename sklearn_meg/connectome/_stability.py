@@ -27,7 +27,9 @@ class Stability:
         some = rng.permutation(len(lines.voxel))[:n]
         dim = lines.direction.shape[1]
         self.x = (lines.voxel[some] + rng.uniform(-0.3, 0.3, (len(some), dim))) * space.scale
-        self.u = lines.direction[some]
+        u = lines.direction[some]
+        first = np.take_along_axis(u, (np.abs(u) > 1e-6).argmax(1)[:, None], 1)
+        self.u = u * np.sign(first)  # whatever the signs of the fields
         aside = rng.normal(size=self.u.shape)
         aside -= self.u * (aside * self.u).sum(1, keepdims=True)
         self.noise = lines.doubt * aside

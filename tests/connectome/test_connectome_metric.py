@@ -62,6 +62,11 @@ def fitted(annulus):
     return ConnectomeMetric().fit(annulus.X)
 
 
+@pytest.fixture(scope="module")
+def splined(annulus):
+    return ConnectomeMetric(method="spline", max_iter=60).fit(annulus.X)
+
+
 def deviation(model, fibers):
     longest = max(np.linalg.norm(np.diff(c, axis=0), axis=1).sum() for c in fibers.curves)
     paths = model.shoot(fibers.seeds, fibers.directions, longest, within="grid")
@@ -76,7 +81,7 @@ def test_geodesics_are_the_circles(annulus, fitted):
 
 
 def test_two_fields_share_one_metric(braid):
-    fit = {"max_iter": 60, "window": (2, 3)}
+    fit = {"method": "spline", "max_iter": 60, "window": (2, 3)}
     ours = deviation(ConnectomeMetric(**fit).fit(braid.X), braid)
     assert ours < 1
     for k in range(2):  # one alone says nothing about the other
@@ -86,7 +91,7 @@ def test_two_fields_share_one_metric(braid):
 @pytest.mark.parametrize("angle", [90, 30])
 def test_crossing_arcs_in_three_dimensions(angle):
     fibers = make_fibers("arcs", size=20, angle=angle, n_curves=10)
-    model = ConnectomeMetric(max_iter=60, window=(2, 3)).fit(fibers.X)
+    model = ConnectomeMetric(method="fibers", window=(2, 3)).fit(fibers.X)
     assert deviation(model, fibers) < 0.1
     assert deviation(EuclideanMetric().fit(fibers.X), fibers) > 1
 
@@ -167,7 +172,8 @@ def test_mask_is_the_same_as_nan(annulus):
     np.testing.assert_array_equal(by_mask.mask_, mask)
 
 
-def test_transform_is_small_where_fitted_and_not_for_another_field(annulus, fitted):
+def test_transform_is_small_where_fitted_and_not_for_another_field(annulus, splined):
+    fitted = splined
     residual = fitted.transform(annulus.X)
     assert residual.shape == annulus.X.shape
     m = annulus.mask
@@ -252,7 +258,7 @@ def test_cross_validation_over_fields(annulus):
         [make_fibers("annulus", size=32, noise=3, random_state=s).X for s in range(4)]
     )
     X = X[:, :, :20]
-    model = make_pipeline(FunctionTransformer(), ConnectomeMetric(max_iter=20, window=(3, 2)))
+    model = make_pipeline(FunctionTransformer(), ConnectomeMetric(method="spline", max_iter=9))
     assert (cross_validate(model, X, cv=2)["test_score"] > -0.1).all()
     zeros = np.zeros((4, 32 * 20))  # what geodesics have
     model.set_params(connectomemetric__max_iter=3)
