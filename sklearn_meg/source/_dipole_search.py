@@ -88,9 +88,9 @@ def find_dipoles(problem, grid, alpha, depth, max_sources, n_estimators, random_
     noise = [evidence.looked_at(scanner.modes.T @ draw) for draw in evidence.noise]
     if blind and Y.size:
         scanner.expect(Y, depth, BLIND_FIRMNESS)
-    least = _least(scanner, Y, noise, alpha)
+    least = _bounds(scanner, Y, noise, alpha, _conditions_of(evidence))
     if blind and alpha == "auto":
-        least *= BLIND_MORE
+        least = [(columns, BLIND_MORE * bound) for columns, bound in least]
     dipoles = scanner.search(Y, least, max_sources) if Y.size else []
     stability = None
     if n_estimators > 1:
@@ -128,9 +128,26 @@ def _check_heard(evidence):
         )
 
 
-def _least(scanner, Y, noise, alpha):
+def _conditions_of(evidence):
+    """Condition of each component that is looked at."""
+    n_conditions, n_components = evidence.deviation.shape
+    return np.repeat(np.arange(n_conditions), n_components)[evidence.weight > 0]
+
+
+def _bounds(scanner, Y, noise, alpha, conditions):
+    """Power that noise alone does not explain, in all conditions together and in each.
+
+    A source that one condition needs is not lost because the others have none there.
+    """
+    parts = [slice(None)]
+    if alpha == "auto" and len(set(conditions)) > 1:
+        parts += [np.flatnonzero(conditions == each) for each in np.unique(conditions)]
+    return [(part, _least(scanner, Y, noise, alpha, part)) for part in parts]
+
+
+def _least(scanner, Y, noise, alpha, part=slice(None)):
     """Power that noise alone does not explain, beside that a source must pass."""
     if alpha != "auto":
-        return (alpha / 100) ** 2 * float(scanner.explained(Y).max())
-    largest = np.array([scanner.explained(draw).max() for draw in noise])
+        return (alpha / 100) ** 2 * float(scanner.explained(Y).max()) if Y.size else 0.0
+    largest = np.array([scanner.explained(draw[:, part]).max() for draw in noise])
     return float(largest.mean() + SIGMAS * largest.std())

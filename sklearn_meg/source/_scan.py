@@ -236,9 +236,9 @@ class Scanner:
         Parameters
         ----------
         Y : ndarray of shape (n_modes, n_components)
-        least : float
+        least : float or list of (columns, float)
             Power that a source must explain beside the others, in units of noise and of the
-            errors of their lead fields.
+            errors of their lead fields: of all components, or of any of several parts of them.
         max_sources : int
         n_sources : int or None
             That many, whatever the evidence.
@@ -247,23 +247,25 @@ class Scanner:
         -------
         dipoles : list of Dipole
         """
-        bound, n_most = (0.0, n_sources) if n_sources else (least, max_sources)
-        dipoles = self._grow(Y, [], bound, n_most, self._at_points)
+        needed, n_most = (0.0, n_sources) if n_sources else (1.0, max_sources)
+        bounds = as_bounds(least)
+        dipoles = self._grow(Y, [], bounds, needed, n_most, self._at_points)
         dipoles = self._between_points(Y, self.refine(Y, dipoles))
         if self.between is not None:
-            dipoles = self._grow(Y, dipoles, bound, n_most, self._moved)
+            dipoles = self._grow(Y, dipoles, bounds, needed, n_most, self._moved)
         if not n_sources:
-            dipoles = self._prune(Y, dipoles, least)
-        return self._turn(Y, dipoles, least)
+            dipoles = self._prune(Y, dipoles, bounds)
+        return self._turn(Y, dipoles, bounds)
 
-    def _grow(self, Y, dipoles, least, n_most, errors):
+    def _grow(self, Y, dipoles, bounds, needed, n_most, errors):
         """Add dipoles while one passes."""
         while len(dipoles) < n_most:
-            power = self._evidence(Y, dipoles, errors)[:, 0]
-            position = int(np.argmax(power))
-            if not power[position] > least:
+            ratio, columns = self._evidence(Y, dipoles, errors, bounds)
+            position = int(np.argmax(ratio))
+            if not ratio[position] > needed:
                 break
-            orientations = self.scan(Y, [d.columns for d in dipoles])[1][position, :1]
+            part = Y[:, columns[position]]
+            orientations = self.scan(part, [d.columns for d in dipoles])[1][position, :1]
             dipoles = [*dipoles, self._on_grid(position, orientations)]
             if errors is self._at_points:
                 dipoles = self.refine(Y, dipoles, n_rounds=1)
@@ -271,34 +273,56 @@ class Scanner:
                 dipoles = self._between_points(Y, self.refine(Y, dipoles))
         return dipoles
 
-    def _evidence(self, Y, dipoles, errors, gain=None, others=None, firm=None):
-        """Power that each position explains beside dipoles that have errors."""
-        others = [dipole.gain for dipole in dipoles] if others is None else others
-        parts = errors.parts(Y, dipoles, _basis_of(others))
-        if gain is None:
-            power = explained_power(self.gain, parts, self._firm(self.power))
-            return power * self.seen[:, None]
-        return explained_power(gain, parts, self._firm(np.square(gain).sum(axis=(0, 2))))
+    def _evidence(self, Y, dipoles, errors, bounds, gain=None, taken=None, n=1):
+        """Power that each position explains beside dipoles that have errors, over its bound.
 
-    def _turn(self, Y, dipoles, least):
+        Parameters
+        ----------
+        gain : ndarray of shape (n_modes, n_positions, n_orient) or None
+            None: the positions of the grid.
+        taken : list of ndarray or None
+            Fields taken out; None: all that currents at the dipoles make.
+        n : int
+            Orientations that count together.
+
+        Returns
+        -------
+        ratio : ndarray of shape (n_positions,)
+            The largest over the parts of the components.
+        columns : list
+            That part, for each position.
+        """
+        basis = _basis_of([dipole.gain for dipole in dipoles] if taken is None else taken)
+        seen = np.square(self.gain if gain is None else gain).sum(axis=(0, 2))
+        ratios = []
+        for columns, least in bounds:
+            parts = errors.parts(Y[:, columns], dipoles, basis)
+            power = explained_power(self.gain if gain is None else gain, parts, self._firm(seen))
+            ratios.append(power[:, :n].sum(axis=1) / max(least, 1e-300))
+        ratios = np.array(ratios) if gain is not None else np.array(ratios) * self.seen
+        best = ratios.argmax(axis=0)
+        return ratios.max(axis=0), [bounds[index][0] for index in best]
+
+    def _turn(self, Y, dipoles, bounds):
         """Give further orientations to those that explain enough by them."""
         for _ in range(len(dipoles) * (self.n_orient - 1)):
-            extra = [self._further(Y, dipoles, index) for index in range(len(dipoles))]
+            extra = [self._further(Y, dipoles, index, bounds) for index in range(len(dipoles))]
             best = int(np.argmax(extra))
-            if extra[best] < least:
+            if extra[best] < 1:
                 break
             orientations = np.eye(self.n_orient)[: len(dipoles[best].orientations) + 1]
             dipoles[best] = replace(dipoles[best], orientations=orientations)
             dipoles = self._between_points(Y, self.refine(Y, dipoles))
         return dipoles
 
-    def _further(self, Y, dipoles, index):
-        """Power that one more orientation of a dipole explains."""
+    def _further(self, Y, dipoles, index, bounds):
+        """Power that one more orientation of a dipole explains, over its bound."""
         dipole, others = dipoles[index], dipoles[:index] + dipoles[index + 1 :]
         if len(dipole.orientations) == self.n_orient:
             return 0.0
         taken = [dipole.columns, *(other.columns for other in others)]
-        return self._evidence(Y, dipoles, self._errors, dipole.gain[:, None], taken)[0, 0]
+        gain = dipole.gain[:, None]
+        return self._evidence(Y, dipoles, self._errors, bounds, gain, taken)[0][0]
 
     @property
     def _errors(self):
@@ -309,9 +333,9 @@ class Scanner:
         ratios = []
         for index, dipole in enumerate(dipoles):
             others = dipoles[:index] + dipoles[index + 1 :]
-            own = dipole.columns[:, None]
-            power = self._evidence(Y, others, self._errors, own)[0].sum()
-            ratios.append(power / max(least, 1e-300))
+            own, n = dipole.columns[:, None], len(dipole.orientations)
+            ratio = self._evidence(Y, others, self._errors, as_bounds(least), own, n=n)[0]
+            ratios.append(ratio[0])
         return np.array(ratios)
 
     def neighborhood(self, dipoles):
@@ -328,15 +352,20 @@ class Scanner:
         shared = np.square(basis.T @ self.flat).sum(axis=0)
         return shared.reshape(-1, self.n_orient).sum(axis=1)
 
-    def _prune(self, Y, dipoles, least):
+    def _prune(self, Y, dipoles, bounds):
         """Leave out, one after another, what explains too little beside the others."""
         while len(dipoles) > 1:
-            ratio = self.beside(Y, dipoles, least)
+            ratio = self.beside(Y, dipoles, bounds)
             if ratio.min() >= 1:
                 break
             del dipoles[int(np.argmin(ratio))]
             dipoles = self._between_points(Y, self.refine(Y, dipoles))
         return dipoles
+
+
+def as_bounds(least):
+    """Bounds of parts of the components; a number is that of all."""
+    return least if isinstance(least, list) else [(slice(None), float(least))]
 
 
 def _gram_of(gain):
