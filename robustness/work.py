@@ -40,7 +40,7 @@ def source(folder, seed):
     (y,) = _random(seed, (4, 20, 60))
     X = (np.arange(60) > 9).astype(float) * np.ones((4, 1, 1))
     model = RNNSourceSolver(
-        selection="penalty", max_epochs=150, random_state=seed, cache_dir=folder
+        localizer="penalty", max_epochs=150, random_state=seed, cache_dir=folder
     )
     return [*_weights(model.fit(X, y)), model.predict(X)]
 

@@ -49,6 +49,7 @@ from .preprocessing import ChannelScaler as ChannelScaler
 from .rows import pack_rows as pack_rows
 from .rows import pad_trials as pad_trials
 from .source import LCMV as LCMV
+from .source import DipoleSearch as DipoleSearch
 from .source import GammaMap as GammaMap
 from .source import MinimumNorm as MinimumNorm
 from .source import MixedNorm as MixedNorm

@@ -77,7 +77,7 @@ def world(name):
         return RNNSourceSolver(**common), X, rng.normal(size=(3, 4, 20))
     if name == "source, paper":
         X = (np.arange(20) > 4).astype(float) * np.ones((3, 1, 1))
-        return RNNSourceSolver(selection="penalty", **common), X, rng.normal(size=(3, 4, 20))
+        return RNNSourceSolver(localizer="penalty", **common), X, rng.normal(size=(3, 4, 20))
     if name == "threshold":
         X = rng.normal(size=(60, 3, 3, 3, 3))
         return ThresholdCNN(**common), X, rng.uniform(1, 2, size=60)

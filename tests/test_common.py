@@ -38,6 +38,7 @@ IN_TIME = {
     "check_methods_subset_invariance": TIME,
 }
 EXPECTED_FAILURES = {
+    "DipoleSearch": NEW_EVENTS,
     "GammaMap": NEW_EVENTS,
     **dict.fromkeys(("HiddenMarkovGraph", "HmmlearnStates", "WindowStates"), IN_TIME),
     "LCMV": NEW_EVENTS,

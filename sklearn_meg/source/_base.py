@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._checks.params import check_option_param, check_scalar_param
+from .._checks.params import check_bool_param, check_option_param, check_scalar_param
 from .._checks.trials import check_array, check_trials, check_weights, flatten_targets
+from .._params import documented, param
 from ._conditions import (
     MISSING_Y,
     check_fields,
@@ -31,7 +33,59 @@ if TYPE_CHECKING:
     from .._typing import ArrayLike, BaseEpochs, Covariance, Evoked, Forward, Info, MneObject, Self
 
 
-class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap_output_keys=None):
+@dataclass(kw_only=True, eq=False, repr=False)
+class SourceParams:
+    """Lead field, noise, orientation and channels: what every source estimator needs."""
+
+    forward: np.ndarray | Forward | None = param(
+        None,
+        "None, ndarray or mne.Forward",
+        "Lead field, field per A m: (n_channels, n_positions) for fixed orientations, "
+        "(n_channels, n_positions, 3) for free ones. None: identity, sources are channels, and "
+        "none is left out.",
+    )
+    noise_cov: np.ndarray | Covariance | None = param(
+        None,
+        "None, ndarray or mne.Covariance",
+        "Noise covariance of a single trial. None: estimated from the samples before the first "
+        "event change and shrunk, or the overall variance where there are none.",
+    )
+    orientation: Literal["free", "loose", "fixed"] = param(
+        "free",
+        '{"free", "loose", "fixed"}',
+        "Orientation of the sources of an mne.Forward; the last two need surface source spaces. "
+        "A lead field with one orientation a position is used as it is.",
+    )
+    loose: float = param(
+        0.2,
+        "float",
+        "Variance of tangential sources relative to normal ones, for ``orientation='loose'``.",
+    )
+    depth: float | None = param(
+        0.8, "float or None", "Exponent of depth weighting, from 0 to 1; None: none."
+    )
+    onset: int | None = param(
+        None,
+        "int or None",
+        "Sample of the event where no event time courses are given; None: time 0 of MNE objects.",
+    )
+    nave: int = param(1, "int", "Number of trials that each row of an array y is the average of.")
+    info: Info | None = param(
+        None, "mne.Info or None", "Names, projections and bad channels of an array y."
+    )
+    find_bad_channels: bool = param(
+        True,
+        "bool",
+        "Leave out channels that are dead or jump, with a warning, and let trials that are four "
+        "times as loud as others count less.",
+    )
+
+
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class SourceEstimator(
+    SourceParams, TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     """Base of the estimators of sources from fields.
 
     A subclass has ``_solve(problem) -> sources (n_conditions, n_positions, n_orient, n_times)``
@@ -42,44 +96,8 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
 
     Parameters
     ----------
-    forward : None, ndarray or mne.Forward, default=None
-        Lead field, field per A m: (n_channels, n_positions) for fixed orientations,
-        (n_channels, n_positions, 3) for free ones. None: identity, sources are channels.
-    noise_cov : None, ndarray or mne.Covariance, default=None
-        Noise covariance of a single trial.
-    orientation : {"free", "loose", "fixed"}, default="free"
-        Of sources of an mne.Forward.
-    loose : float, default=0.2
-        Variance of tangential sources relative to normal ones, for ``orientation="loose"``.
-    depth : float or None, default=0.8
-        Depth weighting.
-    onset : int or None, default=None
-        Sample of the event where no event time courses are given.
-    nave : int, default=1
-        Trials in each row of an array y.
-    info : mne.Info or None, default=None
-        Channels of an array y.
+    %(SourceParams)s
     """
-
-    def __init__(
-        self,
-        forward: np.ndarray | Forward | None = None,
-        noise_cov: np.ndarray | Covariance | None = None,
-        orientation: Literal["free", "loose", "fixed"] = "free",
-        loose: float = 0.2,
-        depth: float | None = 0.8,
-        onset: int | None = None,
-        nave: int = 1,
-        info: Info | None = None,
-    ) -> None:
-        self.forward = forward
-        self.noise_cov = noise_cov
-        self.orientation = orientation
-        self.loose = loose
-        self.depth = depth
-        self.onset = onset
-        self.nave = nave
-        self.info = info
 
     def fit(
         self, X: ArrayLike | None, y: ArrayLike | BaseEpochs | Evoked | list[Evoked] | None = None
@@ -320,6 +338,7 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         check_scalar_param(self, "loose", "float", 0.0, 1.0, closed="right")
         check_scalar_param(self, "depth", "float", 0.0, 1.0, allow_none=True)
         check_scalar_param(self, "nave", "int", 1)
+        check_bool_param(self, "find_bad_channels")
 
     def _remember(self, problem, setting, times, names):
         """Keep what predict, transform and to_stc need, as arrays."""
@@ -340,6 +359,7 @@ class SourceEstimator(TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap
         channels = range(self.n_outputs_) if info is None else info["ch_names"]
         self.ch_names_ = [str(name) for name in channels]
         self._used = problem.used
+        self.bad_channels_, self.trial_weights_ = setting.bad_channels, setting.trial_weights
         self.__dict__.pop("condition_names_", None)
         if names is not None:
             self.condition_names_ = names

@@ -1,6 +1,6 @@
 """The dipoles there is evidence for: noise measured, a null, the search, their time courses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,13 @@ from ._conditions import first_change
 from ._evidence import gather, n_components_held, wiener
 from ._scan import Scanner
 
-SIGMAS = 3.5  # standard deviations of the largest noise above its mean that a source must pass
-MODEL_ERROR = 0.1  # of the field: BEM for a sphere, co-registration, conductivity
+SIGMAS = 4.5  # standard deviations of the largest noise above its mean that a source must pass
 # Averages alone: times the power that noise of their spectrum reaches. Simulated averages without
 # response had up to 2.0, samples of rest in real ones 0.7, responses of three trials 3.0.
 BLIND_MORE = 2.4
 BLIND_FIRMNESS = 1.0  # of the expectation that currents are small; not needed where noise is known
 UNHEARD = 1e-6  # mean square of whitened fields, that of their noise being 1
+CHI2_95 = 7.815  # of three degrees of freedom
 HELD = 0.999  # share of the power of a time course that the oscillators must be able to make
 
 
@@ -38,6 +38,8 @@ class Found:
         Their time courses in the averages times sqrt(nave).
     n_components : int
         Components of time that hold nearly all of every course.
+    spread : ndarray of shape (n_dipoles, 3, 3)
+        Covariance of each position in m^2, NaN without coordinates.
     """
 
     dipoles: list
@@ -46,9 +48,18 @@ class Found:
     columns: Any = None
     courses: Any = None
     n_components: int = 0
+    spread: Any = field(default_factory=lambda: np.zeros((0, 3, 3)))
+
+    @property
+    def volumes(self):
+        """Volume in m^3 of the ellipsoid that holds each dipole with 95 %."""
+        if np.isnan(self.spread).any():
+            return np.full(len(self.spread), np.nan)
+        size = np.sqrt(np.maximum(np.linalg.det(self.spread), 0.0))
+        return 4 / 3 * np.pi * CHI2_95**1.5 * size
 
 
-def find_dipoles(problem, grid, alpha, depth, max_sources, n_estimators, random_state):
+def find_dipoles(problem, grid, params):
     """Find the dipoles of an inverse problem.
 
     Parameters
@@ -56,15 +67,8 @@ def find_dipoles(problem, grid, alpha, depth, max_sources, n_estimators, random_
     problem : Problem
     grid : ndarray of shape (n_positions, 3) or None
         Coordinates of the positions, if dipoles may lie between them.
-    alpha : float or "auto"
-        Least amplitude in percent of the largest, or what noise does not explain.
-    depth : float or None
-        Of averages: how much stronger deep currents may be.
-    max_sources : int
-    n_estimators : int
-        Realizations of the noise for the stability; with 1 none.
-    random_state : int, RandomState or None
-        Of the realizations of noise.
+    params : object
+        With the attributes of :class:`DipoleParams`, depth and random_state.
 
     Returns
     -------
@@ -76,26 +80,28 @@ def find_dipoles(problem, grid, alpha, depth, max_sources, n_estimators, random_
         For fields that are 0 from the first event on, or vanish beside their noise.
     """
     blind = problem.rows is None  # averages do not tell how much brain noise is left in them
-    onset, rng = _onset_of(problem), check_random_state(random_state)
+    onset, rng = _onset_of(problem), check_random_state(params.random_state)
     if blind:
-        scanner = Scanner(problem.gain, problem.n_orient, grid, MODEL_ERROR)
+        scanner = Scanner(problem.gain, problem.n_orient, grid, params.model_error)
         evidence = gather_averages(problem.data, onset, problem.baseline, scanner.modes, rng)
     else:
         evidence = gather(problem.data, onset, *problem.trials(), rng)
-        scanner = Scanner(evidence.whitener @ problem.gain, problem.n_orient, grid, MODEL_ERROR)
+        gain = evidence.whitener @ problem.gain
+        scanner = Scanner(gain, problem.n_orient, grid, params.model_error)
     _check_heard(evidence)
     Y = evidence.looked_at(scanner.modes.T @ evidence.Y)
     noise = [evidence.looked_at(scanner.modes.T @ draw) for draw in evidence.noise]
     if blind and Y.size:
-        scanner.expect(Y, depth, BLIND_FIRMNESS)
-    least = _bounds(scanner, Y, noise, alpha, _conditions_of(evidence))
-    if blind and alpha == "auto":
+        scanner.expect(Y, params.depth, BLIND_FIRMNESS)
+    least = _bounds(scanner, Y, noise, params.alpha, _conditions_of(evidence))
+    if blind and params.alpha == "auto":
         least = [(columns, BLIND_MORE * bound) for columns, bound in least]
-    dipoles = scanner.search(Y, least, max_sources) if Y.size else []
+    counts = params.max_sources, params.n_sources
+    dipoles = scanner.search(Y, least, *counts) if Y.size else []
     stability = None
-    if n_estimators > 1:
-        replicates = [Y + noise[index % len(noise)] for index in range(n_estimators)]
-        found = [scanner.search(replicate, least, max_sources) for replicate in replicates]
+    if params.n_estimators > 1:
+        replicates = [Y + noise[index % len(noise)] for index in range(params.n_estimators)]
+        found = [scanner.search(replicate, least, *counts) for replicate in replicates]
         stability = np.mean([scanner.neighborhood(each) for each in found], axis=0)
     if not dipoles:
         return Found(dipoles, np.zeros(0), stability)
@@ -103,7 +109,8 @@ def find_dipoles(problem, grid, alpha, depth, max_sources, n_estimators, random_
     amplitudes = wiener(columns, scanner.modes.T @ evidence.Y, len(problem.data))
     return Found(
         dipoles=dipoles,
-        evidence=np.maximum(scanner.beside(Y, dipoles, least), 1.0),
+        evidence=scanner.beside(Y, dipoles, least),
+        spread=np.array([scanner.spread(Y, dipoles, index) for index in range(len(dipoles))]),
         stability=stability,
         columns=columns,
         courses=evidence.courses(amplitudes),

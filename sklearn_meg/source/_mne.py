@@ -256,7 +256,7 @@ def make_stcs(estimator, sources, pick_ori=None, tmin=None):
     ]
 
 
-def make_dipoles(times, positions, moments):
+def make_dipoles(times, positions, moments, fit=None, volumes=None):
     """Make mne dipoles of moments that change over time.
 
     Parameters
@@ -266,16 +266,21 @@ def make_dipoles(times, positions, moments):
         In m, head coordinates.
     moments : ndarray of shape (n_dipoles, 3, n_times)
         In A m, head coordinates.
+    fit : tuple or None
+        Goodness of fit in percent and khi2, each (n_times,), and degrees of freedom, of all
+        dipoles together; None: not known (NaN).
+    volumes : ndarray of shape (n_dipoles,) or None
+        In m^3, that hold each with 95 %.
 
     Returns
     -------
     dipoles : list of mne.Dipole
-        Without goodness of fit (NaN): it is one of all dipoles together.
     """
     import mne
 
     dipoles = []
-    for place, moment in zip(positions, moments):
+    gof, khi2, n_free = fit or (np.full(len(times), np.nan), None, None)
+    for index, (place, moment) in enumerate(zip(positions, moments)):
         amplitude = np.linalg.norm(moment, axis=0)
         main = np.linalg.svd(moment, full_matrices=False)[0][:, 0]
         safe = np.where(amplitude > 0, amplitude, 1.0)
@@ -288,7 +293,10 @@ def make_dipoles(times, positions, moments):
                 np.tile(place, (len(times), 1)),
                 amplitude * sign,
                 (orientation * sign).T,
-                np.full(len(times), np.nan),
+                gof,
+                khi2=khi2,
+                nfree=None if n_free is None else np.full(len(times), n_free),
+                conf=None if volumes is None else {"vol": np.full(len(times), volumes[index])},
             )
         )
     return dipoles

@@ -338,6 +338,40 @@ class Scanner:
             ratios.append(ratio[0])
         return np.array(ratios)
 
+    def spread(self, Y, dipoles, index):
+        """Covariance in m^2 of the position of one dipole, (3, 3); NaN without coordinates.
+
+        The inverse of the Fisher information of its place: how its field changes from place to
+        place, in units of noise and of the error of its lead field, beside what its orientation
+        and the other dipoles can make. Where dipoles stay on the points, the cell is added.
+        """
+        if self.between is None:
+            return np.full((3, 3), np.nan)
+        dipole, others = dipoles[index], dipoles[:index] + dipoles[index + 1 :]
+        columns = np.concatenate([dipole.columns, *(other.columns for other in others)], axis=1)
+        power = float(np.square(np.linalg.pinv(columns)[0] @ Y).sum())
+        noise = np.eye(len(Y)) + power * self._moved.covariance(dipole)[0]
+        values, vectors = np.linalg.eigh(noise)
+        whitener = (vectors / np.sqrt(values)).T
+        taken = [whitener @ dipole.gain, *(whitener @ other.columns for other in others)]
+        basis = _basis_of(taken)
+        change = whitener @ self._gradient(dipole) * np.sqrt(power)
+        change -= basis @ (basis.T @ change)
+        step = self.between.spacing
+        return np.linalg.inv(change.T @ change + np.eye(3) / step**2)
+
+    def _gradient(self, dipole):
+        """Change of the field of a dipole with its place, (n_modes, 3)."""
+        step, out = 0.5 * self.between.spacing, []
+        for axis in np.eye(3):
+            ends = [self._field_at(dipole.place + sign * step * axis) for sign in (1, -1)]
+            out.append((ends[0] - ends[1]) @ dipole.orientations[0] / (2 * step))
+        return np.array(out).T
+
+    def _field_at(self, place):
+        near, share = self.between.shares(place)
+        return np.tensordot(self.gain[:, near], share, axes=(1, 0))
+
     def neighborhood(self, dipoles):
         """Whether each position is one of some, or makes nearly the same fields as one."""
         found = np.zeros(self.n_positions, dtype=bool)

@@ -31,6 +31,7 @@ from ._forward import (
     read_lead_field,
 )
 from ._problem import Problem
+from ._quality import find_bad_channels, trial_weights, warn_bad_channels, warn_noise, warn_rank
 from ._whitening import (
     check_noise_cov,
     check_reference,
@@ -150,11 +151,16 @@ class Setting:
     info : mne.Info or None
     noise_scale : ndarray of shape (n_channels,)
         Standard deviation of the noise of a trial.
+    bad_channels : list of str
+        Left out, as they are dead or jump.
+    trial_weights : ndarray of shape (n_rows,)
     """
 
     lead: Any
     info: Any
     noise_scale: np.ndarray
+    bad_channels: list
+    trial_weights: np.ndarray
 
 
 def set_up(estimator, X, fields, used, recording):
@@ -170,19 +176,27 @@ def set_up(estimator, X, fields, used, recording):
         picks = match_channels(estimator.forward, info)
         fields, used, info = pick(fields, used, info, picks)
     names = None if info is None else list(info["ch_names"])
+    first, labels = group_rows(X)
+    bad = _bad_channels(estimator, fields, used, info, labels)
+    used = used & ~np.isin(np.arange(len(used)), list(bad))
     lead = read_lead_field(estimator.forward, fields.shape[1], names, estimator.orientation)
     check_fieldless(lead.gain[used], lead.n_orient)
     if info is not None:  # the fields as they are in the data
         lead = replace(lead, gain=projector_of(info, only_active=True) @ lead.gain)
-    first, labels = group_rows(X)
     change = first_change(X[first])
     baseline = slice(0, change) if change else None
     whitener, covariance, scale = _whiten(estimator, fields, used, recording.nave, baseline, info)
-    means, nave = average(fields, recording.nave, labels)
-    halves = half_difference(fields, recording.nave, labels)
+    weights = np.ones(len(fields))
+    if estimator.find_bad_channels:
+        if estimator.noise_cov is not None:
+            warn_rank(fields, used, len(whitener))
+        weights = trial_weights(fields, whitener, labels)
+    effective = recording.nave * weights
+    means, nave = average(fields, effective, labels)
+    halves = half_difference(fields, effective, labels)
     trials = None
     if len(first) < len(fields):
-        trials = trials_cov(fields, recording.nave, change or 0)
+        trials = trials_cov(fields, effective, change or 0)
     singles = np.bincount(labels).min() >= FEWEST_TRIALS
     gain = whitener @ lead.gain
     loose = estimator.loose if estimator.orientation == "loose" else 1.0
@@ -194,7 +208,7 @@ def set_up(estimator, X, fields, used, recording):
         mne_problem = make_problem(means, nave, used, info, lead.forward, covariance, trials, start)
     problem = Problem(
         rows=fields if singles else None,
-        row_weights=recording.nave if singles else None,
+        row_weights=effective if singles else None,
         labels=labels if singles else None,
         data=whitener @ means * np.sqrt(nave)[:, np.newaxis, np.newaxis],
         gain=gain,
@@ -211,7 +225,22 @@ def set_up(estimator, X, fields, used, recording):
         baseline=baseline,
         mne=mne_problem,
     )
-    return problem, Setting(lead, info, scale)
+    if estimator.find_bad_channels:
+        warn_noise(problem.data, baseline)
+    names = [str(index) for index in range(len(used))] if names is None else names
+    warn_bad_channels(bad, names)
+    return problem, Setting(lead, info, scale, [names[index] for index in sorted(bad)], weights)
+
+
+def _bad_channels(estimator, fields, used, info, labels):
+    if not estimator.find_bad_channels or estimator.forward is None:
+        return {}
+    kinds = None
+    if info is not None:
+        from mne import channel_type
+
+        kinds = [channel_type(info, index) for index in range(len(used))]
+    return find_bad_channels(fields, used, kinds, labels)
 
 
 def _whiten(estimator, fields, used, nave, baseline, info):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._checks.params import check_bool_param, check_option_param, check_scalar_param
+from .._params import documented
 from ._base import SourceEstimator
 from ._mne import as_mne, fixed_forward, kernel_of
 from ._operator import kernel_operator, sources_of_fields
@@ -15,11 +17,12 @@ from .minimum_norm import sources_of
 if TYPE_CHECKING:
     from typing import Literal
 
-    from .._typing import Covariance, Forward, Info
 
 WEIGHT_NORMS = (None, "unit-noise-gain", "unit-noise-gain-invariant", "nai")
 
 
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
 class LCMV(SourceEstimator):
     """LCMV beamformer of mne behind scikit-learn's interface.
 
@@ -32,12 +35,6 @@ class LCMV(SourceEstimator):
 
     Parameters
     ----------
-    forward : None, ndarray or mne.Forward, default=None
-        Lead field, field per A m: (n_channels, n_positions) for fixed orientations,
-        (n_channels, n_positions, 3) for free ones. None: identity, sources are channels.
-    noise_cov : None, ndarray or mne.Covariance, default=None
-        Noise covariance of a single trial. None: estimated from the samples before the first
-        event change and shrunk, or the overall variance where there are none.
     reg : float, default=0.05
         Regularization of the data covariance, relative to its mean eigenvalue.
     weight_norm : {None, "unit-noise-gain", "unit-noise-gain-invariant", "nai"}, \
@@ -52,12 +49,7 @@ default="unit-noise-gain-invariant"
         Not used.
     depth : float or None, default=None
         Exponent of depth weighting, from 0 to 1; None: none.
-    onset : int or None, default=None
-        Sample of the event where no event time courses are given; None: time 0 of MNE objects.
-    nave : int, default=1
-        How many trials each row of an array y is the average of.
-    info : mne.Info or None, default=None
-        Names, projections and bad channels of an array y.
+    %(SourceParams)s
 
     Attributes
     ----------
@@ -92,32 +84,12 @@ default="unit-noise-gain-invariant"
     7
     """
 
-    def __init__(
-        self,
-        forward: np.ndarray | Forward | None = None,
-        noise_cov: np.ndarray | Covariance | None = None,
-        reg: float = 0.05,
-        weight_norm: Literal["unit-noise-gain", "unit-noise-gain-invariant", "nai"]
-        | None = "unit-noise-gain-invariant",
-        reduce_rank: bool = False,
-        orientation: Literal["free", "loose", "fixed"] = "free",
-        loose: float = 0.2,
-        depth: float | None = None,
-        onset: int | None = None,
-        nave: int = 1,
-        info: Info | None = None,
-    ) -> None:
-        self.forward = forward
-        self.noise_cov = noise_cov
-        self.reg = reg
-        self.weight_norm = weight_norm
-        self.reduce_rank = reduce_rank
-        self.orientation = orientation
-        self.loose = loose
-        self.depth = depth
-        self.onset = onset
-        self.nave = nave
-        self.info = info
+    reg: float = 0.05
+    weight_norm: Literal["unit-noise-gain", "unit-noise-gain-invariant", "nai"] | None = (
+        "unit-noise-gain-invariant"
+    )
+    reduce_rank: bool = False
+    depth: float | None = None
 
     def _check_params(self):
         check_scalar_param(self, "reg", "float", 0.0)

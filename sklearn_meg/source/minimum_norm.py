@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._checks.params import check_option_param, check_scalar_param
+from .._params import documented
 from ._base import SourceEstimator
 from ._mne import as_mne, axes_of, kernel_of, to_axes
 from ._operator import kernel_operator, sources_of_fields
@@ -14,12 +16,13 @@ from ._operator import kernel_operator, sources_of_fields
 if TYPE_CHECKING:
     from typing import Literal
 
-    from .._typing import Covariance, Forward, Info
 
 METHODS = ("MNE", "dSPM", "sLORETA", "eLORETA")
 NORMALIZED = ("dSPM", "sLORETA")  # by noise: values grow with the root of the number of trials
 
 
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
 class MinimumNorm(SourceEstimator):
     """Minimum norm estimates of mne behind scikit-learn's interface.
 
@@ -29,30 +32,12 @@ class MinimumNorm(SourceEstimator):
 
     Parameters
     ----------
-    forward : None, ndarray or mne.Forward, default=None
-        Lead field, field per A m: (n_channels, n_positions) for fixed orientations,
-        (n_channels, n_positions, 3) for free ones. None: identity, sources are channels.
-    noise_cov : None, ndarray or mne.Covariance, default=None
-        Noise covariance of a single trial. None: estimated from the samples before the first
-        event change and shrunk, or the overall variance where there are none.
     method : {"MNE", "dSPM", "sLORETA", "eLORETA"}, default="MNE"
         What ``transform`` gives. Predicted fields are those of the currents: of the minimum norm
         estimate for dSPM and sLORETA, of its own for eLORETA.
     snr : float, default=3.0
         Assumed amplitude signal to noise ratio of the average; ``lambda2 = 1 / snr**2``.
-    orientation : {"free", "loose", "fixed"}, default="free"
-        Of sources of an mne.Forward; the last two need surface source spaces. A lead field with
-        one orientation a position is used as it is.
-    loose : float, default=0.2
-        Variance of tangential sources relative to normal ones, for ``orientation="loose"``.
-    depth : float or None, default=0.8
-        Exponent of depth weighting, from 0 to 1; None: none.
-    onset : int or None, default=None
-        Sample of the event where no event time courses are given; None: time 0 of MNE objects.
-    nave : int, default=1
-        How many trials each row of an array y is the average of.
-    info : mne.Info or None, default=None
-        Names, projections and bad channels of an array y.
+    %(SourceParams)s
 
     Attributes
     ----------
@@ -90,29 +75,8 @@ class MinimumNorm(SourceEstimator):
     7
     """
 
-    def __init__(
-        self,
-        forward: np.ndarray | Forward | None = None,
-        noise_cov: np.ndarray | Covariance | None = None,
-        method: Literal["MNE", "dSPM", "sLORETA", "eLORETA"] = "MNE",
-        snr: float = 3.0,
-        orientation: Literal["free", "loose", "fixed"] = "free",
-        loose: float = 0.2,
-        depth: float | None = 0.8,
-        onset: int | None = None,
-        nave: int = 1,
-        info: Info | None = None,
-    ) -> None:
-        self.forward = forward
-        self.noise_cov = noise_cov
-        self.method = method
-        self.snr = snr
-        self.orientation = orientation
-        self.loose = loose
-        self.depth = depth
-        self.onset = onset
-        self.nave = nave
-        self.info = info
+    method: Literal["MNE", "dSPM", "sLORETA", "eLORETA"] = "MNE"
+    snr: float = 3.0
 
     def _check_params(self):
         check_option_param(self, "method", METHODS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from .._checks.params import (
     check_random_state,
     check_scalar_param,
 )
+from .._params import documented
 from .._training.threads import global_generator_kept
 from ._base import SourceEstimator
 from ._mne import as_mne, axes_of, fixed_forward, solve_each, to_axes
@@ -20,11 +22,13 @@ from .minimum_norm import loose_of
 if TYPE_CHECKING:
     from typing import Literal
 
-    from .._typing import Covariance, Forward, Info, RandomSeed
+    from .._typing import RandomSeed
 
 NO_DIPOLE = "No active dipoles found"
 
 
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
 class MixedNorm(SourceEstimator):
     """Mixed-norm estimate (MxNE, irMxNE) of mne behind scikit-learn's interface.
 
@@ -33,12 +37,6 @@ class MixedNorm(SourceEstimator):
 
     Parameters
     ----------
-    forward : None, ndarray or mne.Forward, default=None
-        Lead field, field per A m: (n_channels, n_positions) for fixed orientations,
-        (n_channels, n_positions, 3) for free ones. None: identity, sources are channels.
-    noise_cov : None, ndarray or mne.Covariance, default=None
-        Noise covariance of a single trial. None: estimated from the samples before the first
-        event change and shrunk, or the overall variance where there are none.
     alpha : float or "sure", default=40.0
         Penalty, in percent of the least that leaves no source; "sure" lets mne choose it, which
         takes long.
@@ -52,19 +50,7 @@ class MixedNorm(SourceEstimator):
         Tolerance of the solver.
     random_state : int, RandomState instance or None, default=None
         Used for ``alpha="sure"``.
-    orientation : {"free", "loose", "fixed"}, default="free"
-        Of sources of an mne.Forward; the last two need surface source spaces. A lead field with
-        one orientation a position is used as it is.
-    loose : float, default=0.2
-        Variance of tangential sources relative to normal ones, for ``orientation="loose"``.
-    depth : float or None, default=0.8
-        Exponent of depth weighting, from 0 to 1; None: none.
-    onset : int or None, default=None
-        Sample of the event where no event time courses are given; None: time 0 of MNE objects.
-    nave : int, default=1
-        How many trials each row of an array y is the average of.
-    info : mne.Info or None, default=None
-        Names, projections and bad channels of an array y.
+    %(SourceParams)s
 
     Attributes
     ----------
@@ -95,37 +81,12 @@ class MixedNorm(SourceEstimator):
     array([7])
     """
 
-    def __init__(
-        self,
-        forward: np.ndarray | Forward | None = None,
-        noise_cov: np.ndarray | Covariance | None = None,
-        alpha: float | Literal["sure"] = 40.0,
-        n_mxne_iter: int = 1,
-        debias: bool = True,
-        maxit: int = 3000,
-        tol: float = 1e-4,
-        random_state: RandomSeed = None,
-        orientation: Literal["free", "loose", "fixed"] = "free",
-        loose: float = 0.2,
-        depth: float | None = 0.8,
-        onset: int | None = None,
-        nave: int = 1,
-        info: Info | None = None,
-    ) -> None:
-        self.forward = forward
-        self.noise_cov = noise_cov
-        self.alpha = alpha
-        self.n_mxne_iter = n_mxne_iter
-        self.debias = debias
-        self.maxit = maxit
-        self.tol = tol
-        self.random_state = random_state
-        self.orientation = orientation
-        self.loose = loose
-        self.depth = depth
-        self.onset = onset
-        self.nave = nave
-        self.info = info
+    alpha: float | Literal["sure"] = 40.0
+    n_mxne_iter: int = 1
+    debias: bool = True
+    maxit: int = 3000
+    tol: float = 1e-4
+    random_state: RandomSeed = None
 
     def _check_params(self):
         if not (isinstance(self.alpha, str) and self.alpha == "sure"):
@@ -160,6 +121,8 @@ class MixedNorm(SourceEstimator):
             return _solve_sparse(self, problem, solve)
 
 
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
 class GammaMap(SourceEstimator):
     """Gamma map (sparse Bayesian learning) of mne behind scikit-learn's interface.
 
@@ -168,12 +131,6 @@ class GammaMap(SourceEstimator):
 
     Parameters
     ----------
-    forward : None, ndarray or mne.Forward, default=None
-        Lead field, field per A m: (n_channels, n_positions) for fixed orientations,
-        (n_channels, n_positions, 3) for free ones. None: identity, sources are channels.
-    noise_cov : None, ndarray or mne.Covariance, default=None
-        Noise covariance of a single trial. None: estimated from the samples before the first
-        event change and shrunk, or the overall variance where there are none.
     alpha : float, default=0.5
         Noise variance of the whitened average (that of a single trial is 1).
     xyz_same_gamma : bool, default=True
@@ -184,19 +141,7 @@ class GammaMap(SourceEstimator):
         Most iterations.
     tol : float, default=1e-6
         Tolerance for convergence.
-    orientation : {"free", "loose", "fixed"}, default="free"
-        Of sources of an mne.Forward; the last two need surface source spaces. A lead field with
-        one orientation a position is used as it is.
-    loose : float, default=0.2
-        Variance of tangential sources relative to normal ones, for ``orientation="loose"``.
-    depth : float or None, default=0.8
-        Exponent of depth weighting, from 0 to 1; None: none.
-    onset : int or None, default=None
-        Sample of the event where no event time courses are given; None: time 0 of MNE objects.
-    nave : int, default=1
-        How many trials each row of an array y is the average of.
-    info : mne.Info or None, default=None
-        Names, projections and bad channels of an array y.
+    %(SourceParams)s
 
     Attributes
     ----------
@@ -227,35 +172,11 @@ class GammaMap(SourceEstimator):
     7
     """
 
-    def __init__(
-        self,
-        forward: np.ndarray | Forward | None = None,
-        noise_cov: np.ndarray | Covariance | None = None,
-        alpha: float = 0.5,
-        xyz_same_gamma: bool = True,
-        update_mode: Literal[1, 2] = 1,
-        maxit: int = 10000,
-        tol: float = 1e-6,
-        orientation: Literal["free", "loose", "fixed"] = "free",
-        loose: float = 0.2,
-        depth: float | None = 0.8,
-        onset: int | None = None,
-        nave: int = 1,
-        info: Info | None = None,
-    ) -> None:
-        self.forward = forward
-        self.noise_cov = noise_cov
-        self.alpha = alpha
-        self.xyz_same_gamma = xyz_same_gamma
-        self.update_mode = update_mode
-        self.maxit = maxit
-        self.tol = tol
-        self.orientation = orientation
-        self.loose = loose
-        self.depth = depth
-        self.onset = onset
-        self.nave = nave
-        self.info = info
+    alpha: float = 0.5
+    xyz_same_gamma: bool = True
+    update_mode: Literal[1, 2] = 1
+    maxit: int = 10000
+    tol: float = 1e-6
 
     def _check_params(self):
         check_scalar_param(self, "alpha", "float", 0.0, closed="neither")
@@ -283,6 +204,8 @@ class GammaMap(SourceEstimator):
         return _solve_sparse(self, problem, solve)
 
 
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
 class RapMusic(SourceEstimator):
     """RAP-MUSIC and TRAP-MUSIC of mne behind scikit-learn's interface.
 
@@ -291,12 +214,6 @@ class RapMusic(SourceEstimator):
 
     Parameters
     ----------
-    forward : None, ndarray or mne.Forward, default=None
-        Lead field, field per A m: (n_channels, n_positions) for fixed orientations,
-        (n_channels, n_positions, 3) for free ones. None: identity, sources are channels.
-    noise_cov : None, ndarray or mne.Covariance, default=None
-        Noise covariance of a single trial. None: estimated from the samples before the first
-        event change and shrunk, or the overall variance where there are none.
     n_dipoles : int, default=1
         Dipoles in each condition, at most the rank of the data. Where one position is found twice,
         which mne cannot report, fewer are taken; see ``support_``.
@@ -307,12 +224,7 @@ class RapMusic(SourceEstimator):
         "free" here, in the axes of the surface.
     loose, depth : float or None, default=0.2, None
         Not used.
-    onset : int or None, default=None
-        Sample of the event where no event time courses are given; None: time 0 of MNE objects.
-    nave : int, default=1
-        How many trials each row of an array y is the average of.
-    info : mne.Info or None, default=None
-        Names, projections and bad channels of an array y.
+    %(SourceParams)s
 
     Attributes
     ----------
@@ -343,29 +255,9 @@ class RapMusic(SourceEstimator):
     array([7])
     """
 
-    def __init__(
-        self,
-        forward: np.ndarray | Forward | None = None,
-        noise_cov: np.ndarray | Covariance | None = None,
-        n_dipoles: int = 1,
-        truncated: bool = False,
-        orientation: Literal["free", "loose", "fixed"] = "free",
-        loose: float | None = 0.2,
-        depth: float | None = None,
-        onset: int | None = None,
-        nave: int = 1,
-        info: Info | None = None,
-    ) -> None:
-        self.forward = forward
-        self.noise_cov = noise_cov
-        self.n_dipoles = n_dipoles
-        self.truncated = truncated
-        self.orientation = orientation
-        self.loose = loose
-        self.depth = depth
-        self.onset = onset
-        self.nave = nave
-        self.info = info
+    n_dipoles: int = 1
+    truncated: bool = False
+    depth: float | None = None
 
     def _check_params(self):
         check_scalar_param(self, "n_dipoles", "int", 1)

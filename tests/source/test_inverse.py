@@ -149,6 +149,6 @@ def test_a_channel_that_was_not_fitted_may_be_missing_or_bad():
     epochs, _, forward, cov = trials()
     y = epochs.average().data[None].copy()
     y[:, 2] = np.nan
-    solver = MinimumNorm(forward=forward, noise_cov=cov.data + 0, onset=10).fit(None, y)
+    solver = MinimumNorm(forward=forward, noise_cov=cov.data, onset=10, nave=12).fit(None, y)
     again = solver.transform(y)
     np.testing.assert_allclose(again[0], solver.transform()[0], rtol=1e-9)

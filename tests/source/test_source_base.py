@@ -145,7 +145,7 @@ def test_held_out_channels_tell_a_penalty_that_is_too_strong():
     y = gain @ current + 0.2 * rng.normal(size=(1, 60, 40))
     X = make_events(1, 40, 10)
     scores = {
-        snr: cross_val_channels(MinimumNorm(gain, snr=snr), X, y, 4, random_state=0)
+        snr: cross_val_channels(MinimumNorm(forward=gain, snr=snr), X, y, 4, random_state=0)
         for snr in (0.01, 10.0)
     }
     assert scores[10.0].shape == (4,)
@@ -153,7 +153,7 @@ def test_held_out_channels_tell_a_penalty_that_is_too_strong():
     with pytest.raises(ValueError, match="forward=None"):
         cross_val_channels(MinimumNorm(), X, y)
     with pytest.raises(ValueError, match="n_splits"):
-        cross_val_channels(MinimumNorm(gain), X, y, n_splits=61)
+        cross_val_channels(MinimumNorm(forward=gain), X, y, n_splits=61)
 
 
 def test_covariances_that_lack_rank(trials):

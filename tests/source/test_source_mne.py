@@ -36,7 +36,7 @@ def same_stc(ours, theirs):
 def test_minimum_norm_of_a_volume_is_that_of_mne(method, pick_ori):
     evokeds, forward, cov = simulate_evoked()
     operator = make_inverse_operator(evokeds[0].info, forward, cov, loose=1.0, **QUIET)
-    solver = MinimumNorm(forward, cov, method=method, snr=2.0).fit(evokeds)
+    solver = MinimumNorm(forward=forward, noise_cov=cov, method=method, snr=2.0).fit(evokeds)
     for ours, evoked in zip(solver.to_stc(pick_ori=pick_ori), evokeds):
         same_stc(ours, apply_inverse(evoked, operator, 0.25, method, pick_ori, **QUIET))
 
@@ -46,7 +46,9 @@ def test_minimum_norm_of_a_volume_is_that_of_mne(method, pick_ori):
 def test_minimum_norm_of_a_surface_is_that_of_mne(orientation, loose, pick_ori):
     evokeds, forward, cov = simulate_evoked("surface")
     operator = make_inverse_operator(evokeds[0].info, forward, cov, loose=loose, **QUIET)
-    solver = MinimumNorm(forward, cov, orientation=orientation, loose=loose or 0.2).fit(evokeds)
+    solver = MinimumNorm(
+        forward=forward, noise_cov=cov, orientation=orientation, loose=loose or 0.2
+    ).fit(evokeds)
     assert solver.n_orient_ == (1 if orientation == "fixed" else 3)
     ours = solver.to_stc(pick_ori=pick_ori)[1]
     same_stc(ours, apply_inverse(evokeds[1], operator, 1 / 9, "MNE", pick_ori, **QUIET))
@@ -54,7 +56,9 @@ def test_minimum_norm_of_a_surface_is_that_of_mne(orientation, loose, pick_ori):
 
 def test_predicted_fields_are_those_of_mne_currents():
     evokeds, forward, cov = simulate_evoked("surface")
-    solver = MinimumNorm(forward, cov, method="dSPM", orientation="loose").fit(evokeds)
+    solver = MinimumNorm(forward=forward, noise_cov=cov, method="dSPM", orientation="loose").fit(
+        evokeds
+    )
     operator = make_inverse_operator(evokeds[0].info, forward, cov, loose=0.2, **QUIET)
     stc = apply_inverse(evokeds[0], operator, 1 / 9, "MNE", "vector", **QUIET)
     expected = forward["sol"]["data"] @ stc.data.reshape(-1, len(stc.times))
@@ -91,7 +95,9 @@ def test_lcmv_from_trials_is_that_of_mne(weight_norm):
     data_cov = mne.compute_covariance(active, method="empirical", **QUIET)
     params = {"reg": 0.05, "noise_cov": cov, "weight_norm": weight_norm, "pick_ori": "vector"}
     filters = make_lcmv(epochs.info, forward, data_cov, reduce_rank=True, **params, **QUIET)
-    solver = LCMV(forward, cov, weight_norm=weight_norm, reduce_rank=True).fit(epochs)
+    solver = LCMV(forward=forward, noise_cov=cov, weight_norm=weight_norm, reduce_rank=True).fit(
+        epochs
+    )
     (ours,) = solver.to_stc(pick_ori="vector")
     theirs = apply_lcmv(epochs.average(), filters, **QUIET)
     scale = np.abs(theirs.data).max()
@@ -113,7 +119,7 @@ def simulate_epochs(n_trials=30, noise=2e-13):
 def test_rap_music_is_that_of_mne():
     evokeds, forward, cov = simulate_evoked(n_conditions=1)
     (dipole,) = rap_music(evokeds[0], forward, cov, 1, **QUIET)
-    solver = RapMusic(forward, cov, n_dipoles=1).fit(evokeds)
+    solver = RapMusic(forward=forward, noise_cov=cov, n_dipoles=1).fit(evokeds)
     (at,) = np.flatnonzero(solver.support_[0])
     np.testing.assert_allclose(solver.positions_[at], dipole.pos[0])
     np.testing.assert_allclose(
@@ -123,11 +129,11 @@ def test_rap_music_is_that_of_mne():
 
 def test_epochs_their_average_and_arrays_with_info_agree():
     epochs, forward, cov = simulate_epochs()
-    solver = MinimumNorm(forward, cov).fit(epochs)
-    averaged = MinimumNorm(forward, cov).fit(epochs.average())
+    solver = MinimumNorm(forward=forward, noise_cov=cov).fit(epochs)
+    averaged = MinimumNorm(forward=forward, noise_cov=cov).fit(epochs.average())
     np.testing.assert_allclose(solver.sources_ * 1e9, averaged.sources_ * 1e9, atol=1e-9)
     X, y = fields_to_xy(epochs)
-    arrays = MinimumNorm(forward, cov, info=epochs.info).fit(X, y)
+    arrays = MinimumNorm(forward=forward, noise_cov=cov, info=epochs.info).fit(X, y)
     np.testing.assert_allclose(arrays.sources_ * 1e9, solver.sources_ * 1e9, atol=1e-9)
     np.testing.assert_allclose(arrays.score(X, y), solver.score(epochs))
     assert solver.condition_names_ == ["tone"]
@@ -138,9 +144,9 @@ def test_conditions_of_epochs_by_name():
     epochs, forward, cov = simulate_epochs()
     epochs.events[::2, 2] = 2
     epochs.event_id = {"left": 1, "right": 2}
-    solver = MinimumNorm(forward, cov).fit(epochs)
+    solver = MinimumNorm(forward=forward, noise_cov=cov).fit(epochs)
     right = epochs["right"]
-    (expected,) = MinimumNorm(forward, cov).fit(right).predict()
+    (expected,) = MinimumNorm(forward=forward, noise_cov=cov).fit(right).predict()
     np.testing.assert_allclose(solver.predict(right)[0] * 1e13, expected * 1e13, atol=1e-8)
     np.testing.assert_array_equal(solver.nave_, [15, 15])
     epochs.event_id = {"left": 1, "deviant": 2}
@@ -161,13 +167,13 @@ def test_projections_and_bad_channels():
     }
     evoked.add_proj(mne.Projection(active=False, data=data, kind=1, desc="heart"), **QUIET)
     evoked.info["bads"] = [evoked.ch_names[5]]
-    solver = MinimumNorm(forward, cov).fit(evoked)
+    solver = MinimumNorm(forward=forward, noise_cov=cov).fit(evoked)
     assert solver.predict().shape[1] == 39
     assert evoked.ch_names[5] not in solver.ch_names_
     operator = make_inverse_operator(evoked.info, forward, cov, loose=1.0, **QUIET)
     same_stc(solver.to_stc()[0], apply_inverse(evoked, operator, 1 / 9, "MNE", None, **QUIET))
     applied = evoked.copy().apply_proj(**QUIET)
-    again = MinimumNorm(forward, cov).fit(applied)
+    again = MinimumNorm(forward=forward, noise_cov=cov).fit(applied)
     np.testing.assert_allclose(again.sources_ * 1e9, solver.sources_ * 1e9, atol=1e-6)
     good = mne.pick_types(applied.info, meg=True, exclude="bads")
     direction = data["data"][0, good]
@@ -176,35 +182,35 @@ def test_projections_and_bad_channels():
 
 def test_channels_are_matched_by_name():
     evokeds, forward, cov = simulate_evoked()
-    expected = MinimumNorm(forward, cov).fit(evokeds).transform()
+    expected = MinimumNorm(forward=forward, noise_cov=cov).fit(evokeds).transform()
     names = evokeds[0].ch_names
     shuffled = [e.copy().reorder_channels(names[::-1]) for e in evokeds]
-    got = MinimumNorm(forward, cov).fit(shuffled).transform()
+    got = MinimumNorm(forward=forward, noise_cov=cov).fit(shuffled).transform()
     np.testing.assert_allclose(got * 1e9, expected * 1e9, atol=1e-6)
 
     some = mne.pick_channels_forward(forward, names[3:], **QUIET)
     with pytest.raises(ValueError, match=f"missing in forward: {', '.join(names[:3])}"):
-        MinimumNorm(some, cov).fit(evokeds)
+        MinimumNorm(forward=some, noise_cov=cov).fit(evokeds)
     few = [e.copy().pick(names[10:]) for e in evokeds]
-    assert MinimumNorm(forward, cov).fit(few).predict().shape[1] == 30
+    assert MinimumNorm(forward=forward, noise_cov=cov).fit(few).predict().shape[1] == 30
     other = [e.copy().rename_channels({n: f"X{n}" for n in names}) for e in evokeds]
     with pytest.raises(ValueError, match="share no channel name"):
-        MinimumNorm(forward, cov).fit(other)
+        MinimumNorm(forward=forward, noise_cov=cov).fit(other)
     part = mne.pick_channels_cov(cov, names[2:], **QUIET)
     with pytest.raises(ValueError, match="missing in noise_cov"):
-        MinimumNorm(forward, part).fit(evokeds)
+        MinimumNorm(forward=forward, noise_cov=part).fit(evokeds)
 
 
 def test_orientations_that_need_a_surface():
     evokeds, forward, cov = simulate_evoked()
     for orientation in ("loose", "fixed"):
         with pytest.raises(ValueError, match="surface normals"):
-            MinimumNorm(forward, cov, orientation=orientation).fit(evokeds)
+            MinimumNorm(forward=forward, noise_cov=cov, orientation=orientation).fit(evokeds)
 
 
 def test_evokeds_must_be_averages_at_the_same_times():
     evokeds, forward, cov = simulate_evoked()
-    solver = MinimumNorm(forward, cov)
+    solver = MinimumNorm(forward=forward, noise_cov=cov)
     later = evokeds[1].copy().shift_time(0.1)
     with pytest.raises(ValueError, match=r"same times.*-0.1 to 0.29 s and 0 to 0.39 s"):
         solver.fit([evokeds[0], later])
@@ -222,7 +228,7 @@ def test_forward_in_other_coordinates():
     forward = forward.copy()
     forward["coord_frame"] = 5  # MRI
     with pytest.raises(ValueError, match="head coordinates"):
-        MinimumNorm(forward, cov).fit(evokeds)
+        MinimumNorm(forward=forward, noise_cov=cov).fit(evokeds)
 
 
 def test_channels_that_are_bad_in_the_covariance():
@@ -230,7 +236,7 @@ def test_channels_that_are_bad_in_the_covariance():
     cov = cov.copy()
     cov["bads"] = [cov.ch_names[2]]
     with pytest.raises(ValueError, match=f"bad in noise_cov: {cov.ch_names[2]}"):
-        MinimumNorm(forward, cov).fit(evokeds)
+        MinimumNorm(forward=forward, noise_cov=cov).fit(evokeds)
 
 
 def test_epochs_are_no_events():
@@ -238,9 +244,9 @@ def test_epochs_are_no_events():
     data = np.stack([evokeds[0].data] * 3)
     epochs = mne.EpochsArray(data, evokeds[0].info, tmin=-0.1, **QUIET)
     with pytest.raises(ValueError, match="X must be event time courses.*EpochsArray"):
-        MinimumNorm(forward, cov).fit(epochs, epochs)
+        MinimumNorm(forward=forward, noise_cov=cov).fit(epochs, epochs)
     with pytest.raises(ValueError, match="hold no trial"):
-        MinimumNorm(forward, cov).fit(epochs[[]])
+        MinimumNorm(forward=forward, noise_cov=cov).fit(epochs[[]])
 
 
 @pytest.mark.parametrize("fixed", [False, True])
@@ -254,7 +260,7 @@ def test_eeg_arrays_need_an_average_reference(fixed):
         forward = mne.convert_forward_solution(forward, force_fixed=True, surf_ori=True, **QUIET)
     y = 1e-6 * np.random.default_rng(0).standard_normal((6, 16, 30))
     with pytest.raises(ValueError, match="average reference.*info="):
-        MinimumNorm(forward, onset=10).fit(None, y)
+        MinimumNorm(forward=forward, onset=10).fit(None, y)
 
 
 def test_eeg_needs_an_average_reference():
@@ -269,12 +275,12 @@ def test_eeg_needs_an_average_reference():
 
 def test_onset_is_time_zero():
     evokeds, forward, cov = simulate_evoked()
-    solver = MinimumNorm(forward, cov).fit(evokeds)
+    solver = MinimumNorm(forward=forward, noise_cov=cov).fit(evokeds)
     assert solver.events_[0, 0].argmax() == evokeds[0].time_as_index(0)[0]
     late = [e.copy().crop(0.05, None) for e in evokeds]
     with pytest.raises(ValueError, match="outside the window"):
-        MinimumNorm(forward, cov).fit(late)
-    solver = MinimumNorm(forward, cov, onset=3).fit(late)
+        MinimumNorm(forward=forward, noise_cov=cov).fit(late)
+    solver = MinimumNorm(forward=forward, noise_cov=cov, onset=3).fit(late)
     assert solver.to_stc()[0].tmin == pytest.approx(0.05)
 
 
@@ -283,20 +289,24 @@ def test_forward_that_is_not_finite():
     broken = forward.copy()
     broken["sol"]["data"][2, 5] = np.nan
     with pytest.raises(ValueError, match="forward must be finite"):
-        MinimumNorm(broken, cov).fit(evokeds)
+        MinimumNorm(forward=broken, noise_cov=cov).fit(evokeds)
 
 
 def test_held_out_channels_of_mne_objects():
     evokeds, forward, cov = simulate_evoked()
-    strong = cross_val_channels(MinimumNorm(forward, cov, snr=10), evokeds, random_state=0)
-    weak = cross_val_channels(MinimumNorm(forward, cov, snr=0.01), evokeds, random_state=0)
+    strong = cross_val_channels(
+        MinimumNorm(forward=forward, noise_cov=cov, snr=10), evokeds, random_state=0
+    )
+    weak = cross_val_channels(
+        MinimumNorm(forward=forward, noise_cov=cov, snr=0.01), evokeds, random_state=0
+    )
     assert strong.mean() > 0.2 > weak.mean()
 
 
 def test_no_stc_without_vertices():
     info, forward = sphere_forward()
     y = np.random.default_rng(0).standard_normal((1, 40, 20))
-    solver = MinimumNorm(forward["sol"]["data"].reshape(40, -1, 3), onset=5).fit(None, y)
+    solver = MinimumNorm(forward=forward["sol"]["data"].reshape(40, -1, 3), onset=5).fit(None, y)
     with pytest.raises(ValueError, match="vertices"):
         solver.to_stc()
 
@@ -309,7 +319,7 @@ def test_real_auditory_response(real_data):
     ]
     forward = mne.read_forward_solution(folder / "sample-vol10-meg-fwd.fif", **QUIET)
     cov = mne.read_cov(folder / "test-cov.fif", **QUIET)
-    solver = MinimumNorm(forward, cov, method="dSPM").fit(evokeds)
+    solver = MinimumNorm(forward=forward, noise_cov=cov, method="dSPM").fit(evokeds)
     assert len(solver.ch_names_) == 306  # EEG, which the forward lacks, is left out
     amplitude = solver.transform()
     x = solver.positions_[:, 0]

@@ -1,0 +1,158 @@
+"""Channels and trials that are no measurements, and noise that does not fit the data."""
+
+import warnings
+
+import numpy as np
+
+FEWEST_CHANNELS = 8  # of a kind, to say which of them is unlike the others
+FEWEST_SAMPLES = 8
+FLAT = 0.05  # of the median of its kind: steps of a channel that is dead, or was before SSP
+JUMP, JUMP_OVER = 20.0, 4.0  # largest step, of the usual one, and of the median of its kind
+LOUD_TRIAL = 4.0  # times the median power, from which a trial counts less
+QUIET, LOUD = 0.4, 2.5  # power before the onset, of that of the noise, which is no accident
+
+
+def find_bad_channels(fields, used, kinds, labels):
+    """Find channels that are dead or jump, by the steps from sample to sample.
+
+    Parameters
+    ----------
+    fields : ndarray of shape (n_rows, n_channels, n_times)
+    used : ndarray of bool of shape (n_channels,)
+    kinds : list of str or None
+        Kind of each channel. None: unknown, a channel is dead only if it never changes.
+    labels : ndarray of int of shape (n_rows,)
+        Condition of each row. A jump is what one trial has and most of its condition have not, so
+        that it takes trials.
+
+    Returns
+    -------
+    bad : dict
+        From index of a channel to "flat" or "jumps".
+    """
+    if fields.shape[2] < FEWEST_SAMPLES:
+        return {}
+    usual, largest = np.array(
+        [_steps(fields[:, channel], labels) for channel in range(len(used))]
+    ).T
+    bad = {}
+    groups = np.zeros(len(used)) if kinds is None else np.asarray(kinds)
+    for kind in np.unique(groups):
+        members = np.flatnonzero((groups == kind) & used)
+        if len(members) < FEWEST_CHANNELS or not np.median(usual[members]) > 0:
+            continue
+        floor = 0.0 if kinds is None else FLAT * np.median(usual[members])
+        moving = members[usual[members] > floor]
+        bad.update(dict.fromkeys(members[usual[members] <= floor].tolist(), "flat"))
+        size = largest[moving] / usual[moving]
+        jumping = size > max(JUMP, JUMP_OVER * np.median(size))
+        bad.update(dict.fromkeys(moving[jumping].tolist(), "jumps"))
+    return bad
+
+
+def _steps(rows, labels):
+    """Usual step of a channel, and the largest beyond those that its condition has there."""
+    steps = np.diff(rows, axis=1)
+    usual, largest = float(np.median(np.sqrt(np.square(steps).mean(axis=1)))), 0.0
+    for label in range(labels.max() + 1):
+        part = steps[labels == label]
+        if len(part) >= FEWEST_SAMPLES:
+            largest = max(largest, float(np.abs(part - np.median(part, axis=0)).max()))
+    return usual, largest
+
+
+def warn_bad_channels(bad, names):
+    """Say which channels were left out."""
+    if bad:
+        listed = ", ".join(f"{names[index]} ({bad[index]})" for index in sorted(bad)[:20])
+        warnings.warn(
+            f"{len(bad)} channel(s) were left out, as they do not look like measurements: "
+            f"{listed}. Mark them as bad in the data; with find_bad_channels=False they are kept.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def trial_weights(rows, whitener, labels):
+    """Weight of each trial: 1, or less if it is much louder than those of its condition.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_channels, n_times)
+    whitener : ndarray of shape (n_whitened, n_channels)
+    labels : ndarray of int of shape (n_rows,)
+
+    Returns
+    -------
+    weights : ndarray of shape (n_rows,)
+        The usual power over that of the trial where that is more than four times as much.
+    """
+    if np.bincount(labels).min() < FEWEST_SAMPLES:
+        return np.ones(len(rows))
+    power = np.array(
+        [np.square(whitener @ (row - row.mean(1, keepdims=True))).mean() for row in rows]
+    )
+    usual = np.array([np.median(power[labels == label]) for label in range(labels.max() + 1)])
+    ratio = power / np.maximum(usual[labels], 1e-300)
+    return np.where(ratio > LOUD_TRIAL, 1 / np.maximum(ratio, 1.0), 1.0)
+
+
+def warn_noise(data, baseline):
+    """Say that averages before the onset hold far more, or less, than the noise covariance says.
+
+    Parameters
+    ----------
+    data : ndarray of shape (n_conditions, n_whitened, n_times)
+        Averages of unit noise.
+    baseline : slice or None
+    """
+    n = 0 if baseline is None else baseline.stop - (baseline.start or 0)
+    if n < FEWEST_SAMPLES:
+        return
+    before = data[..., baseline]
+    power = before.var(axis=2, ddof=1).mean()
+    if 0 < power < QUIET:
+        _warn_power(power, "the covariance is of other processing (Maxwell filter, SSP, filters)")
+    elif power > LOUD:
+        _warn_power(power, "the response begins before the onset, or the covariance is of others")
+
+
+def _warn_power(power, why):
+    warnings.warn(
+        f"The averages hold {power:.2g} times the power before the onset that noise_cov and the "
+        f"number of trials say: {why}. Compute noise_cov from these data, check the onset and "
+        "nave.",
+        UserWarning,
+        stacklevel=5,
+    )
+
+
+def warn_rank(fields, used, rank):
+    """Say that the fields have fewer directions than the noise covariance.
+
+    Parameters
+    ----------
+    fields : ndarray of shape (n_rows, n_channels, n_times)
+    used : ndarray of bool of shape (n_channels,)
+    rank : int
+        Of the noise covariance.
+    """
+    n_samples = len(fields) * (fields.shape[2] - 1)
+    if n_samples < 2 * rank:
+        return
+    gram = np.zeros((used.sum(),) * 2)
+    for row in fields[: max(1, 8 * rank // fields.shape[2])]:
+        part = row[used] - row[used].mean(axis=1, keepdims=True)
+        gram += part @ part.T
+    size = np.sqrt(np.diag(gram))
+    size[size == 0] = 1.0
+    values = np.linalg.eigvalsh(gram / np.outer(size, size))
+    found = int((values > 1e-9 * values[-1]).sum())
+    if found < 0.9 * rank:
+        warnings.warn(
+            f"The data have rank {found}, but noise_cov has rank {rank}: it is of other "
+            "processing, for example from before Maxwell filtering or SSP. Compute it from these "
+            "data.",
+            UserWarning,
+            stacklevel=4,
+        )

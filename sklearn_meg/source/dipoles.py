@@ -1,0 +1,283 @@
+"""Dipoles by maximum likelihood, as many as there is evidence for."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from .._checks.params import check_random_state, check_scalar_param
+from .._params import documented, param
+from .._training.device import limited_threads
+from ._base import SourceEstimator
+from ._conditions import first_change, is_mne
+from ._dipole_search import find_dipoles
+from ._operator import courses_of_fields, scattered, wiener_operator
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._typing import ArrayLike, Dipole, MneObject, RandomSeed
+
+NO_SOURCE = (
+    "There is evidence for no source: the estimate is zero everywhere. Give single trials instead "
+    "of averages, begin the window before the event, check noise_cov and nave; or give alpha in "
+    "percent or n_sources, which always leave a source."
+)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class DipoleParams:
+    """How many dipoles are looked for, and against what."""
+
+    alpha: float | Literal["auto"] = param(
+        "auto",
+        'float or "auto"',
+        'Threshold that a source must pass. "auto" is what noise alone does not. A number above '
+        "0 and below 100 is in percent of the amplitude (power: its square) that the best "
+        "position explains alone, so that at least one source is left whatever the noise.",
+    )
+    n_sources: int | None = param(
+        None,
+        "int or None",
+        "Number of sources where it is known: that many are found, whatever the evidence.",
+    )
+    max_sources: int = param(20, "int", "Largest number of sources.")
+    model_error: float = param(
+        0.1,
+        "float",
+        "Standard deviation of the error of the lead field relative to it: co-registration, "
+        "conductivity, a sphere for a head. What has the course of a strong source and a field "
+        "that such an error could make is no source of its own.",
+    )
+    n_estimators: int = param(
+        1,
+        "int",
+        "Number of realizations of the noise under which the search is repeated for "
+        "``stability_``; with 1 it is not.",
+    )
+
+
+class DipoleEstimator(SourceEstimator):
+    """Base of estimators that find dipoles: what they keep and how they tell of it."""
+
+    def _check_dipole_params(self):
+        if not (isinstance(self.alpha, str) and self.alpha == "auto"):
+            check_scalar_param(self, "alpha", "float", 0, 100, closed="neither")
+        for name in ("max_sources", "n_estimators"):
+            check_scalar_param(self, name, "int", 1)
+        check_scalar_param(self, "n_sources", "int", 1, allow_none=True)
+        check_scalar_param(self, "model_error", "float", 0, 1)
+        check_random_state(self.random_state)
+
+    def to_dipoles(self, X: ArrayLike | MneObject | None = None) -> list[list[Dipole]]:
+        """Sources as mne dipoles, where they were found: between grid points, too.
+
+        Parameters
+        ----------
+        X : as for ``transform``
+
+        Returns
+        -------
+        dipoles : list of list of mne.Dipole
+            For each row of X, or fitted condition, one a source, in the order of ``support_``.
+            In head coordinates and A m; the amplitude has a sign, the orientation is that of a
+            source that turns at each sample. For the fitted conditions, ``gof`` is the share of
+            the whitened field that all dipoles together explain, in percent, ``khi2`` what they
+            leave in units of noise with ``nfree`` degrees of freedom, and ``conf["vol"]`` the
+            volume in m^3 that holds the source with 95 %.
+
+        Raises
+        ------
+        ValueError
+            Without an mne.Forward, or where positions are not chosen.
+        """
+        from ._mne import make_dipoles
+
+        check_is_fitted(self)
+        if not hasattr(self, "dipole_positions_"):
+            raise ValueError(
+                "to_dipoles needs forward to be an mne.Forward and positions that are chosen. Got "
+                f"forward of type {type(self.forward).__name__}: use transform."
+            )
+        courses, times = self._dipole_courses(X)
+        ways = np.einsum("ko,koi->ki", self._axes, self.axes_[self._where])
+        n_dipoles = len(self.dipole_positions_)
+        moments = np.zeros((len(courses), n_dipoles, 3, courses.shape[2]))
+        if n_dipoles:
+            np.add.at(moments, (slice(None), self._owner), ways[..., None] * courses[:, :, None])
+        fits = [None] * len(moments) if X is not None else self._goodness
+        volumes = self.dipole_volumes_
+        return [
+            make_dipoles(times, self.dipole_positions_, row, fit, volumes)
+            for row, fit in zip(moments, fits)
+        ]
+
+    def _dipole_courses(self, X):
+        """Courses of the orientations (n_rows, n_courses, n_times) and times, of data or events."""
+        data = self._data(X)
+        if data is None:
+            courses, start = self._event_courses(self._events(X)), self.times_[0]
+        else:
+            courses = np.zeros((len(data[0]), len(self._where), data[0].shape[2]))
+            courses[:, self.inverse_["kept"]] = courses_of_fields(self.inverse_, *data)
+            first = X[0] if isinstance(X, list) else X
+            start = first.times[0] if is_mne(first) else self.times_[0]
+        return courses, start + self.tstep_ * np.arange(courses.shape[2])
+
+    def _event_courses(self, X):
+        """Courses (n_rows, n_courses, n_times) of checked events."""
+        raise NotImplementedError
+
+    def _find(self, problem):
+        """Search the dipoles and keep what they are."""
+        found = find_dipoles(problem, self._grid(), self)
+        self._name(found, problem)
+        if not found.dipoles:
+            warnings.warn(NO_SOURCE, UserWarning, stacklevel=4)
+        return found
+
+    def _grid(self):
+        """Coordinates of the positions, if dipoles may lie between them."""
+        if self.source_kind_ not in ("volume", "discrete") or self.n_orient_ != 3:
+            return None
+        return self.positions_ if np.all(self.axes_ == self.axes_[0]) else None
+
+    def _name(self, found, problem):
+        """Keep where the dipoles are, which way they point, and how much speaks for each."""
+        dipoles = found.dipoles
+        self.support_ = np.array([dipole.position for dipole in dipoles], dtype=int)
+        self.evidence_ = found.evidence
+        if found.stability is not None:
+            self.stability_ = found.stability
+        counts = [len(dipole.orientations) for dipole in dipoles]
+        self._owner = np.repeat(np.arange(len(dipoles)), counts).astype(int)
+        self._where = self.support_[self._owner]
+        ways = [dipole.orientations for dipole in dipoles]
+        self._axes = np.concatenate([np.zeros((0, self.n_orient_)), *ways])
+        raw = problem.gain_raw.reshape(len(problem.gain_raw), -1, problem.n_orient)
+        lead = [np.zeros((len(raw), 0)), *(dipole.fields(raw) for dipole in dipoles)]
+        self._lead = np.concatenate(lead, axis=1)
+        main, shape = [dipole.orientations[0] for dipole in dipoles], (-1, self.n_orient_)
+        if self.positions_ is not None:
+            places = [self.positions_[d.position] if d.place is None else d.place for d in dipoles]
+            self.dipole_positions_ = np.array(places).reshape(-1, 3)
+            self.dipole_covariances_ = found.spread
+            self.dipole_volumes_ = found.volumes
+            main = [way @ self.axes_[d.position] for way, d in zip(main, dipoles)]
+            shape = (-1, 3)
+        self.dipole_orientations_ = np.array(main).reshape(shape)
+
+    def _note_goodness(self, problem, courses):
+        """How well the courses (n_conditions, n_courses, n_times) explain the averages."""
+        fields = problem.whitener @ (self._lead @ courses)
+        scale = np.sqrt(problem.nave)[:, None, None]
+        left = np.square(problem.data - scale * fields).sum(axis=1)
+        total = np.square(problem.data).sum(axis=1)
+        share = 100 * np.maximum(1 - left / np.where(total > 0, total, 1.0), 0.0)
+        n_free = max(len(problem.whitener) - courses.shape[1], 1)
+        self._goodness = [(gof, khi2, n_free) for gof, khi2 in zip(share, left)]
+
+    def _dipole_operator(self, problem, courses):
+        start = first_change(problem.events) or 0
+        power = np.zeros(len(self._where))
+        if len(power):
+            power = np.square(courses[..., start:]).mean(axis=(0, 2))
+        lead = problem.whitener @ self._lead
+        return wiener_operator(lead, power, problem.whitener, self._where, self._axes)
+
+
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class DipoleSearch(DipoleParams, DipoleEstimator):
+    """Dipoles by maximum likelihood, with a stopping rule that noise calibrates.
+
+    Dipoles are searched one after another on the grid and refined by alternating projections,
+    in volume grids between the points, too. A further source must explain more than noise does
+    beside the others and the errors of their lead fields: noise as single trials differ by, or as
+    averages show it before the onset. With several conditions it is enough that one needs it. This
+    is where :class:`RNNSourceSolver` looks for its sources; here their courses are those of the
+    averages, shrunk by the share of noise in each component of time (Wiener).
+
+    Parameters
+    ----------
+    %(DipoleParams)s
+    %(SourceParams)s
+    random_state : int, RandomState instance or None, default=None
+        Seed of the realizations of noise.
+
+    Attributes
+    ----------
+    sources_ : ndarray of shape (n_conditions, n_positions, n_orient, n_times)
+        In A m.
+    support_ : ndarray of int of shape (n_sources,)
+        Positions there is evidence for, the nearest of the grid.
+    evidence_ : ndarray of shape (n_sources,)
+        Power that each explains beside the others, over what noise and the errors of their lead
+        fields do; at least 1 unless `n_sources` was given.
+    dipole_positions_ : ndarray of shape (n_sources, 3)
+        In m, head coordinates: in volume grids also between the points. Only with an mne.Forward.
+    dipole_orientations_ : ndarray of shape (n_sources, 3) or (n_sources, n_orient)
+        The way that each points, or the one it points most; in the axes of an array `forward`.
+    dipole_covariances_ : ndarray of shape (n_sources, 3, 3)
+        Of the positions, in m^2: noise, the error of the lead field, and the cell of the grid where
+        dipoles are not between its points. Only with an mne.Forward.
+    dipole_volumes_ : ndarray of shape (n_sources,)
+        Volume in m^3 of the ellipsoid that holds the source with 95 %. Only with an mne.Forward.
+    stability_ : ndarray of shape (n_positions,)
+        Share of realizations with a source at, or next to, a position. Only where `n_estimators`
+        is more than 1.
+    fields_, events_, nave_, ch_names_, bad_channels_ : as in :class:`MinimumNorm`
+
+    References
+    ----------
+    Ziskind and Wax (1988), Maximum likelihood localization of multiple sources by alternating
+    projection, IEEE Transactions on Acoustics, Speech, and Signal Processing 36; Adler et al.
+    (2019) for MEG. The evidence is our own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.source import DipoleSearch
+    >>> rng = np.random.default_rng(0)
+    >>> gain = rng.normal(size=(20, 30))
+    >>> y = 0.3 * rng.normal(size=(60, 20, 50))  # 60 trials
+    >>> y[:, :, 20:40] += gain[:, [7]] * np.hanning(20)
+    >>> X = np.zeros((60, 1, 50))
+    >>> X[:, :, 20:] = 1.0
+    >>> search = DipoleSearch(forward=gain, random_state=0).fit(X, y)
+    >>> search.support_
+    array([7])
+    >>> search.transform(2 * y[:3]).shape  # new data, one row a trial
+    (3, 30, 50)
+    """
+
+    random_state: RandomSeed = None
+
+    def _check_params(self):
+        self._check_dipole_params()
+
+    def _solve(self, problem):
+        for name in ("stability_", "dipole_positions_", "dipole_covariances_", "dipole_volumes_"):
+            self.__dict__.pop(name, None)
+        with limited_threads(1):
+            found = self._find(problem)
+        shape = (len(problem.data), len(self._where), problem.data.shape[2])
+        self._courses = np.zeros(shape)
+        if found.dipoles:
+            self._courses = found.courses / np.sqrt(problem.nave)[:, None, None]
+        self._note_goodness(problem, self._courses)
+        out = np.zeros((shape[0], self.n_positions_, self.n_orient_, shape[2]))
+        return scattered(self._courses, self._where, self._axes, out)
+
+    def _fitted_fields(self, problem, sources):
+        return self._lead @ self._courses
+
+    def _operator(self, problem, sources):
+        return self._dipole_operator(problem, self._courses)
+
+    def _event_courses(self, X):
+        return self._courses[self._which_condition(X)]
