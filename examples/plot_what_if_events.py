@@ -57,7 +57,8 @@ y += noise * np.random.default_rng(0).normal(size=y.shape)
 # -------------
 # The solver finds the two sources, and a recurrent network learns how each event drives them.
 
-solver = RNNSourceSolver(forward=forward, noise_cov=noise**2 * np.eye(len(fields)), random_state=0).fit(X, y)
+noise_cov = noise**2 * np.eye(len(fields))
+solver = RNNSourceSolver(forward=forward, noise_cov=noise_cov, random_state=0).fit(X, y)
 print("sources found:", len(solver.support_))
 questions = {
     "left (recorded)": tones(left=[0.0]),

@@ -263,15 +263,27 @@ class DipoleSearch(DipoleParams, DipoleEstimator):
     def _solve(self, problem):
         for name in ("stability_", "dipole_positions_", "dipole_covariances_", "dipole_volumes_"):
             self.__dict__.pop(name, None)
-        with limited_threads(1):
-            found = self._find(problem)
-        shape = (len(problem.data), len(self._where), problem.data.shape[2])
-        self._courses = np.zeros(shape)
-        if found.dipoles:
-            self._courses = found.courses / np.sqrt(problem.nave)[:, None, None]
+        if self.forward is None:
+            self._take_channels(problem)
+        else:
+            with limited_threads(1):
+                found = self._find(problem)
+            shape = (len(problem.data), len(self._where), problem.data.shape[2])
+            self._courses = np.zeros(shape)
+            if found.dipoles:
+                self._courses = found.courses / np.sqrt(problem.nave)[:, None, None]
         self._note_goodness(problem, self._courses)
-        out = np.zeros((shape[0], self.n_positions_, self.n_orient_, shape[2]))
+        n_conditions, _, n_times = self._courses.shape
+        out = np.zeros((n_conditions, self.n_positions_, self.n_orient_, n_times))
         return scattered(self._courses, self._where, self._axes, out)
+
+    def _take_channels(self, problem):
+        """Without a lead field there is nothing to search: each channel is a source."""
+        for name in ("evidence_", "dipole_orientations_"):
+            self.__dict__.pop(name, None)
+        self.support_ = self._where = self._owner = np.arange(problem.n_positions)
+        self._axes, self._lead = np.ones((problem.n_positions, 1)), problem.gain_raw
+        self._courses = problem.means
 
     def _fitted_fields(self, problem, sources):
         return self._lead @ self._courses
