@@ -8,10 +8,12 @@ from pathlib import Path
 from time import process_time
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from sklearn_meg.datasets import make_states
-from sklearn_meg.dynamics import HiddenMarkovGraph, select_n_states
-from sklearn_meg.dynamics._em import Batch, m_step, race
+from sklearn_meg.dynamics import HiddenMarkovGraph, RecordingAlignment, select_n_states
+from sklearn_meg.dynamics._em import Batch, m_step
+from sklearn_meg.dynamics._race import guesses, race
 from sklearn_meg.dynamics._recordings import Recordings
 
 from ..recordings import recording
@@ -81,7 +83,30 @@ def bold_rows(left_out, quick=False):
             model.fit(train)
         rows.append(row("bold", name, "fit_s", left_out, process_time() - begun))
         rows.append(row("bold", name, "loglik", left_out, model.score(test)))
+    return rows + ([] if quick else half_rows(X, left_out))
+
+
+def half_rows(X, seed):
+    """How alike state means of two random halves of the subjects are, aligned first and not."""
+    order = np.random.default_rng(seed).permutation(len(X))
+    halves = order[: len(X) // 2], order[len(X) // 2 :]
+    rows = []
+    for name, align in (("default", "auto"), ("unaligned", "none")):
+        Z = RecordingAlignment(align=align).fit_transform(X)
+        means = []
+        for half in halves:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model = HiddenMarkovGraph(n_states=BOLD_STATES, align=align, random_state=seed)
+                means.append(model.fit(Z[half]).means_)
+        rows.append(row("bold", name, "half_r", seed, matched_r(*means)))
     return rows
+
+
+def matched_r(first, second):
+    """Mean correlation of rows, matched so that it is highest."""
+    table = np.corrcoef(first, second)[: len(first), len(first) :]
+    return float(table[linear_sum_assignment(-table)].mean())
 
 
 def speed_rows(seed, quick=False):
@@ -110,7 +135,7 @@ def big_fit(params):
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         begun = process_time()
-        model = HiddenMarkovGraph(params["n_states"], random_state=0).fit(data.X)
+        model = HiddenMarkovGraph(n_states=params["n_states"], random_state=0).fit(data.X)
         spent = process_time() - begun
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         accuracy = state_accuracy(data.states, model.predict(data.X))
@@ -127,7 +152,8 @@ def growth(seed, quick=False):
     settings = HiddenMarkovGraph(n_states=8, n_init=1, max_iter=2)._settings(40)
     for n in sizes:
         batch = Batch(Recordings(parts[:n], "stack"), np.zeros(40), np.ones(40))
-        run = race(batch, settings, np.random.RandomState(seed))
+        guess = guesses(batch, settings, ["windows"], np.random.RandomState(seed))
+        run = race(batch, *guess, settings)
         times = []
         for _ in range(3):
             begun = process_time()

@@ -2,8 +2,16 @@
 
 Worlds of :func:`sklearn_meg.datasets.make_states`: ``easy`` and ``hard``; ``order3``, ``order4``
 and ``order6`` are the easy world with so many states, where the number of states is to be found.
-``bold`` is real resting BOLD of five subjects, one left out at a time. ``speed`` is one large fit.
-Each seed is another world, with other starts of the models. Times are CPU times of one thread.
+The hard world is spoiled in ``gain`` (gains and offsets of regions in each recording), ``t5``
+(t noise of 5 degrees of freedom), ``spikes`` (1 % of the samples ten times as large),
+``bad_sample`` (one in 600, twenty times) and ``signs`` (flips of regions in each recording). In
+``sessions`` each recording of the easy world has a covariance and mean of its own, in
+``sessions_mixed`` it is mixed at random, in ``sessions_noise`` it has noise of its own on top.
+``mar`` are autoregressive states of two channels. The oracle knows how recordings were spoiled;
+``unaligned`` is ours with Gaussian states and no alignment. ``bold`` is real resting BOLD of five
+subjects, one left out at a time; ``half_r`` correlates matched state means of two halves.
+``speed`` is one large fit. Each seed is another world, with other starts of the models. Times are
+CPU times of one thread.
 
 ``default`` is HiddenMarkovGraph as it comes, ``paper`` the recipe of the paper, ``oracle`` the true
 parameters. Peers have as many restarts as ours. ``hmmlearn`` is as it comes; ``hmmlearn_tuned`` has
@@ -16,11 +24,11 @@ can be imported.
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from . import checks, more, worlds
+from . import checks, more, spoiled, worlds
 
 WORLDS = ("easy", "hard")
 ORDERS = {"order3": 3, "order4": 4, "order6": 6}
-CASES = (*WORLDS, *ORDERS, "bold", "speed")
+CASES = (*WORLDS, *ORDERS, *spoiled.CASES, "mar", "bold", "speed")
 N_SEEDS = 10
 
 
@@ -51,6 +59,10 @@ def run(quick=False, n_seeds=None, cases=None):
                 rows += worlds.world_rows(case, seed, quick)
             elif case in ORDERS:
                 rows += more.order_rows(case, ORDERS[case], seed, quick)
+            elif case in spoiled.CASES:
+                rows += spoiled.spoiled_rows(case, seed, quick)
+            elif case == "mar":
+                rows += spoiled.mar_rows(seed, quick)
             elif case == "bold":
                 rows += more.bold_rows(seed, quick)
             else:

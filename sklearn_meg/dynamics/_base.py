@@ -26,6 +26,7 @@ from ._graph import (
     stationary,
     strongest_edges,
 )
+from ._mar import plug_in_mar
 from ._prepare import Prepared, with_aligner
 from ._recordings import check_recordings
 from ._settings import ALIGN
@@ -138,12 +139,17 @@ class StateModel(StateParams, TransformerMixin, BaseEstimator):
         center, spread = self._scale()
         aligner = self._aligner()
         if aligner.trivial:
-            return Prepared(recordings, recordings, center, spread, aligner, {})
+            return Prepared(recordings, recordings, center, spread, aligner, {}, self._past)
         self._check_long_enough(recordings)
         dof = np.inf if self.emission == "gaussian" else ALIGN.robust_dof
         statics = [statics_of(part, dof) for part in recordings.parts]
         prepared = with_aligner(recordings, aligner, statics, {})
-        return replace(prepared, center=center, spread=spread)
+        return replace(prepared, center=center, spread=spread, order=self._past)
+
+    @property
+    def _past(self):
+        """Samples of the past that an E-step needs."""
+        return getattr(self, "order_", 0)
 
     def _aligner(self):
         """How recordings are made alike; baselines take them as they are."""
@@ -173,11 +179,22 @@ class StateModel(StateParams, TransformerMixin, BaseEstimator):
     def _parameters(self):
         """What the E-step needs, in these units."""
         center, spread = self._scale()
-        covariances = self.covariances_ / (spread[:, None] * spread)
         tails = getattr(self, "tails_", np.inf)
-        factor, constant = plug_in_density(covariances[None] / spread_of(tails))
         logs = [np.log(np.maximum(p, TINY))[None] for p in (self.startprob_, self.transmat_)]
-        return ((self.means_ - center) / spread)[None], factor, constant, np.array([tails]), *logs
+        if self._past:
+            density = self._mar_density(center, spread)
+        else:
+            covariances = self.covariances_ / (spread[:, None] * spread)
+            mean = ((self.means_ - center) / spread)[None]
+            density = mean, *plug_in_density(covariances[None] / spread_of(tails))
+        return *density, np.array([tails]), *logs
+
+    def _mar_density(self, center, spread):
+        """Density of autoregressive states in these units."""
+        at_center = self.intercepts_ + self.coefficients_.sum(1) @ center - center
+        coefficients = self.coefficients_ / spread[:, None] * spread
+        noise = self.noise_covariances_ / (spread[:, None] * spread)
+        return plug_in_mar(coefficients, at_center / spread, noise)
 
     def predict_proba(self, X: ArrayLike | Sequence[ArrayLike]) -> np.ndarray:
         """Probability of each state at each sample, given the whole recording.
@@ -306,10 +323,25 @@ class StateModel(StateParams, TransformerMixin, BaseEstimator):
         states[:, 0] = (uniform[:, :1] > np.cumsum(self.startprob_)[:-1]).sum(1)
         for t in range(1, n_times):
             states[:, t] = (uniform[:, t, None] > steps[states[:, t - 1]]).sum(1)
+        if self._past:
+            return self._sampled_mar(noise, states), states
+        if np.isfinite(getattr(self, "tails_", np.inf)):
+            chi = rng.chisquare(self.tails_, size=(n_subjects, n_times, 1))
+            noise *= np.sqrt((self.tails_ - 2) / chi)
         for k, factor in enumerate(np.linalg.cholesky(self.covariances_)):
             here = states == k
             noise[here] = noise[here] @ factor.T + self.means_[k]
         return np.ascontiguousarray(noise.transpose(0, 2, 1)), states
+
+    def _sampled_mar(self, noise, states):
+        factors = np.linalg.cholesky(self.noise_covariances_)
+        X = np.einsum("rtij,rtj->rti", factors[states], noise)
+        for t in range(X.shape[1]):
+            now = states[:, t]
+            X[:, t] += self.intercepts_[now]
+            for lag in range(1, min(t, self._past) + 1):
+                X[:, t] += np.einsum("rij,rj->ri", self.coefficients_[now, lag - 1], X[:, t - lag])
+        return np.ascontiguousarray(X.transpose(0, 2, 1))
 
     def community_table(self, region_names: Sequence[str] | None = None) -> DataFrame:
         """Communities of all states, the highest score first.

@@ -57,7 +57,9 @@ def dual_estimates(prepared, parameters, group, prior_weight):
 def _own_moments(batch, gamma, prepared, means, covariances, weight):
     """Shrunk means and covariances of one recording, in aligned units."""
     spread = prepared.spread
+    d = len(spread)
     counts, sums, products = (m[0] for m in batch.samples.moments(gamma))
+    sums, products = sums[:, :d], products[:, :d, :d]
     start = (means - prepared.center) / spread
     sums = sums + MEAN_WEIGHT * start
     total = counts + MEAN_WEIGHT

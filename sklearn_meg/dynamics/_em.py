@@ -9,6 +9,7 @@ from .._saving.checkpoint import FORGET
 from ._chain import forward_backward, make_layout
 from ._emissions import Samples
 from ._factors import choose_shape, shaped
+from ._mar import lagged, mar_m_step
 from ._posterior import (
     LOG_2PI,
     Prior,
@@ -47,6 +48,7 @@ class Settings:
     tol: float
     emission: str = "gaussian"
     tails: float = np.inf
+    order: int = 0
     verbose: int = 0
 
     def prior(self, n_restarts, n_regions):
@@ -103,13 +105,15 @@ class Expected:
 class Batch:
     """Some recordings in memory, standardized."""
 
-    def __init__(self, recordings, center, spread, weights=None):
+    def __init__(self, recordings, center, spread, weights=None, order=0):
         X, missing = recordings.samples()
         X = (X - center) / spread
         if missing is not None:
             X[missing] = 0
-        self.X, self.missing, self.lengths = X, missing, recordings.lengths
-        self.samples = Samples(X, missing)
+        self.X, self.Y, self.missing, self.lengths = X, X, missing, recordings.lengths
+        if order:
+            self.Y, self.missing = lagged(X, self.lengths, order, missing)
+        self.samples = Samples(self.Y, self.missing)
         self.weights = weights
         self._layouts = {}
 
@@ -194,8 +198,8 @@ class Batch:
 class Stream:
     """The same for recordings that are read in turn, some at a time."""
 
-    def __init__(self, recordings, center, spread, batch_size):
-        self.recordings, self.batch_size = recordings, batch_size
+    def __init__(self, recordings, center, spread, batch_size, order=0):
+        self.recordings, self.batch_size, self.order = recordings, batch_size, order
         self.center, self.spread = center, spread
         self.n_samples = recordings.n_present()
 
@@ -204,7 +208,8 @@ class Stream:
         order = np.arange(len(self.recordings.parts)) if order is None else order
         for start in range(0, len(order), self.batch_size):
             which = order[start : start + self.batch_size]
-            yield Batch(self.recordings.pick(which), self.center, self.spread), which
+            some = self.recordings.pick(which)
+            yield Batch(some, self.center, self.spread, order=self.order), which
 
     def expect(self, *parameters):
         """E-step."""
@@ -252,6 +257,8 @@ def m_step(expected, prior, settings, choose=False):
     if choose and settings.learns_prior:
         dof, scale = best_prior(expected.moments, prior.mean_weight)
         prior = replace(prior, dof=dof, scale=scale)
+    if settings.order:
+        return mar_m_step(expected, prior, settings, choose)
     if not np.isinf(prior.tails).all():
         prior = replace(prior, tails=moved(prior.tails, expected.tail_scores))
     states = update(expected.moments, expected.starts, expected.transitions, prior)
@@ -292,7 +299,8 @@ def _stepped(batch, share, run, settings):
 
 def pick_prior(prior, which):
     """The prior of some restarts."""
-    return replace(prior, dof=prior.dof[which], scale=prior.scale[which], tails=prior.tails[which])
+    names = [n for n in ("dof", "scale", "tails", "ridge") if getattr(prior, n) is not None]
+    return replace(prior, **{name: getattr(prior, name)[which] for name in names})
 
 
 @dataclass

@@ -11,7 +11,7 @@ from ._em import Run, iterate, stochastic
 from ._generalization import Halves, compare_halves, confirmed
 from ._prepare import Prepared, fold_spans, some_recordings
 from ._race import close_to_best, far, guesses, left_out, left_out_scores, race
-from ._settings import DOUBTS, RACE
+from ._settings import DOUBTS, MAR, RACE
 from ._starts import kinds_of
 
 
@@ -48,6 +48,30 @@ class Found:
     halves: Halves
     confirmed: float
     emissions: dict
+
+
+def with_order(prepared, settings, order, rng):
+    """Prepared recordings and settings for autoregressive states, of the order that is likeliest.
+
+    Orders rise as long as recordings that are left out become likelier.
+    """
+    if settings.emission != "mar":
+        return prepared, settings, {}
+    seed = rng.randint(2**31 - 1)
+    scores = {}
+    for p in MAR.orders if order is None else (order,):
+        trial = replace(prepared, order=p), replace(settings, order=p)
+        if order is not None:
+            return *trial, {}
+        pieces = prepared.recordings.cut(fold_spans(prepared.recordings))
+        batch = trial[0].batch(pieces)
+        gamma, counts = guesses(batch, settings, MAR.kinds, np.random.RandomState(seed))
+        run, unseen = left_out(batch, gamma, counts, trial[1])
+        scores[p] = float(left_out_scores(batch, run, unseen).mean(1).max())
+        if len(scores) > 1 and scores[p] < max(scores.values()):
+            break
+    best = max(scores, key=scores.get)
+    return replace(prepared, order=best), replace(settings, order=best), scores
 
 
 def find_states(prepared: Prepared, settings, batch_size, rng, journal):

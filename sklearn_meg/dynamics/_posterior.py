@@ -30,6 +30,8 @@ class Prior:
         Dirichlet parameter of the first state.
     tails : ndarray of shape (n_restarts,)
         Degrees of freedom of the samples; infinite for Gaussian states.
+    ridge : ndarray of shape (n_restarts,) or None
+        Precision of the weights of autoregressive states, in samples.
     """
 
     dof: np.ndarray
@@ -38,6 +40,7 @@ class Prior:
     trans: np.ndarray
     start: float = 1.0
     tails: np.ndarray | None = None
+    ridge: np.ndarray | None = None
 
 
 @dataclass

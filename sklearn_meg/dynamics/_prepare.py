@@ -26,6 +26,8 @@ class Prepared:
     aligner : Aligner
     table : dict of ndarray
         Options and their left-out scores.
+    order : int
+        Samples of the past beside each, for autoregressive states.
     """
 
     recordings: Recordings
@@ -34,18 +36,18 @@ class Prepared:
     spread: np.ndarray
     aligner: Aligner
     table: dict
+    order: int = 0
 
     def batch(self, recordings=None):
         """All or some recordings in memory."""
-        return Batch(
-            self.recordings if recordings is None else recordings, self.center, self.spread
-        )
+        recordings = self.recordings if recordings is None else recordings
+        return Batch(recordings, self.center, self.spread, order=self.order)
 
     def data(self, batch_size):
         """All recordings, in memory or in turn."""
         if batch_size is None:
             return self.batch()
-        return Stream(self.recordings, self.center, self.spread, batch_size)
+        return Stream(self.recordings, self.center, self.spread, batch_size, self.order)
 
     def volumes(self, recordings):
         """Per recording, what is added to log-densities to be those of the given units."""

@@ -19,7 +19,7 @@ def guesses(batch, settings, kinds, rng):
     counts = np.ones(len(batch.X))
     if settings.emission != "gaussian":
         counts = np.minimum(1.0, 2.0 / far(batch))
-    X = batch.X * np.sqrt(counts)[:, None]
+    X = batch.Y[:, : 3 * batch.X.shape[1]] * np.sqrt(counts)[:, None]  # with a little of its past
     gamma = first_guesses(X, batch.lengths, settings.n_states, kinds, settings.windows, rng)
     return gamma, counts
 
@@ -116,4 +116,4 @@ def race(batch, gamma, counts, settings, journal=NO_JOURNAL):
 
 def first_tails(emission):
     """Degrees of freedom to begin with."""
-    return np.inf if emission == "gaussian" else float(nearest(20.0))
+    return float(nearest(20.0)) if emission in ("auto", "t") else np.inf

@@ -131,6 +131,23 @@ class DoubtSettings:
     least_confirmed: float = 0.5
 
 
+@dataclass(frozen=True)
+class MarSettings:
+    """Autoregressive states.
+
+    Attributes
+    ----------
+    orders : tuple of int
+        Tried in turn.
+    kinds : tuple of str
+        Starts with which orders are compared.
+    """
+
+    orders: tuple = (1, 2, 3, 5, 8)
+    kinds: tuple = ("windows", "windows", "windows")
+
+
+MAR = MarSettings()
 DOUBTS = DoubtSettings()
 ALIGN = AlignSettings()
 RACE = RaceSettings()

@@ -25,7 +25,8 @@ from ._base import StateModel
 from ._doubts import doubts, warn_of
 from ._dual import dual_estimates
 from ._em import Settings, m_step, shape_states, shaped_parameters
-from ._fit import find_states
+from ._fit import find_states, with_order
+from ._posterior import centered
 from ._prepare import prepare
 from ._race import first_tails
 from ._starts import KINDS
@@ -75,10 +76,14 @@ class HiddenMarkovGraph(StateModel):
         Samples that the prior covariance counts as, above ``n_regions + 1``; None chooses.
     means : bool, default=True
         Whether states differ in their means, too, or in covariance only, about the mean of all.
-    emission : {"auto", "gaussian", "t"}, default="auto"
+    emission : {"auto", "gaussian", "t", "mar"}, default="auto"
         Distribution of the samples in a state. "t" has heavy tails, of degrees of freedom that are
-        learnt: bad samples hardly count. "auto" takes it where recordings left out are clearly
-        likelier.
+        learned: bad samples hardly count. "auto" takes it where recordings left out are clearly
+        likelier than with "gaussian". "mar": an autoregressive model of all regions, so that states
+        differ in spectrum and lags; never chosen by itself, as it is another kind of state.
+    order : int, default=None
+        Samples of the past that "mar" regresses on; None takes the one, of 1, 2, 3, 5 and 8, with
+        which recordings left out are likeliest.
     align : {"auto", "none", "zscore", "covariance", "signs", "signs+zscore", \
 "signs+covariance"}, default="auto"
         How recordings are made alike before, see :class:`RecordingAlignment`. New recordings are
@@ -150,6 +155,12 @@ class HiddenMarkovGraph(StateModel):
     emission_, tails_ : str, float
         The chosen `emission`, and its degrees of freedom; infinite for Gaussian states.
         ``covariances_`` are covariances, the degrees of freedom are taken into account.
+    order_, order_scores_ : int, dict
+        The order of "mar" (0 for others), and left-out log-likelihoods of those tried.
+    coefficients_, intercepts_, noise_covariances_ : ndarray
+        With "mar" only, of shape (n_states, order, n_regions, n_regions), (n_states, n_regions) and
+        (n_states, n_regions, n_regions): regression on the past, and covariance of what is left.
+        ``means_`` and ``covariances_`` are then the moments of the samples.
     emission_scores_ : dict
         Left-out log-likelihood per sample by emission, where both were tried.
     start_scores_ : dict of ndarray
@@ -215,7 +226,8 @@ class HiddenMarkovGraph(StateModel):
     rank: int | None = None
     prior_weight: float | None = None
     means: bool = True
-    emission: Literal["auto", "gaussian", "t"] = "auto"
+    emission: Literal["auto", "gaussian", "t", "mar"] = "auto"
+    order: int | None = None
     align: str = "auto"
     transition_prior: float = 1.0
     stay_prior: float = 0.0
@@ -266,6 +278,7 @@ class HiddenMarkovGraph(StateModel):
         scale = standardization(recordings, self.n_states, self.covariance)
         robust = self.emission != "gaussian"
         prepared = prepare(recordings, self.align, robust, scale)
+        prepared, settings, self.order_scores_ = with_order(prepared, settings, self.order, rng)
         found = find_states(prepared, settings, self.batch_size, rng, journal)
         self._keep_course(prepared, found)
         self._keep(prepared, found)
@@ -317,6 +330,10 @@ class HiddenMarkovGraph(StateModel):
         """The states, in the units of aligned recordings."""
         run, settings = found.run, found.settings
         expected, prior = run.expected, run.prior
+        self.order_ = settings.order
+        if settings.order:
+            self._keep_mar(prepared, run, settings)
+            return
         states, *_ = m_step(expected, prior, settings)
         mean, covariance = states.mean[0], self._widened(states)
         self.rank_, self.common_, self.inflation_ = 0, 0.0, 1.0
@@ -335,6 +352,34 @@ class HiddenMarkovGraph(StateModel):
             covariance * spread[:, None] * spread * spread_of(self.tails_),
             expected.moments[0][0],
         )
+
+    def _keep_mar(self, prepared, run, settings):
+        """Autoregressive states: coefficients, and the moments of the samples in each state."""
+        expected, spread, d = run.expected, prepared.spread, self.n_features_in_
+        states, prior, (mean, whole, *_), _ = m_step(expected, run.prior, settings)
+        counts, sums, products = expected.moments
+        _, scatter = centered(counts, sums, products, 0.0)
+        own = (prior.dof * prior.scale)[0] * np.eye(d)
+        covariance = (scatter[0, :, :d, :d] + own) / (counts[0] + prior.dof[0])[:, None, None]
+        weights = -(whole[0, :, d:] @ np.linalg.inv(whole[0, :, :d])).swapaxes(-1, -2)
+        intercepts = mean[0, :, :d] - np.einsum("kij,kj->ki", weights, mean[0, :, d:])
+        units = spread[:, None] / np.tile(spread, settings.order)
+        past = np.tile(prepared.center, settings.order)
+        weights = weights * units
+        intercepts = prepared.center + intercepts * spread - weights @ past
+        noise = self._widened(states) * spread[:, None] * spread
+        start, trans = expected.starts[0] + prior.start, expected.transitions[0] + prior.trans
+        self.rank_, self.common_, self.inflation_ = 0, 0.0, 1.0
+        self._set_states(
+            start / start.sum(),
+            trans / trans.sum(1, keepdims=True),
+            prepared.center + mean[0, :, :d] * spread,
+            covariance * spread[:, None] * spread,
+            counts[0],
+        )
+        shape = len(weights), d, settings.order, d
+        self.coefficients_ = weights.reshape(shape).transpose(0, 2, 1, 3)[self._order]
+        self.intercepts_, self.noise_covariances_ = intercepts[self._order], noise[self._order]
 
     def _widened(self, states):
         """Covariances: the posterior means under a prior that shrinks."""
@@ -373,7 +418,8 @@ class HiddenMarkovGraph(StateModel):
         check_option_param(self, "covariance", ("low_rank", "shrunk", "full"))
         check_option_param(self, "init", ("auto", *sorted(set(KINDS))))
         check_option_param(self, "align", ALIGNMENTS)
-        check_option_param(self, "emission", ("auto", "gaussian", "t"))
+        check_option_param(self, "emission", ("auto", "gaussian", "t", "mar"))
+        check_scalar_param(self, "order", "int", 1, allow_none=True)
         check_bool_param(self, "means")
         check_verbose_param(self)
         check_path_param(self, "cache_dir")
