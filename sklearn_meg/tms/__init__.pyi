@@ -19,12 +19,15 @@ from .field import to_head as to_head
 from .field import to_neuron as to_neuron
 from .generate import load_tms_dataset as load_tms_dataset
 from .generate import make_tms_dataset as make_tms_dataset
+from .neuron_cell import Activation as Activation
+from .neuron_cell import NeuronCell as NeuronCell
 from .neurons import CELL_TYPES as CELL_TYPES
 from .neurons import Kind as Kind
 from .neurons import Morphology as Morphology
 from .neurons import grid_spacing as grid_spacing
 from .neurons import make_neuron as make_neuron
 from .neurons import myelinate as myelinate
+from .neurons import read_asc as read_asc
 from .neurons import read_swc as read_swc
 from .neurons import write_swc as write_swc
 from .passive import PassiveThreshold as PassiveThreshold

@@ -15,6 +15,7 @@ from ._compartments import Compartments
 from ._membrane import SETTINGS
 from ._morphology import Morphology, morphology_key
 from ._passive import PASSIVE, highest_drive, low_passed, site_responses
+from .neuron_cell import NeuronCell
 from .pulses import pulse_key, pulse_waveform
 
 if TYPE_CHECKING:
@@ -63,8 +64,8 @@ def activation_threshold(
 
     Parameters
     ----------
-    morphology : Morphology
-        Must have an axon.
+    morphology : Morphology or NeuronCell
+        Neuron with an axon; a :class:`NeuronCell` is simulated in NEURON as it is.
     field : array-like of shape (n_points, 3) or (n, n_points, 3), or callable
         E at the points of the morphology in the neuron's frame, in V/m per A/us of dI/dt; or
         ``field(points) -> E`` for points (n_points, 3) in m.
@@ -122,6 +123,12 @@ def activation_threshold(
     >>> bool(50 < threshold < 500)
     True
     """
+    if isinstance(morphology, NeuronCell):
+        options = {"max_amplitude": max_amplitude, "start": start, "time_step": time_step}
+        found = morphology.thresholds(
+            field, pulse=pulse, polarity=polarity, tolerance=tolerance, **options
+        )
+        return float(found[0]) if callable(field) or np.ndim(field) == 2 else found
     fields, single = _check_fields(morphology, field)
     check_options(polarity, coupling, pulse)
     _check_positive(

@@ -12,7 +12,7 @@ from .._checks.params import check_random_state
 from ._grow import Recipe, grow
 from ._morphology import Kind, Morphology
 from ._myelin import myelinate
-from ._swc import read_swc, write_swc
+from ._swc import read_asc, read_swc, write_swc
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -26,6 +26,7 @@ __all__ = [
     "grid_spacing",
     "make_neuron",
     "myelinate",
+    "read_asc",
     "read_swc",
     "write_swc",
 ]

@@ -10,6 +10,7 @@ from sklearn_meg.tms.neurons import (
     grid_spacing,
     make_neuron,
     myelinate,
+    read_asc,
     read_swc,
     write_swc,
 )
@@ -124,15 +125,12 @@ def test_read_swc_centers_the_soma(tmp_path):
         ("1 1 0 0 0 7 -1\n2 2 0 0 1 1", "line 2: an SWC line has 7 columns. Got 6"),
         ("1 1 0 0 0 7 -1\n2 2 0 x 1 1 1", "line 2: numbers are expected"),
         ("1 1 0 0 0 7 -1\n2 2 0 nan 1 1 1", "line 2: .*finite"),
-        ("1 1 0 0 0 7 -1\n2 2 0 0 1 0 1", "line 2: the radius must be positive"),
-        ("1 1 0 0 0 7 -1\n2 2 0 0 1 1 3\n3 2 0 0 2 1 1", "line 2: the parent 3 .*before it"),
-        ("1 1 0 0 0 7 -1\n2 2 0 0 1 1 2", "line 2: the parent 2"),
+        ("1 1 0 0 0 7 -1\n2 2 0 0 1 1 2", "point 2 hangs from itself"),
         ("1 1 0 0 0 7 -1\n1 2 0 0 1 1 1", "line 2: the number 1 was used before"),
-        ("1 1 0 0 0 7 -1\n2 2 0 0 1 1 -1", "line 2: a second root"),
-        ("1 1 0 0 0 7 -1\n2 99 0 0 1 1 1", "line 2: unknown type 99"),
-        ("1 2 0 0 0 7 -1\n2 2 0 0 1 1 1", "no point is a soma"),
-        ("1 2 0 0 0 7 -1\n2 1 0 0 1 1 1", "the soma is point 2"),
+        ("1 1 0 0 0 7 -1\n2 2 0 0 900 1 -1", "a second root, point 2"),
         ("1 1 0 0 0 7 -1\n2 3 0 0 1 1 1", "no axon"),
+        ("1 1 0 0 0 7 -1\n2 2 0 0 1 1 9", "the parent 9 of point 2 does not exist"),
+        ("1 1 0 0 0 7 -1\n2 2 0 0 1 1 3\n3 2 0 0 2 1 2", "in a circle"),
         ("# nothing", "no points"),
     ],
 )
@@ -141,6 +139,50 @@ def test_broken_swc_is_an_error_that_says_where(text, message, tmp_path):
     file.write_text(text)
     with pytest.raises(ValueError, match=message):
         read_swc(file)
+
+
+@pytest.mark.parametrize(
+    "text, message, n_points",
+    [
+        ("0 1 0 0 0 7 -1\n1 2 0 0 -9 1 0", None, 2),  # numbers from 0 are no fault
+        ("1 1 0 0 0 7 -1\n2 2 0 0 1 0 1", "radii that were not positive", 2),
+        ("1 1 0 0 0 7 -1\n2 2 0 0 9 1 3\n3 2 0 0 2 1 1", "sorted", 3),
+        ("1 1 0 0 0 7 -1\n2 99 0 0 1 1 1\n3 2 0 0 -9 1 1", "unknown types", 3),
+        ("1 2 0 0 0 1 -1\n2 2 0 0 1 1 1", "no point was a soma", 3),
+        ("1 2 0 0 0 1 -1\n2 1 0 0 1 7 1", "the soma .point 2. was not the root", 2),
+        ("1 1 0 0 0 7 -1\n2 2 0 0 8 1 -1", "parts with roots of their own", 2),
+        ("1 1 0 0 0 7 -1\n2 1 0 -7 0 7 1\n3 1 0 7 0 7 1\n4 2 0 0 9 1 1", None, 4),
+    ],
+)
+def test_dialects_of_swc_are_read_and_repairs_are_said(text, message, n_points, tmp_path):
+    file = tmp_path / "dialect.swc"
+    file.write_text(text)
+    if message is None:
+        cell = read_swc(file)
+    else:
+        with pytest.warns(UserWarning, match=message):
+            cell = read_swc(file)
+    assert cell.n_points == n_points and cell.kinds[0] == Kind.SOMA and cell.has_axon
+
+
+def test_neurolucida_trees_hang_from_the_contour_of_the_soma(tmp_path):
+    file = tmp_path / "cell.asc"
+    file.write_text(
+        """; a comment
+        ("Soma" (Color Red) (CellBody) (6 0 0 0.1) (0 6 0 0.1) (-6 0 0 0.1) (0 -6 0 0.1))
+        ((Color Blue) (Axon) (0 0 -6 1.0) (0 0 -60 1.0 S1)
+          ( (10 0 -90 0.8) <(Spine) (1 2 3 0.1)> | (-10 0 -90 0.8) (-10 0 -120 0.8) ))
+        ((Dendrite) (0 0 6 2.0) (0 0 80 1.5))"""
+    )
+    cell = read_asc(file)
+    assert cell.n_points == 8
+    assert cell.diameters[0] == pytest.approx(12)
+    assert cell.length(Kind.DENDRITE) == pytest.approx(80)
+    forks = cell.n_children()
+    assert sorted(forks.tolist()) == [0, 0, 0, 1, 1, 1, 2, 2]
+    file.write_text("((Axon) (0 0 0 1)")
+    with pytest.raises(ValueError, match="not closed"):
+        read_asc(file)
 
 
 def test_dendrites_alone_can_be_read_if_asked(tmp_path):
