@@ -41,8 +41,8 @@ class MetricModel:
         points : array-like of shape (n, dim)
             World coordinates: those of `affine`, voxels without one. In the mask.
         directions : array-like of shape (n, dim), default=None
-            Where fibers cross, the metric of the nearest fiber depends on the direction of travel;
-            None is that of the strongest. Other metrics are the same for all directions.
+            Directions of travel; where fibers cross they choose the fiber whose metric is meant.
+            None is the strongest. Other metrics are the same for all directions.
 
         Returns
         -------

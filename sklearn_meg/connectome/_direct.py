@@ -77,7 +77,7 @@ def solve(lines, space, spacings, smoothness, max_iter, tol, progress=None):
         Voxels between knots, from coarse to fine; each half of the one before.
     smoothness : float
     max_iter : int
-        Of each.
+        Largest number of iterations of each.
     tol : float
         Change of the loss, relative to that of the Euclidean metric, below which it ends.
     progress : tqdm bar or None

@@ -71,7 +71,7 @@ class FiberGraph:
     Parameters
     ----------
     amplitude : ndarray of shape (n_voxels, n_steps)
-        Of the fibers along each of :func:`steps_of`, 1 for a strong one.
+        Amplitude of the fibers along each of :func:`steps_of`, 1 for a strong one.
     mask : ndarray of bool of shape (nx, ny[, nz])
     scale : ndarray of shape (dim,)
     """
@@ -181,7 +181,7 @@ def amplitudes_of(vectors, weights, steps):
         NaN where absent.
     weights : ndarray of shape (n_fields, n_voxels)
     steps : ndarray of shape (n_steps, dim)
-        In lengths.
+        Steps in lengths.
     """
     unit = steps / np.linalg.norm(steps, axis=1, keepdims=True)
     found = np.zeros((vectors.shape[1], len(steps)))

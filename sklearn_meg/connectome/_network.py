@@ -59,7 +59,7 @@ class MetricNet(nn.Module):
     n_features : int
         After the first convolution.
     growth : int
-        Of each layer of the dense blocks.
+        Growth of each layer of the dense blocks.
     n_layers : tuple of int
         Layers of the three dense blocks.
     smoothness : float

@@ -54,7 +54,7 @@ class SplineOperator:
     Parameters
     ----------
     voxels : ndarray of int of shape (n, dim)
-        Where to evaluate.
+        Voxels in which to evaluate.
     grid : tuple of int
     spacing : int
         Voxels between knots.
@@ -211,7 +211,7 @@ def refined(coef, shape):
     coef : ndarray of shape (kx, ky[, kz], m)
         Everywhere on the coarse lattice.
     shape : tuple of int
-        Of the fine lattice.
+        Shape of the fine lattice.
     """
     for axis, n in enumerate(shape):
         # Knot i of the fine lattice is at (i - 1) / 2 + 1 in places of the coarse one.

@@ -83,7 +83,7 @@ class EuclideanMetric(_TensorMetric):
     Attributes
     ----------
     metric_ : ndarray of shape (nx, ny[, nz], dim, dim)
-        In the voxels, NaN outside the mask.
+        Metric in the voxels, NaN outside the mask.
     mask_, directions_, coef_, knot_spacing_, grid_shape_, affine_, n_features_in_
         As :class:`ConnectomeMetric`.
 
@@ -116,7 +116,7 @@ class InverseTensorMetric(AnisotropyParams, _TensorMetric):
     Attributes
     ----------
     metric_ : ndarray of shape (nx, ny[, nz], dim, dim)
-        In the voxels, NaN outside the mask.
+        Metric in the voxels, NaN outside the mask.
     mask_, directions_, coef_, knot_spacing_, grid_shape_, affine_, n_features_in_
         As :class:`ConnectomeMetric`.
 
@@ -154,7 +154,7 @@ class AdjugateMetric(AnisotropyParams, _TensorMetric):
     Attributes
     ----------
     metric_ : ndarray of shape (nx, ny[, nz], dim, dim)
-        In the voxels, NaN outside the mask.
+        Metric in the voxels, NaN outside the mask.
     mask_, directions_, coef_, knot_spacing_, grid_shape_, affine_, n_features_in_
         As :class:`ConnectomeMetric`.
 
@@ -191,7 +191,7 @@ class ConformalMetric(AnisotropyParams, _TensorMetric):
     Attributes
     ----------
     metric_ : ndarray of shape (nx, ny[, nz], dim, dim)
-        In the voxels, NaN outside the mask.
+        Metric in the voxels, NaN outside the mask.
     mask_, directions_, coef_, knot_spacing_, grid_shape_, affine_, n_features_in_
         As :class:`ConnectomeMetric`.
 
@@ -289,7 +289,7 @@ class KnownMetric(MetricModel):
     metric : array-like of shape (nx, ny[, nz], dim, dim)
         Symmetric and positive definite in the mask, along the axes of the grid.
     mask : array-like of shape (nx, ny[, nz],), default=None
-        Where it is known; None is everywhere. Beyond it goes on as in the nearest voxel.
+        Voxels in which it is known; None is everywhere. Beyond it goes on as in the nearest voxel.
     affine : array-like of shape (dim + 1, dim + 1), default=None
         From voxel indices to world coordinates; None is the identity. Metrics are by world units.
 

@@ -76,7 +76,7 @@ class ConnectomeMetric(LineParams, FieldMetric):
     is_smoothed_ : bool
         Whether they are smoothed.
     mask_ : ndarray of bool of shape (nx, ny[, nz],)
-        Where there is a field.
+        Voxels with a field.
     amplitude_ : ndarray of shape (n_fields, nx, ny[, nz])
         Amplitudes of the fibers, 1 for a strong one.
     coef_ : ndarray of shape (kx, ky[, kz], n_parameters)

@@ -45,7 +45,7 @@ def tensor_directions(
     tensors : array-like of shape (nx, ny[, nz], dim, dim)
         Symmetric.
     mask : array-like of shape (nx, ny[, nz],), default=None
-        Where tensors count; None is where they are finite and not zero.
+        Voxels whose tensors are used; None uses those that are finite and not zero.
     min_fa : float, default=0.0
         Fractional anisotropy below which a voxel is left out.
 
@@ -118,7 +118,7 @@ def read_directions(
         writes them). "tensors": six numbers of a symmetric tensor. A file of dipy that ends in
         ".pam5" is read whatever the kind.
     kind : {"peaks", "angles", "tensors"}, default="peaks"
-        What the image holds.
+        Content of the image.
     mask : path-like, nibabel image or array-like of shape (nx, ny, nz), default=None
         Voxels to keep. An image must have the affine of the data.
     order : {"dipy", "fsl", "mrtrix"}, default=None

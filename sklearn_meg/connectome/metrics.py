@@ -25,7 +25,7 @@ def geodesic_deviation(
     Parameters
     ----------
     curves : list of array-like of shape (n_curve_points, dim)
-        Where each path should go.
+        True course of each path.
     paths : array-like of shape (n, n_points, dim)
         Geodesics with steps of even length, NaN after their end.
     step : float or None, default=None

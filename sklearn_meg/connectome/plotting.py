@@ -41,7 +41,7 @@ def plot_metric_field(
     Returns
     -------
     ax : Axes
-        In voxels.
+        Axes in units of voxels.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def plot_deviation_map(
     Parameters
     ----------
     paths : array-like of shape (n, n_points, dim)
-        In voxels.
+        Coordinates in voxels.
     deviation : array-like of shape (n, n_points)
         From :func:`~sklearn_meg.connectome.geodesic_deviation`; NaN does not count.
     grid : tuple of int

@@ -38,7 +38,7 @@ class PhantomData:
     signal : ndarray of shape (n, n, n, n_gradients)
         Diffusion signal with noise, 1 without weighting.
     bvals : ndarray of shape (n_gradients,)
-        In s / mm^2.
+        b-values in s / mm^2.
     bvecs : ndarray of shape (n_gradients, 3)
     """
 

@@ -162,7 +162,7 @@ class Aligner:
     ----------
     method : {"none", "zscore", "covariance"}
     group : Static
-        What recordings are made like.
+        Covariance and mean to which recordings are aligned.
     weight : float
         Samples that the group's correlations count as where those of a recording are estimated.
     signs : bool

@@ -62,7 +62,7 @@ def chosen_aligner(statics, align):
     Parameters
     ----------
     statics : list of (Static, (Static, Static))
-        Of each recording, from `statics_of`.
+        Static covariances of each recording, from `statics_of`.
     align : str
 
     Returns

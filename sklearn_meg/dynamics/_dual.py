@@ -22,7 +22,7 @@ def dual_estimates(prepared, parameters, group, prior_weight):
     ----------
     prepared : Prepared
     parameters : tuple
-        Of the only restart, as an E-step takes them.
+        Parameters of a single restart, as an E-step takes them.
     group : tuple of ndarray
         Means, covariances (in aligned units) and transitions of the group.
     prior_weight : float

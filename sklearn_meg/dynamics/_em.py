@@ -334,13 +334,13 @@ def iterate(data, expected, prior, settings, n_iter, history=(), keep=FORGET):
     ----------
     data : Batch or Stream
     expected, prior : Expected, Prior
-        Where to start.
+        Starting point.
     settings : Settings
     n_iter : int
     history : sequence of float
-        Of the iterations before.
+        Values of earlier iterations.
     keep : Loop
-        Where the run goes on if it was killed.
+        Checkpoint from which a killed run resumes.
     """
     run = _from_tree(keep.state) or Run(expected, prior, None, list(history), False, (), 0)
     while run.step < n_iter and not run.converged:

@@ -24,11 +24,11 @@ class Shape:
     Attributes
     ----------
     rank : int
-        Of the factor models.
+        Rank of the factor models.
     common : float
         Share of the model of all states in the target, the rest is the state's own.
     weight : float
-        Of the target, in samples.
+        Weight of the target, in samples.
     inflation : float
         By which covariances are widened.
     """

@@ -23,16 +23,16 @@ class Found:
     ----------
     data : Batch or Stream
     run : Run
-        Of the best restart.
+        Run of the best restart.
     settings : Settings
         With the chosen emission.
     restarts : ndarray
         Objective of the finalists.
     stability : float
     starts : dict of ndarray
-        Of each restart its ``kind``, left-out ``loglik``, and ``rand`` and ``means`` of halves.
+        For each restart its ``kind``, left-out ``loglik``, and ``rand`` and ``means`` of halves.
     halves : Halves
-        Of the chosen kind of start.
+        Halves of the chosen kind of start.
     confirmed : float
         As `halves.rand`, of halves that begin with the states that were found.
     emissions : dict

@@ -39,7 +39,7 @@ def compare_halves(prepared, recordings, settings, kinds, rng):
         At least two.
     settings : Settings
     kinds : list of str
-        What each restart begins with.
+        Kind of start of each restart.
     rng : RandomState
 
     Returns

@@ -21,7 +21,8 @@ class Prior:
     Attributes
     ----------
     dof, scale : ndarray of shape (n_restarts,)
-        Of the inverse Wishart distribution: its inverse scale matrix is dof * scale * identity.
+        Degrees of freedom and scale of the inverse Wishart distribution: its inverse scale matrix
+        is dof * scale * identity.
     mean_weight : float
         Samples that the prior mean, zero, counts as; infinite for states without mean.
     trans : ndarray of shape (n_states, n_states)

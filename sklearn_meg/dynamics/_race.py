@@ -101,7 +101,7 @@ def race(batch, gamma, counts, settings, journal=NO_JOURNAL):
     Returns
     -------
     run : Run
-        Of the finalists.
+        Run of the finalists.
     """
     keep = journal.loop("race")
     n_restarts = gamma.shape[1]

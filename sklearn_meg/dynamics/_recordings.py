@@ -19,7 +19,7 @@ class Recordings:
     Attributes
     ----------
     parts : list of ndarray of shape (n_times, n_regions)
-        In the order in which they came; views of what was given.
+        Recordings in the given order, as views.
     kind : {"one", "stack", "list"}
         Whether X was one recording (n_times, n_regions), an array of recordings, or a list.
     maps : list of callable or None

@@ -47,7 +47,7 @@ class StateSelection:
     scores_ : ndarray of shape (n_numbers, n_folds)
         Held-out log-likelihood per sample.
     messages_ : list of str
-        What was warned about.
+        Warnings that were raised.
     """
 
     n_states_: int

@@ -14,15 +14,15 @@ class AlignSettings:
     Attributes
     ----------
     weights : tuple of float
-        Of the group's correlations, in halves of a recording. Left-out recordings of seven
+        Weights of the group's correlations, in halves of a recording. Left-out recordings of seven
         simulated kinds and of BOLD took .1 (own covariances), .3 (BOLD, own mixing), 1 (noise of
         their own), 3 and 10 (gains only).
     ridge : float
-        Of the variances, added to covariances. A recording of 355 samples and 94 regions has a
-        covariance of full rank then; .02 costs no accuracy in the simulated kinds.
+        Ridge of the variances, added to covariances. A recording of 355 samples and 94 regions has
+        a covariance of full rank then; .02 costs no accuracy in the simulated kinds.
     n_blocks : int
-        Of a recording, in turn used to learn from and to score. Two give the same choices, but
-        slow drifts count as difference.
+        Number of blocks of a recording, used in turn to learn from and to score. Two give the same
+        choices, but slow drifts count as difference.
     max_scored : int
         Recordings that are left out, at most.
     robust_dof : float
@@ -35,7 +35,7 @@ class AlignSettings:
         Nats per sample and region by which matched signs must be better. Where signs were flipped
         they gain .05 to .07, where none was, -.01 to .002.
     least_samples : int
-        Of a recording that is to be aligned.
+        Smallest number of samples of a recording that is aligned.
     """
 
     weights: tuple = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
@@ -106,7 +106,7 @@ class DoubtSettings:
     least_samples : int
         Below which nothing can be said.
     least_share, least_visits : float, int
-        Of a state.
+        Smallest share of samples and number of visits of a state.
     one_recording : float
         Share of a state in one recording.
     information : float

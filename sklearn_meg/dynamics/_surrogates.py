@@ -95,7 +95,7 @@ def community_significance(
     ----------
     model : HiddenMarkovGraph or another fitted state model
     X : array-like of shape (n_subjects, n_regions, n_times), or list of (n_regions, n_times)
-        What it was fitted to.
+        Recordings of the fit.
     n_surrogates : int, default=99
         The smallest p-value is 1 / (n_surrogates + 1).
     kind : {"shift", "phase"}, default="shift"

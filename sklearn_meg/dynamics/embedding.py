@@ -166,7 +166,7 @@ class TimeDelayEmbedding(RecordingTransformer):
         Parameters
         ----------
         values : array-like of shape (n_times_out,) or (n_times_out, n_states)
-            Of one recording.
+            Values of one recording.
         n_times : int, default=None
             Samples of that recording; checked if given.
 

@@ -143,7 +143,7 @@ class HiddenMarkovGraph(StateModel):
     stability_ : float
         Mean adjusted Rand index of the states of these restarts and those of the best.
     rank_, common_, inflation_ : int, float, float
-        Of the chosen factor models: factors, the share of one model of all states in the target,
+        Chosen factor models: factors, the share of one model of all states in the target,
         and by how much covariances are widened.
     prior_weight_ : float
     alignment_ : str
@@ -164,7 +164,7 @@ class HiddenMarkovGraph(StateModel):
     emission_scores_ : dict
         Left-out log-likelihood per sample by emission, where both were tried.
     start_scores_ : dict of ndarray
-        Of each restart its ``kind``, the ``loglik`` per sample of recordings it has not seen, and
+        For each restart its ``kind``, the ``loglik`` per sample of recordings it has not seen, and
         of its kind ``rand`` and ``means``: how alike states of two halves of the recordings are.
     generalization_, generalization_means_ : float
         Both of the chosen kind: adjusted Rand index of the states that two halves of the
@@ -172,8 +172,8 @@ class HiddenMarkovGraph(StateModel):
     generalization_confirmed_ : float
         The index again, of halves whose fits begin with the states that were found.
     recording_means_, recording_covariances_, recording_transmats_ : ndarray
-        Of shape (n_recordings, n_states, ...): the states of each recording, in its own units and
-        before it was aligned, shrunk to those of all.
+        Arrays of shape (n_recordings, n_states, ...): the states of each recording, in its own
+        units and before it was aligned, shrunk to those of all.
     recording_samples_, recording_visits_ : ndarray of shape (n_recordings, n_states)
         Expected samples in each state, and how often it is entered.
     warnings_ : ndarray of str

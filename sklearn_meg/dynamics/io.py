@@ -162,7 +162,7 @@ def states_to_annotations(
     Parameters
     ----------
     states : array-like of int of shape (n_times,)
-        Of one recording, from ``predict``; negative is no state.
+        States of one recording, from ``predict``; negative is no state.
     sfreq : float
         Samples a second of the states, Hz.
     first_time : float, default=0.0

@@ -48,14 +48,14 @@ def plot_state_time_courses(
     Parameters
     ----------
     probabilities : array-like of shape (n_times, n_states)
-        Of one recording, from ``predict_proba``.
+        Probabilities of one recording, from ``predict_proba``.
     sfreq : float, default=None
         Samples a second, Hz; None draws samples.
     ax : Axes, default=None
     true_states : array-like of int of shape (n_times,), default=None
         Drawn as a band above, in the colors of the states: match them before.
     tmin : float, default=0.0
-        Of the first sample, in seconds (samples without `sfreq`).
+        Time of the first sample in seconds (samples without `sfreq`).
 
     Returns
     -------
@@ -199,8 +199,8 @@ def plot_layers(
     n_ranked : int, default=5
         Communities in color, over all layers.
     positions : array-like of shape (n_regions, 2), default=None
-        Where regions are drawn, for instance x and y of their centers; None is a circle, ordered
-        by the communities of state 0.
+        Positions of the drawn regions, for instance x and y of their centers; None is a circle,
+        ordered by the communities of state 0.
     states : sequence of int, default=None
         Layers to draw; None the first six.
 

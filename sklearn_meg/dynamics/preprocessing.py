@@ -203,7 +203,7 @@ class AmplitudeEnvelope(RecordingTransformer):
         Parameters
         ----------
         values : array-like of shape (n_times_out,) or (n_times_out, n_states)
-            Of one recording.
+            Values of one recording.
         n_times : int
             Samples of that recording.
 

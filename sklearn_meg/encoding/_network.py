@@ -33,7 +33,7 @@ class RecurrentEncoderNet(nn.Module):
         Convolutions on either side, of even size; 0 works at the full rate.
     activation : {"gelu", "relu"}
     embedding_size : int
-        Of the subject; 0 for none.
+        Embedding size of the subject; 0 for none.
     dropout : float
     subject_mixing, skip_connections, residual : bool
     """

@@ -11,7 +11,7 @@ def unroll(drive, known, past, components):
     Parameters
     ----------
     drive : ndarray of shape (n_trials, n_channels, n_times)
-        What the stimulus and the intercept contribute.
+        Contribution of the stimulus and the intercept.
     known : ndarray of shape (n_trials, n_channels, n_initial)
         The first samples of y; before them y is zero.
     past : ndarray of shape (n_past, n_channels, n_components)

@@ -93,13 +93,13 @@ class DeepRecurrentEncoder(
         Convolutions of stride 2 before and after the recurrent network, which then runs at
         ``1 / 2**n_convs`` of the sampling rate.
     kernel_size : int, default=4
-        Of the convolutions; even.
+        Kernel size of the convolutions; even.
     activation : {"gelu", "relu"}, default="gelu"
         Between convolutions.
     skip_connections : bool, default=True
         Connections around the recurrent network and between convolutions of the same rate.
     embedding_size : int, default=16
-        Of the subject; 0 gives the network no subject.
+        Embedding size of the subject; 0 gives the network no subject.
     subject_mixing : bool, default=True
         Give each subject a matrix from hidden units to channels, added to a common one.
     dropout : float, default=0.1
@@ -129,7 +129,7 @@ class DeepRecurrentEncoder(
     feature_mean_, feature_scale_ : ndarray of shape (n_features,)
         Scaling of the stimulus rows inside.
     device_ : str
-        Where the network is.
+        Device of the network.
     n_features_in_, n_times_in_, n_outputs_ : int
         Rows and samples of X, channels of y.
 

@@ -89,7 +89,7 @@ def epochs_to_xy(
     resample : float, default=None
         New sampling rate in Hz; recordings of different rates become alike.
     names : list of str, default=None
-        What to call each of `epochs` in errors, and its subject. None numbers them.
+        Names of `epochs` in errors, and of their subjects. None numbers them.
 
     Returns
     -------

@@ -27,7 +27,7 @@ class PermutationImportance:
     Attributes
     ----------
     names : list of str
-        Of the features.
+        Names of the features.
     subjects : ndarray of shape (n_subjects,)
         Sorted.
     baseline : ndarray of shape (n_subjects, n_channels, n_times)

@@ -398,7 +398,7 @@ def plot_importance_topomap(
     result : PermutationImportance
         From :func:`~sklearn_meg.permutation_importance_over_time`.
     info : mne.Info
-        Of the channels of y, with positions. With several types of sensors the first of
+        Info of the channels of y, with positions. With several types of sensors the first of
         magnetometers, EEG and gradiometers is drawn.
     times : array-like of shape (n_times,)
         Seconds.

@@ -59,9 +59,9 @@ def response_to_feature(
     Returns
     -------
     response : ndarray of shape (n_subjects, n_channels, n_times)
-        In units of y per unit of the feature, subjects sorted. Zero before the word for a causal
-        model. With a mask row, the mean over the trials in which a sample counts, and NaN where
-        there is none.
+        Response in units of y per unit of the feature, subjects sorted. Zero before the word for a
+        causal model. With a mask row, the mean over the trials in which a sample counts, and NaN
+        where there is none.
 
     Raises
     ------

@@ -114,7 +114,7 @@ class RecurrentTRF(LagParams, LinearEncoder):
         (standardized channels without projection): the alphas first, then the stimulus
         penalties (NaN where nothing was to be chosen).
     spectral_radius_ : ndarray of shape (n_subjects,), float without `subject_row`
-        Of the closed loop as it was fitted, before damping.
+        Spectral radius of the closed loop as it was fitted, before damping.
     subjects_ : ndarray of shape (n_subjects,)
         Subject indices seen (0 without `subject_row`).
     n_features_in_, n_times_in_, n_outputs_ : int

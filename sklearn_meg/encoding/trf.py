@@ -101,7 +101,7 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
     subjects_ : ndarray of shape (n_subjects,)
         Subject indices seen (0 without `subject_row`).
     subject_feature_mean_ : ndarray of shape (n_subjects, n_features)
-        What a lag meets outside the trial.
+        Value of a feature outside the trial.
     subject_coef_, subject_intercept_, subject_course_, subject_patterns_ : ndarray
         The same as above for each subject, on a first axis.
     n_features_in_, n_times_in_, n_outputs_ : int

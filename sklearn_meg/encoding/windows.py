@@ -94,7 +94,7 @@ def stitch_windows(
     Returns
     -------
     data : ndarray of shape (n_channels, n_samples)
-        Of windows that were cut from a recording, that recording, to the last bit.
+        Recording; from windows that were cut from one, that one to the last bit.
 
     Raises
     ------

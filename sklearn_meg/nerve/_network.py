@@ -90,7 +90,7 @@ class NerveNet(nn.Module):
     kind : {"compact", "paper"}
     n_features, n_outputs : int
     hidden_size : int
-        Of "compact".
+        Number of hidden units of "compact".
     dropout : float
     augment : float
         Standard deviation of an offset of each feature, the same for all windows of a trial.

@@ -124,7 +124,7 @@ def named_features(windows, names, thresholds):
     windows : ndarray of shape (n, n_channels, size)
         Each row contiguous, so that its sums do not depend on what is computed beside it.
     names : sequence of str
-        Of `FEATURES`.
+        Names among `FEATURES`.
     thresholds : tuple of ndarray of shape (n_channels,)
         A low one (noise) and a high one (activity) a channel.
     """

@@ -40,7 +40,7 @@ def disturbed_sessions(
     session_row : int
         Row of X with the session.
     n_copies : int, default=1
-        Of each session.
+        Number of copies of each session.
     gain : float, default=0.2
         Standard deviation of the logarithm of a channel's gain.
     dropout : float, default=0.0

@@ -45,11 +45,11 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
     session_row : int or None, default=None
         Row of X that says in which session a trial is: a number, constant within the trial.
     adaptation : {None, "batch", "online"}, default=None
-        What is done about sessions that were not in ``fit``, without their labels. None: nothing.
+        How to adapt to sessions not seen in ``fit``, without labels. None disables adaptation.
         "batch": the features are normalized, and the classes found, from all trials of the
         session that `X` holds. "online": only from those before, in the order of `X`.
     prior_trials : float, default=8.0
-        In how many trials' worth of windows the means and scales of training are believed.
+        Weight of the training means and scales, as an equivalent number of trials.
     session_model : bool, default=False
         Whether the classes of a new session are found by the Gaussian model of
         :class:`NerveDecoder`. Without it, `adaptation` only normalizes.
@@ -200,7 +200,7 @@ class WindowRegressor(NerveMovements, BaseEstimator):
     Parameters
     ----------
     estimator : regressor or None, default=None
-        Of several outputs; None is ridge regression, its strength chosen by leaving out
+        Regressor with several outputs; None is ridge regression, its strength chosen by leaving out
         trials.
     sfreq : float or None, default=None
         Sampling frequency of X in Hz; None: X holds features, of :class:`NerveFeatures` or other
@@ -213,11 +213,11 @@ class WindowRegressor(NerveMovements, BaseEstimator):
     session_row : int or None, default=None
         Row of X that says in which session a trial is: a number, constant within the trial.
     adaptation : {None, "batch", "online"}, default=None
-        What is done about sessions that were not in ``fit``, without their labels. None: nothing.
+        How to adapt to sessions not seen in ``fit``, without labels. None disables adaptation.
         "batch": the features are normalized, and the classes found, from all trials of the
         session that `X` holds. "online": only from those before, in the order of `X`.
     prior_trials : float, default=8.0
-        In how many trials' worth of windows the means and scales of training are believed.
+        Weight of the training means and scales, as an equivalent number of trials.
 
     Attributes
     ----------
@@ -330,16 +330,16 @@ class KalmanRegressor(NerveMovements, BaseEstimator):
     session_row : int or None, default=None
         Row of X that says in which session a trial is: a number, constant within the trial.
     adaptation : {None, "batch", "online"}, default=None
-        What is done about sessions that were not in ``fit``, without their labels. None: nothing.
+        How to adapt to sessions not seen in ``fit``, without labels. None disables adaptation.
         "batch": the features are normalized, and the classes found, from all trials of the
         session that `X` holds. "online": only from those before, in the order of `X`.
     prior_trials : float, default=8.0
-        In how many trials' worth of windows the means and scales of training are believed.
+        Weight of the training means and scales, as an equivalent number of trials.
 
     Attributes
     ----------
     coef_, intercept_ : ndarray
-        Of the ridge regression.
+        Weights and intercept of the ridge regression.
     transition_, process_, observation_, noise_ : ndarray of shape (n_outputs, n_outputs)
         The dynamic, its covariance, how the ridge regression's outputs depend on the movements,
         and their covariance.

@@ -160,11 +160,11 @@ class NerveDecoder(ClassifierMixin, NerveClassifier, RecurrentModel):
     session_row : int or None, default=None
         Row of X that says in which session a trial is: a number, constant within the trial.
     adaptation : {None, "batch", "online"}, default=None
-        What is done about sessions that were not in ``fit``, without their labels. None: nothing.
+        How to adapt to sessions not seen in ``fit``, without labels. None disables adaptation.
         "batch": the features are normalized, and the classes found, from all trials of the
         session that `X` holds. "online": only from those before, in the order of `X`.
     prior_trials : float, default=8.0
-        In how many trials' worth of windows the means and scales of training are believed.
+        Weight of the training means and scales, as an equivalent number of trials.
     network : {"compact", "paper"}, default="compact"
         "compact": a dense layer, a causal convolution and a GRU of `hidden_size`; "paper": the
         sizes of the paper, 1.6 million weights.
@@ -176,7 +176,7 @@ class NerveDecoder(ClassifierMixin, NerveClassifier, RecurrentModel):
     channel_dropout : float, default=0.0
         Probability that a channel is lost in a training trial.
     smoothing : float, default=0.1
-        Of the labels.
+        Amount of label smoothing.
     max_epochs, batch_size, lr, weight_decay, schedule, patience, clip_norm, validation_fraction, \
 validation_split, device, dtype, n_threads, random_state, verbose, callbacks, net_params, \
 cache_dir
@@ -192,12 +192,12 @@ cache_dir
     normal_, session_normals_ : ndarray of shape (2, n_features) and (n_sessions, 2, n_features)
         Mean and standard deviation of the features.
     means_ : ndarray of shape (n_classes, n_dims)
-        Of trials of each class, in the space of the linear model.
+        Means of trials of each class, in the space of the linear model.
     within_, between_ : ndarray of shape (n_dims, n_dims)
         Covariance of trials within a class and session, and of a class's mean over sessions.
     temperatures_ : ndarray of shape (2,)
-        Of trials in a new session and of windows: log probabilities are divided by them, so that a
-        probability of .8 is right in about .8 of the cases.
+        Temperatures of trials in a new session and of windows: log probabilities are divided by
+        them, so that a probability of .8 is right in about .8 of the cases.
     net_ : skorch.NeuralNet
     history_ : list of dict
         Losses of each epoch.

@@ -50,8 +50,8 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
     Attributes
     ----------
     thresholds_ : ndarray of shape (2, n_channels)
-        In units of X: a step above the first counts as more than noise (.1 of the channel's
-        standard deviation in ``fit``), a value above the second as activity (.5).
+        Thresholds in units of X: a step above the first counts as more than noise (.1 of the
+        channel's standard deviation in ``fit``), a value above the second as activity (.5).
     window_samples_, hop_samples_ : int
     n_features_in_, n_features_out_ : int
         Rows of X, and of what comes out.
@@ -119,7 +119,7 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_trials, n_channels, n_times)
-            Of any number of samples that holds a window.
+            Trials of any length that holds a window.
 
         Returns
         -------

@@ -211,7 +211,7 @@ def plot_stream(
     Parameters
     ----------
     decisions : list of Decision
-        Of :meth:`NerveStream.push`: classes or movements.
+        Output of :meth:`NerveStream.push`: classes or movements.
     truth : array-like, default=None
         The class at each decision, ``(n_decisions,)``; or the movements, ``(n_decisions, n_dof)``.
     ax : Axes, default=None

@@ -43,11 +43,11 @@ class NerveRegressor(NerveMovements, RecurrentModel):
     session_row : int or None, default=None
         Row of X that says in which session a trial is: a number, constant within the trial.
     adaptation : {None, "batch", "online"}, default=None
-        What is done about sessions that were not in ``fit``, without their labels. None: nothing.
+        How to adapt to sessions not seen in ``fit``, without labels. None disables adaptation.
         "batch": the features are normalized, and the classes found, from all trials of the
         session that `X` holds. "online": only from those before, in the order of `X`.
     prior_trials : float, default=8.0
-        In how many trials' worth of windows the means and scales of training are believed.
+        Weight of the training means and scales, as an equivalent number of trials.
     network : {"compact", "paper"}, default="compact"
         "compact": a dense layer, a causal convolution and a GRU of `hidden_size`; "paper": the
         sizes of the paper, 1.6 million weights.
@@ -81,13 +81,14 @@ cache_dir
     normal_, session_normals_ : ndarray of shape (2, n_features) and (n_sessions, 2, n_features)
         Mean and standard deviation of the features.
     coef_, intercept_ : ndarray
-        Of the ridge regression, from normalized features to standardized movements.
+        Weights and intercept of the ridge regression, from normalized features to standardized
+        movements.
     kind_coef_, kind_intercept_ : ndarray
         Those of each kind of movement, not for "direct".
     n_outputs_ : int
         Degrees of freedom.
     strategy_ : {"both", "direct", "classify"}
-        What was done.
+        Strategy that was chosen.
     y_mean_, y_scale_ : ndarray of shape (n_outputs,)
     net_ : skorch.NeuralNet
     history_ : list of dict

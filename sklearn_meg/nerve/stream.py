@@ -35,7 +35,7 @@ class Decision:
     label : object or None
         Class, or movements (n_dof,); None where the decision is withheld.
     probability : float
-        Of the class; NaN for movements or where nothing was computed.
+        Probability of the decided class; NaN for movements or where nothing was computed.
     reason : str
         Why it is withheld: "", "NaN" or "uncertain".
     flagged : tuple of int
@@ -65,7 +65,7 @@ class NerveStream:
     saturation : float or None, default=None
         Largest absolute value that the amplifier can give.
     state : dict or None, default=None
-        What :meth:`state` of an earlier stream gave.
+        State of an earlier stream, from :meth:`state`.
     session : float or None, default=None
         A session of ``fit`` or of ``calibrated``: it is known, or begins with its labeled trials.
         None is a new one.
@@ -128,11 +128,11 @@ class NerveStream:
         Parameters
         ----------
         chunk : array-like of shape (n_channels, n_samples)
-            In the units of training, without the session's row. NaN is allowed: windows that
-            hold some are withheld.
+            Samples in the units of training, without the session's row. NaN is allowed: windows
+            that hold some are withheld.
         time : float or None, default=None
-            Of its first sample, seconds. If it is not where the last chunk ended, samples were
-            dropped: windows begin anew, and the gap is added to `gaps`.
+            Time of the first sample in seconds. If it is not where the last chunk ended, samples
+            were dropped: windows begin anew, and the gap is added to `gaps`.
 
         Returns
         -------

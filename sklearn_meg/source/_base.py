@@ -164,7 +164,7 @@ class SourceEstimator(
         Returns
         -------
         y : ndarray of shape (n_trials, n_channels, n_times)
-            In the units of y, with as many dimensions as the y of ``fit``.
+            Fields in the units of y, with as many dimensions as the y of ``fit``.
 
         Raises
         ------
@@ -208,8 +208,8 @@ class SourceEstimator(
         Returns
         -------
         sources : ndarray of shape (n_trials, n_positions, n_times)
-            In A m, if the lead field is per A m; ``(n_trials, n_positions, n_orient, n_times)``
-            for "vector", in the axes of the lead field (the last is the normal for
+            Sources in A m, if the lead field is per A m; ``(n_trials, n_positions, n_orient,
+            n_times)`` for "vector", in the axes of the lead field (the last is the normal for
             ``orientation="loose"``). Of data, where ``fit`` got labels as in a Pipeline, in units
             of ``unit_``, the size of the strongest source: classifiers expect numbers near 1.
 

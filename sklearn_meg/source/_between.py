@@ -19,7 +19,7 @@ class Between:
     Parameters
     ----------
     grid : ndarray of shape (n_positions, 3)
-        In m.
+        Coordinates in m.
 
     Attributes
     ----------

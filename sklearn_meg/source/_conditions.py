@@ -24,15 +24,15 @@ class Recording:
     Attributes
     ----------
     fields : ndarray of shape (n_rows, n_channels, n_times) or flat
-        In the order of `ch_names`.
+        Fields in the order of `ch_names`.
     nave : ndarray of shape (n_rows,)
         Trials in each row.
     names : list of str
         Condition of each row.
     times : ndarray of shape (n_times,) or None
-        In s, from MNE objects.
+        Times in s, from MNE objects.
     info : mne.Info or None
-        Of the channels of `fields`.
+        Info of the channels of `fields`.
     """
 
     fields: Any
@@ -113,7 +113,8 @@ def fields_to_xy(
     X : ndarray of shape (n_rows, n_conditions, n_times)
         See :func:`make_events`; rows of one condition are equal.
     y : ndarray of shape (n_rows, n_channels, n_times)
-        In SI units. Give ``data.info`` to the estimator, so that names and projections are known.
+        Fields in SI units. Give ``data.info`` to the estimator, so that names and projections are
+        known.
 
     Raises
     ------

@@ -35,8 +35,8 @@ class Evidence:
     basis : ndarray of shape (n_times, n_components / n_conditions)
         Orthonormal components of time, 0 before the first event.
     deviation : ndarray of shape (n_conditions, n_components / n_conditions)
-        Of the noise in each component: ``whitener @ data[c] @ basis / deviation[c]`` is what Y
-        holds of condition c.
+        Deviation of the noise in each component: ``whitener @ data[c] @ basis / deviation[c]`` is
+        what Y holds of condition c.
     weight : ndarray of shape (n_components,)
         Share of the power of each component that noise does not account for; 0 where it is little.
     """

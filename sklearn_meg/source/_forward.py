@@ -22,7 +22,7 @@ class LeadField:
     n_orient : int
         1 or 3.
     positions : ndarray of shape (n_positions, 3) or None
-        In m, head coordinates.
+        Coordinates in m, head coordinates.
     axes : ndarray of shape (n_positions, n_orient, 3) or None
         Direction of each column, head coordinates.
     vertices : list of ndarray or None
@@ -139,7 +139,7 @@ def match_channels(forward, info):
     ----------
     forward : mne.Forward
     info : mne.Info
-        Of the good data channels.
+        Info of the good data channels.
 
     Returns
     -------

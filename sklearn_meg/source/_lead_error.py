@@ -132,7 +132,7 @@ def explained_power(gain, parts, firm=0.0):
     Returns
     -------
     power : ndarray of shape (n_positions, n_orient)
-        Of the orientation that explains most, and of further ones beside it.
+        Power of the orientation that explains most, and of further ones beside it.
     """
     n_modes, n_positions, n_orient = gain.shape
     flat = gain.reshape(n_modes, -1)

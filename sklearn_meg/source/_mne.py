@@ -193,7 +193,7 @@ def to_axes(vectors, axes):
     Parameters
     ----------
     vectors : ndarray of shape (n_positions, 3, n_times)
-        In x, y, z.
+        Vectors in x, y, z.
     axes : ndarray of shape (n_positions, n_orient, 3)
 
     Returns
@@ -263,14 +263,14 @@ def make_dipoles(times, positions, moments, fit=None, volumes=None):
     ----------
     times : ndarray of shape (n_times,)
     positions : ndarray of shape (n_dipoles, 3)
-        In m, head coordinates.
+        Coordinates in m, head coordinates.
     moments : ndarray of shape (n_dipoles, 3, n_times)
-        In A m, head coordinates.
+        Moments in A m, head coordinates.
     fit : tuple or None
         Goodness of fit in percent and khi2, each (n_times,), and degrees of freedom, of all
         dipoles together; None: not known (NaN).
     volumes : ndarray of shape (n_dipoles,) or None
-        In m^3, that hold each with 95 %.
+        Volumes in m^3 that contain each dipole with 95 %.
 
     Returns
     -------

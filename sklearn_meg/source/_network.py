@@ -24,7 +24,7 @@ class SourceNet(nn.Module):
     cell : {"rnn", "gru", "lstm"}
     hidden_size, n_layers : int
     init : {"zeros", "random"}
-        Of the source layer. Zeros: no source before the fields ask for one.
+        Initial weights of the source layer. Zeros start without sources.
     span : int or None
         Samples from the first event on: the first recurrent layer starts as damped oscillators
         that make up any course of that length, see :func:`start_as_oscillators`. None: at random.

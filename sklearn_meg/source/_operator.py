@@ -36,7 +36,7 @@ def wiener_operator(lead, power, whitener, positions, axes):
     whitener : ndarray of shape (n_whitened, n_channels)
     positions : ndarray of int of shape (n_courses,)
     axes : ndarray of shape (n_courses, n_orient)
-        Where a course goes, and which way it points.
+        Position and orientation of each course.
     """
     power = np.asarray(power, dtype=float)
     kept = power > LEAST_POWER * power.max(initial=0.0)

@@ -68,7 +68,7 @@ class Problem:
         Parameters
         ----------
         n_most : int
-            Of a condition; more are summed in groups.
+            Largest number of trials per condition; more are summed in groups.
 
         Returns
         -------

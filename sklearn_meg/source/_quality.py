@@ -135,7 +135,7 @@ def warn_rank(fields, used, rank):
     fields : ndarray of shape (n_rows, n_channels, n_times)
     used : ndarray of bool of shape (n_channels,)
     rank : int
-        Of the noise covariance.
+        Rank of the noise covariance.
     """
     n_samples = len(fields) * (fields.shape[2] - 1)
     if n_samples < 2 * rank:

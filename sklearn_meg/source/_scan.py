@@ -28,13 +28,13 @@ class Dipole:
     Attributes
     ----------
     position : int
-        Of the grid, the nearest.
+        Index of the nearest grid position.
     orientations : ndarray of shape (n, n_orient)
-        Of unit length; more than one only for a source that turns.
+        Orientations of unit length; more than one only for a source that turns.
     gain : ndarray of shape (n_modes, n_orient)
         Lead field there, whitened and in the space of the modes.
     place : ndarray of shape (3,) or None
-        In m; None where the grid has no coordinates.
+        Coordinates in m; None where the grid has no coordinates.
     neighbors, shares : ndarray of shape (n_neighbors,)
         Grid positions that its field is interpolated from, and how much of each: sums to 1.
     """
@@ -133,13 +133,13 @@ class Scanner:
         Parameters
         ----------
         Y : ndarray of shape (n_modes, n_components)
-            In the space of the modes.
+            Data in the space of the modes.
         others : list of ndarray of shape (n_modes, n)
 
         Returns
         -------
         power : ndarray of shape (n_positions, n_orient)
-            Of the orientation that explains most, and of further ones beside it.
+            Power of the orientation that explains most, and of further ones beside it.
         orientations : ndarray of shape (n_positions, n_orient, n_orient)
             Those, one a row.
         """

@@ -17,7 +17,7 @@ class Phases(Callback):
     ----------
     strength : float
     n_rounds : int
-        Of reweighting.
+        Number of rounds of reweighting.
     """
 
     def __init__(self, strength, n_rounds):
@@ -76,7 +76,7 @@ def penalty_strength(alpha, columns, data, noise, n_orient):
     Parameters
     ----------
     alpha : float or "auto"
-        In percent.
+        Penalty in percent.
     columns : ndarray of shape (n_modes, n_sources)
         Lead field of the source layer.
     data : ndarray of shape (n_conditions, n_modes, n_times)

@@ -150,8 +150,8 @@ def check_reference(info):
     Parameters
     ----------
     info : mne.Info
-        Of the channels that are used; that of an mne.Forward, which knows no projections, where
-        y came as an array without info.
+        Info of the channels that are used; that of an mne.Forward, which knows no projections,
+        where y came as an array without info.
 
     Raises
     ------

@@ -43,8 +43,8 @@ default="unit-noise-gain-invariant"
     reduce_rank : bool, default=False
         Drop the weakest orientation of each position: for MEG in a sphere, which is blind to it.
     orientation : {"free", "loose", "fixed"}, default="free"
-        Of sources of an mne.Forward; the last two need surface source spaces. "loose" is as
-        "free" here, in the axes of the surface.
+        Orientation of sources of an mne.Forward; the last two need surface source spaces. "loose"
+        is as "free" here, in the axes of the surface.
     loose : float, default=0.2
         Not used.
     depth : float or None, default=None

@@ -212,19 +212,20 @@ class DipoleSearch(DipoleParams, DipoleEstimator):
     Attributes
     ----------
     sources_ : ndarray of shape (n_conditions, n_positions, n_orient, n_times)
-        In A m.
+        Sources in A m.
     support_ : ndarray of int of shape (n_sources,)
         Positions there is evidence for, the nearest of the grid.
     evidence_ : ndarray of shape (n_sources,)
         Power that each explains beside the others, over what noise and the errors of their lead
         fields do; at least 1 unless `n_sources` was given.
     dipole_positions_ : ndarray of shape (n_sources, 3)
-        In m, head coordinates: in volume grids also between the points. Only with an mne.Forward.
+        Coordinates in m, head coordinates: in volume grids also between the points. Only with an
+        mne.Forward.
     dipole_orientations_ : ndarray of shape (n_sources, 3) or (n_sources, n_orient)
         The way that each points, or the one it points most; in the axes of an array `forward`.
     dipole_covariances_ : ndarray of shape (n_sources, 3, 3)
-        Of the positions, in m^2: noise, the error of the lead field, and the cell of the grid where
-        dipoles are not between its points. Only with an mne.Forward.
+        Dipole covariances of the positions, in m^2: noise, the error of the lead field, and the
+        cell of the grid where dipoles are not between its points. Only with an mne.Forward.
     dipole_volumes_ : ndarray of shape (n_sources,)
         Volume in m^3 of the ellipsoid that holds the source with 95 %. Only with an mne.Forward.
     stability_ : ndarray of shape (n_positions,)

@@ -33,8 +33,8 @@ class MinimumNorm(SourceEstimator):
     Parameters
     ----------
     method : {"MNE", "dSPM", "sLORETA", "eLORETA"}, default="MNE"
-        What ``transform`` gives. Predicted fields are those of the currents: of the minimum norm
-        estimate for dSPM and sLORETA, of its own for eLORETA.
+        Kind of map that ``transform`` returns. Predicted fields are those of the currents: of the
+        minimum norm estimate for dSPM and sLORETA, of its own for eLORETA.
     snr : float, default=3.0
         Assumed amplitude signal to noise ratio of the average; ``lambda2 = 1 / snr**2``.
     %(SourceParams)s
@@ -42,7 +42,7 @@ class MinimumNorm(SourceEstimator):
     Attributes
     ----------
     sources_ : ndarray of shape (n_conditions, n_positions, n_orient, n_times)
-        In A m, or without unit for dSPM and sLORETA.
+        Sources in A m, or without unit for dSPM and sLORETA.
     fields_ : ndarray of shape (n_conditions, n_channels, n_times)
         Fields of the estimated currents.
     events_ : ndarray of shape (n_conditions, n_events, n_times)

@@ -53,7 +53,7 @@ def plot_sources(
     Parameters
     ----------
     positions : array-like of shape (n_positions, 3)
-        In m.
+        Coordinates in m.
     sources : array-like of shape (n_positions[, 3], n_times) or (n_positions,)
         The largest length over time is drawn.
     samples : slice or array-like of bool or int, default=None
@@ -63,7 +63,7 @@ def plot_sources(
     threshold : float, default=0.1
         Positions below this share of the maximum are not drawn.
     scale, unit : float and str, default=1e9 and "nA m"
-        Of the color bar: values are multiplied by `scale`. A map without unit is
+        Scale and unit of the color bar: values are multiplied by `scale`. A map without unit is
         ``scale=1, unit="dSPM"``.
     outline : {"head", "mri"}, array-like of shape (n, 3) or None, default="head"
         Inner skull of fsaverage in head or MRI coordinates; or points in m whose silhouette is
@@ -148,9 +148,9 @@ def plot_source_time_courses(
     Parameters
     ----------
     times : array-like of shape (n_times,)
-        In s.
+        Times in s.
     positions : array-like of shape (n_positions, 3)
-        In m.
+        Coordinates in m.
     sources : array-like of shape (n_positions[, 3], n_times)
     n_peaks : int, default=3
         Without a truth: how many maxima at most. With it, each true source gets one.
@@ -234,11 +234,11 @@ def plot_field_reconstruction(
     Parameters
     ----------
     measured, predicted : array-like of shape (n_channels, n_times)
-        In T, T/m or V.
+        Fields in T, T/m or V.
     info : mne.Info
-        Of these channels, with positions.
+        Info of these channels, with positions.
     times : array-like of shape (n_times,)
-        In s.
+        Times in s.
     at : float, default=None
         Time to draw; None takes where the measured field is strongest from 0 s on, each channel
         relative to its own type.

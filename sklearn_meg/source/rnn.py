@@ -106,9 +106,9 @@ class RNNSourceSolver(
     Attributes
     ----------
     sources_ : ndarray of shape (n_conditions, n_positions, n_orient, n_times)
-        Of the fitted conditions, in A m.
+        Sources of the fitted conditions, in A m.
     fields_ : ndarray of shape (n_conditions, n_channels, n_times)
-        What the sources make at the sensors, in the units of y. Those of a dipole between grid
+        Fields of the sources at the sensors, in the units of y. Those of a dipole between grid
         points are interpolated from the points around it, while ``sources_`` puts its whole
         moment at the nearest.
     support_ : ndarray of int of shape (n_sources,)
@@ -118,7 +118,7 @@ class RNNSourceSolver(
         As in :class:`DipoleSearch`. Only where positions are chosen: with
         ``localizer="dipoles"`` and a `forward`.
     dipole_positions_ : ndarray of shape (n_sources, 3)
-        Where they are, in m and head coordinates: in volume grids also between the points.
+        Positions of the dipoles in m and head coordinates: in volume grids also between the points.
         Only with an mne.Forward whose positions are chosen.
     dipole_orientations_ : ndarray of shape (n_sources, 3) or (n_sources, n_orient)
         The way that each points, or the one it points most; in the axes of an array `forward`.

@@ -55,7 +55,7 @@ class MixedNorm(SourceEstimator):
     Attributes
     ----------
     sources_ : ndarray of shape (n_conditions, n_positions, n_orient, n_times)
-        In A m.
+        Sources in A m.
     support_ : ndarray of bool of shape (n_conditions, n_positions)
         Positions with a source.
     fields_, events_, nave_, ch_names_ : as in :class:`MinimumNorm`
@@ -146,7 +146,7 @@ class GammaMap(SourceEstimator):
     Attributes
     ----------
     sources_ : ndarray of shape (n_conditions, n_positions, n_orient, n_times)
-        In A m.
+        Sources in A m.
     support_ : ndarray of bool of shape (n_conditions, n_positions)
         Positions with a source.
     fields_, events_, nave_, ch_names_ : as in :class:`MinimumNorm`
@@ -220,8 +220,8 @@ class RapMusic(SourceEstimator):
     truncated : bool, default=False
         TRAP-MUSIC, which does better where there are fewer sources than `n_dipoles`.
     orientation : {"free", "loose", "fixed"}, default="free"
-        Of sources of an mne.Forward; the last two need surface source spaces. "loose" is as
-        "free" here, in the axes of the surface.
+        Orientation of sources of an mne.Forward; the last two need surface source spaces. "loose"
+        is as "free" here, in the axes of the surface.
     loose, depth : float or None, default=0.2, None
         Not used.
     %(SourceParams)s
@@ -229,7 +229,7 @@ class RapMusic(SourceEstimator):
     Attributes
     ----------
     sources_ : ndarray of shape (n_conditions, n_positions, n_orient, n_times)
-        In A m.
+        Sources in A m.
     support_ : ndarray of bool of shape (n_conditions, n_positions)
         Positions with a source.
     fields_, events_, nave_, ch_names_ : as in :class:`MinimumNorm`

@@ -18,13 +18,13 @@ class Design:
     ----------
     values : ndarray of shape (n_trials, n_columns)
     names : list of str
-        Of the columns.
+        Names of the columns.
     features : dict of str -> list of int
         Columns of each feature: several for one with levels.
     kept : ndarray of bool of shape (n_all_trials,)
         Trials that have all features.
     notes : list of str
-        What was done, in words.
+        Description of what was done.
     """
 
     values: np.ndarray

@@ -15,7 +15,7 @@ def demo_study(n_jobs, cache_dir):
     ----------
     n_jobs : int
     cache_dir : path-like
-        Where finished folds are kept.
+        Folder of finished folds.
 
     Returns
     -------

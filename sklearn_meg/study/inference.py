@@ -134,7 +134,7 @@ def cluster_test(maps, info=None, *, tfce=False, n_permutations=1000, tail=1, se
     t : ndarray of shape (n_channels, n_times)
         Statistic, NaN before `start`.
     p : ndarray of shape (n_channels, n_times)
-        Of the cluster that each sensor and time belongs to; 1 outside clusters.
+        p-value of the cluster that each sensor and time belongs to; 1 outside clusters.
     clusters : list of ndarray of bool of shape (n_channels, n_times)
     p_clusters : ndarray of shape (n_clusters,)
 

@@ -49,7 +49,7 @@ class WithoutFeatures(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
     estimator_ : estimator
         Fitted without the features.
     course_ : ndarray of shape (n_times,)
-        What is put in the place of the first feature; the others are 0.
+        Course that replaces the first feature; the others are 0.
 
     Examples
     --------
@@ -169,7 +169,7 @@ def equal_floor(model, knows, scores):
     ----------
     model : str
     knows : dict of str -> dict
-        What each model knows, as `what_it_knows` says.
+        Knowledge of each model, as `what_it_knows` says.
     scores : dict of str -> float
         Mean score of each model. Of several floors the strongest counts.
 

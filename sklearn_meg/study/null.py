@@ -35,7 +35,7 @@ def permuted_scores(score, X, rows, subjects, n_permutations, rng):
     Yields
     ------
     scores : ndarray
-        What `score` returned.
+        Return values of `score`.
     """
     for _ in range(n_permutations):
         yield score(from_others(X, rows, exchange(subjects, rng)))

@@ -159,7 +159,7 @@ def table(frame, names=None, digits=3):
     ----------
     frame : DataFrame
     names : dict of str -> str, default=None
-        What to call columns.
+        Headings of the columns.
     digits : int, default=3
         Decimals; the whole number shows when the pointer rests on it.
     """
@@ -211,7 +211,7 @@ def figure(drawn, caption, spots=()):
     drawn : matplotlib.figure.Figure
     caption : str
     spots : sequence of (left, bottom, width, height, text)
-        In fractions of the figure.
+        Boxes in fractions of the figure.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 

@@ -30,7 +30,7 @@ class Reading:
     features : list of str
         Metadata columns; none means event types.
     formula : str or None
-        In the place of `features`.
+        Formula that replaces `features`.
     coding, references, missing
         As in :func:`~sklearn_meg.study.coding.code_features`.
     shape : {"boxcar", "impulse"}
@@ -90,7 +90,7 @@ class StudyData:
     counts : DataFrame
         Trials per subject, run and condition.
     notes : list of str
-        What was done to the recordings, in words.
+        Description of changes to the recordings.
     """
 
     X: np.ndarray
@@ -134,7 +134,7 @@ def gather(sources, reading, folder=None):
     sources : list of Source
     reading : Reading
     folder : path-like or None
-        Where X and y are kept; None takes a temporary folder.
+        Folder of X and y; None takes a temporary folder.
 
     Returns
     -------

@@ -102,7 +102,7 @@ class Study(Answers):
         Distance of R from its null without the features, and one-sided p, within each subject.
         Only models that look at features have them.
     knows_ : dict of str -> dict
-        What each model looks at: ``features``, ``initial`` (window), ``subject``. It is found by
+        Inputs of each model: ``features``, ``initial`` (window), ``subject``. It is found by
         exchanging them between trials, so it holds for models of any kind.
     subjects_ : ndarray of shape (n_trials,)
         Subject of each trial.
@@ -179,7 +179,7 @@ class Study(Answers):
         Parameters
         ----------
         X : array-like of shape (n_trials, n_rows, n_times)
-            What the models take.
+            Input of the models.
         y : array-like or Epochs of shape (n_trials, n_channels, n_times), or (n_trials, ...)
             Responses; or classes, numbers, or None for models that need no target.
         groups : array-like of shape (n_trials,), default=None

@@ -200,7 +200,7 @@ class ThresholdModel(RegressorMixin):
         Returns
         -------
         thresholds : ndarray of shape (n, 2) or (n, 2, n_outputs)
-            Of the field X and of the reversed field -X (posterior-anterior and
+            Thresholds of the field X and of the reversed field -X (posterior-anterior and
             anterior-posterior current, say).
 
         Raises

@@ -32,7 +32,7 @@ class BatchedCable:
     ----------
     compartments : Compartments
     time_step : float
-        In us.
+        Time step in us.
     """
 
     def __init__(self, compartments, time_step):

@@ -50,7 +50,7 @@ def write_ready(dataset, path=FILE, n=3000):
     Parameters
     ----------
     dataset : dict
-        Of :func:`make_tms_dataset`, with ``first_geometry=0``.
+        Output of :func:`make_tms_dataset`, with ``first_geometry=0``.
     path : path-like
     n : int
         How many placements are kept.

@@ -75,7 +75,7 @@ class CableModel:
     ----------
     n_segments, n_excitable : int
     drive : ndarray of shape (n_segments, 3 * n_points)
-        What drives NEURON, linear in E (V/m) at the points of the morphology: equivalent axial
+        Drive of NEURON, linear in E (V/m) at the points of the morphology: equivalent axial
         current (nA) or extracellular potential (mV).
     """
 

@@ -28,7 +28,7 @@ class Compartments:
     parent : ndarray of shape (n,)
         Smaller than the own index; -1 of the soma, the first.
     area : ndarray of shape (n,)
-        In um2; 0 of branch points.
+        Area in um2; 0 of branch points.
     axial : ndarray of shape (n,)
         Conductance to the parent, in uS.
     kind : ndarray of shape (n,)

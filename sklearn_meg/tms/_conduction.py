@@ -135,8 +135,8 @@ def make_bodies(centers, axes, radii, jumps, blur):
     centers, axes : ndarray of shape (n_bodies, 3)
         As in :class:`Bodies`.
     radii : ndarray of shape (n_bodies, n_interfaces)
-        Where the conductivity changes, in m; a body with fewer interfaces repeats one with no
-        jump.
+        Radii at which the conductivity changes, in m; a body with fewer interfaces repeats one
+        with no jump.
     jumps : ndarray of shape (n_bodies, n_interfaces)
         log of the conductivity inside over outside each interface.
     blur : float

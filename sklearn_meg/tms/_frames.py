@@ -29,7 +29,7 @@ def check_points(points, name="points"):
     ----------
     points : array-like of shape (n, 3)
     name : str
-        What they are, for the message.
+        Name of the values in error messages.
 
     Returns
     -------
@@ -57,9 +57,9 @@ def check_positions(points, name="points"):
     Parameters
     ----------
     points : array-like of shape (n, 3)
-        In m.
+        Coordinates in m.
     name : str
-        What they are, for the message.
+        Name of the values in error messages.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def check_units(vectors, name):
     ----------
     vectors : array-like of shape (n, 3)
     name : str
-        What they are, for the message.
+        Name of the values in error messages.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def frames(axis, azimuth):
     Parameters
     ----------
     axis : array-like of shape (n, 3)
-        Where z points, head frame; made unit vectors here.
+        Directions of z in the head frame; they are normalized here.
     azimuth : array-like of shape (n,)
         Radians, right-handed about `axis`.
 
@@ -215,9 +215,9 @@ def to_head(points: ArrayLike, position: ArrayLike, axis: ArrayLike, azimuth: fl
     Parameters
     ----------
     points : array-like of shape (..., 3)
-        In m; the soma at the origin, the somatodendritic axis along z.
+        Coordinates in m; the soma at the origin, the somatodendritic axis along z.
     position : array-like of shape (3,)
-        Of the soma, in m, head frame.
+        Position of the soma, in m, head frame.
     axis : array-like of shape (3,)
         Somatodendritic axis, head frame; made a unit vector here.
     azimuth : float
@@ -227,7 +227,7 @@ def to_head(points: ArrayLike, position: ArrayLike, axis: ArrayLike, azimuth: fl
     Returns
     -------
     points : ndarray of shape (..., 3)
-        In m, head frame.
+        Coordinates in m, head frame.
 
     Raises
     ------
@@ -264,7 +264,7 @@ def to_neuron(vectors: ArrayLike, axis: ArrayLike, azimuth: float) -> np.ndarray
     Returns
     -------
     vectors : ndarray of shape (..., 3)
-        In the frame of the neuron: z along the somatodendritic axis.
+        Vectors in the frame of the neuron: z along the somatodendritic axis.
 
     Raises
     ------
@@ -303,7 +303,7 @@ def draw_placements(
     random_state : int, RandomState instance or None
         Decides positions, axes and azimuths.
     scalp_radius : float
-        Of the sphere, in m.
+        Scalp radius of the sphere, in m.
     depth : tuple of 2 float
         Range of depths below the scalp, in m; drawn evenly.
     max_offset : float

@@ -71,7 +71,7 @@ class HeterogeneousField:
     primary : callable
         Field in the homogeneous head, such as a :class:`SphereField`.
     position : array-like of shape (3,)
-        Of the soma, in m, head frame.
+        Position of the soma, in m, head frame.
     axis : array-like of shape (3,)
         Somatodendritic axis, towards the pial surface.
     heterogeneity : float
@@ -82,8 +82,8 @@ class HeterogeneousField:
         Seed of the geometry. It decides shapes and directions relative to `axis`; `heterogeneity`
         only their conductivities (and how many of the balls there are).
     depth : float or pair of float, optional
-        Of the soma in the gray layer: 0 at the surface of the brain, 1 at the white matter; or a
-        range to draw it from. None draws it between 0.15 and 0.85.
+        Depth of the soma in the gray layer: 0 at the surface of the brain, 1 at the white matter;
+        or a range to draw it from. None draws it between 0.15 and 0.85.
     blur : float
         Scale of the logistic blur of log conductivity, in m.
 
@@ -146,7 +146,7 @@ class HeterogeneousField:
         Parameters
         ----------
         points : array-like of shape (n, 3)
-            In m, head frame.
+            Coordinates in m, head frame.
 
         Returns
         -------
@@ -165,7 +165,7 @@ class HeterogeneousField:
         Parameters
         ----------
         points : array-like of shape (n, 3)
-            In m, head frame.
+            Coordinates in m, head frame.
 
         Returns
         -------
@@ -202,7 +202,7 @@ def make_surroundings(positions, axes, heterogeneity, draws, depth=None, blur=BL
     Parameters
     ----------
     positions, axes : ndarray of shape (n, 3)
-        Of the neurons; the axes need not be unit vectors.
+        Positions and axes of the neurons; the axes need not be unit vectors.
     heterogeneity : float
     draws : ndarray of shape (n, n_draws)
         From :func:`draw_geometry`, one row a neuron.

@@ -46,7 +46,7 @@ class Morphology:
     kinds : array-like of shape (n_points,)
         Values of :class:`Kind`.
     name : str
-        What the cell is called in figures and messages.
+        Name of the cell in figures and messages.
 
     Raises
     ------
@@ -206,7 +206,7 @@ def share_outside(morphology, size, spacing):
     morphology : Morphology
     size : int
     spacing : float
-        In m.
+        Spacing in m.
 
     Returns
     -------

@@ -27,9 +27,9 @@ class CompactCNN(nn.Module):
         Samples along each side of the grid.
     n_outputs : int
     n_filters : tuple of int
-        Of the two convolutions.
+        Number of filters of the two convolutions.
     n_units : tuple of int
-        Of the dense layers.
+        Number of units of the dense layers.
     dropout : float
         Before each dense layer.
     """
@@ -90,7 +90,8 @@ class PaperCNN(nn.Module):
     Parameters
     ----------
     size, n_outputs : int
-        Of grids of less than 5 samples a side fewer convolutions are left.
+        Samples per side of the grid, and number of outputs. Fewer than 5 samples leave fewer
+        convolutions.
     dropout : float
         Before each dense layer.
     """
@@ -310,7 +311,8 @@ class ThresholdLoss(nn.Module):
     ----------
     kind : {"smooth_l1", "mse"}
     beta : float
-        Where smooth L1 goes from squared to absolute, in standard deviations of log threshold.
+        Point at which smooth L1 turns from squared to absolute, in standard deviations of log
+        threshold.
     """
 
     def __init__(self, kind="smooth_l1", beta=0.1):

@@ -88,14 +88,14 @@ def activation_threshold(
         First amplitude tried, in A/us. None: the passive estimate, which saves half the
         simulations.
     time_step : float, default=5
-        In us, implicit Euler. See Notes.
+        Time step in us, implicit Euler. See Notes.
     duration : float, default=1500
         How long after the onset to wait for a spike, in us.
 
     Returns
     -------
     threshold : float or ndarray of shape (n,)
-        In A/us. Infinity where there was no spike up to `max_amplitude` (censored).
+        Threshold in A/us. Infinity where there was no spike up to `max_amplitude` (censored).
 
     Raises
     ------

@@ -133,7 +133,7 @@ def low_passed(courses, tau):
     ----------
     courses : ndarray of shape (n_looks, ...)
     tau : float
-        In us.
+        Time constant in us.
 
     Returns
     -------
@@ -172,7 +172,7 @@ def grid_weights(points, size, spacing):
     Parameters
     ----------
     points : ndarray of shape (n, 3)
-        In m, neuron's frame; points outside the grid take the value at its surface.
+        Coordinates in m, neuron's frame; points outside the grid take the value at its surface.
     size : int
     spacing : float
 

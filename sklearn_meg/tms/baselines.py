@@ -102,7 +102,7 @@ class UniformFieldThreshold(_Baseline):
     field : {"soma", "mean"}, default="soma"
         The vector at the center of the grid, or the mean over the grid.
     degree : int, default=16
-        Of the spherical harmonics.
+        Degree of the spherical harmonics.
 
     Attributes
     ----------
@@ -274,15 +274,15 @@ class BoostedThreshold(_Baseline):
     n_components : int, default=40
         Principal components.
     learning_rate : float, default=0.06
-        Of the boosting.
+        Learning rate of the boosting.
     max_iter : int, default=3000
         Most trees; fewer if the held-out tenth stops improving.
     max_leaf_nodes : int, default=15
-        Of a tree.
+        Largest number of leaves per tree.
     min_samples_leaf : int, default=20
-        Of a tree.
+        Smallest number of samples per leaf.
     l2_regularization : float, default=1.0
-        Of the leaves.
+        L2 penalty of the leaves.
     random_state : int, RandomState instance or None, default=None
         Decides what is held out.
 
@@ -420,7 +420,7 @@ def spherical_harmonics(directions, degree):
     Returns
     -------
     values : ndarray of shape (n, (degree + 1)**2)
-        In the order of degree l, then order m from -l to l.
+        Values in the order of degree l, then order m from -l to l.
 
     Examples
     --------

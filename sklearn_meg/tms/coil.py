@@ -27,11 +27,11 @@ class Coil:
     Parameters
     ----------
     positions : array-like of shape (n_dipoles, 3)
-        In m.
+        Coordinates in m.
     moments : array-like of shape (n_dipoles, 3)
         Area vectors times turns, in m² (A m² for each A through the coil).
     name : str
-        What the coil is, for people.
+        Name of the coil.
 
     Raises
     ------
@@ -72,9 +72,9 @@ class Coil:
         Parameters
         ----------
         position : array-like of shape (3,)
-            Where the center of the coil goes, in m.
+            Position of the center of the coil, in m.
         direction : array-like of shape (3,)
-            Where the coil looks: into the head.
+            Direction of the coil axis, into the head.
         azimuth : float
             Radians, counterclockwise as seen from outside the head.
 
@@ -118,9 +118,9 @@ def figure8_coil(
     Parameters
     ----------
     inner_radius, outer_radius : float
-        Of the innermost and the outermost turn of each wing, in m.
+        Radii of the innermost and the outermost turn of each wing, in m.
     n_turns : int
-        Of each wing, evenly spaced.
+        Number of turns of each wing, evenly spaced.
     separation : float
         Between the centers of the wings, in m.
     n_rings, n_sectors : int
@@ -172,7 +172,7 @@ def round_coil(
     Parameters
     ----------
     inner_radius, outer_radius : float
-        Of the innermost and the outermost turn, in m.
+        Radii of the innermost and the outermost turn, in m.
     n_turns : int
         Evenly spaced.
     n_rings, n_sectors : int

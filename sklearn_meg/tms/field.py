@@ -68,7 +68,7 @@ class SphereField:
     coil : Coil
         Outside the conductor, already placed: see :meth:`Coil.at`.
     center : array-like of shape (3,)
-        Of the sphere, in m.
+        Center of the sphere, in m.
 
     Raises
     ------
@@ -108,7 +108,7 @@ class SphereField:
         Parameters
         ----------
         points : array-like of shape (n, 3)
-            In m, head frame.
+            Coordinates in m, head frame.
 
         Returns
         -------
@@ -130,10 +130,10 @@ class SphereField:
         Parameters
         ----------
         center : array-like of shape (3,)
-            In m, head frame.
+            Coordinates in m, head frame.
         radius : float
-            Of the ball where the polynomial (degree 5) stands in, in m; outside it the closed
-            form is used.
+            Radius of the ball in which a polynomial of degree 5 replaces the field, in m; outside
+            it the closed form is used.
 
         Returns
         -------
@@ -151,9 +151,9 @@ class SphereField:
         Parameters
         ----------
         centers : ndarray of shape (n, 3)
-            In m, head frame.
+            Coordinates in m, head frame.
         radius : float
-            Of the balls around them, in m.
+            Radius of the balls around them, in m.
 
         Returns
         -------
@@ -223,9 +223,9 @@ class LocalField:
     field : callable
         Takes points (n, 3) in m.
     center : ndarray of shape (3,)
-        In m.
+        Coordinates in m.
     radius : float
-        In m.
+        Radius in m.
     """
 
     def __init__(self, field, center, radius=RADIUS):
@@ -299,7 +299,7 @@ class SampledField:
     Parameters
     ----------
     points : array-like of shape (n_samples, 3)
-        In m, head frame: centers of tetrahedra, nodes or a grid.
+        Coordinates in m, head frame: centers of tetrahedra, nodes or a grid.
     E : array-like of shape (n_samples, 3)
         Electric field at the points, in V/m.
     didt : float
@@ -363,7 +363,7 @@ class SampledField:
         Parameters
         ----------
         points : array-like of shape (n, 3)
-            In m, head frame.
+            Coordinates in m, head frame.
 
         Returns
         -------

@@ -76,7 +76,7 @@ def make_tms_dataset(
     n : int
         Number of placements.
     path : str or path-like, optional
-        Where the data set is written (.npz). While at work, finished parts are kept in a folder
+        File of the data set (.npz). During the run, finished parts are kept in a folder
         of that name with ".parts" behind it: a run that was killed goes on from there. A
         finished file with the same settings is read, not made again.
     clone : int, default=0
@@ -94,9 +94,9 @@ def make_tms_dataset(
     solver : {"auto", "batched", "neuron"}, default="auto"
         Who simulates, see :func:`activation_threshold`; kept in the settings.
     heterogeneity : float, default=0.8
-        Of :class:`HeterogeneousField`; 0 is the homogeneous sphere. At 0.8 the best map from a
-        uniform field misses the thresholds of the layer 5 cell by about 10 %, somewhat more than
-        it did in the head model of Aberra et al. (2023).
+        Heterogeneity of :class:`HeterogeneousField`; 0 is the homogeneous sphere. At 0.8 the best
+        map from a uniform field misses the thresholds of the layer 5 cell by about 10 %, somewhat
+        more than it did in the head model of Aberra et al. (2023).
     field_factory : callable, optional
         ``field_factory(position, axis, geometry) -> field`` instead of a figure-8 coil over the
         sphere with heterogeneity. Must be picklable for `n_jobs` above 1. To go on with a
@@ -105,7 +105,7 @@ def make_tms_dataset(
     size : int, default=9
         Points along each side of the grids.
     spacing : float, optional
-        Of the grids, in m. None: :func:`grid_spacing`, which just covers the axon.
+        Spacing of the grids, in m. None: :func:`grid_spacing`, which just covers the axon.
     first_geometry : int, default=0
         Geometry seed of the first placement; the others count on.
     random_state : int, default=0

@@ -186,7 +186,7 @@ class NeuronCell:
         Returns
         -------
         thresholds : ndarray of shape (n,)
-            In A/us; infinity where there was no spike up to `max_amplitude`.
+            Thresholds in A/us; infinity where there was no spike up to `max_amplitude`.
         """
         fields = self._check_fields(field)
         wave = polarity * pulse_waveform(pulse, _step_times(time_step, duration))

@@ -149,7 +149,7 @@ def grid_spacing(cell_type: Literal["L1 NGC", "L2/3 PC", "L4 LBC", "L5 PC", "L6 
     Returns
     -------
     spacing : float
-        In m. The grid reaches 4 spacings from the soma on every side.
+        Spacing in m. The grid reaches 4 spacings from the soma on every side.
 
     Raises
     ------

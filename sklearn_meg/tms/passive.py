@@ -55,9 +55,9 @@ class PassiveThreshold(PhysicsParams, ThresholdModel, BaseEstimator):
     ----------
     %(PhysicsParams)s
     correction : {"auto", "gaussian_process", None}, default="auto"
-        What is added to physics: a Gaussian process over the relative drives of sites, of up to
-        1000 samples. "auto" and "gaussian_process" use it where it lowers the leave-one-out error;
-        None never does.
+        Correction added to the physics: a Gaussian process over the relative drives of sites, of
+        up to 1000 samples. "auto" and "gaussian_process" use it where it lowers the leave-one-out
+        error; None never does.
     random_state : int, RandomState instance or None, default=None
         Seed of the samples that the process is made of, where there are more than 1000.
 
@@ -70,7 +70,7 @@ class PassiveThreshold(PhysicsParams, ThresholdModel, BaseEstimator):
     neuron_ : str
         Name of the neuron; one of the library where `morphology` is None.
     pulse_, morphology_ : str or None
-        What the model is of.
+        Pulse and morphology of the model.
     grid_size_, n_features_in_, n_outputs_ : int
         Samples along each side of the grids, numbers in a grid, thresholds of a grid.
 

@@ -42,7 +42,7 @@ def plot_neuron(
         show the part of E in the plane. None colors the parts of the neuron.
     ax : Axes, default=None
     plane : {"xz", "yz", "xy"}, default="xz"
-        What is seen; z is the somatodendritic axis.
+        Plane of the drawing; z is the somatodendritic axis.
 
     Returns
     -------
@@ -164,8 +164,8 @@ def plot_threshold_map(
     Parameters
     ----------
     positions : array-like of shape (n, 3) or (n, 2)
-        In m; three columns are projected onto the plane that fits them best (x and y stay x and y
-        where the patch is below the vertex).
+        Coordinates in m; three columns are projected onto the plane that fits them best (x and y
+        stay x and y where the patch is below the vertex).
     thresholds : array-like of shape (n,)
     ax : Axes, default=None
     unit : str, default="A/µs"

@@ -57,7 +57,7 @@ class EFieldSampler(TransformerMixin, BaseEstimator):
         Between neighbors, in m. For a network, that of the grids it learns from: data sets of
         :func:`make_tms_dataset` have :func:`grid_spacing` of their cell.
     moves : {"cell", "coil"}
-        What the rows of X are: placements of neurons under one field, or poses of the coil over
+        Meaning of the rows of X: placements of neurons under one field, or poses of the coil over
         one neuron.
     cell : array-like of shape (7,) or (8,), optional
         With ``moves="coil"`` the neuron, like a row of X for ``moves="cell"``.
@@ -66,9 +66,10 @@ class EFieldSampler(TransformerMixin, BaseEstimator):
         seed is the eighth column: of X, or of `cell`. Needs a field of a coil in a sphere. At 0
         the seeds are not used.
     depth : float or pair of float, optional
-        Of the soma in the gray matter (:class:`HeterogeneousField`), for ``heterogeneity`` above 0.
+        Depth of the soma in the gray matter (:class:`HeterogeneousField`), for ``heterogeneity``
+        above 0.
     dtype : {"float32", "float64"}
-        Of the output; all is computed in float64.
+        Data type of the output; all is computed in float64.
 
     Attributes
     ----------

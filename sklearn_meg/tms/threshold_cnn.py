@@ -120,8 +120,8 @@ class ThresholdCNN(
     shares_ : dict of str to float
         How much of each part ("network", "gaussian_process") is added to physics.
     pulse_, morphology_ : str or None
-        What the model is of: name of the pulse, and name and digest of the morphology; compared
-        in :meth:`predict`.
+        Pulse and morphology of the model: name of the pulse, and name and digest of the
+        morphology; compared in :meth:`predict`.
     y_mean_, y_scale_ : ndarray of shape (n_outputs,)
         Scaling of the log thresholds (V/m at the center, relative to physics) inside.
     grid_size_ : int
@@ -135,7 +135,7 @@ class ThresholdCNN(
     n_iter_ : int
         Number of epochs trained.
     device_ : str
-        Where the network is.
+        Device of the network.
     n_features_in_, n_outputs_ : int
         Numbers in a grid, thresholds of a grid.
 
@@ -344,7 +344,7 @@ class ThresholdCNN(
         Returns
         -------
         gradient : ndarray
-            Of the shape of X, in A/us per V/m per A/us.
+            Gradient with the shape of X, in A/us per V/m per A/us.
 
         Raises
         ------

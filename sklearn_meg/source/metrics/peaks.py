@@ -76,7 +76,7 @@ def find_peaks(
     Parameters
     ----------
     positions : array-like of shape (n_positions, 3)
-        In m.
+        Coordinates in m.
     sources : array-like of shape (n_positions[, 3], n_times) or (n_positions,)
     n_peaks : int, default=None
         Give back at most so many; None gives all.
@@ -130,10 +130,10 @@ def match_sources(
     Parameters
     ----------
     positions : array-like of shape (n_positions, 3)
-        In m.
+        Coordinates in m.
     sources : array-like of shape (n_positions[, 3], n_times) or (n_positions,)
     true_positions : array-like of shape (n_sources, 3)
-        In m, same coordinates.
+        Coordinates in m, same coordinates.
     samples : slice or array-like, default=None
         See :func:`source_strength`.
     miss : float, default=100.0
@@ -144,7 +144,7 @@ def match_sources(
     peaks : ndarray of int of shape (n_sources,)
         Index of the position found for each true source, -1 if there was none.
     distances : ndarray of shape (n_sources,)
-        In mm.
+        Distances in mm.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def localization_error(
     Returns
     -------
     error : float
-        In mm; `miss` for each source without a maximum.
+        Error in mm; `miss` for each source without a maximum.
 
     Raises
     ------
@@ -216,7 +216,7 @@ def hit_rate(
     positions, sources, true_positions, samples
         See :func:`match_sources`.
     within : float, default=20.0
-        In mm.
+        Distance in mm.
 
     Returns
     -------

@@ -40,7 +40,7 @@ def spatial_dispersion(
     Returns
     -------
     dispersion : float
-        In mm; NaN if the estimate is zero everywhere.
+        Dispersion in mm; NaN if the estimate is zero everywhere.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def earth_movers_distance(
     Returns
     -------
     distance : float
-        In mm; NaN if either map is zero everywhere.
+        Distance in mm; NaN if either map is zero everywhere.
 
     Raises
     ------
