@@ -29,7 +29,7 @@ def tensors(folder):
 
 def others(folder):
     X, y = np.random.default_rng(0).normal(size=(12, 2, 3)), np.arange(12) % 2
-    save(WindowClassifier(KNeighborsClassifier()).fit(X, y), folder / "model")
+    save(WindowClassifier(estimator=KNeighborsClassifier()).fit(X, y), folder / "model")
 
 
 def cluster(folder):

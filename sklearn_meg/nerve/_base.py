@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import numbers
-from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import log_softmax
-from sklearn.utils import assert_all_finite
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
-from .._checks.params import check_option_param, check_scalar_param, naming
-from .._checks.trials import check_kind, check_trials
-from .._training.threads import one_blas_thread
+from .._checks.params import check_option_param, check_scalar_param
+from .._checks.trials import check_trials
 from ..rows import split_session
-from ._calibration import with_temperatures
-from ._online import OnlineSession
-from ._session_model import SessionModel
 from ._sessions import RunningNormalizer, class_means, location_and_scale, mean_normal, normalized
 from .features import NerveFeatures, check_windows
 
 if TYPE_CHECKING:
-    from .._typing import ArrayLike, Self
+    pass
+
+
+LABELED = ("labeled_features_", "labeled_classes_", "labeled_sessions_", "labeled_turns_")
 
 
 class NerveModel:
@@ -35,6 +27,9 @@ class NerveModel:
         check_scalar_param(self, "prior_trials", "float", 0, closed="neither")
         check_windows(self)
         self._check_adaptation()
+
+        if getattr(self, "ring", False) and self.sfreq is None:
+            raise ValueError("ring=True turns raw signals: give sfreq. Got sfreq=None.")
 
     def _check_adaptation(self):
         check_option_param(self, "adaptation", (None, "batch", "online"))
@@ -145,281 +140,3 @@ class NerveModel:
             else:
                 found.append((index, "online", None))
         return found
-
-
-def check_confidence(confidence):
-    """Complain about what is no probability."""
-    if not isinstance(confidence, numbers.Real) or not 0 <= confidence <= 1:
-        raise ValueError(f"confidence must be between 0 and 1. Got {confidence!r}.")
-
-
-def _takes_labels(model):
-    """Whether a classifier can learn labeled trials of new sessions."""
-    return model.adaptation is not None and model._session_model
-
-
-class NerveClassifier(NerveModel):
-    """Decisions of a window-wise classifier, of windows and of whole trials.
-
-    A subclass defines ``_window_logs(F)``: log probabilities (n, n_classes, n_windows) of
-    normalized features; and may say that it has a ``_session_model``.
-    """
-
-    def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Probabilities of the classes for each trial.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
-            As in ``fit``. With ``adaptation="online"`` trials of a session are in the order of
-            time, and each is decided with what came before it.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_trials, n_classes)
-
-        Raises
-        ------
-        ValueError
-            For input unlike that of ``fit``, NaN or infinity.
-        """
-        return np.exp(self._decide(X)[0])
-
-    def predict(self, X: ArrayLike) -> np.ndarray:
-        """The likeliest class of each trial: the vote of its windows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
-
-        Returns
-        -------
-        y : ndarray of shape (n_trials,)
-        """
-        best = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[best]
-
-    def predict_proba_windows(self, X: ArrayLike) -> np.ndarray:
-        """Probabilities of the classes in each window, from it and the windows before it.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_trials, n_classes, n_windows)
-        """
-        return np.exp(self._decide(X)[1])
-
-    def predict_windows(self, X: ArrayLike) -> np.ndarray:
-        """The likeliest class of each window, from it and the windows before it.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
-
-        Returns
-        -------
-        y : ndarray of shape (n_trials, n_windows)
-        """
-        best = self.predict_proba_windows(X).argmax(axis=1)
-        return self.classes_[best]
-
-    def is_uncertain(self, X: ArrayLike, confidence: float = 0.5) -> np.ndarray:
-        """Say which trials to reject.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
-        confidence : float, default=0.5
-            Least probability of the likeliest class.
-
-        Returns
-        -------
-        uncertain : ndarray of bool of shape (n_trials,)
-
-        Raises
-        ------
-        ValueError
-            For a confidence that is not between 0 and 1.
-        """
-        check_confidence(confidence)
-        return self.predict_proba(X).max(axis=1) < confidence
-
-    def _check_classes(self, X, y):
-        """Features, sessions, and the index of each trial's class."""
-        if y is None:
-            raise ValueError("This estimator requires y to be passed, but the target y is None.")
-        F, session = self._raw_features(X, reset=True)
-        with naming("y"):
-            check_kind(y)
-            y = column_or_1d(y, warn=True)
-            assert_all_finite(y, input_name="y")
-            check_classification_targets(y)
-        check_consistent_length(F, y)
-        self.classes_, y = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"{type(self).__name__} needs at least two classes in y. Got 1 class: "
-                f"{self.classes_[0]}."
-            )
-        return F, session, y
-
-    # ------------------------------------------------------------------ decisions
-
-    def _decide(self, X):
-        """Log probabilities of trials (n, n_classes) and windows (n, n_classes, n_windows)."""
-        check_is_fitted(self, "classes_")
-        F, session = self._raw_features(X, reset=False)
-        trials = np.empty((len(F), len(self.classes_)))
-        windows = np.empty((len(F), len(self.classes_), F.shape[2]))
-        with one_blas_thread():
-            for index, kind, normal in self._by_session(F, session):
-                name = None if session is None else session[index[0]]
-                trials[index], windows[index] = self._decide_session(F[index], kind, normal, name)
-        return trials, windows
-
-    def _decide_session(self, F, kind, normal, name):
-        if kind == "online":
-            return self._decide_online(F, name)
-        if kind == "batch" and self._session_model:
-            found = self._adapted(F, name)
-            model = self._sessions_model
-            return model.weighed(found.trials, found.start), model.cooled(found.windows)
-        return self._decide_known(F, normal, kind == "batch")
-
-    def _decide_known(self, F, normal, is_new):
-        Z = normalized(F, normal)
-        logs = self._window_logs(Z)
-        if self._session_model:
-            return self._sessions_model.decide(Z, logs)
-        return log_softmax(logs.mean(2), axis=-1), logs
-
-    def _decide_online(self, F, name):
-        online = OnlineSession(self, session=name)
-        trials, windows = [], []
-        for trial in F:
-            windows.append(online.push(trial).T)
-            trials.append(online.end_trial())
-        return np.array(trials), np.array(windows)
-
-    # ------------------------------------------------------------------ the model of sessions
-
-    def _fit_session_model(self, Z, y, session):
-        """Learn how trials and sessions differ, and how far decisions can be trusted."""
-        self._keep(with_temperatures(Z, y, session, len(self.classes_)))
-        for name in ("labeled_features_", "labeled_classes_", "labeled_sessions_"):
-            self.__dict__.pop(name, None)
-
-    def _keep(self, model):
-        """The session model as attributes: plain arrays, which every format can save."""
-        for name in SessionModel.names():
-            setattr(self, f"{name}_", getattr(model, name))
-
-    @property
-    def _sessions_model(self):
-        return SessionModel(**{name: getattr(self, f"{name}_") for name in SessionModel.names()})
-
-    def _adapted(self, F, name):
-        """The trials of a new session, sorted into classes, together with labeled ones."""
-        known, labels = self._labeled(name)
-        both = F if known is None else np.concatenate([known, F])
-        every = None if known is None else np.concatenate([labels, np.full(len(F), -1)])
-        normals = self.normal_, self._batch_normal(both)
-        found = self._sessions_model.adapt(
-            both, self._window_logs, normals, every, self.prior_trials
-        )
-        if known is None:
-            return found
-        n = len(known)
-        return found._replace(
-            trials=found.trials[n:], windows=found.windows[n:], start=found.start[n:],
-            logs=found.logs[n:], Z=found.Z[n:],
-        )  # fmt: skip
-
-    def _labeled(self, name):
-        """Features and classes of the labeled trials of a session; None, None without any."""
-        if not hasattr(self, "labeled_sessions_"):
-            return None, None
-        mine = self.labeled_sessions_ == name
-        if not mine.any():
-            return None, None
-        return self.labeled_features_[mine], self.labeled_classes_[mine]
-
-    def _teach(self, online, name):
-        """Let a session in time begin with the labeled trials of that session."""
-        known, labels = self._labeled(name)
-        if known is None:
-            return
-        for trial in known:
-            online.running(trial)
-        Z = normalized(known, online.running.normal)
-        online.sorter.add_labeled(known, self._window_logs(Z).mean(2), labels)
-
-    def calibrated(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """A copy that knows some labeled trials of new sessions.
-
-        Nothing is trained: the labeled trials stand beside the unlabeled ones of their session
-        whenever it is decided, in ``predict`` and in a stream (``stream(session=...)``). One trial
-        of each class is enough.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
-            Labeled trials of one or several new sessions, as in ``fit``.
-        y : array-like of shape (n_trials,)
-            Their classes, all of which were in ``fit``.
-
-        Returns
-        -------
-        model : object
-            A copy; this one stays as it is. Labeled trials of earlier calls are kept.
-
-        Raises
-        ------
-        ValueError
-            Without adaptation or a session model, for a session of ``fit``, or an unknown class.
-        """
-        check_is_fitted(self, "classes_")
-        return copy(self)._add_labels(X, y)
-
-    @available_if(_takes_labels)
-    def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
-        """Learn labeled trials: ``fit`` the first time, then labeled trials of new sessions.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
-        y : array-like of shape (n_trials,)
-        classes : array-like or None, default=None
-            Unused beyond a check: the first call must hold all classes.
-
-        Returns
-        -------
-        self : object
-        """
-        if not hasattr(self, "classes_"):
-            return self.fit(X, y)
-        return self._add_labels(X, y)
-
-    def _add_labels(self, X, y):
-        if not _takes_labels(self):
-            raise ValueError(
-                "Labels of a session need adaptation='batch' or 'online' and a session model. Got "
-                f"adaptation={self.adaptation!r}."
-            )
-        F, session = self._raw_features(X, reset=False)
-        y = column_or_1d(y, warn=True)
-        check_consistent_length(F, y)
-        if np.isin(session, self.sessions_).any():
-            raise ValueError("X must hold sessions that were not in fit. Got a known one.")
-        unknown = np.setdiff1d(y, self.classes_)
-        if len(unknown):
-            raise ValueError(f"y must hold classes of fit. Got {unknown[0]!r}.")
-        parts = F, np.searchsorted(self.classes_, y), session
-        names = "labeled_features_", "labeled_classes_", "labeled_sessions_"
-        for name, part in zip(names, parts, strict=True):
-            old = getattr(self, name, None)
-            setattr(self, name, part if old is None else np.concatenate([old, part]))
-        return self

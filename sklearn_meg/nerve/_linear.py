@@ -4,6 +4,7 @@ import numpy as np
 
 ALPHAS = np.logspace(-1, 6, 15)
 N_FOLDS = 5
+N_BLOCKS, LEAST_BLOCK = 20, 5  # blocks of a long recording, windows of the shortest
 
 
 def as_rows(Z):
@@ -11,39 +12,68 @@ def as_rows(Z):
     return Z.transpose(0, 2, 1).reshape(-1, Z.shape[1])
 
 
+def lagged(Z, history, past=None):
+    """Features of windows and of those before them, (n, n_features * (history + 1), n_windows).
+
+    `past` (n, n_features, history) are the windows before; without them the first one stands in.
+    Also returns the past of the windows to come.
+    """
+    if past is None:
+        past = np.repeat(Z[:, :, :1], history, axis=2)
+    padded = np.concatenate([past, Z], axis=2)
+    k = Z.shape[2]
+    parts = [padded[:, :, history - lag : history - lag + k] for lag in range(history + 1)]
+    return np.concatenate(parts, axis=1), padded[:, :, padded.shape[2] - history :]
+
+
+def folds_of(n_trials, n_windows):
+    """Fold (n_trials, n_windows) of each window: whole trials, or blocks of a long recording."""
+    if n_trials >= N_FOLDS:
+        return np.repeat(np.arange(n_trials)[:, np.newaxis] % N_FOLDS, n_windows, axis=1)
+    n_blocks = max(1, min(N_BLOCKS, n_windows // LEAST_BLOCK))
+    if n_trials == 1 and n_blocks == 1:
+        return np.zeros((1, n_windows), dtype=int)
+    block = np.arange(n_windows) * n_blocks // n_windows
+    return (np.arange(n_trials)[:, np.newaxis] + n_trials * block) % N_FOLDS
+
+
 def fit_ridge(Z, target):
     """Ridge regression from windows (n, f, k) to targets (n, o, k).
 
-    Its strength is chosen by leaving out whole trials: windows overlap, and those beside a window
-    would tell its target.
+    Its strength is chosen by leaving out whole trials, or blocks of time where there are few:
+    windows overlap, and those beside a window would tell its target.
 
     Returns
     -------
     coef : ndarray of shape (n_outputs, n_features)
     intercept : ndarray of shape (n_outputs,)
     unseen : ndarray of shape (n, n_outputs, k)
-        Predictions of each trial from the others.
+        Predictions of each window from the other folds.
     alpha : float
     """
-    n_folds = min(N_FOLDS, len(Z))
-    if n_folds < 2:
-        coef, intercept = (part[0] for part in _path(Z, target, ALPHAS[:1]))
-        return coef, intercept, linear(Z, coef, intercept), float(ALPHAS[0])
-    fold = np.arange(len(Z)) % n_folds
-    errors, guesses = np.zeros(len(ALPHAS)), np.empty((len(ALPHAS), *target.shape))
-    for f in range(n_folds):
-        out = fold == f
-        for i, (coef, intercept) in enumerate(zip(*_path(Z[~out], target[~out], ALPHAS))):
-            guesses[i, out] = linear(Z[out], coef, intercept)
-            errors[i] += np.square(guesses[i, out] - target[out]).sum()
-    best = int(errors.argmin())
-    coef, intercept = (part[0] for part in _path(Z, target, ALPHAS[best : best + 1]))
-    return coef, intercept, guesses[best], float(ALPHAS[best])
-
-
-def _path(Z, target, alphas):
-    """Coefficients (n_alphas, o, f) and intercepts (n_alphas, o) for several strengths."""
+    fold = folds_of(len(Z), Z.shape[2]).ravel()
     X, y = as_rows(Z), as_rows(target)
+    if fold.max() == 0:
+        coef, intercept = (part[0] for part in _path(X, y, ALPHAS[:1]))
+        return coef, intercept, linear(Z, coef, intercept), float(ALPHAS[0])
+    errors, guesses = np.zeros(len(ALPHAS)), np.empty((len(ALPHAS), *y.shape))
+    for f in np.unique(fold):
+        out = fold == f
+        for i, (coef, intercept) in enumerate(zip(*_path(X[~out], y[~out], ALPHAS), strict=True)):
+            guesses[i, out] = X[out] @ coef.T + intercept
+            errors[i] += np.square(guesses[i, out] - y[out]).sum()
+    best = int(errors.argmin())
+    coef, intercept = (part[0] for part in _path(X, y, ALPHAS[best : best + 1]))
+    return coef, intercept, of_rows(guesses[best], len(Z)), float(ALPHAS[best])
+
+
+def of_rows(rows, n):
+    """Windows as rows back to (n, n_columns, n_windows)."""
+    return rows.reshape(n, -1, rows.shape[1]).transpose(0, 2, 1)
+
+
+def _path(X, y, alphas):
+    """Coefficients (n_alphas, o, f) and intercepts (n_alphas, o) for several strengths."""
     mean_x, mean_y = X.mean(0), y.mean(0)
     X, y = X - mean_x, y - mean_y
     values, vectors = np.linalg.eigh(X.T @ X)
@@ -92,3 +122,10 @@ def filtered(seen, dynamic, state=None):
         covariance = (np.eye(d) - gain @ H) @ covariance
         out[:, :, k] = mean
     return out, [mean, covariance]
+
+
+def predicted_forward(n, dynamic, state):
+    """The next movements (n, d) by the dynamic alone, and (mean, covariance) after them."""
+    A, Q, _, _ = dynamic
+    mean, covariance = (np.zeros((n, len(A))), np.eye(len(A))) if state is None else state
+    return mean @ A.T, [mean @ A.T, A @ covariance @ A.T + Q]

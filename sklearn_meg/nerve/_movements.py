@@ -9,15 +9,18 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
-from .._checks.params import naming
+from .._checks.params import check_scalar_param, naming
 from .._checks.trials import check_targets, check_weights, flatten_targets
 from ._base import NerveModel
-from ._linear import as_rows, linear
+from ._linear import as_rows, lagged, linear
 from ._online import OnlineSession
 from ._sessions import normalized
 
 if TYPE_CHECKING:
     from .._typing import ArrayLike
+
+
+HISTORY, MOST_FEATURES = 3, 600  # windows looked back, and features of all of them
 
 
 class NerveMovements(RegressorMixin, NerveModel):
@@ -96,11 +99,22 @@ class NerveMovements(RegressorMixin, NerveModel):
         sd = y.std(axis=(0, 2))
         self.y_scale_ = np.where(sd > 1e-9 * (1 + np.abs(self.y_mean_)), sd, 1.0)
         Z, session = self._fit_normal(F, session)
+        self._set_history(Z.shape[1])
         target = (y - self.y_mean_[:, np.newaxis]) / self.y_scale_[:, np.newaxis]
         return Z, target, session
 
+    def _set_history(self, n_features):
+        """How many earlier windows are looked at."""
+        if self.history != "auto":
+            check_scalar_param(self, "history", "int", 0)
+        most = max(0, MOST_FEATURES // n_features - 1)
+        self.history_length_ = min(HISTORY, most) if self.history == "auto" else self.history
+
+    def _lagged(self, Z, past=None):
+        return lagged(Z, self.history_length_, past)
+
     def _linear(self, Z):
-        """Standardized movements of the ridge regression."""
+        """Standardized movements of the ridge regression, of windows and those before them."""
         return linear(Z, self.coef_, self.intercept_)
 
     def _unscaled(self, out):

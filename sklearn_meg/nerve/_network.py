@@ -138,15 +138,19 @@ class WindowLoss(nn.Module):
     Parameters
     ----------
     smoothing : float
+    class_weights : sequence of float or None
+        Weight of the trials of each class; None weights all alike.
     """
 
-    def __init__(self, smoothing=0.1):
+    def __init__(self, smoothing=0.1, class_weights=None):
         super().__init__()
-        self.smoothing = smoothing
+        self.smoothing, self.class_weights = smoothing, class_weights
 
     def forward(self, y_pred, y_true):
         """Mean over trials, each weighted by how certain its target is."""
         logs = torch.log_softmax(y_pred.to(y_true.dtype), dim=1).mean(2)
         target = (1 - self.smoothing) * y_true + self.smoothing / y_true.shape[1]
         weight = y_true.amax(1).square()
+        if self.class_weights is not None:
+            weight = weight * weight.new_tensor(self.class_weights)[y_true.argmax(1)]
         return -((target * logs).sum(1) * weight).sum() / weight.sum()

@@ -36,7 +36,7 @@ class OnlineSession:
 
     def start_trial(self):
         """Forget the windows of the present trial."""
-        self.network_state, self.n_windows, self.log_sum = None, 0, 0.0
+        self.network_state, self.n_windows, self.log_sum, self.last = None, 0, 0.0, None
         if self.sorter is not None:
             self.sorter.start_trial()
 
@@ -56,7 +56,9 @@ class OnlineSession:
         out, self.network_state = self.model._step(Z[np.newaxis], before)
         if not hasattr(self.model, "classes_"):
             self.n_windows += F.shape[1]
-            return self.model._unscaled(out)[0].T
+            found = self.model._unscaled(out)[0].T
+            self.last = found[-1]
+            return found
         logs = out[0].T
         if self.sorter is not None:
             decided = self.sorter.step(F, Z, logs)
@@ -68,6 +70,13 @@ class OnlineSession:
         self.log_sum = self.log_sum + logs[:used].sum(0)
         self.n_windows += used
         return decided
+
+    def missing(self):
+        """Movements of a window without data: predicted forward, or those of the last window."""
+        if hasattr(self.model, "_predict_forward"):
+            out, self.network_state = self.model._predict_forward(self.network_state)
+            return out
+        return self.last
 
     def _rewind(self, snapshot, network, F, Z):
         """Be where only these windows have come."""

@@ -179,6 +179,15 @@ class SessionModel:
             best = max(best, self._nothing(F, training, logs_of), key=lambda each: each.evidence)
         return best
 
+    def evidence(self, F, normal, labels=None):
+        """Log evidence of a session, of linear and Gaussian model alone."""
+        labels = np.full(len(F), -1) if labels is None else labels
+
+        def nothing(Z):
+            return np.zeros((len(Z), len(self.means), Z.shape[2]))
+
+        return self._first(F, normal, nothing, labels)[-1].evidence
+
     def _first(self, F, normal, logs_of, labels):
         """Normal, features, the network's say, and trials sorted freely by the Gaussian model."""
         Z = normalized(F, normal)

@@ -8,6 +8,7 @@ import numpy as np
 
 from .._checks.params import check_random_state
 from ..rows import split_session
+from ._electrodes import turned
 
 if TYPE_CHECKING:
     from .._typing import RandomSeed
@@ -96,7 +97,7 @@ def disturbed_sessions(
             name += 1
             chosen = session == s
             copy = X[chosen].copy()
-            moved = _shifted(signal[chosen], shift * rng.normal())
+            moved = turned(signal[chosen], shift * rng.normal())
             factor = np.exp(gain * rng.normal(size=len(channels)))
             factor *= rng.uniform(size=len(channels)) >= dropout
             copy[:, channels] = moved * factor[:, np.newaxis]
@@ -104,11 +105,3 @@ def disturbed_sessions(
             parts.append(copy)
             labels.append(y[chosen])
     return np.concatenate(parts), np.concatenate(labels)
-
-
-def _shifted(signal, shift):
-    """Signals (n, n_channels, n_times) moved along the ring of channels."""
-    whole = int(np.floor(shift))
-    angle = (shift - whole) * np.pi / 2
-    near, far = np.roll(signal, whole, axis=1), np.roll(signal, whole + 1, axis=1)
-    return np.cos(angle) * near + np.sin(angle) * far

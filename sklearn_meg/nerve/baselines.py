@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,22 +12,26 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import Ridge
 
 from .._checks.params import check_bool_param, check_scalar_param
+from .._params import documented
 from .._training.threads import one_blas_thread
-from ._base import NerveClassifier
-from ._linear import as_rows, filtered, fit_dynamic, fit_ridge
+from ._classifier import NerveClassifier
+from ._linear import as_rows, filtered, fit_dynamic, fit_ridge, predicted_forward
 from ._movements import NerveMovements
+from ._params import HistoryParams, SessionParams, WindowParams
 from ._sessions import normalized
 from ._settings import SETTINGS
 
 if TYPE_CHECKING:
-    from typing import Literal
-
     from .._typing import ArrayLike, Self
 
 __all__ = ["KalmanRegressor", "WindowClassifier", "WindowRegressor"]
 
 
-class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class WindowClassifier(
+    WindowParams, SessionParams, ClassifierMixin, NerveClassifier, BaseEstimator
+):
     """Any classifier of scikit-learn, fitted to windows; a trial is the vote of its windows.
 
     Parameters
@@ -34,28 +39,17 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
     estimator : classifier or None, default=None
         With ``predict_proba``, or else ``decision_function``, whose values are then taken for
         log odds; None is linear discriminant analysis with shrinkage.
-    sfreq : float or None, default=None
-        Sampling frequency of X in Hz; None: X holds features, of :class:`NerveFeatures` or other
-        ones, (n_trials, n_features, n_windows) or (n_trials, n_features) for a single window.
-    window, hop : float, default=0.1, 0.02
-        Length of a window, and from one to the next, seconds; where X is raw.
-    features : "all", list of str or None, default="all"
-    covariance : bool, default=True
-        See :class:`NerveFeatures`; where X is raw.
-    session_row : int or None, default=None
-        Row of X that says in which session a trial is: a number, constant within the trial.
-    adaptation : {None, "batch", "online"}, default=None
-        How to adapt to sessions not seen in ``fit``, without labels. None disables adaptation.
-        "batch": the features are normalized, and the classes found, from all trials of the
-        session that `X` holds. "online": only from those before, in the order of `X`.
-    prior_trials : float, default=8.0
-        Weight of the training means and scales, as an equivalent number of trials.
     session_model : bool, default=False
         Whether the classes of a new session are found by the Gaussian model of
         :class:`NerveDecoder`. Without it, `adaptation` only normalizes.
     n_self_training : int, default=0
         How often the classifier is fitted again with the classes that it gave to the trials of a
         new session, for ``adaptation="batch"``.
+    ring : bool, default=False
+        Whether the electrodes are a ring around the arm, which may have been turned in a new
+        session: the turn is searched and undone. For raw X and a model of sessions.
+    %(WindowParams)s
+    %(SessionParams)s
 
     Attributes
     ----------
@@ -85,36 +79,14 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
     (10,)
     """
 
+    estimator: BaseEstimator | None = None
+    session_model: bool = False
+    n_self_training: int = 0
+    ring: bool = False
+
     channel_dropout = 0.0
 
-    def __init__(
-        self,
-        estimator: BaseEstimator | None = None,
-        *,
-        sfreq: float | None = None,
-        window: float = 0.1,
-        hop: float = 0.02,
-        features: Literal["all"] | list[str] | None = "all",
-        covariance: bool = True,
-        session_row: int | None = None,
-        adaptation: Literal["batch", "online"] | None = None,
-        prior_trials: float = 8.0,
-        session_model: bool = False,
-        n_self_training: int = 0,
-    ) -> None:
-        self.estimator = estimator
-        self.sfreq = sfreq
-        self.window = window
-        self.hop = hop
-        self.features = features
-        self.covariance = covariance
-        self.session_row = session_row
-        self.adaptation = adaptation
-        self.prior_trials = prior_trials
-        self.session_model = session_model
-        self.n_self_training = n_self_training
-
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Fit the classifier to the windows of labeled trials.
 
         Parameters
@@ -122,6 +94,7 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
         X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
         y : array-like of shape (n_trials,)
             Classes.
+        groups : ignored
 
         Returns
         -------
@@ -134,6 +107,7 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
         """
         self._check_model()
         check_bool_param(self, "session_model")
+        check_bool_param(self, "ring")
         check_scalar_param(self, "n_self_training", "int", 0)
         if self.n_self_training and self.adaptation != "batch":
             raise ValueError(
@@ -194,7 +168,9 @@ class WindowClassifier(ClassifierMixin, NerveClassifier, BaseEstimator):
         return self._window_logs(Z), None
 
 
-class WindowRegressor(NerveMovements, BaseEstimator):
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class WindowRegressor(WindowParams, SessionParams, HistoryParams, NerveMovements, BaseEstimator):
     """Any regressor of scikit-learn, fitted to windows, for several degrees of freedom.
 
     Parameters
@@ -202,22 +178,9 @@ class WindowRegressor(NerveMovements, BaseEstimator):
     estimator : regressor or None, default=None
         Regressor with several outputs; None is ridge regression, its strength chosen by leaving out
         trials.
-    sfreq : float or None, default=None
-        Sampling frequency of X in Hz; None: X holds features, of :class:`NerveFeatures` or other
-        ones, (n_trials, n_features, n_windows) or (n_trials, n_features) for a single window.
-    window, hop : float, default=0.1, 0.02
-        Length of a window, and from one to the next, seconds; where X is raw.
-    features : "all", list of str or None, default="all"
-    covariance : bool, default=True
-        See :class:`NerveFeatures`; where X is raw.
-    session_row : int or None, default=None
-        Row of X that says in which session a trial is: a number, constant within the trial.
-    adaptation : {None, "batch", "online"}, default=None
-        How to adapt to sessions not seen in ``fit``, without labels. None disables adaptation.
-        "batch": the features are normalized, and the classes found, from all trials of the
-        session that `X` holds. "online": only from those before, in the order of `X`.
-    prior_trials : float, default=8.0
-        Weight of the training means and scales, as an equivalent number of trials.
+    %(WindowParams)s
+    %(SessionParams)s
+    %(HistoryParams)s
 
     Attributes
     ----------
@@ -229,6 +192,8 @@ class WindowRegressor(NerveMovements, BaseEstimator):
     normal_, session_normals_ : ndarray of shape (2, n_features) and (n_sessions, 2, n_features)
         Mean and standard deviation of the features.
     n_outputs_ : int
+    history_length_ : int
+        Number of earlier windows that are looked at.
     n_features_in_ : int
         Rows of X.
 
@@ -243,38 +208,18 @@ class WindowRegressor(NerveMovements, BaseEstimator):
     (20, 2, 10)
     """
 
+    estimator: BaseEstimator | None = None
+
     channel_dropout = 0.0
 
-    def __init__(
-        self,
-        estimator: BaseEstimator | None = None,
-        *,
-        sfreq: float | None = None,
-        window: float = 0.1,
-        hop: float = 0.02,
-        features: Literal["all"] | list[str] | None = "all",
-        covariance: bool = True,
-        session_row: int | None = None,
-        adaptation: Literal["batch", "online"] | None = None,
-        prior_trials: float = 8.0,
-    ) -> None:
-        self.estimator = estimator
-        self.sfreq = sfreq
-        self.window = window
-        self.hop = hop
-        self.features = features
-        self.covariance = covariance
-        self.session_row = session_row
-        self.adaptation = adaptation
-        self.prior_trials = prior_trials
-
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Fit the regressor to the windows of trials whose movements are known.
 
         Parameters
         ----------
         X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
         y : array-like of shape (n_trials, n_dof, n_windows), flat or 1-D
+        groups : ignored
 
         Returns
         -------
@@ -296,6 +241,7 @@ class WindowRegressor(NerveMovements, BaseEstimator):
         return self
 
     def _fit_windows(self, Z, target):
+        Z = self._lagged(Z)[0]
         estimator = (
             Ridge(fit_ridge(Z, target)[3]) if self.estimator is None else clone(self.estimator)
         )
@@ -304,37 +250,27 @@ class WindowRegressor(NerveMovements, BaseEstimator):
         self.estimator_ = estimator.fit(as_rows(Z), wanted[:, 0] if one else wanted)
 
     def _step(self, Z, state):
+        Z, state = self._lagged(Z, state)
         with one_blas_thread():
             out = self.estimator_.predict(as_rows(Z))
-        return out.reshape(len(Z), Z.shape[2], -1).transpose(0, 2, 1), None
+        return out.reshape(len(Z), Z.shape[2], -1).transpose(0, 2, 1), state
 
     def _movements(self, Z):
         return self._unscaled(self._step(Z, None)[0])
 
 
-class KalmanRegressor(NerveMovements, BaseEstimator):
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class KalmanRegressor(WindowParams, SessionParams, HistoryParams, NerveMovements, BaseEstimator):
     """A Kalman filter: movements follow a linear dynamic, and a ridge regression observes them.
 
     The filter sees the ridge regression's outputs, which hold what the features say linearly.
 
     Parameters
     ----------
-    sfreq : float or None, default=None
-        Sampling frequency of X in Hz; None: X holds features, of :class:`NerveFeatures` or other
-        ones, (n_trials, n_features, n_windows) or (n_trials, n_features) for a single window.
-    window, hop : float, default=0.1, 0.02
-        Length of a window, and from one to the next, seconds; where X is raw.
-    features : "all", list of str or None, default="all"
-    covariance : bool, default=True
-        See :class:`NerveFeatures`; where X is raw.
-    session_row : int or None, default=None
-        Row of X that says in which session a trial is: a number, constant within the trial.
-    adaptation : {None, "batch", "online"}, default=None
-        How to adapt to sessions not seen in ``fit``, without labels. None disables adaptation.
-        "batch": the features are normalized, and the classes found, from all trials of the
-        session that `X` holds. "online": only from those before, in the order of `X`.
-    prior_trials : float, default=8.0
-        Weight of the training means and scales, as an equivalent number of trials.
+    %(WindowParams)s
+    %(SessionParams)s
+    %(HistoryParams)s
 
     Attributes
     ----------
@@ -350,6 +286,8 @@ class KalmanRegressor(NerveMovements, BaseEstimator):
     normal_, session_normals_ : ndarray of shape (2, n_features) and (n_sessions, 2, n_features)
         Mean and standard deviation of the features.
     n_outputs_ : int
+    history_length_ : int
+        Number of earlier windows that are looked at.
     n_features_in_ : int
         Rows of X.
 
@@ -371,34 +309,14 @@ class KalmanRegressor(NerveMovements, BaseEstimator):
 
     channel_dropout = 0.0
 
-    def __init__(
-        self,
-        *,
-        sfreq: float | None = None,
-        window: float = 0.1,
-        hop: float = 0.02,
-        features: Literal["all"] | list[str] | None = "all",
-        covariance: bool = True,
-        session_row: int | None = None,
-        adaptation: Literal["batch", "online"] | None = None,
-        prior_trials: float = 8.0,
-    ) -> None:
-        self.sfreq = sfreq
-        self.window = window
-        self.hop = hop
-        self.features = features
-        self.covariance = covariance
-        self.session_row = session_row
-        self.adaptation = adaptation
-        self.prior_trials = prior_trials
-
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Fit the regression and the dynamic to trials whose movements are known.
 
         Parameters
         ----------
         X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
         y : array-like of shape (n_trials, n_dof, n_windows), flat or 1-D
+        groups : ignored
 
         Returns
         -------
@@ -412,8 +330,9 @@ class KalmanRegressor(NerveMovements, BaseEstimator):
         self._check_model()
         Z, target, _ = self._check_movements(X, y)
         with one_blas_thread():
-            self.coef_, self.intercept_, _, _ = fit_ridge(Z, target)
-            dynamic = fit_dynamic(target, self._linear(Z))
+            Z = self._lagged(Z)[0]
+            self.coef_, self.intercept_, unseen, _ = fit_ridge(Z, target)
+            dynamic = fit_dynamic(target, unseen)
         self.transition_, self.process_, self.observation_, self.noise_ = dynamic
         return self
 
@@ -423,7 +342,17 @@ class KalmanRegressor(NerveMovements, BaseEstimator):
 
     def _step(self, Z, state):
         """Filtered movements of the next windows, and (mean, covariance) after them."""
-        return filtered(self._linear(Z), self._dynamic, state)
+        past, filter_state = (None, None) if state is None else (state[0], state[1:])
+        Z, past = self._lagged(Z, past)
+        out, filter_state = filtered(self._linear(Z), self._dynamic, filter_state)
+        return out, [past, *filter_state]
+
+    def _predict_forward(self, state):
+        """Movements of a window without data, by the dynamic alone, and the state after it."""
+        if state is None:
+            return None, None
+        out, filter_state = predicted_forward(1, self._dynamic, state[1:])
+        return self._unscaled(out[:, :, np.newaxis])[0, :, 0], [state[0], *filter_state]
 
     def _movements(self, Z):
         with one_blas_thread():

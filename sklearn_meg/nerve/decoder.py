@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,20 +13,22 @@ from scipy.special import log_softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._checks.params import check_option_param, check_scalar_param
+from .._checks.params import check_bool_param, check_option_param, check_scalar_param
+from .._params import documented
 from .._training.device import limited_threads
 from .._training.threads import LOCK
-from ..base import TorchEstimator
-from ._base import NerveClassifier
+from ..base import ComputeParams, OptimizerParams, TorchEstimator, ValidationParams
+from ._classifier import NerveClassifier
 from ._discriminants import discriminants
 from ._network import NerveNet, WindowLoss
+from ._params import NetworkParams, SessionParams, WindowParams
 from ._sessions import mean_normal
 from ._settings import SETTINGS
 
 if TYPE_CHECKING:
     from typing import Literal
 
-    from .._typing import ArrayLike, BaseCrossValidator, ExportedProgram, PathLike, RandomSeed, Self
+    from .._typing import ArrayLike, ExportedProgram, Self
     from .stream import NerveStream
 
 __all__ = ["NerveDecoder"]
@@ -76,26 +78,14 @@ class RecurrentModel(TorchEstimator):
             out, state = module.step(inputs, state)
             return self._outputs(out.cpu().numpy().astype(float)), state
 
-    def stream(
-        self,
-        confidence: float = 0.0,
-        saturation: float | None = None,
-        state: dict | None = None,
-        session: float | None = None,
-    ) -> NerveStream:
+    def stream(self, **params: object) -> NerveStream:
         """Decide while a recording arrives.
 
         Parameters
         ----------
-        confidence : float, default=0.0
-            Decisions with a smaller probability are withheld; movements never are.
-        saturation : float or None, default=None
-            Largest absolute value that the amplifier can give: channels there are flagged.
-        state : dict or None
-            State of an earlier stream, to go on from.
-        session : float or None, default=None
-            A session of ``fit`` or of ``calibrated``: it is known, or begins with its labeled
-            trials. None is a new one.
+        **params
+            Parameters of :class:`NerveStream`: `confidence`, `saturation`, `state`, `session`,
+            `decisions`, `n_votes`, `deadband`.
 
         Returns
         -------
@@ -103,8 +93,7 @@ class RecurrentModel(TorchEstimator):
         """
         from .stream import NerveStream
 
-        params = {"confidence": confidence, "saturation": saturation}
-        return NerveStream(self, **params, state=state, session=session)
+        return NerveStream(self, **params)
 
     def exported(self) -> ExportedProgram:
         """The network that decides one window, for use without this package.
@@ -138,7 +127,19 @@ class _Step(torch.nn.Module):
         return self.network(features, state)
 
 
-class NerveDecoder(ClassifierMixin, NerveClassifier, RecurrentModel):
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class NerveDecoder(
+    WindowParams,
+    SessionParams,
+    NetworkParams,
+    OptimizerParams,
+    ValidationParams,
+    ComputeParams,
+    ClassifierMixin,
+    NerveClassifier,
+    RecurrentModel,
+):
     """Gestures from nerve or muscle signals: features, a causal recurrent network, adaptation.
 
     Each window is decided from it and the windows before it; a trial by the vote of its windows
@@ -149,38 +150,20 @@ class NerveDecoder(ClassifierMixin, NerveClassifier, RecurrentModel):
 
     Parameters
     ----------
-    sfreq : float or None, default=None
-        Sampling frequency of X in Hz; None: X holds features, of :class:`NerveFeatures` or other
-        ones, (n_trials, n_features, n_windows) or (n_trials, n_features) for a single window.
-    window, hop : float, default=0.1, 0.02
-        Length of a window, and from one to the next, seconds; where X is raw.
-    features : "all", list of str or None, default="all"
-    covariance : bool, default=True
-        See :class:`NerveFeatures`; where X is raw.
-    session_row : int or None, default=None
-        Row of X that says in which session a trial is: a number, constant within the trial.
-    adaptation : {None, "batch", "online"}, default=None
-        How to adapt to sessions not seen in ``fit``, without labels. None disables adaptation.
-        "batch": the features are normalized, and the classes found, from all trials of the
-        session that `X` holds. "online": only from those before, in the order of `X`.
-    prior_trials : float, default=8.0
-        Weight of the training means and scales, as an equivalent number of trials.
-    network : {"compact", "paper"}, default="compact"
-        "compact": a dense layer, a causal convolution and a GRU of `hidden_size`; "paper": the
-        sizes of the paper, 1.6 million weights.
-    hidden_size : int, default=128
-    dropout : float, default=0.5
-    augment : float, default=1.0
-        Standard deviation of a random offset of each feature, constant within a trial, in
-        training: what a new session might do.
-    channel_dropout : float, default=0.0
-        Probability that a channel is lost in a training trial.
+    ring : bool, default=False
+        Whether the electrodes are a ring around the arm, which may have been turned in a new
+        session: the turn is searched and undone. For raw X and a model of sessions.
+    balanced : bool, default=True
+        Whether the network, too, counts all classes alike, however often they are in `y`. The
+        linear model always does.
     smoothing : float, default=0.1
         Amount of label smoothing.
-    max_epochs, batch_size, lr, weight_decay, schedule, patience, clip_norm, validation_fraction, \
-validation_split, device, dtype, n_threads, random_state, verbose, callbacks, net_params, \
-cache_dir
-        Of training, see :class:`~sklearn_meg.base.TorchEstimator`.
+    %(WindowParams)s
+    %(SessionParams)s
+    %(NetworkParams)s
+    %(OptimizerParams)s
+    %(ValidationParams)s
+    %(ComputeParams)s
 
     Attributes
     ----------
@@ -231,72 +214,14 @@ cache_dir
     (10,)
     """
 
-    def __init__(
-        self,
-        *,
-        sfreq: float | None = None,
-        window: float = 0.1,
-        hop: float = 0.02,
-        features: Literal["all"] | list[str] | None = "all",
-        covariance: bool = True,
-        session_row: int | None = None,
-        adaptation: Literal["batch", "online"] | None = None,
-        prior_trials: float = 8.0,
-        network: Literal["compact", "paper"] = "compact",
-        hidden_size: int = 128,
-        dropout: float = 0.5,
-        augment: float = 1.0,
-        channel_dropout: float = 0.0,
-        smoothing: float = 0.1,
-        max_epochs: int = 40,
-        batch_size: int = 64,
-        lr: float = 3e-3,
-        weight_decay: float = 1e-2,
-        schedule: Literal["onecycle", "cosine"] | None = "onecycle",
-        patience: int | None = None,
-        clip_norm: float | None = 1.0,
-        validation_fraction: float | Literal["auto"] = 0,
-        validation_split: Literal["random", "last"] | BaseCrossValidator = "random",
-        device: str = "auto",
-        dtype: Literal["float32", "float64", "bfloat16"] = "float32",
-        n_threads: int | None = 1,
-        random_state: RandomSeed = None,
-        verbose: int = 0,
-        callbacks: list | None = None,
-        net_params: dict | None = None,
-        cache_dir: PathLike | None = None,
-    ) -> None:
-        self.sfreq = sfreq
-        self.window = window
-        self.hop = hop
-        self.features = features
-        self.covariance = covariance
-        self.session_row = session_row
-        self.adaptation = adaptation
-        self.prior_trials = prior_trials
-        self.network = network
-        self.hidden_size = hidden_size
-        self.dropout = dropout
-        self.augment = augment
-        self.channel_dropout = channel_dropout
-        self.smoothing = smoothing
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.schedule = schedule
-        self.patience = patience
-        self.clip_norm = clip_norm
-        self.validation_fraction = validation_fraction
-        self.validation_split = validation_split
-        self.device = device
-        self.dtype = dtype
-        self.n_threads = n_threads
-        self.random_state = random_state
-        self.verbose = verbose
-        self.callbacks = callbacks
-        self.net_params = net_params
-        self.cache_dir = cache_dir
+    ring: bool = False
+    balanced: bool = True
+    smoothing: float = 0.1
+    max_epochs: int = 40
+    batch_size: int = 64
+    lr: float = 3e-3
+    weight_decay: float = 1e-2
+    validation_fraction: float | Literal["auto"] = 0
 
     _session_model = True
 
@@ -330,6 +255,9 @@ cache_dir
         with limited_threads(self.n_threads):
             self._fit_session_model(Z, y, session)
         self._n_outputs = len(self.classes_)
+        counts = np.bincount(y)
+        unequal = self.balanced and counts.min() < counts.max()
+        self._class_weights = (counts.mean() / counts).tolist() if unequal else None
         return self._train(Z, np.eye(self._n_outputs)[y], groups=groups)
 
     def fine_tuned(self, X: ArrayLike, max_epochs: int = 20, lr: float = 1e-3) -> NerveDecoder:
@@ -359,7 +287,7 @@ cache_dir
         check_is_fitted(self)
         if self.adaptation is None:
             raise ValueError("fine_tuned needs adaptation='batch' or 'online'. Got None.")
-        F, session = self._raw_features(X, reset=False)
+        F, session = self._turned_features(X)
         new = ~np.isin(session, self.sessions_)
         if not new.any():
             raise ValueError("X must hold a session that was not in fit. Got known ones only.")
@@ -391,10 +319,12 @@ cache_dir
 
     def _check_params(self):
         super()._check_params()
+        check_bool_param(self, "ring")
+        check_bool_param(self, "balanced")
         check_scalar_param(self, "smoothing", "float", 0, 1, closed="left")
 
     def _criterion(self):
-        return WindowLoss(self.smoothing)
+        return WindowLoss(self.smoothing, self._class_weights)
 
     def _targets(self, X, y):
         return torch.as_tensor(y, dtype=self._tensor_dtype)

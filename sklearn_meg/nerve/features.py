@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,7 @@ FEATURE_NAMES = tuple(FEATURES)
 PART_BYTES = 2**25  # of windows that are worked on at once
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class NerveFeatures(TransformerMixin, BaseEstimator):
     """Raw recordings to features in sliding windows.
 
@@ -38,9 +40,9 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
     window : float, default=0.1
         Length of a window in seconds.
     hop : float, default=0.02
-        From one window to the next, seconds.
+        Time from one window to the next in seconds.
     features : "all", list of str or None, default="all"
-        Which of ``FEATURE_NAMES``; None is none of them.
+        Names out of ``FEATURE_NAMES``; None is none of them.
     covariance : bool, default=True
         Whether to add log covariances of the channels and of their steps from one sample to the
         next (which show fast spikes under slow noise): n_channels * (n_channels + 1) features.
@@ -71,22 +73,12 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
     (3, 76, 46)
     """
 
-    def __init__(
-        self,
-        *,
-        sfreq: float = 1.0,
-        window: float = 0.1,
-        hop: float = 0.02,
-        features: Literal["all"] | list[str] | None = "all",
-        covariance: bool = True,
-        session_row: int | None = None,
-    ) -> None:
-        self.sfreq = sfreq
-        self.window = window
-        self.hop = hop
-        self.features = features
-        self.covariance = covariance
-        self.session_row = session_row
+    sfreq: float = 1.0
+    window: float = 0.1
+    hop: float = 0.02
+    features: Literal["all"] | list[str] | None = "all"
+    covariance: bool = True
+    session_row: int | None = None
 
     def fit(self, X: ArrayLike | BaseEpochs, y: object = None) -> Self:
         """Learn the thresholds.

@@ -2,62 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from sklearn.cluster import KMeans
 
-from .._checks.params import check_option_param, check_random_state, check_scalar_param
+from .._checks.params import (
+    check_bool_param,
+    check_option_param,
+    check_random_state,
+    check_scalar_param,
+)
+from .._params import documented
 from .._training.device import limited_threads
 from .._training.threads import one_thread
-from ._linear import fit_ridge
+from ..base import ComputeParams, OptimizerParams, ValidationParams
+from ._boosting import boosted, fit_boosting, gate
+from ._linear import N_FOLDS, as_rows, fit_ridge, folds_of, of_rows
 from ._movements import NerveMovements
+from ._params import HistoryParams, NetworkParams, SessionParams, WindowParams
 from .decoder import RecurrentModel
 
 if TYPE_CHECKING:
     from typing import Literal
 
-    from .._typing import ArrayLike, BaseCrossValidator, PathLike, RandomSeed, Self
+    from .._typing import ArrayLike, Self
 
 __all__ = ["NerveRegressor"]
 
 KINDS = 0.1  # weight of the cross-entropy of kinds beside the squared error of movements
 EXPLAINED = 0.8  # share of the variance of where movements end, for kinds to be worth it
+PIECE = 100  # windows of a piece of a long recording
 LEAST_ALIKE = 5  # trials of each kind
 
 
-class NerveRegressor(NerveMovements, RecurrentModel):
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class NerveRegressor(
+    WindowParams,
+    SessionParams,
+    HistoryParams,
+    NetworkParams,
+    OptimizerParams,
+    ValidationParams,
+    ComputeParams,
+    NerveMovements,
+    RecurrentModel,
+):
     """Several degrees of freedom at once: ridge regression, and what a causal network adds to it.
 
     Parameters
     ----------
-    sfreq : float or None, default=None
-        Sampling frequency of X in Hz; None: X holds features, of :class:`NerveFeatures` or other
-        ones, (n_trials, n_features, n_windows) or (n_trials, n_features) for a single window.
-    window, hop : float, default=0.1, 0.02
-        Length of a window, and from one to the next, seconds; where X is raw.
-    features : "all", list of str or None, default="all"
-    covariance : bool, default=True
-        See :class:`NerveFeatures`; where X is raw.
-    session_row : int or None, default=None
-        Row of X that says in which session a trial is: a number, constant within the trial.
-    adaptation : {None, "batch", "online"}, default=None
-        How to adapt to sessions not seen in ``fit``, without labels. None disables adaptation.
-        "batch": the features are normalized, and the classes found, from all trials of the
-        session that `X` holds. "online": only from those before, in the order of `X`.
-    prior_trials : float, default=8.0
-        Weight of the training means and scales, as an equivalent number of trials.
-    network : {"compact", "paper"}, default="compact"
-        "compact": a dense layer, a causal convolution and a GRU of `hidden_size`; "paper": the
-        sizes of the paper, 1.6 million weights.
-    hidden_size : int, default=128
-    dropout : float, default=0.5
-    augment : float, default=1.0
-        Standard deviation of a random offset of each feature, constant within a trial, in
-        training: what a new session might do.
-    channel_dropout : float, default=0.0
-        Probability that a channel is lost in a training trial.
     strategy : {"auto", "both", "direct", "classify"}, default="auto"
         "direct": the network adds to a ridge regression what that misses on trials that it has not
         seen. "classify": trials are put into `n_gestures` kinds of movement, the network says which
@@ -67,10 +64,19 @@ class NerveRegressor(NerveMovements, RecurrentModel):
         learned; else "direct".
     n_gestures : int, default=10
         Kinds of movement; not for "direct".
-    max_epochs, batch_size, lr, weight_decay, schedule, patience, clip_norm, validation_fraction, \
-validation_split, device, dtype, n_threads, random_state, verbose, callbacks, net_params, \
-cache_dir
-        Of training, see :class:`~sklearn_meg.base.TorchEstimator`.
+    boosting : bool, default=True
+        Whether boosted trees learn what ridge regression misses. They count as far as they help on
+        windows left out.
+    gated : bool, default=True
+        Whether the network, too, counts as far as it helps on trials left out (for "direct"); it
+        is trained twice then.
+    %(WindowParams)s
+    %(SessionParams)s
+    %(HistoryParams)s
+    %(NetworkParams)s
+    %(OptimizerParams)s
+    %(ValidationParams)s
+    %(ComputeParams)s
 
     Attributes
     ----------
@@ -87,6 +93,12 @@ cache_dir
         Those of each kind of movement, not for "direct".
     n_outputs_ : int
         Degrees of freedom.
+    history_length_ : int
+        Number of earlier windows that ridge regression and boosting look at.
+    trees_ : list of HistGradientBoostingRegressor or None
+        Boosted trees of each degree of freedom, None where they do not help.
+    gates_, network_gates_ : ndarray of shape (n_outputs,)
+        Weights of trees and network.
     strategy_ : {"both", "direct", "classify"}
         Strategy that was chosen.
     y_mean_, y_scale_ : ndarray of shape (n_outputs,)
@@ -119,74 +131,15 @@ cache_dir
     (30, 6, 21)
     """
 
-    def __init__(
-        self,
-        *,
-        sfreq: float | None = None,
-        window: float = 0.1,
-        hop: float = 0.02,
-        features: Literal["all"] | list[str] | None = "all",
-        covariance: bool = True,
-        session_row: int | None = None,
-        adaptation: Literal["batch", "online"] | None = None,
-        prior_trials: float = 8.0,
-        network: Literal["compact", "paper"] = "compact",
-        hidden_size: int = 128,
-        dropout: float = 0.5,
-        augment: float = 1.0,
-        channel_dropout: float = 0.0,
-        strategy: Literal["auto", "both", "direct", "classify"] = "auto",
-        n_gestures: int = 10,
-        max_epochs: int = 60,
-        batch_size: int = 16,
-        lr: float = 3e-3,
-        weight_decay: float = 1e-2,
-        schedule: Literal["onecycle", "cosine"] | None = "onecycle",
-        patience: int | None = None,
-        clip_norm: float | None = 1.0,
-        validation_fraction: float | Literal["auto"] = 0,
-        validation_split: Literal["random", "last"] | BaseCrossValidator = "random",
-        device: str = "auto",
-        dtype: Literal["float32", "float64", "bfloat16"] = "float32",
-        n_threads: int | None = 1,
-        random_state: RandomSeed = None,
-        verbose: int = 0,
-        callbacks: list | None = None,
-        net_params: dict | None = None,
-        cache_dir: PathLike | None = None,
-    ) -> None:
-        self.sfreq = sfreq
-        self.window = window
-        self.hop = hop
-        self.features = features
-        self.covariance = covariance
-        self.session_row = session_row
-        self.adaptation = adaptation
-        self.prior_trials = prior_trials
-        self.network = network
-        self.hidden_size = hidden_size
-        self.dropout = dropout
-        self.augment = augment
-        self.channel_dropout = channel_dropout
-        self.strategy = strategy
-        self.n_gestures = n_gestures
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.schedule = schedule
-        self.patience = patience
-        self.clip_norm = clip_norm
-        self.validation_fraction = validation_fraction
-        self.validation_split = validation_split
-        self.device = device
-        self.dtype = dtype
-        self.n_threads = n_threads
-        self.random_state = random_state
-        self.verbose = verbose
-        self.callbacks = callbacks
-        self.net_params = net_params
-        self.cache_dir = cache_dir
+    strategy: Literal["auto", "both", "direct", "classify"] = "auto"
+    n_gestures: int = 10
+    boosting: bool = True
+    gated: bool = True
+    max_epochs: int = 60
+    batch_size: int = 16
+    lr: float = 3e-3
+    weight_decay: float = 1e-2
+    validation_fraction: float | Literal["auto"] = 0
 
     def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Train on trials whose movements are known.
@@ -214,19 +167,48 @@ cache_dir
         """
         self._check_params()
         Z, target, _ = self._check_movements(X, y)
+        for name in ("kind_coef_", "kind_intercept_"):
+            self.__dict__.pop(name, None)  # of an earlier fit
         with limited_threads(self.n_threads):
-            self.coef_, self.intercept_, unseen, _ = fit_ridge(Z, target)
+            missed = self._fit_base(Z, target)
             self.strategy_, kinds = self._strategy(target)
             parts = []
-            for name in ("kind_coef_", "kind_intercept_"):
-                self.__dict__.pop(name, None)  # of an earlier fit
             if self.strategy_ != "classify":
-                parts.append(target - unseen)  # what ridge regression misses on unseen trials
+                parts.append(missed)
             if self.strategy_ != "direct":
                 parts.append(self._fit_kinds(Z, target, kinds))
         target = np.concatenate(parts, axis=1)
         self._n_outputs = target.shape[1]
-        return self._train(Z, target, groups=groups)
+        self.network_gates_ = np.ones(self.n_outputs_)
+        Z, target = _pieces(Z), _pieces(target)
+        if self.strategy_ == "direct" and self.gated:
+            self.network_gates_ = self._gates(Z, target)
+        return self._train(Z, target, groups=groups if len(Z) == len(y) else None)
+
+    def _fit_base(self, Z, target):
+        """Ridge regression and boosting; returns what both miss on windows left out."""
+        L = self._lagged(Z)[0]
+        self.coef_, self.intercept_, unseen, _ = fit_ridge(L, target)
+        missed = target - unseen
+        self.trees_, self.gates_ = [None] * self.n_outputs_, np.zeros(self.n_outputs_)
+        if self.boosting:
+            seed = check_random_state(self.random_state).randint(2**31 - 1)
+            fold = folds_of(len(Z), Z.shape[2]).ravel()
+            args = as_rows(L), as_rows(missed), fold, seed
+            self.trees_, self.gates_, more = fit_boosting(*args)
+            missed = missed - of_rows(more, len(Z))
+        return missed
+
+    def _gates(self, Z, target):
+        """How far the network can be trusted: measured on every fifth trial, left out for that."""
+        held = np.arange(len(Z)) % N_FOLDS == 0
+        if len(Z) < 2 * N_FOLDS:
+            return np.ones(self.n_outputs_)
+        self._train(Z[~held], target[~held])
+        with limited_threads(self.n_threads):
+            guess = self._forward(Z[held]).astype(float)
+        pairs = zip(as_rows(target[held]).T, as_rows(guess).T, strict=True)
+        return np.array([gate(true, said) for true, said in pairs])
 
     def _strategy(self, target):
         """What to do, and kinds of movement by their end."""
@@ -257,6 +239,8 @@ cache_dir
         super()._check_params()
         check_option_param(self, "strategy", ("auto", "both", "direct", "classify"))
         check_scalar_param(self, "n_gestures", "int", 2)
+        check_bool_param(self, "boosting")
+        check_bool_param(self, "gated")
 
     def _criterion(self):
         return MovementLoss(0 if self.strategy_ == "classify" else self.n_outputs_)
@@ -268,16 +252,24 @@ cache_dir
         return out
 
     def _step(self, Z, state):
+        past, state = (None, None) if state is None else (state[0], state[1:])
+        L, past = self._lagged(Z, past)
         out, state = super()._step(Z, state)
-        return self._combined(Z, out), state
+        return self._combined(Z, L, out), [past, *state]
 
-    def _combined(self, Z, out):
+    def _base(self, L):
+        """Standardized movements of ridge regression and boosting."""
+        more = boosted(as_rows(L), self.trees_, self.gates_)
+        return self._linear(L) + of_rows(more, len(L))
+
+    def _combined(self, Z, L, out):
         """Standardized movements from what the network says."""
-        if self.strategy_ == "direct":
-            return self._linear(Z) + out
         if self.strategy_ == "classify":
             return self._of_kinds(Z, out)
-        direct = self._linear(Z) + out[:, : self.n_outputs_]
+        gates = self.network_gates_[:, np.newaxis]
+        direct = self._base(L) + gates * out[:, : self.n_outputs_]
+        if self.strategy_ == "direct":
+            return direct
         return (direct + self._of_kinds(Z, out[:, self.n_outputs_ :])) / 2
 
     def _of_kinds(self, Z, out):
@@ -290,7 +282,17 @@ cache_dir
 
     def _movements(self, Z):
         with limited_threads(self.n_threads):
-            return self._unscaled(self._combined(Z, self._forward(Z).astype(float)))
+            out = self._combined(Z, self._lagged(Z)[0], self._forward(Z).astype(float))
+            return self._unscaled(out)
+
+
+def _pieces(Z):
+    """Long recordings (n, f, k) in pieces that a network can be trained on."""
+    n_pieces = Z.shape[2] // PIECE
+    if n_pieces < 2:
+        return Z
+    cut = Z[:, :, : n_pieces * PIECE].reshape(len(Z), Z.shape[1], n_pieces, PIECE)
+    return np.ascontiguousarray(cut.swapaxes(1, 2).reshape(-1, Z.shape[1], PIECE))
 
 
 class MovementLoss(torch.nn.Module):

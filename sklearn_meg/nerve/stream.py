@@ -11,10 +11,14 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .._training.threads import one_blas_thread
-from ._base import check_confidence
+from ._classifier import check_confidence
+from ._electrodes import filled, turned
 from ._online import OnlineSession
+from ._outputs import Outputs
 
 if TYPE_CHECKING:
+    from typing import Literal
+
     from .._typing import ArrayLike, BaseEstimator
 
 __all__ = ["Decision", "NerveStream"]
@@ -37,9 +41,10 @@ class Decision:
     probability : float
         Probability of the decided class; NaN for movements or where nothing was computed.
     reason : str
-        Why it is withheld: "", "NaN" or "uncertain".
+        Why it is withheld: "", "NaN", "uncertain" or "unconfirmed". Movements of windows without
+        data have "NaN" and are predicted forward.
     flagged : tuple of int
-        Channels that are flat or saturated in this window.
+        Channels that are flat, saturated or NaN in this window.
     latency : float
         Seconds of computation, features and model together; of several windows in one chunk,
         their mean.
@@ -69,6 +74,13 @@ class NerveStream:
     session : float or None, default=None
         A session of ``fit`` or of ``calibrated``: it is known, or begins with its labeled trials.
         None is a new one.
+    decisions : {"window", "smoothed", "event"}, default="window"
+        "window" gives every decision; "smoothed" the motion that more than half of the last
+        windows agree on; "event" only its changes.
+    n_votes : int, default=5
+        Number of windows that vote, for "smoothed" and "event".
+    deadband : float, default=0.0
+        Movements that change less than that, in units of the target, stay as they were.
 
     Attributes
     ----------
@@ -99,6 +111,9 @@ class NerveStream:
         saturation: float | None = None,
         state: dict | None = None,
         session: float | None = None,
+        decisions: Literal["window", "smoothed", "event"] = "window",
+        n_votes: int = 5,
+        deadband: float = 0.0,
     ) -> None:
         check_is_fitted(model, "normal_")
         self.extractor = model._extractor()
@@ -112,7 +127,9 @@ class NerveStream:
         self.buffer = np.empty((self.n_channels, 0))
         self.n_seen, self.origin, self.skip = 0, 0.0, 0
         self.gaps, self.latencies = [], []
+        self.outputs = Outputs(decisions, n_votes, deadband)
         self.name = session
+        self.turn = model._known_turn(session) if hasattr(model, "classes_") else 0.0
         self.session = OnlineSession(model, session=session)
         if state is not None:
             self._restore(state)
@@ -128,8 +145,9 @@ class NerveStream:
         Parameters
         ----------
         chunk : array-like of shape (n_channels, n_samples)
-            Samples in the units of training, without the session's row. NaN is allowed: windows
-            that hold some are withheld.
+            Samples in the units of training, without the session's row. NaN: a channel with NaN
+            is made of its neighbors and flagged; a window in which most channels have NaN is
+            withheld.
         time : float or None, default=None
             Time of the first sample in seconds. If it is not where the last chunk ended, samples
             were dropped: windows begin anew, and the gap is added to `gaps`.
@@ -274,24 +292,51 @@ class NerveStream:
     def _decide(self, windows, ends):
         """Decisions of all windows of a chunk, computed together."""
         began = perf_counter()
-        good = [i for i, window in enumerate(windows) if not np.isnan(window).any()]
+        lost = [np.isnan(window).any(axis=1) for window in windows]
+        scale = 10 * self.model.thresholds_[0]  # standard deviations of training
+        windows = [
+            filled(w, scale) if bad.any() else w for w, bad in zip(windows, lost, strict=True)
+        ]
+        good = [i for i, window in enumerate(windows) if window is not None]
         decisions = [Decision(end, None, np.nan, "NaN", (), 0.0) for end in ends]
+        if good:
+            stacked = turned(np.stack([windows[i] for i in good]), self.turn)
+            flagged = self._flagged(stacked) | np.array([lost[i] for i in good])
+            with one_blas_thread():  # once, not in every part
+                features = self.extractor._of_windows(stacked)
+                for run in _runs(good):
+                    place = [good.index(i) for i in run]
+                    self._missing(decisions, run[0])
+                    outputs = self.session.push(features[place].T)
+                    for i, output in zip(run, outputs, strict=True):
+                        self._fill(decisions[i], output)
+            for i, flags in zip(good, flagged, strict=True):
+                decisions[i].flagged = tuple(np.flatnonzero(flags).tolist())
+        self._missing(decisions, len(decisions))
+        self._take_time(decisions, good, began)
+        if hasattr(self.model, "classes_"):
+            return self.outputs.of_classes(decisions)
+        return self.outputs.of_movements(decisions)
+
+    def _missing(self, decisions, end):
+        """Movements of the windows without data before `end`, predicted forward."""
+        if hasattr(self.model, "classes_"):
+            return
+        begin = end
+        while begin and decisions[begin - 1].label is None:
+            begin -= 1
+        for decision in decisions[begin:end]:
+            decision.label = self.session.missing()
+
+    def _take_time(self, decisions, good, began):
         if not good:
-            return decisions
-        stacked = np.stack([windows[i] for i in good])
-        with one_blas_thread():  # once, not in every part
-            outputs = self.session.push(self.extractor._of_windows(stacked).T)
-        flagged = self._flagged(stacked)
-        for i, output, flags in zip(good, outputs, flagged, strict=True):
-            decisions[i].flagged = tuple(np.flatnonzero(flags).tolist())
-            self._fill(decisions[i], output)
+            return
         latency = (perf_counter() - began) / len(good)
         for i in good:
             decisions[i].latency = latency
         self.latencies += [latency] * len(good)
         if len(self.latencies) > 2 * LATENCIES:
             del self.latencies[:-LATENCIES]
-        return decisions
 
     def _fill(self, decision, output):
         """The class and its probability, or the movements."""
@@ -309,3 +354,14 @@ class NerveStream:
         if self.saturation is not None:
             bad |= (np.abs(windows) >= self.saturation).mean(axis=2) > SATURATED
         return bad
+
+
+def _runs(indices):
+    """Consecutive indices together."""
+    runs = [[indices[0]]]
+    for i in indices[1:]:
+        if i == runs[-1][-1] + 1:
+            runs[-1].append(i)
+        else:
+            runs.append([i])
+    return runs

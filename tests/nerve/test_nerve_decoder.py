@@ -302,7 +302,7 @@ def test_refit_forgets():
 def test_classifiers_without_probabilities(estimator, n_classes):
     X, y, session = small()
     chosen = np.isin(y, np.unique(y)[:n_classes])
-    model = WindowClassifier(estimator, sfreq=1000.0, session_row=-1)
+    model = WindowClassifier(estimator=estimator, sfreq=1000.0, session_row=-1)
     model.fit(X[chosen], y[chosen])
     assert model.score(X[chosen], y[chosen]) > 0.9
     np.testing.assert_allclose(model.predict_proba(X[chosen]).sum(axis=1), 1.0)
@@ -324,7 +324,7 @@ def test_two_classes_with_a_model_of_sessions():
 def test_any_classifier_of_scikit_learn():
     X, y, _ = small()
     forest = RandomForestClassifier(10, random_state=0)
-    model = WindowClassifier(forest, sfreq=1000.0, session_row=-1).fit(X, y)
+    model = WindowClassifier(estimator=forest, sfreq=1000.0, session_row=-1).fit(X, y)
     assert model.score(X, y) > 0.9
     assert not hasattr(forest, "estimators_")
 

@@ -131,7 +131,7 @@ def test_kalman_filter_is_the_textbook_loop():
     X, y = flat_world(40, n_windows=12)
     y = np.cumsum(y, axis=2)
     X = np.concatenate([X, y + np.random.default_rng(1).normal(size=y.shape)], axis=1)
-    model = KalmanRegressor().fit(X, y)
+    model = KalmanRegressor(history=0).fit(X, y)
     A, Q, H, R = model.transition_, model.process_, model.observation_, model.noise_
     center, scale = y.mean(axis=(0, 2)), y.std(axis=(0, 2))
     predicted = model.predict(X[:3])
@@ -145,14 +145,14 @@ def test_kalman_filter_is_the_textbook_loop():
             x = x + K @ (seen - H @ x)
             P = (np.eye(2) - K @ H) @ P
             np.testing.assert_allclose(predicted[i, :, k], center + scale * x, atol=1e-9)
-    ridge = WindowRegressor().fit(X, y).predict(X)
+    ridge = WindowRegressor(history=0).fit(X, y).predict(X)
     assert np.square(model.predict(X) - y).mean() < np.square(ridge - y).mean()
 
 
 def test_any_regressor_of_scikit_learn():
     X, y = flat_world()
     lasso = Lasso(0.01)
-    model = WindowRegressor(lasso).fit(X, y)
+    model = WindowRegressor(estimator=lasso).fit(X, y)
     assert np.mean(r2(y, model.predict(X))) > 0.9
     assert not hasattr(lasso, "coef_")
 
@@ -219,3 +219,40 @@ def test_sampling_rate_of_another_world():
     X, y = parts(0)
     with pytest.raises(ValueError, match="as many windows a trial"):
         regressor(sfreq=SFREQ / 2).fit(X, y)
+
+
+def long_recording(seed=0, n=2500):
+    """One recording: units whose rates are not linear in a velocity, and lag behind it."""
+    rng = np.random.default_rng(seed)
+    velocity = np.zeros((2, n))
+    for t in range(1, n):
+        velocity[:, t] = 0.95 * velocity[:, t - 1] + 0.3 * rng.normal(size=2)
+    angle = rng.uniform(0, 2 * np.pi, 30)
+    drive = np.cos(angle)[:, None] * velocity[0] + np.sin(angle)[:, None] * velocity[1]
+    rates = np.exp(1 + 0.8 * np.clip(drive, -3, 2))
+    return rng.poisson(rates)[None].astype(float), velocity[None]
+
+
+def test_one_long_recording_chooses_its_strength_and_boosts():
+    X, y = long_recording()
+    train, test = (X[:, :, :2000], y[:, :, :2000]), (X[:, :, 2000:], y[:, :, 2000:])
+    ridge = WindowRegressor().fit(*train)
+    assert ridge.estimator_.alpha > 0.1  # the least one, that of a single fold
+    model = NerveRegressor(max_epochs=1, hidden_size=8, random_state=0).fit(*train)
+    assert model.gates_.min() > 0.1
+    assert model.score(*test) > ridge.score(*test)
+
+
+def test_a_network_that_does_not_help_does_not_count():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 6, 10))
+    y = X[:, :2] + 0.1 * rng.normal(size=(40, 2, 10))
+    model = NerveRegressor(strategy="direct", max_epochs=2, random_state=0).fit(X, y)
+    assert model.network_gates_.max() < 0.2
+
+
+@pytest.mark.parametrize("value, error", [(-1, ValueError), (1.5, TypeError), ("long", TypeError)])
+def test_bad_histories(value, error):
+    X = np.random.default_rng(0).normal(size=(10, 3, 5))
+    with pytest.raises(error, match="history"):
+        WindowRegressor(history=value).fit(X, X[:, :1])

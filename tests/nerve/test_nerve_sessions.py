@@ -136,3 +136,43 @@ def test_a_stream_without_ends_follows_the_motions():
             labels[round(decision.time, 3)] = decision.label, true
     late = [pair for time, pair in labels.items() if (time % (n / 1000)) > 0.4]
     assert np.mean([label == true for label, true in late]) > 0.7
+
+
+@cache
+def ring():
+    """Raw trials of eight electrodes around an arm: gestures are bumps of activity on the ring."""
+    rng = np.random.default_rng(0)
+    y = np.tile(np.arange(6), 24)
+    angle = 2 * np.pi * np.arange(8) / 8
+    power = np.exp(
+        2.5 * np.cos(angle - 2 * np.pi * np.array([0, 1, 1.6, 2.5, 4, 4.7])[:, None] / 6)
+    )
+    X = rng.normal(size=(len(y), 8, 400)) * np.sqrt(power[y])[:, :, None]
+    day = np.repeat([0.0, 1.0, 2.0], 48)
+    row = np.broadcast_to(day[:, None, None], (len(y), 1, 400))
+    return np.concatenate([X, row], axis=1), y, day
+
+
+@pytest.mark.parametrize("adaptation", ["batch", "online"])
+def test_a_ring_that_was_turned_is_turned_back(adaptation):
+    X, y, day = ring()
+    model = classifier(adaptation=adaptation, session_model=True, ring=True).fit(
+        X[day < 2], y[day < 2]
+    )
+    new, true = X[day == 2], y[day == 2]
+    moved = new.copy()
+    moved[:, :8] = np.roll(new[:, :8], 1, axis=1)
+    message = "ring of electrodes seems turned by 1"
+    if adaptation == "batch":
+        with pytest.warns(UserWarning, match=message):
+            found = model.predict(moved)
+        assert np.mean(found == true) >= 0.9 * model.score(new, true)
+    with pytest.warns(UserWarning, match=message):
+        labeled = model.calibrated(moved[:6], true[:6])
+    assert labeled.score(moved[6:], true[6:]) >= 0.9 * model.score(new[6:], true[6:])
+
+
+def test_a_ring_needs_raw_signals():
+    X, y, _ = ring()
+    with pytest.raises(ValueError, match="ring=True turns raw signals"):
+        classifier(sfreq=None, ring=True).fit(X, y)

@@ -2,12 +2,19 @@
 
 import pickle
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from _nerve_world import HOP, REGRESSORS, SFREQ, classifier, decoder, movements, nerve, regressor
 
-from sklearn_meg import KalmanRegressor, NerveFeatures, NerveRegressor, WindowClassifier
+from sklearn_meg import (
+    KalmanRegressor,
+    NerveFeatures,
+    NerveRegressor,
+    WindowClassifier,
+    WindowRegressor,
+)
 from sklearn_meg.nerve import NerveStream, _in_time
 from sklearn_meg.nerve import stream as stream_module
 
@@ -211,7 +218,7 @@ def test_time_is_a_number(model):
 
 def test_nan_withholds_decisions_and_the_stream_goes_on(recurrent):
     signal = np.concatenate(list(later()[0][:3, :-1]), axis=1).astype(float)
-    signal[3, 500] = np.nan
+    signal[:, 500] = np.nan
     stream = recurrent.stream()
     decisions = stream.push(signal)
     ends = np.array([d.time for d in decisions]) * SFREQ
@@ -220,6 +227,56 @@ def test_nan_withholds_decisions_and_the_stream_goes_on(recurrent):
     assert all((d.label is None) == (d.reason == "NaN") for d in decisions)
     assert all(np.isfinite(d.probability) for d in decisions if d.reason == "")
     assert stream.end_trial() in recurrent.classes_
+
+
+def test_one_electrode_withholds_nothing(model):
+    signal = np.concatenate(list(later()[0][:3, :-1]), axis=1).astype(float)
+    signal[3, 500:700] = np.nan
+    decisions = NerveStream(model).push(signal)
+    assert all(d.label is not None for d in decisions)
+    assert {d.flagged for d in decisions} == {(), (3,)}
+
+
+def test_movements_are_predicted_forward_where_data_are_missing():
+    data = nerve()
+    first = data.session == 0
+    X, y = data.X[first], movements(data, first)
+    signal = np.concatenate(list(later()[0][:2, :-1]), axis=1).astype(float)
+    signal[:, 400:420] = np.nan
+    for cls in REGRESSORS:
+        decisions = NerveStream(regressor(cls).fit(X, y)).push(signal)
+        missing = [d for d in decisions if d.reason == "NaN"]
+        assert missing and all(np.isfinite(d.label).all() for d in decisions)
+
+
+def test_a_majority_and_its_changes(model):
+    X, _ = later()
+    signal = np.concatenate(list(X[:6, :-1]), axis=1)
+    plain, smooth, events = (
+        NerveStream(model, decisions=kind).push(signal) for kind in ("window", "smoothed", "event")
+    )
+    labels = [d.label for d in smooth]
+    assert len(plain) == len(smooth)
+    changes = [a for a, b in zip(labels, [None, *labels], strict=False) if a != b]
+    assert [d.label for d in events] == changes
+    assert sum(a != b for a, b in pairwise(labels)) <= sum(
+        a.label != b.label for a, b in pairwise(plain)
+    )
+    for wrong in ({"decisions": "often"}, {"n_votes": 0}, {"deadband": -1.0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            NerveStream(model, **wrong)
+
+
+def test_a_deadband_keeps_movements_still():
+    data = nerve()
+    first = data.session == 0
+    model = regressor(WindowRegressor).fit(data.X[first], movements(data, first))
+    signal = np.concatenate(list(later()[0][:2, :-1]), axis=1)
+    plain, still = (NerveStream(model, deadband=band).push(signal) for band in (0.0, 0.3))
+    moves = [len({tuple(np.round(d.label, 9)) for d in each}) for each in (plain, still)]
+    assert moves[1] < moves[0]
+    away = [np.abs(a.label - b.label).max() for a, b in zip(plain, still, strict=True)]
+    assert max(away) <= 0.3
 
 
 def test_flat_and_saturated_channels_are_flagged(model):

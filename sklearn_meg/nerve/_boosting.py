@@ -1,0 +1,78 @@
+"""What gradient boosting adds to a linear regression, as far as it does on windows left out."""
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+from .._training.threads import one_thread
+
+LEAST_GATE = 0.1  # of what it adds: less is not worth its time
+LEAST_ROWS = 2_000  # windows: with fewer there is little to boost
+MOST_ROWS = 30_000
+TREES = {"max_iter": 100, "learning_rate": 0.1, "max_leaf_nodes": 15, "max_features": 0.25}
+TREES["early_stopping"] = False
+
+
+def fit_boosting(X, residual, fold, seed):
+    """Trees for each output, their gates, and what they say of windows left out.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+    residual : ndarray of shape (n, n_outputs)
+        What the linear regression misses on windows left out.
+    fold : ndarray of int of shape (n,)
+    seed : int
+
+    Returns
+    -------
+    trees : list of HistGradientBoostingRegressor or None
+        None where the gate is closed.
+    gates : ndarray of shape (n_outputs,)
+        Least-squares factor of the trees' predictions on windows left out, less its standard error.
+    unseen : ndarray of shape (n, n_outputs)
+        Their gated predictions of windows left out.
+    """
+    n_outputs = residual.shape[1]
+    trees, gates, unseen = [None] * n_outputs, np.zeros(n_outputs), np.zeros(residual.shape)
+    half = fold % 2 == 0
+    if len(X) < LEAST_ROWS or half.all() or not half.any():
+        return trees, gates, unseen
+    for o in range(n_outputs):
+        guess = np.empty(len(X))
+        for part in (half, ~half):
+            guess[part] = _fitted(X[~part], residual[~part, o], seed).predict(X[part])
+        gates[o] = gate(residual[:, o], guess)
+        if gates[o] > LEAST_GATE:
+            unseen[:, o] = gates[o] * guess
+            trees[o] = _fitted(X, residual[:, o], seed)
+        else:
+            gates[o] = 0.0
+    return trees, gates, unseen
+
+
+def _fitted(X, y, seed):
+    if len(X) > MOST_ROWS:
+        chosen = np.random.RandomState(seed).choice(len(X), MOST_ROWS, replace=False)
+        X, y = X[chosen], y[chosen]
+    with one_thread():
+        return HistGradientBoostingRegressor(random_state=seed, **TREES).fit(X, y)
+
+
+def gate(true, guess):
+    """Factor of a guess, 0 to 1, less its standard error."""
+    power = np.square(guess).sum()
+    if not power:
+        return 0.0
+    factor = (true * guess).sum() / power
+    error = np.sqrt(np.square(true - factor * guess).mean() / power)
+    return float(np.clip(factor - error, 0.0, 1.0))
+
+
+def boosted(X, trees, gates):
+    """What the trees add to rows X, (n, n_outputs)."""
+    out = np.zeros((len(X), len(gates)))
+    with one_thread():
+        for o, tree in enumerate(trees):
+            if tree is not None:
+                out[:, o] = gates[o] * tree.predict(X)
+    return out
