@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from .._checks.params import check_option_param, check_scalar_param
@@ -11,12 +9,6 @@ from .._checks.trials import check_trials
 from ..rows import split_session
 from ._sessions import RunningNormalizer, class_means, location_and_scale, mean_normal, normalized
 from .features import NerveFeatures, check_windows
-
-if TYPE_CHECKING:
-    pass
-
-
-LABELED = ("labeled_features_", "labeled_classes_", "labeled_sessions_", "labeled_turns_")
 
 
 class NerveModel:

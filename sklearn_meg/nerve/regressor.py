@@ -180,10 +180,11 @@ class NerveRegressor(
         target = np.concatenate(parts, axis=1)
         self._n_outputs = target.shape[1]
         self.network_gates_ = np.ones(self.n_outputs_)
+        n_trials = len(Z)
         Z, target = _pieces(Z), _pieces(target)
         if self.strategy_ == "direct" and self.gated:
             self.network_gates_ = self._gates(Z, target)
-        return self._train(Z, target, groups=groups if len(Z) == len(y) else None)
+        return self._train(Z, target, groups=groups if len(Z) == n_trials else None)
 
     def _fit_base(self, Z, target):
         """Ridge regression and boosting; returns what both miss on windows left out."""
