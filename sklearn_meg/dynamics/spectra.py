@@ -22,7 +22,7 @@ __all__ = ["StateSpectra", "state_spectra"]
 class StateSpectra:
     """Spectra of states.
 
-    Attributes
+    Parameters
     ----------
     freqs : ndarray of shape (n_freqs,)
         Hz.

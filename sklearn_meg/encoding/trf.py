@@ -167,7 +167,7 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         n_bands = len(group_factors(self.candidates_.shape[1]))
         return penalties, np.array_split(np.arange(len(penalties)), n_bands)
 
-    def fit_folds(self, X, y, trials):
+    def fit_folds(self, X: np.ndarray, y: np.ndarray, trials: np.ndarray) -> list:
         """Fit on some trials, pooled; give the models fitted without each fold.
 
         Parameters

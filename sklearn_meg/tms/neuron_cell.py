@@ -50,6 +50,13 @@ class Activation:
         Its place in um, neuron's frame.
     latency : float
         Time from the onset of the pulse, in us.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.tms.neuron_cell import Activation
+    >>> Activation(70.0, "axon[0](0.95)", np.zeros(3), 120.0).site
+    'axon[0](0.95)'
     """
 
     threshold: float
@@ -207,7 +214,7 @@ class NeuronCell:
                     typical, known = found[-1] * strength, True
         return np.array(found)
 
-    def activate(self, field: ArrayLike | Callable, **options) -> Activation:
+    def activate(self, field: ArrayLike | Callable, **options: object) -> Activation:
         """Find the threshold of one field, and the segment that fires first there.
 
         Parameters
@@ -273,7 +280,12 @@ class NeuronCell:
         return Morphology(points, diameters, parents, kinds, name=self.name)
 
     def key(self) -> str:
-        """Name, shape and pulse-independent settings as text: what tells one cell from another."""
+        """Describe name, shape and pulse-independent settings: equal for equal cells.
+
+        Returns
+        -------
+        key : str
+        """
         shape = self.points.round(3).sum(axis=0).tolist()
         return f"{self.name} ({self.n_segments} segments, {shape}, {self._init} mV)"
 
