@@ -64,6 +64,18 @@ def test_pages_need_no_private_module(page):
     assert private == []
 
 
+def test_every_public_name_is_on_the_api_page():
+    text = (DOCS / "api.rst").read_text(encoding="utf-8")
+    named = set(re.findall(r"[\w.]+", text))
+    last = {name.rsplit(".", 1)[-1] for name in named}
+    packages = [getattr(sklearn_meg, name) for name in sklearn_meg.__all__]
+    public = {name for each in packages for name in getattr(each, "__all__", ())}
+    constants = {name for name in public if name.isupper()}
+    modules = {name for name in sklearn_meg.__all__ if name[0].islower()}
+    missing = (public | set(sklearn_meg.__all__)) - constants - last - modules - {"__version__"}
+    assert sorted(missing) == []
+
+
 def test_the_systems_are_built_alike():
     assert make_roles.domains() == ["connectome", "dynamics", "encoding", "nerve", "source", "tms"]
     for domain in make_roles.domains():
