@@ -137,6 +137,11 @@ VALID = {
     ("RecurrentTRF", "alphas", "[1.0, 2.0]"),
     ("RecurrentTRF", "n_past", "0"),
     ("TemporalReceptiveField", "alphas", "[1.0, 2.0]"),
+    *(  # one lag a feature
+        (name, lag, "[1.0, 2.0]")
+        for name in ("RecurrentTRF", "TemporalReceptiveField")
+        for lag in ("tmin", "tmax")
+    ),
     *((name, "onset", "0") for name in SOLVERS),  # the first sample
 }
 

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._checks.params import check_bool_param, check_option_param, check_scalar_param
+from .._checks.params import check_bool_param, check_option_param, check_scalar_param, naming
 from .._checks.trials import check_array, check_trials, check_weights, flatten_targets
 from .._params import documented, param
 from ._conditions import (
@@ -393,7 +393,8 @@ class SourceEstimator(
             return self.events_
         if is_mne(X):
             return self.events_[self._named_conditions(read_mne(X).names)]
-        X = X if hasattr(X, "shape") else np.asarray(X)
+        with naming("X"):
+            X = X if hasattr(X, "shape") else np.asarray(X)
         n_events = self.events_.shape[1]
         if self.n_features_in_ != n_events:  # fitted to fields and labels
             if X.ndim != 3 or X.shape[1:] != self.events_.shape[1:]:
