@@ -36,6 +36,12 @@ def baselines(quick=False, affine=None):
     return {"euclid": [EuclideanMetric(affine=affine)], **tensors}
 
 
+def smoothed_baselines(quick=False, affine=None):
+    """The strongest of them, for directions that are smoothed as ours are."""
+    every = baselines(quick, affine)
+    return {f"{name}_smoothed": every[name] for name in ("inverse", "conformal")}
+
+
 def best(candidates):
     """Choose the rows with the least mean deviation."""
     return min(candidates, key=_deviation)

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from time import process_time
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 from sklearn_meg.connectome import ConnectomeMetric, KnownMetric
 from sklearn_meg.connectome.metrics import geodesic_deviation
@@ -14,8 +15,8 @@ from sklearn_meg.datasets import make_fibers
 
 from ..recordings import recording
 from ..report import row
-from .fields import integral_curves
-from .models import baselines, best
+from .fields import STEP, integral_curves, make_brain_like
+from .models import baselines, best, smoothed_baselines
 
 SIZES = (32, 48, 64, 80)  # of the arcs whose fits are timed
 # The high-water mark of this process alone: that of getrusage starts with its parent's.
@@ -91,8 +92,8 @@ def speed_rows(quick):
         model.fit(fibers.X)
         spent = process_time() - begun
         counts.append(int(fibers.mask.sum()))
-        seconds.append(spent / model.n_iter_)  # how many it takes depends on the world
-        found = {"n_voxels": counts[-1], "fit_s": spent, "iteration_ms": 1e3 * seconds[-1]}
+        seconds.append(spent)
+        found = {"n_voxels": counts[-1], "fit_s": spent}
         rows += [row("speed", f"cube{size}", key, 0, value) for key, value in found.items()]
     slope = np.polyfit(np.log(counts), np.log(seconds), 1)[0]
     rows.append(row("speed", "scaling", "exponent", 0, slope))
@@ -111,7 +112,7 @@ def _peak_mb(size):
 
 
 def real_rows(quick):
-    """Geodesics against streamlines of the field itself in a real volume; none where absent."""
+    """Geodesics against integral curves of a small real volume; none where it is absent."""
     try:
         fields = real_fields()
     except ImportError as error:
@@ -122,30 +123,68 @@ def real_rows(quick):
         return []
     X, affine = fields
     scale = np.linalg.norm(affine[:3, :3], axis=0)
-    voxel = np.diag([*scale / scale.min(), 1.0])  # in voxels, along the axes of the grid
-    ours = ConnectomeMetric(affine=voxel, **({"max_iter": 3} if quick else {}))
-    curves = integral_curves(X[0], np.diag(voxel)[:3], 60 if quick else 300)
-    models = {"default": [ours], **baselines(quick, voxel)}
-    rows = []
-    for name, each in models.items():
-        rows += best(_real_rows(name, model, X, *curves) for model in each)
+    return field_rows("real", X, scale / scale.min(), 0, quick, shortest=4.0)
+
+
+def brain_like_rows(seed, quick):
+    """The same in a field like that of a whole brain."""
+    size = (20, 22, 18) if quick else (50, 58, 44)
+    return field_rows("brain_like", make_brain_like(seed, size), np.ones(3), seed, quick)
+
+
+def field_rows(case, X, scale, seed, quick, shortest=8.0):
+    """Geodesics of all metrics against integral curves of the field as it was measured."""
+    affine = np.diag([*scale, 1.0])
+    curves = integral_curves(X[0], scale, 40 if quick else 300, shortest, seed=seed)
+    ours = ConnectomeMetric(affine=affine, **({"max_iter": 3} if quick else {}))
+    rows = _field_rows(case, "default", ours, X, seed, *curves)
+    rows += _deviations(case, "follow", ours, seed, *curves, follow=1.0)
+    for name, models in baselines(quick, affine).items():
+        rows += best(_field_rows(case, name, model, X, seed, *curves) for model in models)
+    smoothed = smoothed_by(ours, X)
+    for name, models in smoothed_baselines(quick, affine).items():
+        rows += best(_field_rows(case, name, model, smoothed, seed, *curves) for model in models)
     return rows
 
 
-def _real_rows(name, model, X, curves, directions):
+def smoothed_by(model, X):
+    """Directions smoothed as by the fitted model, or by its window if it left them as they are."""
+    if model.is_smoothed_:
+        return model.directions_
+    params = {"method": "fibers", "anisotropy": 30.0, "window": model.window_}
+    return ConnectomeMetric(affine=model.affine, **params).fit(X).directions_
+
+
+def _field_rows(case, name, model, X, seed, curves, directions):
     begun = process_time()
     model.fit(X)
-    spent = process_time() - begun
-    lengths = [0.5 * (len(c) - 1) for c in curves]
+    spent = row(case, name, "fit_s", seed, process_time() - begun)
+    return [spent, *_deviations(case, name, model, seed, curves, directions)]
+
+
+def _deviations(case, name, model, seed, curves, directions, follow=0.0):
+    step = STEP * model._space.scale.min()
+    longest = step * max(len(c) - 1 for c in curves)
     seeds = np.stack([c[0] for c in curves])
-    paths = model.shoot(seeds, directions, max(lengths), within="grid")
-    deviation = geodesic_deviation(curves, paths, max(lengths) / (paths.shape[1] - 1))
-    found = {
-        "fit_s": spent,
-        "deviation_mean": np.nanmean(deviation),
-        "deviation_median": np.nanmedian(deviation),
-    }
-    return [row("real", name, metric, 0, value) for metric, value in found.items()]
+    paths = model.shoot(seeds, directions, longest, within="grid", follow=follow)
+    deviation = geodesic_deviation(curves, paths, longest / (paths.shape[1] - 1))
+    found = {"deviation_mean": np.nanmean(deviation), "deviation_median": np.nanmedian(deviation)}
+    return [row(case, name, metric, seed, value) for metric, value in found.items()]
+
+
+def outside_rows(seed, quick):
+    """How far ways between random pairs of points leave the mask."""
+    X = make_brain_like(seed, (20, 22, 18) if quick else (50, 58, 44))
+    model = ConnectomeMetric(method="fibers", anisotropy=100.0).fit(X)
+    places = np.argwhere(model.mask_)
+    rng, n = np.random.default_rng(seed), 20 if quick else 1000
+    pairs = places[rng.integers(len(places), size=(2, n))].astype(float)
+    paths, _ = model.connect(*pairs)
+    depth = distance_transform_edt(~model.mask_)
+    index = np.round(paths).astype(int)
+    # From the middle of a voxel outside to the nearest one inside is a voxel: half a one is left.
+    outside = np.maximum(depth[tuple(np.moveaxis(index, -1, 0))] - 0.5, 0)
+    return [row("outside", "default", "voxels", seed, outside.max())]
 
 
 def real_fields():
@@ -161,3 +200,4 @@ def real_fields():
 
 
 ROWS = {"flips": flip_rows, "two_point": two_point_rows, "speed": speed_rows, "real": real_rows}
+SEEDED = {"brain_like": brain_like_rows, "outside": outside_rows}

@@ -10,6 +10,7 @@ deviation.
 Times are CPU times of one thread.
 """
 
+from dataclasses import replace
 from time import process_time
 
 import numpy as np
@@ -21,8 +22,8 @@ from sklearn_meg.connectome.metrics import geodesic_deviation
 from sklearn_meg.datasets import make_fibers
 
 from ..report import row
-from . import checks, more
-from .models import baselines, best
+from . import checks, more, phantom
+from .models import baselines, best, smoothed_baselines
 
 ANGLES = (90, 60, 45, 30)
 NOISES = (1, 5, 10, 20)
@@ -35,10 +36,12 @@ WORLDS = {
     **{f"braid_noise{n}": {"world": "braid", "noise": n} for n in NOISES},
 }
 MORE = ("flips", "two_point", "speed", "real")
-CASES = (*WORLDS, *MORE)
+SEEDED = (*phantom.SNRS, *more.SEEDED)
+CASES = (*WORLDS, *SEEDED, *MORE)
 CONV = ("annulus", "braid")  # where the convolutional solver is trained, too
 QUICK = {"annulus": 20, "arcs": 16, "braid": 40}
-QUICK_CASES = tuple(c for c in CASES if c not in ("arcs60", "arcs45") and "_noise" not in c)
+NOT_QUICK = ("arcs60", "arcs45", "phantom10", "phantom_inf")
+QUICK_CASES = tuple(c for c in CASES if c not in NOT_QUICK and "_noise" not in c)
 QUICK_FIT = {"max_iter": 5}, {"max_epochs": 3}
 
 
@@ -65,10 +68,14 @@ def run(quick=False, n_seeds=None, cases=None):
     seeds = range(n_seeds or (1 if quick else 3))
     rows = []
     with threadpool_limits(1):
-        jobs = [(c, s) for c in cases for s in (seeds if c in WORLDS else [0])]
+        jobs = [(c, s) for c in cases for s in ([0] if c in MORE else seeds)]
         for case, seed in tqdm(jobs, desc="connectome", unit="case"):
             if case in WORLDS:
                 rows += world_rows(case, seed, quick)
+            elif case in phantom.SNRS:
+                rows += phantom.phantom_rows(case, seed, quick)
+            elif case in more.SEEDED:
+                rows += more.SEEDED[case](seed, quick)
             else:
                 rows += more.ROWS[case](quick)
     settings = {
@@ -90,8 +97,15 @@ def world_rows(case, seed, quick):
     size = QUICK[params["world"]] if quick else None
     fibers = make_fibers(**params, size=size, n_curves=_n_curves(quick), random_state=seed)
     rows = []
-    for name, models in _models(case, seed, quick).items():
+    every = _models(case, seed, quick)
+    for name, models in every.items():
         rows += best(_all_fitted(case, name, seed, models, fibers))
+    ours = every["default"][0]
+    rows += deviation_rows(case, "follow", seed, ours, fibers, follow=1.0)
+    if params.get("noise"):
+        smoothed = replace(fibers, X=more.smoothed_by(ours, fibers.X))
+        for name, models in smoothed_baselines(quick).items():
+            rows += best(_all_fitted(case, name, seed, models, smoothed))
     if fibers.metric is not None:
         rows += deviation_rows(case, "oracle", seed, KnownMetric(fibers.metric), fibers)
     return rows
@@ -123,10 +137,10 @@ def _models(case, seed, quick):
     return {**models, **baselines(quick)}
 
 
-def deviation_rows(case, name, seed, model, fibers):
+def deviation_rows(case, name, seed, model, fibers, follow=0.0):
     """Rows of mean and median deviation in voxels, and the mean in crossing voxels."""
     lengths = [np.linalg.norm(np.diff(c, axis=0), axis=1).sum() for c in fibers.curves]
-    paths = model.shoot(fibers.seeds, fibers.directions, max(lengths), within="grid")
+    paths = model.shoot(fibers.seeds, fibers.directions, max(lengths), within="grid", follow=follow)
     step = max(lengths) / (paths.shape[1] - 1)
     deviation = geodesic_deviation(fibers.curves, paths, step)
     counted = np.isfinite(deviation)

@@ -15,3 +15,5 @@ from .io import read_directions as read_directions
 from .io import read_distributions as read_distributions
 from .io import tensor_directions as tensor_directions
 from .metrics import geodesic_deviation as geodesic_deviation
+from .streamlines import clean_bundle as clean_bundle
+from .streamlines import write_streamlines as write_streamlines
