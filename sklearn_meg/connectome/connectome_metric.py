@@ -99,7 +99,7 @@ class ConnectomeMetric(LineParams, FieldMetric):
     loss_ : float
         Mean squared curvature, 1 / length squared, that is left.
     n_iter_ : int
-        Iterations.
+        Iterations of L-BFGS; 1 where none were needed.
     history_ : list
         Knot spacing, iterations and loss of each lattice.
     n_features_in_ : int
@@ -194,7 +194,7 @@ class ConnectomeMetric(LineParams, FieldMetric):
     def _choose(self, lines):
         """Fit what is asked for, or both where the first is not stable, and keep the better."""
         self.interpolation_, self.knot_spacing_ = 1, None
-        self.n_iter_, self.history_ = 0, []
+        self.n_iter_, self.history_ = 1, []
         self.__dict__.pop("coef_", None)
         stability = Stability(lines, self._peaks, self._space, self._open_mask)
         found = {}

@@ -104,7 +104,7 @@ def _write_trx(path, curves, affine, shape):
     trx.header["VOXEL_TO_RASMM"] = affine
     trx.header["DIMENSIONS"] = np.array(shape, dtype=np.uint16)
     lengths = np.array([len(curve) for curve in curves])
-    trx.streamlines._data[:] = np.concatenate(curves)
+    trx.streamlines._data = np.concatenate(curves)  # in place of half precision
     trx.streamlines._offsets[:] = np.r_[0, np.cumsum(lengths)[:-1]]
     trx.streamlines._lengths[:] = lengths
     save(trx, str(path))
