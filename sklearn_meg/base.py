@@ -7,7 +7,7 @@ training, inference and persistence are done here, once.
 """
 
 from contextlib import contextmanager
-from inspect import signature
+from warnings import warn
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from ._checks.params import (
 )
 from ._checks.trials import check_targets, check_trials, flatten_targets, pieces
 from ._params import ComputeParams, OptimizerParams, ValidationParams
+from ._routing import RoutedGroups
 from ._saving.checkpoint import checkpoint_of
 from ._training.batches import Batches, MaskedMSELoss, Trials
 from ._training.callbacks import (
@@ -56,7 +57,7 @@ __all__ = [
 _DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
 
 
-class TorchEstimator(BaseEstimator):
+class TorchEstimator(RoutedGroups, BaseEstimator):
     """Base of all deep estimators: parameters, training, inference, persistence.
 
     A subclass is a dataclass that inherits its training parameters from the groups of
@@ -76,12 +77,6 @@ class TorchEstimator(BaseEstimator):
     """
 
     _module_class: type | None = None
-
-    def __init_subclass__(cls, **kwargs):
-        """Ask for the `groups` that ``fit`` takes: nested cross-validation routes them then."""
-        if hasattr(cls, "fit") and "groups" in signature(cls.fit).parameters:
-            cls.__metadata_request__fit = {"groups": True}
-        super().__init_subclass__(**kwargs)
 
     # ------------------------------------------------------------------ what a subclass defines
 
@@ -201,12 +196,7 @@ class TorchEstimator(BaseEstimator):
             return every[:-n_valid], every[-n_valid:]
         if not isinstance(self.validation_split, str):
             splitter = check_cv(self.validation_split)
-        elif groups is not None:
-            if len(np.unique(groups)) < 2:
-                raise ValueError(
-                    "validation_split='random' with groups holds whole groups out. Got one group. "
-                    "(Give no groups, or validation_split='last'.)"
-                )
+        elif groups is not None and not _are_one_group(groups):
             splitter = GroupShuffleSplit(1, test_size=n_valid / n, random_state=seed)
         else:
             splitter = ShuffleSplit(1, test_size=n_valid, random_state=seed)
@@ -356,6 +346,18 @@ class TorchEstimator(BaseEstimator):
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")
+
+
+def _are_one_group(groups):
+    """Whether there is one group only, which cannot be held out; says so."""
+    if len(np.unique(groups)) > 1:
+        return False
+    warn(
+        "All trials are of one group: the best epoch is chosen on trials of that group, not on "
+        "another one. (validation_split='last' holds the last trials out.)",
+        stacklevel=2,
+    )
+    return True
 
 
 def _run(net, trials):

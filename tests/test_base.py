@@ -203,10 +203,11 @@ def test_inner_split_respects_groups_order_and_splitters(packed):
     encoder(rows, validation_fraction=0.3).fit(X, y, groups=subjects)
 
 
-def test_groups_of_one_group_cannot_be_split(packed):
-    X, y, rows, subjects = packed
-    with pytest.raises(ValueError, match="Got one group"):
-        encoder(rows).fit(X, y, groups=np.zeros(len(X)))
+def test_trials_of_one_group_are_held_out_as_if_there_were_none(packed):
+    X, y, rows, _ = packed
+    with pytest.warns(UserWarning, match="All trials are of one group"):
+        one = encoder(rows).fit(X, y, groups=np.zeros(len(X)))
+    np.testing.assert_array_equal(one.predict(X), encoder(rows).fit(X, y).predict(X))
 
 
 @pytest.mark.parametrize("groups", [[1], np.zeros((60, 2)), [[1]] * 3])

@@ -10,7 +10,7 @@ ROOT = Path(sklearn_meg.__file__).parent
 # From the ground up. A room is a folder or a file of the package.
 FLOORS = (
     ("_checks", "_figures", "_optional", "_typing", "_version"),
-    ("_padding", "_params", "_saving", "_scores", "_training", "rows"),
+    ("_padding", "_params", "_routing", "_saving", "_scores", "_training", "rows"),
     ("base", "datasets", "metrics", "preprocessing"),
     (),  # the domains: every other folder
     ("study",),

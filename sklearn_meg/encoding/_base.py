@@ -17,6 +17,7 @@ from .._checks.trials import (
     flatten_targets,
 )
 from .._params import documented, param
+from .._routing import RoutedGroups
 from .._training.threads import one_blas_thread
 from ..rows import RowParams, Rows, resolve_rows
 
@@ -75,7 +76,7 @@ class LagParams(SubjectParams):
     sfreq: float = param(1.0, "float", "Sampling frequency in Hz.")
 
 
-class LinearEncoder(RegressorMixin, BaseEstimator):
+class LinearEncoder(RoutedGroups, RegressorMixin, BaseEstimator):
     """Base of the encoders with one linear model a subject.
 
     A subclass has ``_check_params(X, y, rows)``, ``_fit_subjects(X, y, rows,

@@ -183,6 +183,9 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         self._fit_trials(X, y, trials)
         return self.__dict__.pop("_fold_models")
 
+    def __getstate__(self):
+        return {k: v for k, v in super().__getstate__().items() if k != "_fold_models"}
+
     def _fit_subjects(self, X, y, rows, trials_of_subjects):
         if self._pools():
             self._fit_pooled(X, y, rows, trials_of_subjects)

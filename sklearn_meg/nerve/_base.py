@@ -6,12 +6,13 @@ import numpy as np
 
 from .._checks.params import check_option_param, check_scalar_param
 from .._checks.trials import check_trials
+from .._routing import RoutedGroups
 from ..rows import split_session
 from ._sessions import RunningNormalizer, class_means, location_and_scale, mean_normal, normalized
 from .features import NerveFeatures, check_windows
 
 
-class NerveModel:
+class NerveModel(RoutedGroups):
     """Checks, features and normalization within sessions, of classifiers and regressors."""
 
     def _check_model(self):

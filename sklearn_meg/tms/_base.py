@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._checks.params import check_scalar_param
 from .._checks.trials import check_weights
 from .._params import param
+from .._routing import RoutedGroups
 from ._drive import SiteDrive
 from ._grids import (
     center_magnitude,
@@ -129,7 +130,7 @@ class PhysicsParams:
                 )
 
 
-class ThresholdModel(RegressorMixin):
+class ThresholdModel(RoutedGroups, RegressorMixin):
     """Predictions asked in other ways, for a class with ``_predict_grids(X)``.
 
     ``_predict_grids`` takes checked grids (n, s, s, s, 3) and returns thresholds (n, n_outputs).
