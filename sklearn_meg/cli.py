@@ -4,10 +4,10 @@ import argparse
 import sys
 
 from ._version import __version__
-from .commands import study
+from .commands import decode, localize, states, study, thresholds, tracts
 from .commands.common import CommandError, one_line
 
-COMMANDS = (study,)
+COMMANDS = (study, decode, localize, thresholds, states, tracts)
 
 
 def main(argv=None):

@@ -126,6 +126,8 @@ def gains(results, metric, level=0.95):
     rows = []
     for model in results.models:
         floor = equal_floor(model, results.knows, scores)
+        if "chance" in results.models and model != "chance":
+            floor = "chance"
         if floor is None:
             continue
         row = {"model": model, "floor": floor, "told": in_words(results.knows[model])}

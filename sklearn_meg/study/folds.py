@@ -115,12 +115,15 @@ def _plain_scores(fitted, test_set, plan):
         y = () if test_set.y is None else (test_set.y[trials],)
         return [scorer(fitted, test_set.X[trials], *y) for scorer in plan.scoring.values()]
 
-    return {
+    arrays = {
         "subjects": names,
         "n_test": np.array([mask.sum() for mask in masks]),
         "scores": np.array([scores(mask) for mask in masks], dtype=float),
         "pooled": np.array(scores(np.ones(len(test_set.X), dtype=bool)), dtype=float),
     }
+    if test_set.y is not None and test_set.y.ndim == 1 and hasattr(fitted, "predict"):
+        arrays["predicted"] = np.asarray(fitted.predict(test_set.X))
+    return arrays
 
 
 def _response_scores(fitted, test_set, y_pred, plan):

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure as DrawnFigure
 
 from .._figures import LABELS, default_times, model_colors, style
 from ..encoding.plotting import plot_r_over_time, plot_scores
+from ..nerve.plotting import plot_confusion
 
 if TYPE_CHECKING:
     from .._typing import Figure
@@ -134,6 +135,31 @@ def draw_topomaps(study):
         if gained:
             caption = f"Difference of R of {kind} channels, model minus floor; one color scale."
             yield caption, _grid_of_heads(gained, study, picks, "Difference of R")
+
+
+def draw_predictions(study):
+    """Yield caption and figure: confusion of classes, or numbers against what they should be."""
+    if study.y_ is None:
+        return
+    for name, predicted in study.predictions_.items():
+        classes = np.unique(study.y_)
+        with style():
+            if study.y_.dtype.kind == "f" and len(classes) > 20:
+                figure = DrawnFigure(figsize=(4.5, 4.2), layout="constrained")
+                _scatter(study.y_, predicted, figure.subplots())
+            elif len(classes) <= 40:
+                figure = DrawnFigure(figsize=(6.5, 5.6), layout="constrained")
+                plot_confusion(study.y_, predicted, ax=figure.subplots())
+            else:
+                continue
+        yield f"{name}: trials that were left out.", figure
+
+
+def _scatter(y, predicted, ax):
+    ax.plot(y, predicted, ".", alpha=0.6)
+    ends = [min(y.min(), predicted.min()), max(y.max(), predicted.max())]
+    ax.plot(ends, ends, color="#999999", linewidth=1)
+    ax.set(xlabel="True", ylabel="Predicted")
 
 
 def _types_with_places(info):

@@ -7,7 +7,7 @@ from html import escape
 from . import page as html
 from .compare import gain_columns
 from .knowledge import in_words
-from .plotting import draw_gains, draw_scores, draw_topomaps, mean_curves
+from .plotting import draw_gains, draw_predictions, draw_scores, draw_topomaps, mean_curves
 from .verdict import folds_text, kind_of, methods, start_text, verdict
 
 NAMES = {
@@ -41,6 +41,7 @@ def write_report(study, path, title):
     page.add("Contribution of each feature", *_features(study))
     page.add("Scores and R over time", _scores(study))
     page.add("Where on the head", *_heads(study))
+    page.add("What was predicted", *_predictions(study))
     page.add("Summary", *_summary(study))
     page.add("Comparisons", *_comparisons(study))
     page.add("What was run", *_what_was_run(study))
@@ -116,6 +117,10 @@ def _scores(study):
 
 def _heads(study):
     return [html.figure(drawn, caption) for caption, drawn in draw_topomaps(study)]
+
+
+def _predictions(study):
+    return [html.figure(drawn, caption) for caption, drawn in draw_predictions(study)]
 
 
 def _summary(study):

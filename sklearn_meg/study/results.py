@@ -126,6 +126,18 @@ class Results:
             return None
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
+    def predictions(self, model, splits, n_trials):
+        """What a model predicted for each trial when it was left out; None if that is not kept."""
+        whole = None
+        for fold, arrays, _ in self.of(model):
+            if "predicted" not in arrays:
+                return None
+            found = arrays["predicted"]
+            whole = np.zeros(n_trials, dtype=found.dtype) if whole is None else whole
+            whole = whole.astype(np.result_type(whole, found), copy=False)
+            whole[splits[fold][1]] = found
+        return whole
+
     def null_maps(self, model):
         """Return z and one-sided p of R per subject, channel and time; None if there is no null."""
         z = []

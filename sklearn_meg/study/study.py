@@ -104,6 +104,8 @@ class Study(Answers):
     knows_ : dict of str -> dict
         Inputs of each model: ``features``, ``initial`` (window), ``subject``. It is found by
         exchanging them between trials, so it holds for models of any kind.
+    predictions_ : dict of str -> ndarray of shape (n_trials,)
+        Classes or numbers that each model predicted for the trials that were left out.
     subjects_ : ndarray of shape (n_trials,)
         Subject of each trial.
     splits_ : list of (train, test)
@@ -225,10 +227,11 @@ class Study(Answers):
         jobs.update({job: _store.load_result(*key) for job, key in keys.items()})
         self.n_fits_ = self._compute(jobs, keys, plan, (X, y, subjects), splits)
         self.splits_, self.times_, self.info_, self.start_ = splits, times, info, plan.start
-        self.grouped_ = groups is not None
+        self.grouped_, self.unit_ = groups is not None, "subject"
         self.subjects_, self.metrics_, self.parts_ = subjects, list(plan.scoring), parts
         n_subjects = len(np.unique(subjects))
         shape = None if y is None else y.shape
+        self.y_ = y if y is not None and y.ndim == 1 else None
         self.shapes_ = {"X": X.shape, "y": shape, "n_subjects": n_subjects}
         self.versions_ = _store.versions()
         self._collect(jobs)
@@ -323,6 +326,9 @@ class Study(Answers):
         )  # fmt: skip
         self.table_, self.pooled_, self.knows_ = results.table, results.pooled, results.knows
         self.curves_, self.maps_ = results.curves(), results.maps()
+        n = len(self.subjects_)
+        found = {name: results.predictions(name, self.splits_, n) for name in results.models}
+        self.predictions_ = {name: p for name, p in found.items() if p is not None}
         nulls = {name: results.null_maps(name) for name in results.models}
         self.null_z_ = {name: found[0] for name, found in nulls.items() if found is not None}
         self.null_p_ = {name: found[1] for name, found in nulls.items() if found is not None}

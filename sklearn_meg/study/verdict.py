@@ -53,7 +53,7 @@ def verdict(study, metric=None):
     """
     metric = metric or study.metrics_[0]
     gains = study.gains(metric)
-    if not len(gains):
+    if not len(gains) or not study.maps_:
         return [_best(study, metric)]
     claimed = gains[gains["claimed"]]
     means = study.table_.groupby("model")[metric].mean()
@@ -122,7 +122,13 @@ def _best(study, metric):
     if means.isna().all():
         return "No score could be computed."
     best = means.idxmax()
-    return f"{best} scores highest: {means[best]:.3f} ({SCORES.get(metric, metric)})."
+    units = study.table_["subject"].nunique()
+    others = ", ".join(f"{name} {value:.3f}" for name, value in means.drop(best).items())
+    return (
+        f"{best} scores highest, {means[best]:.3f} ({SCORES.get(metric, metric.replace('_', ' '))}"
+        f", mean over {units} {study.unit_}{'' if units == 1 else 's'})"
+        + (f"; {others}." if others else ".")
+    )
 
 
 def _plural(n):

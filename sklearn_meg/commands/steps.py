@@ -1,0 +1,69 @@
+"""Work in steps: fitted models are kept in a folder, so that a command goes on after a kill."""
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+from .._saving.model_file import FileFormatError, load, save
+from .._saving.store import content_key, open_store, versions
+
+
+class Steps:
+    """Fit models one by one, each kept when it is done.
+
+    Parameters
+    ----------
+    folder : path-like
+        Models, and checkpoints of a fit that is under way.
+    n : int
+        Number of steps of the progress bar.
+    quiet : bool
+        No progress bar.
+
+    Attributes
+    ----------
+    n_fits : int
+        Models that were fitted, not found.
+    """
+
+    def __init__(self, folder, n, quiet=False):
+        self.folder = open_store(folder, "folder")
+        self.bar = tqdm(total=n, disable=quiet)
+        self.n_fits = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.bar.close()
+
+    def fit(self, name, model, X, y=None):
+        """Return `model` fitted on X and y, from the folder if it was fitted on the same before.
+
+        Parameters
+        ----------
+        name : str
+        model : estimator
+        X, y : array-like, or y None
+        """
+        self.bar.set_description(name)
+        key = content_key(model, versions(), X, y)
+        path = Path(self.folder) / f"{name}-{key}.safetensors"
+        kept = self._read(path) if path.exists() else None
+        fitted = kept if kept is not None else self._fit(model, path, X, y)
+        self.bar.update()
+        return fitted
+
+    def _read(self, path):
+        try:
+            return load(path)
+        except (FileFormatError, OSError):  # cut off, or of another version
+            return None
+
+    def _fit(self, model, path, X, y):
+        if "cache_dir" in model.get_params():
+            model.set_params(cache_dir=str(self.folder / "checkpoints"))
+        model.fit(X) if y is None else model.fit(X, y)
+        self.n_fits += 1
+        save(model, path)
+        return model
