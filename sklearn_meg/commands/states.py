@@ -14,10 +14,10 @@ example:
       --out states
 
 A recording is .npy, .mat, .csv or .tsv of regions x samples (or with --transpose the other way),
-.npz with one array X of recordings, or NIfTI with --atlas. With several numbers of states, recordings
-are left out in turn and the number with the best held-out likelihood is taken. Writes states.csv,
-transitions.csv, communities.csv and report.html. Fitted models are kept in the folder: run the same
-command again after an interruption.
+.npz with one array X of recordings, or NIfTI with --atlas. With several numbers of states,
+recordings are left out in turn and the number with the best held-out likelihood is taken. Writes
+states.csv, transitions.csv, communities.csv and report.html. Fitted models are kept in the folder:
+run the same command again after an interruption.
 """
 
 
