@@ -68,7 +68,8 @@ def run_localize(arguments):
     with Steps(out / "store", len(names), arguments.quiet) as steps:
         fitted = {name: steps.fit(name, _solver(name, settings, arguments), X, y) for name in names}
     rows = np.unique(X.reshape(len(X), -1), axis=0, return_index=True)[1]
-    _write(fitted, X[np.sort(rows)], X, y, picked, conditions, forward, out, arguments)
+    shown = X[np.sort(rows)]
+    _write(fitted, shown, X, y, picked, conditions, forward, steps.doubts, out, arguments)
     return 0
 
 
@@ -166,7 +167,7 @@ def _solver(name, settings, arguments):
     return RNNSourceSolver(**settings, **deep)
 
 
-def _write(fitted, conditions_X, X, y, data, names, forward, out, arguments):
+def _write(fitted, conditions_X, X, y, data, names, forward, doubts, out, arguments):
     """Maps of every solver and condition, dipoles, and the page."""
     import pandas as pd
 
@@ -192,6 +193,7 @@ def _write(fitted, conditions_X, X, y, data, names, forward, out, arguments):
         page.verdict = _verdict(table, names)
     if len(table):
         page.sections.insert(0, ("Dipoles", html.table(table, digits=1)))
+    page.verdict += doubts
     page.add("What was run", html.facts(_facts(fitted, data, arguments)))
     page.save(out / "report.html")
     if not arguments.quiet:

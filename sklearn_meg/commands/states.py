@@ -66,7 +66,8 @@ def run_states(arguments):
         mixture = MixtureStates(best, random_state=arguments.seed)
         table += _held_out(steps, {f"mixture of {best}": mixture}, recordings, folds)
         fitted = steps.fit(f"{best} states", model(best), _as_X(recordings))
-    _write(fitted, table, recordings, regions, out, arguments)
+    doubts = [text for text in steps.doubts if text.startswith(f"{best} states: ")]
+    _write(fitted, table, recordings, regions, doubts, out, arguments)
     return 0
 
 
@@ -185,7 +186,7 @@ def _held_out(steps, models, recordings, folds):
     return rows
 
 
-def _write(model, held_out, recordings, regions, out, arguments):
+def _write(model, held_out, recordings, regions, doubts, out, arguments):
     import pandas as pd
 
     from ..study import page as html
@@ -203,7 +204,7 @@ def _write(model, held_out, recordings, regions, out, arguments):
     )
     communities.to_csv(out / "communities.csv", index=False)
     page = html.Page(arguments.title or f"States of {len(recordings)} recordings")
-    page.verdict = _verdict(model, labels, held_out, arguments)
+    page.verdict = _verdict(model, labels, held_out, arguments) + doubts
     if held_out:
         page.add(
             "How many states",

@@ -66,7 +66,7 @@ def run_thresholds(arguments):
     with Steps(out / "store", 2, arguments.quiet) as steps:
         network = steps.fit("network", ThresholdCNN(**deep), learned_X, learned_y)
         uniform = steps.fit("uniform", UniformFieldThreshold(), learned_X, learned_y)
-    _write(network, uniform, grids, places, learned_y, out, arguments)
+    _write(network, uniform, grids, places, learned_y, steps.doubts, out, arguments)
     return 0
 
 
@@ -119,7 +119,7 @@ def training(arguments, spacing):
     return np.asarray(X)[fired], np.asarray(y)[fired]
 
 
-def _write(network, uniform, grids, places, learned, out, arguments):
+def _write(network, uniform, grids, places, learned, doubts, out, arguments):
     import pandas as pd
 
     from ..study import page as html
@@ -136,7 +136,7 @@ def _write(network, uniform, grids, places, learned, out, arguments):
     page = html.Page(
         arguments.title or f"Thresholds of {len(places)} neurons ({arguments.cell_type})"
     )
-    page.verdict = _verdict(table)
+    page.verdict = _verdict(table) + doubts
     page.add("Map", *_figures(table))
     page.add("Thresholds", html.fold(f"Show all {len(table)} neurons", html.table(table, digits=4)))
     page.add("What was run", html.facts(_facts(learned, arguments)))

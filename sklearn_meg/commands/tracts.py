@@ -61,7 +61,7 @@ def run_tracts(arguments):
     with Steps(out / "store", 1, arguments.quiet) as steps:
         model = steps.fit("metric", ConnectomeMetric(affine=affine, random_state=arguments.seed), X)
     paths, lengths = _paths(model, X, affine, wanted, arguments)
-    _write(model, paths, lengths, X, affine, out, arguments)
+    _write(model, paths, lengths, X, affine, steps.doubts, out, arguments)
     return 0
 
 
@@ -138,7 +138,7 @@ def _paths(model, X, affine, wanted, arguments):
     return np.concatenate([both[0][:, :0:-1], both[1]], axis=1), None
 
 
-def _write(model, paths, lengths, X, affine, out, arguments):
+def _write(model, paths, lengths, X, affine, doubts, out, arguments):
     import nibabel as nib
 
     from ..study import page as html
@@ -153,7 +153,7 @@ def _write(model, paths, lengths, X, affine, out, arguments):
     nib.save(nib.Nifti1Image(metric[..., lower[0], lower[1]], affine), out / "metric.nii.gz")
     spans = np.array([np.linalg.norm(np.diff(line, axis=0), axis=1).sum() for line in lines])
     page = html.Page(arguments.title or f"{len(lines)} geodesics")
-    page.verdict = _verdict(spans, lengths)
+    page.verdict = _verdict(spans, lengths) + doubts
     page.add("Geodesics", _figure(lines))
     page.add("What was run", html.facts(_facts(X, model, arguments)))
     page.save(out / "report.html")
