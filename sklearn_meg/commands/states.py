@@ -55,7 +55,7 @@ def run_states(arguments):
     out = open_folder(arguments.out)
 
     def model(n):
-        return HiddenMarkovGraph(n, n_init=arguments.n_init, random_state=arguments.seed)
+        return HiddenMarkovGraph(n_states=n, n_init=arguments.n_init, random_state=arguments.seed)
 
     held_out = len(numbers) > 1 or len(recordings) > 1
     folds = _folds(len(recordings)) if held_out else []
@@ -63,7 +63,7 @@ def run_states(arguments):
     with Steps(out / "store", n_steps, arguments.quiet) as steps:
         table = _held_out(steps, {f"{n} states": model(n) for n in numbers}, recordings, folds)
         best = numbers[0] if not folds else numbers[int(np.argmax([r["mean"] for r in table]))]
-        mixture = MixtureStates(best, random_state=arguments.seed)
+        mixture = MixtureStates(n_states=best, random_state=arguments.seed)
         table += _held_out(steps, {f"mixture of {best}": mixture}, recordings, folds)
         fitted = steps.fit(f"{best} states", model(best), _as_X(recordings))
     doubts = [text for text in steps.doubts if text.startswith(f"{best} states: ")]

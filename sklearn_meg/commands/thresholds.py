@@ -57,7 +57,7 @@ def run_thresholds(arguments):
     places = np.column_stack([cells, np.zeros(len(cells)) if azimuth is None else azimuth])
     spacing = grid_spacing(arguments.cell_type)
     sampled = SampledField(field[:, :3], field[:, 3:], didt=arguments.didt)
-    grids = EFieldSampler(sampled, spacing=spacing).fit_transform(places)
+    grids = EFieldSampler(field=sampled, spacing=spacing).fit_transform(places)
     learned_X, learned_y = training(arguments, spacing)
     out = open_folder(arguments.out)
     deep = {"random_state": arguments.seed}
@@ -112,9 +112,9 @@ def training(arguments, spacing):
         places, y = load_l5_thresholds()
         places, y = places[: arguments.n_training], y[: arguments.n_training]
         coil = figure8_coil().at([0, 0, 0.0925], [0, 0, -1])
-        X = EFieldSampler(SphereField(coil), spacing=spacing, heterogeneity=0.8).fit_transform(
-            places
-        )
+        X = EFieldSampler(
+            field=SphereField(coil), spacing=spacing, heterogeneity=0.8
+        ).fit_transform(places)
     fired = np.isfinite(y)
     return np.asarray(X)[fired], np.asarray(y)[fired]
 

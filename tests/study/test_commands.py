@@ -136,10 +136,10 @@ def test_localize(tmp_path):
 
 def test_steps_are_found_again_and_damaged_ones_are_not(tmp_path):
     X = np.random.default_rng(0).normal(size=(1, 3, 60))
-    model = HiddenMarkovGraph(2, n_init=1, random_state=0)
+    model = HiddenMarkovGraph(n_states=2, n_init=1, random_state=0)
     for expected in (1, 0):
         with Steps(tmp_path, 1, quiet=True) as steps:
-            fitted = steps.fit("states", HiddenMarkovGraph(2, n_init=1, random_state=0), X)
+            fitted = steps.fit("states", HiddenMarkovGraph(n_states=2, n_init=1, random_state=0), X)
             assert steps.n_fits == expected
     (path,) = tmp_path.glob("*.safetensors")
     path.write_bytes(path.read_bytes()[:-10])
