@@ -2,8 +2,8 @@
 From a lab's files to a report
 ==============================
 
-Three subjects hear words in two runs each. Their recordings are as recordings are: other bad channels
-in each subject, channels in another order, MEG and EEG together, epochs that overlap in time, words
+Three subjects hear words in two runs each. Their recordings are as recordings are: other bad
+channels in each subject, channels in another order, MEG and EEG together, epochs that overlap in time, words
 whose length was not written down, kinds of words as text. One line makes a study of them::
 
     sklearn-meg study --epochs sub-*_run-*-epo.fif --features length,kind,speaker \\
@@ -49,7 +49,7 @@ data.counts
 # with one of them are left out, too.
 
 model = TemporalReceptiveField(tmax=0.6, sfreq=data.info["sfreq"], **data.rows)
-study = Study({"trf": model}, cv=4, n_permutations=10)
+study = Study({"trf": model}, cv=5, n_permutations=10)
 study.run(
     data.X, data.y, subjects=data.subjects, times=data.times, info=data.info,
     features=data.features, spans=data.spans, recordings=data.recordings,
@@ -58,7 +58,8 @@ print("trials that overlap:", study.n_overlapping_, "left out of folds:", study.
 print(*study.verdict(), sep="\n")
 
 # %%
-# The gain over the floor that is told as much, and what each feature adds. The loudspeaker adds nothing.
+# The gain over the floor that is told as much, and what each feature adds. The loudspeaker adds
+# nothing.
 
 study.gains().round(4).T
 

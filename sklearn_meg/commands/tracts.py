@@ -59,7 +59,7 @@ def run_tracts(arguments):
     wanted = _voxels(arguments, X)
     out = open_folder(arguments.out)
     with Steps(out / "store", 1, arguments.quiet) as steps:
-        model = steps.fit("metric", ConnectomeMetric(affine=affine, random_state=arguments.seed), X)
+        model = steps.fit("metric", ConnectomeMetric(affine=affine), X)
     paths, lengths = _paths(model, X, affine, wanted, arguments)
     _write(model, paths, lengths, X, affine, steps.doubts, out, arguments)
     return 0
