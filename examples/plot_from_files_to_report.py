@@ -3,8 +3,8 @@ From a lab's files to a report
 ==============================
 
 Three subjects hear words in two runs each. Their recordings are as recordings are: other bad
-channels in each subject, channels in another order, MEG and EEG together, epochs that overlap in time, words
-whose length was not written down, kinds of words as text. One line makes a study of them::
+channels in each subject, channels in another order, MEG and EEG together, epochs that overlap in
+time, words whose length was not written down, kinds of words as text. One line makes a study::
 
     sklearn-meg study --epochs sub-*_run-*-epo.fif --features length,kind,speaker \\
         --missing drop --resample 50 --models trf --cv-by block --out results
