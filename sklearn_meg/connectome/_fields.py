@@ -102,7 +102,7 @@ def fit_lines(X, scale, window=None, cosine=None):
         noise,
         tuple(window),
         cosine,
-        noise * (float(np.sqrt(own.mean())) if is_smooth else 0.5),
+        noise * (float(np.sqrt(own.mean())) if is_smooth else SETTINGS.trusted),
         is_smooth,
     )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .._checks.params import check_option_param, check_scalar_param
 from .._params import documented
 from .._training.device import limited_threads
@@ -206,7 +208,9 @@ class ConnectomeMetric(LineParams, FieldMetric):
             self.method_ = "spline"
             self._fit_spline(lines)
             found["spline"] = stability.of(self._geometry)
-        self.stability_, self.method_ = found, min(found, key=found.get)
+        spline, fibers = (found.get(name, np.inf) for name in ("spline", "fibers"))
+        self.stability_ = found
+        self.method_ = "spline" if spline < SETTINGS.clearly * fibers else "fibers"
         if self.method_ == "fibers":
             self.__dict__.pop("coef_", None)
 
