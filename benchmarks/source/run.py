@@ -3,7 +3,8 @@
 Sources on a 7 mm grid are looked for on a 10 mm grid of 2044 positions with free orientation, in
 a single-layer boundary element model, 306 channels, 50 epochs of colored noise; the SNR is that
 of the whitened average. Every peer is tuned with the truth in hand (`_source_peers`), ours chooses
-by itself. Each case has its own seeds.
+by itself. Each case has its own seeds. In `violated` places, heads, channels and averages are not
+what the model has.
 """
 
 from threadpoolctl import threadpool_limits
@@ -11,7 +12,7 @@ from tqdm import tqdm
 
 from sklearn_meg.datasets._evoked import make_evoked
 
-from . import checks, real, speed
+from . import checks, real, speed, violated
 from .models import QUICK_DATA, joint_rows, noise_rows, our_estimates
 from .peers import tuned_peers
 from .scores import scores
@@ -21,7 +22,7 @@ CELLS = {
     for scenario in ("1dip", "2corr", "3dip", "patch", "3moment")
     for snr in (-5, 5)
 }
-CASES = (*CELLS, "noise", "joint", "auditory", "visual", "speed", "large")
+CASES = (*CELLS, "noise", "joint", "auditory", "visual", "speed", "large", *violated.CELLS)
 QUICK_CASES = ("1dip+5", "2corr-5", "noise")
 FIRST_SEED, SEEDS_APART = 1000, 100
 
@@ -77,6 +78,8 @@ def _run_case(case, seed, quick):
         return noise_rows(seed, seed_of(case, seed), quick)
     if case == "joint":
         return joint_rows(seed, seed_of(case, seed), quick)
+    if case in violated.CELLS:
+        return violated.violated_rows(case, seed)
     if case in real.CONDITIONS:
         return real.real_rows(case, quick)
     return speed.speed_rows(case, quick)
@@ -107,4 +110,5 @@ def make_checks(rows):
         *checks.noise_and_joint_checks(rows),
         *real.checks(rows),
         *speed.checks(rows),
+        *violated.checks(rows),
     ]
