@@ -148,7 +148,7 @@ def _courses(rng, n, alike):
 
 def _noise(rng, info, alpha):
     """Fields of 300 dipoles of a resting brain, and their series of an epoch."""
-    from sklearn_meg.datasets._evoked import coloured_series
+    from sklearn_meg.datasets._evoked import colored_series
 
     gain = simulated_forward(7.0)["sol"]["data"].reshape(306, -1, 3)
     where = rng.choice(gain.shape[1], 300, replace=False)
@@ -156,7 +156,7 @@ def _noise(rng, info, alpha):
     mags = np.array(info.get_channel_types()) == "mag"
     mixing *= 1.5e-13 / np.median(np.sqrt(np.square(mixing[mags]).sum(axis=1)))
     rhythm = 6.0 * alpha * rng.random_sample(300) ** 4
-    return mixing, lambda draw: coloured_series(draw, rhythm, len(TIMES), 300.0)
+    return mixing, lambda draw: colored_series(draw, rhythm, len(TIMES), 300.0)
 
 
 def _whitener(covariance):
@@ -218,12 +218,12 @@ def pool():
 
 def _fields(places, info):
     from sklearn_meg.datasets._forward import head_to_mri
-    from sklearn_meg.datasets._head import _make_bem
+    from sklearn_meg.datasets._head import make_bem
 
     trans = head_to_mri()
     space = _space(mne.transforms.apply_trans(trans, places))
     forward = mne.make_forward_solution(
-        info, trans, space, _make_bem(), eeg=False, mindist=0.0, verbose="error"
+        info, trans, space, make_bem(), eeg=False, mindist=0.0, verbose="error"
     )
     if forward["nsource"] != len(places):
         raise RuntimeError("A place of the pool is outside the inner skull.")
