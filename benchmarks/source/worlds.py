@@ -203,9 +203,7 @@ def pool():
     moved = simulated_info(300.0)
     direction, axis = rng.standard_normal((2, 3))
     turn = np.eye(4)
-    turn[:3, :3] = Rotation.from_rotvec(
-        np.deg2rad(TURN) * axis / np.linalg.norm(axis)
-    ).as_matrix()
+    turn[:3, :3] = Rotation.from_rotvec(np.deg2rad(TURN) * axis / np.linalg.norm(axis)).as_matrix()
     turn[:3, 3] = SHIFT * direction / np.linalg.norm(direction) + middle - turn[:3, :3] @ middle
     trans = turn @ moved["dev_head_t"]["trans"]
     moved["dev_head_t"] = mne.transforms.Transform("meg", "head", trans)

@@ -110,7 +110,8 @@ def find_dipoles(problem, grid, params):
     return Found(
         dipoles=dipoles,
         evidence=scanner.beside(Y, dipoles, least),
-        spread=np.array([scanner.spread(Y, dipoles, index) for index in range(len(dipoles))]),
+        spread=np.array([scanner.spread(Y, dipoles, index) for index in range(len(dipoles))])
+        + params.coregistration_error**2 * np.eye(3),
         stability=stability,
         columns=columns,
         courses=evidence.courses(amplitudes),

@@ -343,7 +343,7 @@ class Scanner:
 
         The inverse of the Fisher information of its place: how its field changes from place to
         place, in units of noise and of the error of its lead field, beside what its orientation
-        and the other dipoles can make. Where dipoles stay on the points, the cell is added.
+        and the other dipoles can make.
         """
         if self.between is None:
             return np.full((3, 3), np.nan)

@@ -53,6 +53,12 @@ class DipoleParams:
         "conductivity, a sphere for a head. What has the course of a strong source and a field "
         "that such an error could make is no source of its own.",
     )
+    coregistration_error: float = param(
+        0.002,
+        "float",
+        "Standard deviation in m, along each axis, by which sensors and head may be off: it enters "
+        "the volumes that hold the sources.",
+    )
     n_estimators: int = param(
         1,
         "int",
@@ -71,6 +77,7 @@ class DipoleEstimator(SourceEstimator):
             check_scalar_param(self, name, "int", 1)
         check_scalar_param(self, "n_sources", "int", 1, allow_none=True)
         check_scalar_param(self, "model_error", "float", 0, 1)
+        check_scalar_param(self, "coregistration_error", "float", 0, 0.1)
         check_random_state(self.random_state)
 
     def to_dipoles(self, X: ArrayLike | MneObject | None = None) -> list[list[Dipole]]:
@@ -224,8 +231,8 @@ class DipoleSearch(DipoleParams, DipoleEstimator):
     dipole_orientations_ : ndarray of shape (n_sources, 3) or (n_sources, n_orient)
         The way that each points, or the one it points most; in the axes of an array `forward`.
     dipole_covariances_ : ndarray of shape (n_sources, 3, 3)
-        Dipole covariances of the positions, in m^2: noise, the error of the lead field, and the
-        cell of the grid where dipoles are not between its points. Only with an mne.Forward.
+        Covariance of each position in m^2, from noise, the error of the lead field and that of
+        the co-registration. Only with an mne.Forward whose grid fills a volume, else NaN.
     dipole_volumes_ : ndarray of shape (n_sources,)
         Volume in m^3 of the ellipsoid that holds the source with 95 %. Only with an mne.Forward.
     stability_ : ndarray of shape (n_positions,)

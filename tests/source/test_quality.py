@@ -103,23 +103,30 @@ def test_nothing_found_is_told():
 
 
 def test_dipoles_say_how_sure_they_are():
+    exact = {"coregistration_error": 0.0}
     data, info, forward, cov, current = recording()
-    search = DipoleSearch(forward=forward, noise_cov=cov, random_state=0).fit(epochs_of(data, info))
+    search = DipoleSearch(forward=forward, noise_cov=cov, random_state=0, **exact).fit(
+        epochs_of(data, info)
+    )
     ((dipole,),) = search.to_dipoles()
     peak = int(current.argmax())
     assert dipole.gof[peak] > 90 > dipole.gof[2]
     assert dipole.khi2[peak] == pytest.approx(dipole.nfree[peak], rel=0.6)
     volume = dipole.conf["vol"][0]
-    assert 0 < volume < (0.02) ** 3
+    assert 0 < volume < 0.02**3
     assert volume == search.dipole_volumes_[0]
     away = search.dipole_positions_[0] - forward["source_rr"][30]
     assert away @ np.linalg.inv(search.dipole_covariances_[0]) @ away < 20
     # Much noise: less sure.
     data, info, forward, cov, _ = recording(amplitude=1.5e-8)
-    weak = DipoleSearch(forward=forward, noise_cov=cov, random_state=0).fit(epochs_of(data, info))
+    weak = DipoleSearch(forward=forward, noise_cov=cov, random_state=0, **exact).fit(
+        epochs_of(data, info)
+    )
     assert weak.dipole_volumes_[0] > 1.2 * volume
     # Of new data that is not known.
     assert np.isnan(search.to_dipoles(epochs_of(data, info))[0][0].gof).all()
+    moved = DipoleSearch(forward=forward, noise_cov=cov, coregistration_error=0.01)
+    assert moved.fit(epochs_of(data, info)).dipole_volumes_[0] > 4 / 3 * np.pi * 0.02**3
 
 
 def test_the_network_looks_where_the_search_does():
