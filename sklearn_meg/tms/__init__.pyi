@@ -8,6 +8,8 @@ from .baselines import RidgeThreshold as RidgeThreshold
 from .baselines import UniformFieldThreshold as UniformFieldThreshold
 from .coil import Coil as Coil
 from .coil import figure8_coil as figure8_coil
+from .coil import percent_output as percent_output
+from .coil import read_ccd as read_ccd
 from .coil import round_coil as round_coil
 from .field import HeterogeneousField as HeterogeneousField
 from .field import SampledField as SampledField
@@ -15,6 +17,7 @@ from .field import SphereField as SphereField
 from .field import draw_placements as draw_placements
 from .field import grid_points as grid_points
 from .field import placement_rows as placement_rows
+from .field import read_field as read_field
 from .field import to_head as to_head
 from .field import to_neuron as to_neuron
 from .generate import load_tms_dataset as load_tms_dataset

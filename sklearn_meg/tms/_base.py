@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,20 +23,16 @@ from ._grids import (
     check_thresholds,
     doubt_scale,
     doubt_units,
-    rotate_grids,
+    turn_grids,
 )
 from ._morphology import Morphology, morphology_key, share_outside
 from .neurons import CELL_TYPES, grid_spacing, make_neuron
 from .pulses import check_pulse, pulse_key
 
 if TYPE_CHECKING:
-    from typing import Literal
-
     from .._typing import ArrayLike, Pulse
 
 MOST_OUTSIDE = 0.05  # of the points of an axon, outside the grid
-
-AZIMUTHS = (1, 2, 4)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -214,7 +211,7 @@ class ThresholdModel(RoutedGroups, RegressorMixin):
         return both if self._y_ndim == 2 else both[:, :, 0]
 
     def predict_population(
-        self, X: ArrayLike, n_azimuths: Literal[1, 2, 4] = 4, q: float | ArrayLike = 0.5
+        self, X: ArrayLike, n_azimuths: int = 4, q: float | ArrayLike = 0.5
     ) -> np.ndarray:
         """Predict quantiles of the thresholds of a population.
 
@@ -224,8 +221,8 @@ class ThresholdModel(RoutedGroups, RegressorMixin):
         Parameters
         ----------
         X : array-like of shape (n, s, s, s, 3) or (n, 3 * s**3)
-        n_azimuths : {1, 2, 4}, default=4
-            Rotations of each, equally spaced (quarter turns need no interpolation).
+        n_azimuths : int, default=4
+            Number of rotations of each, equally spaced. 1, 2 and 4 need no interpolation.
         q : float or array-like of float, default=0.5
             Share of the population that has fired; 0.5 is the median threshold.
 
@@ -236,17 +233,51 @@ class ThresholdModel(RoutedGroups, RegressorMixin):
         Raises
         ------
         ValueError
-            For another `n_azimuths`, or q outside [0, 1].
+            For `n_azimuths` below 1, or q outside [0, 1].
         """
-        if n_azimuths not in AZIMUTHS:
-            raise ValueError(f"n_azimuths must be 1, 2 or 4. Got {n_azimuths!r}.")
         q = np.asarray(q, dtype=float)
         if not ((q >= 0) & (q <= 1)).all() or q.ndim > 1:
             raise ValueError(f"q must be one or several numbers from 0 to 1. Got {q.tolist()!r}.")
+        return np.quantile(self._population(X, n_azimuths), q, axis=1).T
+
+    def predict_recruitment(
+        self, X: ArrayLike, amplitudes: ArrayLike, n_azimuths: int = 4
+    ) -> np.ndarray:
+        """Predict which share of a population a pulse activates, as it grows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, s, s, s, 3) or (n, 3 * s**3)
+        amplitudes : array-like of shape (n_amplitudes,)
+            Stimulator outputs, in A/us.
+        n_azimuths : int, default=4
+            Number of rotations of each output about its somatodendritic axis.
+
+        Returns
+        -------
+        share : ndarray of shape (n, n_amplitudes)
+            Share of the population of each place that fires, from 0 to 1; its mean over places is
+            the recruitment curve of the patch.
+
+        Raises
+        ------
+        ValueError
+            For `n_azimuths` below 1, or amplitudes that are negative or not finite.
+        """
+        amplitudes = np.atleast_1d(np.asarray(amplitudes, dtype=float))
+        if amplitudes.ndim > 1 or not (np.isfinite(amplitudes) & (amplitudes >= 0)).all():
+            raise ValueError(f"amplitudes must be finite, from 0, in A/us. Got {amplitudes!r}.")
+        thresholds = self._population(X, n_azimuths)
+        return (thresholds[:, :, np.newaxis] <= amplitudes).mean(axis=1)
+
+    def _population(self, X, n_azimuths):
+        """Thresholds of all outputs at all azimuths, (n, n_azimuths * n_outputs)."""
+        whole = isinstance(n_azimuths, numbers.Integral) and not isinstance(n_azimuths, bool)
+        if not whole or n_azimuths < 1:
+            raise ValueError(f"n_azimuths must be a whole number from 1. Got {n_azimuths!r}.")
         X = self._check_X(X)
-        turns = range(0, 4, 4 // n_azimuths)
-        every = np.concatenate([self._predict_grids(rotate_grids(X, k)) for k in turns], axis=1)
-        return np.quantile(every, q, axis=1).T
+        angles = 2 * np.pi * np.arange(n_azimuths) / n_azimuths
+        return np.concatenate([self._predict_grids(turn_grids(X, a)) for a in angles], axis=1)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """R2 (1 - SSE / SST) of the thresholds that are not NaN, averaged over outputs.

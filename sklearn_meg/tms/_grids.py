@@ -18,6 +18,7 @@ from .._checks.trials import (
     ndim_of,
     validate_data,
 )
+from ._passive import grid_weights
 
 # Median threshold at the soma, V/m, outside of which X and y can hardly be in matching units.
 PLAUSIBLE_THRESHOLD = (1.0, 1e5)
@@ -138,6 +139,35 @@ def rotate_grids(X, quarter_turns=1):
     for _ in range(quarter_turns % 4):
         turned[..., :2] = np.stack([-turned[..., 1], turned[..., 0]], axis=-1)
     return turned
+
+
+def turn_grids(X, angle):
+    """Field of neurons turned about their somatodendritic axis (z) by any angle.
+
+    Quarter turns are exact (:func:`rotate_grids`); between them the grid is interpolated by cubic
+    splines, and points beyond its corners take the value at its surface.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, s, s, s, 3)
+    angle : float
+        Radians, counterclockwise, from x to y.
+
+    Returns
+    -------
+    X : ndarray of shape (n, s, s, s, 3)
+    """
+    quarters = angle / (np.pi / 2)
+    if abs(quarters - round(quarters)) < 1e-9:
+        return rotate_grids(X, round(quarters) % 4)
+    size = X.shape[1]
+    side = np.arange(size) - size // 2
+    points = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
+    cos, sin = np.cos(angle), np.sin(angle)
+    rotation = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+    weights = grid_weights(points @ rotation, size, 1.0)  # row vectors: the inverse rotation
+    values = weights @ X.reshape(len(X), -1, 3).astype(np.float64)
+    return (values @ rotation.T).reshape(X.shape)
 
 
 def check_thresholds(y, X):

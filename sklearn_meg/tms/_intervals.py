@@ -54,6 +54,34 @@ def conformal_margin(residuals, coverage):
     return np.array(margins)
 
 
+def grouped_residuals(residuals, groups, n_quantiles=40):
+    """Residuals in which every group counts as much, with the spread between groups.
+
+    Each group is replaced by the same number of its quantiles. A new group may be worse than
+    these: one more is added, the worst of them once again (as the largest of n + 1 exchangeable
+    groups would be).
+
+    Parameters
+    ----------
+    residuals : ndarray of shape (n, n_outputs)
+    groups : ndarray of shape (n,)
+    n_quantiles : int
+
+    Returns
+    -------
+    residuals : ndarray of shape ((n_groups + 1) * n_quantiles, n_outputs)
+    """
+    levels = (np.arange(n_quantiles) + 0.5) / n_quantiles
+    parts = []
+    for group in np.unique(groups):
+        known = residuals[groups == group]
+        known = known[np.isfinite(known).all(axis=1)]
+        if len(known):
+            parts.append(np.quantile(known, levels, axis=0))
+    worst = max(parts, key=lambda part: np.median(part))
+    return np.concatenate([*parts, worst])
+
+
 def fit_novelty(grids):
     """Learn how much of normalized grids is coarse and how much is fine structure.
 

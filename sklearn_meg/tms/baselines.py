@@ -14,11 +14,12 @@ from scipy.special import gammaln, lpmv
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.utils.validation import check_is_fitted
 
 from .._checks.params import check_option_param, check_random_state, check_scalar_param, naming
 from .._training.threads import one_blas_thread
 from ._base import ThresholdModel
-from ._grids import center_magnitude, normalized
+from ._grids import center_magnitude, check_grids, doubt_scale, normalized
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -136,6 +137,20 @@ class UniformFieldThreshold(_Baseline):
     def _check_params(self):
         check_option_param(self, "field", ("soma", "mean"))
         check_scalar_param(self, "degree", "int", 1)
+
+    def _check_X(self, X):
+        """Grids of any size: all that counts is one vector."""
+        check_is_fitted(self)
+        fitted = self.grid_size_, self.n_features_in_
+        try:
+            return super()._check_X(X) if _is_of_size(X, fitted[0]) else self._check_other(X)
+        finally:
+            self.grid_size_, self.n_features_in_ = fitted
+
+    def _check_other(self, X):
+        X = check_grids(self, X, reset=True)
+        doubt_scale(X, self.magnitude_range_)
+        return X
 
     def _learn_features(self, X):
         self._fitted_params = {"field": self.field, "degree": int(self.degree)}
@@ -360,6 +375,15 @@ class BoostedThreshold(_Baseline):
 
     def _predict_output(self, model, features):
         return model.predict(features)
+
+
+def _is_of_size(X, size):
+    """Whether X cannot be read as cubes of another odd size."""
+    shape = np.shape(X)
+    if len(shape) == 5:
+        return shape[1] == size
+    side = round((shape[-1] / 3) ** (1 / 3)) if len(shape) == 2 else size
+    return side == size or 3 * side**3 != shape[-1] or side % 2 == 0
 
 
 def ridge_fit(features, target, alphas=ALPHAS, scale=1.0):

@@ -8,6 +8,7 @@ The layer is replaced by dipoles on rings, placed as in Gauss quadrature.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,9 +16,9 @@ import numpy as np
 from ._frames import check_points, check_positions, check_vector, frames
 
 if TYPE_CHECKING:
-    from .._typing import ArrayLike
+    from .._typing import ArrayLike, PathLike
 
-__all__ = ["Coil", "figure8_coil", "round_coil"]
+__all__ = ["Coil", "figure8_coil", "percent_output", "read_ccd", "round_coil"]
 
 
 @dataclass(frozen=True, eq=False)  # arrays do not compare to one truth value
@@ -63,7 +64,9 @@ class Coil:
     def __repr__(self):
         return f"Coil(n_dipoles={len(self.positions)}, name={self.name!r})"
 
-    def at(self, position: ArrayLike, direction: ArrayLike, azimuth: float = 0.0) -> Coil:
+    def at(
+        self, position: ArrayLike, direction: ArrayLike | None = None, azimuth: float = 0.0
+    ) -> Coil:
         """Place the coil.
 
         The coil is turned by `azimuth` about its z axis (the outward normal), then tilted by the
@@ -71,9 +74,11 @@ class Coil:
 
         Parameters
         ----------
-        position : array-like of shape (3,)
-            Position of the center of the coil, in m.
-        direction : array-like of shape (3,)
+        position : array-like of shape (3,) or (4, 4)
+            Center of the coil, in m. Or a pose as SimNIBS and navigators write it: a matrix from
+            the coil to the head whose third column points into the head and whose last column is
+            the center, in m, or in mm if it is longer than 1; then nothing else is given.
+        direction : array-like of shape (3,), optional
             Direction of the coil axis, into the head.
         azimuth : float
             Radians, counterclockwise as seen from outside the head.
@@ -95,10 +100,123 @@ class Coil:
         >>> coil.positions.mean(axis=0).round(6) + 0.0
         array([0.  , 0.  , 0.09])
         """
+        if np.shape(position) == (4, 4):
+            if direction is not None or azimuth:
+                raise ValueError(
+                    "A pose of shape (4, 4) says it all: give no direction or azimuth."
+                )
+            rotation, position = _of_pose(np.asarray(position, dtype=float))
+            return Coil(
+                self.positions @ rotation.T + position, self.moments @ rotation.T, self.name
+            )
+        if direction is None:
+            raise ValueError("direction must be given, unless position is a matrix (4, 4).")
         position = check_vector(position, "position")
         direction = check_vector(direction, "direction", check_points)
         rotation = frames(-direction[np.newaxis], azimuth)[0]
+        return self._moved(rotation, position)
+
+    def _moved(self, rotation, position):
         return Coil(self.positions @ rotation.T + position, self.moments @ rotation.T, self.name)
+
+
+def read_ccd(path: PathLike) -> Coil:
+    r"""Read a coil from a ``.ccd`` file of SimNIBS: a list of magnetic dipoles.
+
+    The file has its z axis pointing into the head; here the head side is -z, so that
+    :meth:`Coil.at` places it like the coils made here.
+
+    Parameters
+    ----------
+    path : path-like
+        Lines ``x y z mx my mz`` in m and A m² for each A, below comments and a count.
+
+    Returns
+    -------
+    coil : Coil
+
+    Raises
+    ------
+    ValueError
+        For a file without such lines, or whose count is another.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from sklearn_meg.tms import read_ccd
+    >>> file = pathlib.Path(tempfile.mkdtemp()) / "coil.ccd"
+    >>> _ = file.write_text("# number of elements\n1\n# x y z mx my mz\n0 0 0 0 0 1e-4\n")
+    >>> read_ccd(file).moments.tolist()
+    [[0.0, -0.0, -0.0001]]
+    """
+    path = Path(path)
+    rows, count = [], None
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
+        text = line.split("#", 1)[0].replace(",", " ").split()
+        try:
+            values = [float(word) for word in text]
+        except ValueError:
+            raise ValueError(f"{path.name}, line {number}: numbers are expected.") from None
+        if len(values) == 6:
+            rows.append(values)
+        elif len(values) == 1 and count is None:
+            count = values[0]
+        elif values:
+            raise ValueError(
+                f"{path.name}, line {number}: 6 numbers are expected. Got {len(values)}."
+            )
+    if not rows or (count is not None and count != len(rows)):
+        raise ValueError(f"{path.name} must hold {count or 'some'} dipoles. Got {len(rows)}.")
+    dipoles = np.array(rows)
+    flip = [1.0, -1.0, -1.0]
+    return Coil(dipoles[:, :3] * flip, dipoles[:, 3:] * flip, path.stem)
+
+
+def percent_output(didt: ArrayLike, max_didt: float) -> np.ndarray:
+    """Turn A/us into percent of the maximum stimulator output.
+
+    Parameters
+    ----------
+    didt : array-like
+        Thresholds or other rates of change, in A/us.
+    max_didt : float
+        Rate of change at 100 % of the stimulator with its coil, in A/us: from its data sheet (150
+        to 170 for common figure-8 coils).
+
+    Returns
+    -------
+    percent : ndarray
+        Above 100 where the stimulator is too weak.
+
+    Raises
+    ------
+    ValueError
+        For a maximum that is not positive.
+
+    Examples
+    --------
+    >>> from sklearn_meg.tms import percent_output
+    >>> percent_output([80.0, 200.0], max_didt=160)
+    array([ 50., 125.])
+    """
+    if not 0 < max_didt < np.inf:
+        raise ValueError(f"max_didt must be positive, in A/us. Got {max_didt!r}.")
+    return 100 * np.asarray(didt, dtype=float) / max_didt
+
+
+def _of_pose(matrix):
+    """Rotation and position (m) of a coil whose head side is -z, from a pose with z inwards."""
+    rotation, position = matrix[:3, :3], matrix[:3, 3]
+    lengths = np.linalg.norm(rotation, axis=0)
+    proper = np.allclose(rotation.T @ rotation, np.diag(lengths**2), atol=1e-3 * lengths.max() ** 2)
+    if not np.isfinite(matrix).all() or not proper or np.linalg.det(rotation) <= 0:
+        raise ValueError(
+            "A pose must be a finite matrix (4, 4) of three perpendicular right-handed axes and a "
+            f"position. Got {matrix.tolist()}."
+        )
+    if np.linalg.norm(position) > 1:
+        position = position * 1e-3
+    return rotation / lengths * [1.0, -1.0, -1.0], check_vector(position, "position")
 
 
 def figure8_coil(

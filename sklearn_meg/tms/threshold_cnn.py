@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from scipy.optimize import nnls
 from sklearn.utils import gen_batches
 
 from .._checks.params import (
@@ -19,10 +18,10 @@ from .._checks.params import (
 from .._params import ComputeParams, OptimizerParams, ValidationParams, documented
 from ..base import TorchEstimator
 from ._base import PhysicsParams, ThresholdModel
-from ._grids import center_magnitude, normalized, rms_magnitude
-from ._intervals import conformal_margin, fit_novelty, novelty
+from ._grids import center_magnitude, normalized
 from ._network import Correction, ThresholdLoss, ThresholdNet
 from ._physics import apply_physics, fit_correction, fit_physics
+from ._trust import IntervalModel, simplex_weights
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -51,8 +50,6 @@ NETWORKS = {
     "compact+sites": ("compact", "sites"),
     "paper": ("paper",),
 }
-MOST_SHAPES = 2000  # from which the flag learns what is usual; more changes nothing
-FALSE_ALARMS = 0.03  # share of held-out fields that are flagged
 PREDICT_BATCH = 512
 MOST_TO_CORRECT = 2000  # samples above which the network needs no Gaussian process beside it
 
@@ -60,7 +57,13 @@ MOST_TO_CORRECT = 2000  # samples above which the network needs no Gaussian proc
 @documented
 @dataclass(kw_only=True, eq=False, repr=False)
 class ThresholdCNN(
-    PhysicsParams, OptimizerParams, ValidationParams, ComputeParams, ThresholdModel, TorchEstimator
+    PhysicsParams,
+    OptimizerParams,
+    ValidationParams,
+    ComputeParams,
+    IntervalModel,
+    ThresholdModel,
+    TorchEstimator,
 ):
     """Predict at which stimulator output a neuron fires, from the field vectors around it.
 
@@ -283,52 +286,6 @@ class ThresholdCNN(
             module.correction = Correction(n_at, n_sites, self.n_outputs_).to(module.weights)
             module.correction.load(found)
 
-    def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> np.ndarray:
-        """Predict intervals that hold the threshold with a given probability.
-
-        Split-conformal: the errors of held-out samples, relative to the prediction, say how wide.
-        This holds for new samples like those of ``fit``; see :meth:`is_out_of_distribution`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, s, s, s, 3) or (n, 3 * s**3)
-        coverage : float, default=0.9
-            Between 0 and 1.
-
-        Returns
-        -------
-        interval : ndarray of shape (n, 2) or (n, n_outputs, 2)
-            Lower and upper bound, A/us.
-
-        Raises
-        ------
-        ValueError
-            For another `coverage`, or one for which too few samples were held out.
-        """
-        if not 0 < coverage < 1:
-            raise ValueError(f"coverage must be between 0 and 1. Got {coverage!r}.")
-        X = self._check_X(X)
-        factor = np.exp(conformal_margin(self.residuals_, coverage))
-        middle = self._predict_grids(X)
-        interval = np.stack([middle / factor, middle * factor], axis=-1)
-        return interval if self._y_ndim == 2 else interval[:, 0]
-
-    def is_out_of_distribution(self, X: ArrayLike) -> np.ndarray:
-        """Say which fields are unlike those of ``fit``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, s, s, s, 3) or (n, 3 * s**3)
-
-        Returns
-        -------
-        flag : ndarray of bool of shape (n,)
-            True for fields whose shape, whatever their magnitude, is farther from those of ``fit``
-            than that of 97 % of the held-out samples (where none was held out: of the training
-            samples, and then more is flagged): do not rely on their thresholds.
-        """
-        return self._novelty(self._check_X(X)) > self.novelty_threshold_
-
     def threshold_gradient(self, X: ArrayLike, output: int | None = None) -> np.ndarray:
         """Derivative of the threshold with respect to each field vector.
 
@@ -434,24 +391,6 @@ class ThresholdCNN(
         if module.physics is not None:
             module.correction_weight.fill_(float(correction))
 
-    def _calibrate(self, X, y, train, held_out):
-        """What intervals and the flag need, from the held-out samples."""
-        self.residuals_ = np.empty((0, self.n_outputs_))
-        if len(held_out):
-            error = self._outputs(X[held_out])[0] - self._log_targets(X[held_out], y[held_out])
-            self.residuals_ = np.abs(error)
-        known = held_out if len(held_out) else train
-        if len(train) > MOST_SHAPES:  # before any copy of them is made
-            train = train[check_random_state(0).permutation(len(train))[:MOST_SHAPES]]
-        self._novelty_state = fit_novelty(_shapes_of_fields(X[train]))
-        self.novelty_threshold_ = float(np.quantile(self._novelty(X[known]), 1 - FALSE_ALARMS))
-
-    def _novelty(self, X):
-        parts = gen_batches(len(X), PREDICT_BATCH)
-        return np.concatenate(
-            [novelty(_shapes_of_fields(X[part]), self._novelty_state) for part in parts]
-        )
-
     def _log_targets(self, X, y):
         return np.log(y * center_magnitude(X)[:, np.newaxis])
 
@@ -540,11 +479,6 @@ def _flat(X):
     return normalized(X).reshape(len(X), -1)
 
 
-def _shapes_of_fields(X):
-    """Grids over their root mean square, flat: a weak field at the soma is nothing unusual."""
-    return normalized(X, rms_magnitude(X)).reshape(len(X), -1)
-
-
 def check_sizes_param(estimator, name, length=None):
     """Check that a constructor parameter is a sequence of positive int.
 
@@ -569,11 +503,3 @@ def check_sizes_param(estimator, name, length=None):
             f"The {name!r} parameter of {type(estimator).__name__} must be a tuple of "
             f"{'' if length is None else f'{length} '}positive int. Got {value!r} instead."
         )
-
-
-def simplex_weights(outputs, target):
-    """Least-squares weights (n_members,) of outputs (n, n_members), none negative, sum one."""
-    heavy = 1e3 * np.sqrt(len(target)) * max(np.std(target), 1e-12)  # holds the sum to one
-    system = np.vstack([outputs - target[:, np.newaxis], np.full((1, outputs.shape[1]), heavy)])
-    weights, _ = nnls(system, np.append(np.zeros(len(target)), heavy))
-    return weights / weights.sum()

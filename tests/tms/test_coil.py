@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sklearn_meg.tms.coil import Coil, figure8_coil, round_coil
+from sklearn_meg.tms.coil import Coil, figure8_coil, read_ccd, round_coil
 
 MU0 = 4e-7 * np.pi
 
@@ -87,3 +87,30 @@ def test_arrays_are_copied():
 def test_bad_input(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_pose_of_simnibs_places_the_coil_as_direction_does():
+    coil = figure8_coil()
+    pose = np.eye(4)
+    pose[:3, :3] = np.diag([1.0, -1.0, -1.0])  # z into the head, below the vertex
+    pose[:3, 3] = [0.0, 0.0, 92.5]  # mm
+    placed, expected = coil.at(pose), coil.at([0, 0, 0.0925], [0, 0, -1])
+    np.testing.assert_allclose(placed.positions, expected.positions, atol=1e-12)
+    np.testing.assert_allclose(placed.moments, expected.moments, atol=1e-12)
+    for bad in (np.zeros((4, 4)), np.diag([1, 1, -1.0, 1])):
+        with pytest.raises(ValueError, match="pose"):
+            coil.at(bad)
+    with pytest.raises(ValueError, match="direction"):
+        coil.at([0, 0, 0.09])
+
+
+def test_a_ccd_file_is_read_back(tmp_path):
+    coil, file = figure8_coil(), tmp_path / "coil.ccd"
+    flip = [1, -1, -1]
+    rows = np.hstack([coil.positions * flip, coil.moments * flip])
+    text = "\n".join(" ".join(f"{v:.9e}" for v in row) for row in rows)
+    file.write_text(f"# number of elements\n{len(rows)}\n# x y z mx my mz\n{text}\n")
+    np.testing.assert_allclose(read_ccd(file).moments, coil.moments, rtol=1e-6)
+    file.write_text("2\n0 0 0 0 0 1\n")
+    with pytest.raises(ValueError, match="2.0 dipoles. Got 1"):
+        read_ccd(file)

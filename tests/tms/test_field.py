@@ -15,6 +15,7 @@ from sklearn_meg.tms.field import (
     draw_placements,
     grid_points,
     placement_rows,
+    read_field,
     to_head,
     to_neuron,
 )
@@ -423,3 +424,43 @@ def test_not_a_field():
         SphereField("figure-8")
     with pytest.raises(TypeError, match="primary must be a field"):
         HeterogeneousField(None, [0, 0, 0.065], [0, 0, 1])
+
+
+def test_outside_of_samples_nothing_is_extrapolated():
+    rng = np.random.default_rng(0)
+    points = rng.uniform(-0.01, 0.01, size=(3000, 3))
+    E = 1 + 80 * points  # a steep field
+    field = SampledField(points, E, max_distance=0.02)
+    far = np.array([[0.018, 0, 0], [0, -0.015, 0.015]])
+    assert np.abs(field(far)).max() <= np.abs(E).max()
+    assert not field.inside(far).any() and field.inside([[0.0, 0.002, 0.001]]).all()
+    with pytest.raises(ValueError, match="among the samples"):
+        SampledField(points, E)(far)
+    filled = SampledField(points, E, outside="nearest")
+    assert np.abs(filled(far * 3)).max() <= np.abs(E).max()
+    with pytest.raises(ValueError, match="outside"):
+        SampledField(points, E, outside="extrapolate")
+
+
+@pytest.mark.parametrize("kind", ["npz", "h5", "msh"])
+def test_fields_of_other_programs_are_read(kind, tmp_path):
+    rng = np.random.default_rng(0)
+    nodes = rng.uniform(-12, 12, size=(400, 3))  # mm
+    cells = np.array([rng.permutation(400)[:4] for _ in range(600)])
+    file = tmp_path / f"field.{kind}"
+    E = np.tile([0.5, 0.0, -0.2], (600, 1))
+    centers = nodes[cells].mean(axis=1)
+    if kind == "npz":
+        np.savez(file, points=centers, E=E)
+    elif kind == "h5":
+        h5py = pytest.importorskip("h5py")
+        with h5py.File(file, "w") as out:
+            out["points"], out["E"] = centers, E
+    else:
+        meshio = pytest.importorskip("meshio")
+        mesh = meshio.Mesh(nodes, [("tetra", cells)], cell_data={"E": [E]})
+        mesh.write(file, file_format="gmsh22")
+    field = read_field(file, n_neighbors=20)
+    np.testing.assert_allclose(field([[0.0, 0.0, 0.0]]), [[0.5, 0.0, -0.2]], atol=1e-9)
+    with pytest.raises(ValueError, match="no data"):
+        read_field(file, name="B")

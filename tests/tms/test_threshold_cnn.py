@@ -14,8 +14,9 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, PredefinedSplit, cross_validate
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_meg.tms._grids import rotate_grids
+from sklearn_meg.tms._grids import rotate_grids, turn_grids
 from sklearn_meg.tms._intervals import conformal_margin
+from sklearn_meg.tms.baselines import UniformFieldThreshold
 from sklearn_meg.tms.threshold_cnn import NETWORKS, PAPER_PARAMS, ThresholdCNN, simplex_weights
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -208,7 +209,7 @@ def test_quantiles_of_a_population_are_those_of_its_cells(small):
     one = model.predict_population(X, n_azimuths=1)
     np.testing.assert_allclose(one, np.median(model.predict(X), axis=1))
     with pytest.raises(ValueError, match=r"1, 2 or 4. Got 3"):
-        model.predict_population(X, n_azimuths=3)
+        model.predict_population(X, n_azimuths=1.5)
 
 
 def test_several_outputs(small):
@@ -447,3 +448,57 @@ def test_the_number_of_samples_an_interval_needs_is_enough():
     with pytest.raises(ValueError, match="at least 9 held-out"):
         conformal_margin(np.arange(8.0)[:, np.newaxis], 0.9)
     assert conformal_margin(np.arange(9.0)[:, np.newaxis], 0.9) == 8
+
+
+@pytest.mark.parametrize("n_azimuths", [1, 3, 6])
+def test_any_number_of_azimuths(small, fitted, n_azimuths):
+    X, _ = small
+    median = fitted.predict_population(X[:5], n_azimuths=n_azimuths)
+    assert median.shape == (5,) and np.isfinite(median).all()
+    with pytest.raises(ValueError, match="n_azimuths"):
+        fitted.predict_population(X[:5], n_azimuths=0)
+
+
+def test_turned_grids_of_a_smooth_field_are_the_field_turned():
+    side = np.arange(-3, 4)
+    points = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).astype(float)
+    slope = np.random.default_rng(0).normal(size=(3, 3))
+    X = (points @ slope)[np.newaxis]
+    angle = np.pi / 6
+    c, s = np.cos(angle), np.sin(angle)
+    R = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    expected = (points @ R @ slope) @ R.T
+    inner = (slice(None), *[slice(2, 5)] * 3)
+    np.testing.assert_allclose(turn_grids(X, angle)[inner][0], expected[inner[1:]], atol=1e-9)
+    np.testing.assert_array_equal(turn_grids(X, np.pi / 2), rotate_grids(X))
+
+
+def test_recruitment_grows_from_nobody_to_everybody(small, fitted):
+    X, _ = small
+    thresholds = fitted.predict_population(X[:8], q=[0.0, 1.0])
+    amplitudes = np.linspace(0, 1.01 * thresholds.max(), 30)
+    share = fitted.predict_recruitment(X[:8], amplitudes)
+    assert share.shape == (8, 30) and (np.diff(share, axis=1) >= 0).all()
+    assert (share[:, 0] == 0).all() and (share[:, -1] == 1).all()
+    with pytest.raises(ValueError, match="amplitudes"):
+        fitted.predict_recruitment(X[:8], [-1.0])
+
+
+def test_calibration_by_blocks_is_wider_where_blocks_differ(small):
+    X, y = small
+    model = quick(random_state=0).fit(X[:30], y[:30])
+    blocks = np.repeat(np.arange(5), 6)
+    shifted = y[30:] * np.exp(0.5 * np.repeat([0, 0, 0, 0, 1], 6))
+    wide = clone(model).fit(X[:30], y[:30]).calibrate(X[30:], shifted, groups=blocks)
+    even = clone(model).fit(X[:30], y[:30]).calibrate(X[30:], shifted)
+    width = [np.diff(np.log(m.predict_interval(X, 0.8)))[0, 0] for m in (wide, even)]
+    assert width[0] > width[1]
+    with pytest.raises(ValueError, match="two blocks"):
+        model.calibrate(X, y, groups=np.zeros(60))
+
+
+def test_the_uniform_map_takes_grids_of_any_size(small):
+    X, y = small
+    model = UniformFieldThreshold(degree=4).fit(X, y)
+    np.testing.assert_array_equal(model.predict(X[:, 1:4, 1:4, 1:4]), model.predict(X))
+    assert model.grid_size_ == 5

@@ -1,0 +1,144 @@
+"""How far a network of thresholds can be trusted: intervals, and fields unlike those of fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import nnls
+from sklearn.utils import check_consistent_length, column_or_1d, gen_batches
+
+from .._checks.params import check_random_state
+from ._grids import check_thresholds, normalized, rms_magnitude
+from ._intervals import conformal_margin, fit_novelty, grouped_residuals, novelty
+
+if TYPE_CHECKING:
+    from .._typing import ArrayLike, Self
+
+__all__ = ["IntervalModel", "simplex_weights"]
+
+MOST_SHAPES = 2000  # from which the flag learns what is usual; more changes nothing
+FALSE_ALARMS = 0.03  # share of held-out fields that are flagged
+PREDICT_BATCH = 512
+
+
+class IntervalModel:
+    """Intervals and the flag of unusual fields, for a model with ``_outputs`` and ``_log_field``.
+
+    ``_calibrate(X, y, train, held_out)`` is to be called at the end of ``fit``.
+    """
+
+    def calibrate(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
+        """Take intervals from other samples than those held out in ``fit``.
+
+        For intervals that hold in places where nothing was simulated, give samples in blocks of
+        cortex: every block counts as much, however many samples it has, and the blocks, not the
+        samples, are what new places are like (conformal prediction with groups: Dunn, Wasserman
+        and Ramdas 2022). The samples must not have been trained on.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, s, s, s, 3) or (n, 3 * s**3)
+        y : array-like of shape (n,) or (n, n_outputs)
+            Thresholds, A/us; NaN counts for nothing.
+        groups : array-like of shape (n,), optional
+            Block of each sample. None: every sample counts alike.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            For arrays that do not go together, or fewer than two groups.
+        """
+        X = self._check_X(X)
+        y, _ = check_thresholds(y, X)
+        self._check_same_outputs(y)
+        error = np.abs(self._log_field(X) - self._log_targets(X, y))
+        if groups is not None:
+            groups = column_or_1d(groups)
+            check_consistent_length(X, groups)
+            if len(np.unique(groups)) < 2:
+                raise ValueError("groups must name at least two blocks. Got one.")
+            error = grouped_residuals(error, groups)
+        self.residuals_ = error
+        return self
+
+    def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> np.ndarray:
+        """Predict intervals that hold the threshold with a given probability.
+
+        Split-conformal: the errors of held-out samples, relative to the prediction, say how wide.
+        This holds for new samples like those of ``fit``; see :meth:`is_out_of_distribution`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, s, s, s, 3) or (n, 3 * s**3)
+        coverage : float, default=0.9
+            Between 0 and 1.
+
+        Returns
+        -------
+        interval : ndarray of shape (n, 2) or (n, n_outputs, 2)
+            Lower and upper bound, A/us.
+
+        Raises
+        ------
+        ValueError
+            For another `coverage`, or one for which too few samples were held out.
+        """
+        if not 0 < coverage < 1:
+            raise ValueError(f"coverage must be between 0 and 1. Got {coverage!r}.")
+        X = self._check_X(X)
+        factor = np.exp(conformal_margin(self.residuals_, coverage))
+        middle = self._predict_grids(X)
+        interval = np.stack([middle / factor, middle * factor], axis=-1)
+        return interval if self._y_ndim == 2 else interval[:, 0]
+
+    def is_out_of_distribution(self, X: ArrayLike) -> np.ndarray:
+        """Say which fields are unlike those of ``fit``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, s, s, s, 3) or (n, 3 * s**3)
+
+        Returns
+        -------
+        flag : ndarray of bool of shape (n,)
+            True for fields whose shape, whatever their magnitude, is farther from those of ``fit``
+            than that of 97 % of the held-out samples (where none was held out: of the training
+            samples, and then more is flagged): do not rely on their thresholds.
+        """
+        return self._novelty(self._check_X(X)) > self.novelty_threshold_
+
+    def _calibrate(self, X, y, train, held_out):
+        """What intervals and the flag need, from the held-out samples."""
+        self.residuals_ = np.empty((0, self.n_outputs_))
+        if len(held_out):
+            error = self._outputs(X[held_out])[0] - self._log_targets(X[held_out], y[held_out])
+            self.residuals_ = np.abs(error)
+        known = held_out if len(held_out) else train
+        if len(train) > MOST_SHAPES:  # before any copy of them is made
+            train = train[check_random_state(0).permutation(len(train))[:MOST_SHAPES]]
+        self._novelty_state = fit_novelty(_shapes_of_fields(X[train]))
+        self.novelty_threshold_ = float(np.quantile(self._novelty(X[known]), 1 - FALSE_ALARMS))
+
+    def _novelty(self, X):
+        parts = gen_batches(len(X), PREDICT_BATCH)
+        return np.concatenate(
+            [novelty(_shapes_of_fields(X[part]), self._novelty_state) for part in parts]
+        )
+
+
+def _shapes_of_fields(X):
+    """Grids over their root mean square, flat: a weak field at the soma is nothing unusual."""
+    return normalized(X, rms_magnitude(X)).reshape(len(X), -1)
+
+
+def simplex_weights(outputs, target):
+    """Least-squares weights (n_members,) of outputs (n, n_members), none negative, sum one."""
+    heavy = 1e3 * np.sqrt(len(target)) * max(np.std(target), 1e-12)  # holds the sum to one
+    system = np.vstack([outputs - target[:, np.newaxis], np.full((1, outputs.shape[1]), heavy)])
+    weights, _ = nnls(system, np.append(np.zeros(len(target)), heavy))
+    return weights / weights.sum()
