@@ -36,7 +36,7 @@ class SampledField:
     Parameters
     ----------
     points : array-like of shape (n_samples, 3)
-        In m, head frame: centers of tetrahedra, nodes or a grid.
+        Coordinates in m, head frame: centers of tetrahedra, nodes or a grid.
     E : array-like of shape (n_samples, 3)
         Electric field at the points, in V/m.
     didt : float
@@ -107,7 +107,7 @@ class SampledField:
         Parameters
         ----------
         points : array-like of shape (n, 3)
-            In m, head frame.
+            Coordinates in m, head frame.
 
         Returns
         -------
@@ -139,7 +139,7 @@ class SampledField:
         Parameters
         ----------
         points : array-like of shape (n, 3)
-            In m, head frame.
+            Coordinates in m, head frame.
 
         Returns
         -------
