@@ -15,7 +15,7 @@ from ._intervals import conformal_margin, fit_novelty, grouped_residuals, novelt
 if TYPE_CHECKING:
     from .._typing import ArrayLike, Self
 
-__all__ = ["IntervalModel", "simplex_weights"]
+__all__ = ["IntervalModel", "check_sizes_param", "simplex_weights"]
 
 MOST_SHAPES = 2000  # from which the flag learns what is usual; more changes nothing
 FALSE_ALARMS = 0.03  # share of held-out fields that are flagged
@@ -142,3 +142,29 @@ def simplex_weights(outputs, target):
     system = np.vstack([outputs - target[:, np.newaxis], np.full((1, outputs.shape[1]), heavy)])
     weights, _ = nnls(system, np.append(np.zeros(len(target)), heavy))
     return weights / weights.sum()
+
+
+def check_sizes_param(estimator, name, length=None):
+    """Check that a constructor parameter is a sequence of positive int.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+    name : str
+    length : int or None
+        How many.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    value = getattr(estimator, name)
+    good = isinstance(value, list | tuple) and all(
+        isinstance(v, int | np.integer) and not isinstance(v, bool) and v > 0 for v in value
+    )
+    if not good or (length is not None and len(value) != length):
+        raise ValueError(
+            f"The {name!r} parameter of {type(estimator).__name__} must be a tuple of "
+            f"{'' if length is None else f'{length} '}positive int. Got {value!r} instead."
+        )

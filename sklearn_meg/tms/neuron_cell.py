@@ -13,6 +13,18 @@ import numpy as np
 from ._cable import fixed_step, load_neuron
 from ._membrane import SETTINGS
 from ._morphology import Kind, Morphology
+from ._sections import (
+    arc,
+    at,
+    axial_matrix,
+    integrals,
+    interpolate,
+    kind_of_section,
+    pointers,
+    points_of,
+    silent_from,
+    step_times,
+)
 from .pulses import pulse_waveform
 
 if TYPE_CHECKING:
@@ -23,14 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["Activation", "NeuronCell"]
 
 AXONAL_NAMES = ("axon", "node", "ais", "hill", "iseg", "unmyelin")
-KIND_OF_NAME = (
-    (("soma",), Kind.SOMA),
-    (("myelin", "internode"), Kind.INTERNODE),
-    (("node",), Kind.NODE),
-    (("ais", "iseg", "hill"), Kind.INITIAL_SEGMENT),
-    (("axon",), Kind.AXON),
-    (("apic",), Kind.APICAL),
-)
 TYPICAL = 200.0  # V/m at which neurons fire, about: where the first search starts
 DRIFT, REST_MS = 2.0, 5.0  # mV within ms without a field, above which a cell is not at rest
 NEAR, FAR = 1.1, 1.5  # first steps of a bracket, with and without a threshold found before
@@ -196,7 +200,7 @@ class NeuronCell:
             Thresholds in A/us; infinity where there was no spike up to `max_amplitude`.
         """
         fields = self._check_fields(field)
-        wave = polarity * pulse_waveform(pulse, _step_times(time_step, duration))
+        wave = polarity * pulse_waveform(pulse, step_times(time_step, duration))
         found, typical, known = [], TYPICAL, False
         with self._driven(time_step) as trial:
             self._check_rest(trial)
@@ -233,7 +237,7 @@ class NeuronCell:
             return Activation(threshold, "", np.full(3, np.nan), np.nan)
         E = self._check_fields(field)[0]
         step = options.get("time_step", 5.0)
-        times = _step_times(step, options.get("duration", 3000.0))
+        times = step_times(step, options.get("duration", 3000.0))
         wave = options.get("polarity", 1) * pulse_waveform(
             options.get("pulse", "monophasic"), times
         )
@@ -257,7 +261,7 @@ class NeuronCell:
         morphology : Morphology
             Bare axons are of the kind AXON: see :func:`myelinate`.
         """
-        kind_of = kind_of or _kind_of_section
+        kind_of = kind_of or kind_of_section
         size = max(seg.diam for seg in self._soma)
         points, diameters, parents, kinds = [np.zeros(3)], [size], [-1], [Kind.SOMA]
         made = {self._soma: [0]}
@@ -319,32 +323,32 @@ class NeuronCell:
 
     def _measure(self):
         """Points, segments, and what a field does to them."""
-        raw = [_points_of(section) for section in self._sections]
-        lengths = [_arc(points) for points in raw]
-        middle = _at(lengths[0], raw[0], 0.5)
+        raw = [points_of(section) for section in self._sections]
+        lengths = [arc(points) for points in raw]
+        middle = at(lengths[0], raw[0], 0.5)
         counts = np.cumsum([0, *map(len, raw)])
         self._point_of = [slice(a, b) for a, b in pairwise(counts)]
         self.points = (np.concatenate(raw) - middle) @ self._rotation
         self._segments = [segment for section in self._sections for segment in section]
         potentials, ends = [], {}
         for section, here in zip(self._sections, self._point_of):
-            along = _integrals(self.points, here)
-            arc = _arc(self.points[here])
+            along = integrals(self.points, here)
+            length = arc(self.points[here])
             parent = section.parentseg() if section != self._soma else None
             base = 0.0 if parent is None else ends[parent.sec](parent.x)
             if parent is None:
-                base = base - _interpolate(arc, along, 0.5)
-            ends[section] = lambda x, arc=arc, along=along, base=base: (
-                base + _interpolate(arc, along, x)
+                base = base - interpolate(length, along, 0.5)
+            ends[section] = lambda x, length=length, along=along, base=base: (
+                base + interpolate(length, along, x)
             )
             potentials += [ends[section](segment.x) for segment in section]
         centers = [
-            _at(_arc(self.points[here]), self.points[here], segment.x)
+            at(arc(self.points[here]), self.points[here], segment.x)
             for section, here in zip(self._sections, self._point_of)
             for segment in section
         ]
         self._centers = np.array(centers)
-        self._drive = _axial_matrix(self._sections) @ (1e-3 * np.array(potentials))
+        self._drive = axial_matrix(self._sections) @ (1e-3 * np.array(potentials))
 
     def _find_watched(self, watch):
         named = [s for s in self._sections if any(n in str(s).lower() for n in AXONAL_NAMES)]
@@ -373,8 +377,8 @@ class NeuronCell:
         clamps = [h.IClamp(segment) for segment in self._segments]
         for clamp in clamps:
             clamp.delay, clamp.dur, clamp.amp = 0, 1e9, 0.0
-        sources = _pointers(h, [clamp._ref_amp for clamp in clamps])
-        seen = _pointers(h, [self._segments[i]._ref_v for i in self._watched])
+        sources = pointers(h, [clamp._ref_amp for clamp in clamps])
+        seen = pointers(h, [self._segments[i]._ref_v for i in self._watched])
         silence, volts = h.Vector(len(clamps), 0), h.Vector(len(self._watched))
         needed = int(np.clip(len(self._watched) - 1, 1, SETTINGS.spike))
 
@@ -400,7 +404,7 @@ class NeuronCell:
         scaled, step = h.Vector(drive), h.Vector(len(drive))
         passed, v = np.zeros(len(volts), bool), volts.as_numpy()
         begun, early = np.full(len(volts), len(wave)), 0
-        calm = _silent_from(wave)
+        calm = silent_from(wave)
         for k, value in enumerate(wave):
             sources.scatter(step.copy(scaled).mul(value))
             h.fadvance()
@@ -463,92 +467,3 @@ def _find_soma(sections, soma):
     if named[0].parentseg() is not None:
         raise ValueError(f"The soma must be the root of the tree. {named[0]} hangs from another.")
     return named[0]
-
-
-def _points_of(section):
-    n = range(section.n3d())
-    return np.array([[section.x3d(i), section.y3d(i), section.z3d(i)] for i in n])
-
-
-def _arc(points):
-    return np.r_[0.0, np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))]
-
-
-def _at(arc, points, x):
-    return np.array([np.interp(x * arc[-1], arc, column) for column in points.T])
-
-
-def _integrals(points, here):
-    """Integral of -E along a section to each of its points (uV), linear in E at all points."""
-    steps = np.diff(points[here], axis=0)
-    rows = np.zeros((len(steps) + 1, len(points), 3))
-    for k, step in enumerate(steps):
-        rows[k + 1] = rows[k]
-        rows[k + 1, here.start + k] -= step / 2
-        rows[k + 1, here.start + k + 1] -= step / 2
-    return rows.reshape(len(rows), -1)
-
-
-def _interpolate(arc, rows, x):
-    at = np.interp(x * arc[-1], arc, np.arange(len(arc)))
-    k = min(int(at), len(arc) - 2)
-    return rows[k] + (at - k) * (rows[k + 1] - rows[k])
-
-
-def _axial_matrix(sections):
-    """Matrix from potentials (mV) of the segments to currents into them (nA).
-
-    Ends of sections are nodes without membrane: they are eliminated.
-    """
-    index, edges, start_of = {}, [], {}
-    for section in sections:
-        for segment in section:
-            index[section, segment.x] = len(index)
-    n = len(index)
-    for section in sections:
-        parent = section.parentseg()
-        if parent is None:
-            start = index[section, 0.0] = len(index)
-        elif parent.x == 0:
-            start = start_of[parent.sec]
-        else:
-            inner = parent.x if parent.x == 1 else parent.sec(parent.x).x
-            start = index[parent.sec, inner]
-        start_of[section] = start
-        index[section, 1.0] = len(index)
-        for segment in [*section, section(1)]:
-            this = index[section, segment.x]
-            edges.append((start, this, 1 / segment.ri()))
-            start = this
-    laplacian = np.zeros((len(index), len(index)))
-    for a, b, conductance in edges:
-        laplacian[[a, b], [b, a]] += conductance
-        laplacian[[a, b], [a, b]] -= conductance
-    inner = laplacian[:n, n:]
-    return laplacian[:n, :n] - inner @ np.linalg.solve(laplacian[n:, n:], inner.T)
-
-
-def _silent_from(wave):
-    """Step from which the pulse is too weak to hold a membrane over 0 mV."""
-    strong = np.flatnonzero(np.abs(wave) >= SETTINGS.silent * np.abs(wave).max(initial=1e-30))
-    last = strong[-1] + 1 if len(strong) else 0
-    return last if last < 0.8 * len(wave) else 0
-
-
-def _pointers(h, references):
-    vector = h.PtrVector(len(references))
-    for i, reference in enumerate(references):
-        vector.pset(i, reference)
-    return vector
-
-
-def _step_times(time_step, duration):
-    return time_step * (np.arange(int(np.ceil(duration / time_step))) + 0.5)
-
-
-def _kind_of_section(section):
-    name = str(section).lower()
-    for words, kind in KIND_OF_NAME:
-        if any(word in name for word in words):
-            return kind
-    return Kind.DENDRITE

@@ -21,7 +21,7 @@ from ._base import PhysicsParams, ThresholdModel
 from ._grids import center_magnitude, normalized
 from ._network import Correction, ThresholdLoss, ThresholdNet
 from ._physics import apply_physics, fit_correction, fit_physics
-from ._trust import IntervalModel, simplex_weights
+from ._trust import IntervalModel, check_sizes_param, simplex_weights
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -477,29 +477,3 @@ class ThresholdCNN(
 def _flat(X):
     """Fields of 1 V/m at the center, (n, 3 * size**3)."""
     return normalized(X).reshape(len(X), -1)
-
-
-def check_sizes_param(estimator, name, length=None):
-    """Check that a constructor parameter is a sequence of positive int.
-
-    Parameters
-    ----------
-    estimator : BaseEstimator
-    name : str
-    length : int or None
-        How many.
-
-    Raises
-    ------
-    ValueError
-        If it is not.
-    """
-    value = getattr(estimator, name)
-    good = isinstance(value, list | tuple) and all(
-        isinstance(v, int | np.integer) and not isinstance(v, bool) and v > 0 for v in value
-    )
-    if not good or (length is not None and len(value) != length):
-        raise ValueError(
-            f"The {name!r} parameter of {type(estimator).__name__} must be a tuple of "
-            f"{'' if length is None else f'{length} '}positive int. Got {value!r} instead."
-        )
