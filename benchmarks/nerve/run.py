@@ -15,6 +15,11 @@ sessions, but no network. Ours are ``default`` (adapted to the whole unlabeled s
 that early windows know how their trial ended; ``..._halves`` learn from one half of the session's
 trials and decide the other.
 
+New sessions as users have them (`sessions`): `few_labels` (one labeled trial a motion),
+`rest_heavy`, `turned` and `lost_channel` of three people's EMG, apart (``_p1`` to ``_p3``);
+`continuous`, `unseen_motion` and `velocity` simulated. ``session`` is our model of sessions around
+linear discriminants, without a network.
+
 Real: surface EMG over 30 days (skipped where it is absent). Online decoders get the test trials
 of all test days in random order, day after day. Times are CPU times of one thread.
 """
@@ -41,7 +46,7 @@ from sklearn_meg.nerve import (
 )
 
 from ..report import row
-from . import real, speed
+from . import real, sessions, speed
 from .checks import make_checks
 from .scores import accuracy_rows, classical, halves_rows
 
@@ -49,7 +54,14 @@ LEVELS = {"same_day": 0, "drift1": 1, "drift2": 2, "drift3": 3}
 EMG = tuple(real.SPLITS)
 SIMULATED = (*LEVELS, "dof")
 SPARSE = "_sparse"  # behind the name of a case: few spikes in a window, decided by trials
-CASES = (*SIMULATED, *(case + SPARSE for case in SIMULATED), *EMG, "latency", "stream")
+CASES = (
+    *SIMULATED,
+    *(case + SPARSE for case in SIMULATED),
+    *EMG,
+    *sessions.CASES,
+    "latency",
+    "stream",
+)
 N_CHANNELS = 16
 RIDGE = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 ONCE = ("latency", "stream")
@@ -93,6 +105,8 @@ def _run_case(case, seed, quick):
         return level_rows(case, seed, quick)
     if parts_of(case)[0] == "dof":
         return movement_rows(case, seed, quick)
+    if case in sessions.CASES:
+        return sessions.session_rows(case, seed, quick)
     if case in EMG:
         return real.emg_rows(case, seed, deep(quick), quick)
     if case == "latency":

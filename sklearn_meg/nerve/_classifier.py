@@ -21,6 +21,7 @@ from ..rows import split_session
 from ._base import NerveModel
 from ._calibration import with_temperatures
 from ._electrodes import find_turn, turned
+from ._novelty import novelty
 from ._online import OnlineSession
 from ._session_model import SessionModel
 from ._sessions import normalized
@@ -130,6 +131,38 @@ class NerveClassifier(NerveModel):
         """
         check_confidence(confidence)
         return self.predict_proba(X).max(axis=1) < confidence
+
+    def novelty(self, X: ArrayLike) -> np.ndarray:
+        """Score how unlike all motions of training each trial is, to reject unseen motions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
+            Trials of complete sessions; they are normalized together.
+
+        Returns
+        -------
+        score : ndarray of shape (n_trials,)
+            Larger is less like training; only comparisons have a meaning. A threshold is a quantile
+            of the scores of trials that are known to be of the trained motions.
+
+        Raises
+        ------
+        ValueError
+            Without a model of sessions.
+        """
+        check_is_fitted(self, "classes_")
+        if not self._session_model:
+            raise ValueError("novelty needs a model of sessions. Got session_model=False.")
+        F, session = self._turned_features(X)
+        probability = self.predict_proba(X).max(axis=1)
+        score = np.empty(len(F))
+        with one_blas_thread():
+            for index, _, normal in self._by_session(F, session):
+                normal = self._batch_normal(F[index]) if normal is None else normal
+                Z = normalized(F[index], normal)
+                score[index] = novelty(self._sessions_model, Z, probability[index])
+        return score
 
     def _check_classes(self, X, y):
         """Features, sessions, and the index of each trial's class."""

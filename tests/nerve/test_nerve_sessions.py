@@ -176,3 +176,13 @@ def test_a_ring_needs_raw_signals():
     X, y, _ = ring()
     with pytest.raises(ValueError, match="ring=True turns raw signals"):
         classifier(sfreq=None, ring=True).fit(X, y)
+
+
+def test_motions_that_were_not_trained_are_novel():
+    X, y = parts(0)
+    model = classifier(adaptation="batch", session_model=True).fit(X[y > 2], y[y > 2])
+    new, true = parts(1)
+    score = model.novelty(new)
+    assert np.median(score[true <= 2]) > np.median(score[true > 2])
+    with pytest.raises(ValueError, match="novelty needs a model of sessions"):
+        classifier().fit(X, y).novelty(new)
