@@ -10,8 +10,8 @@ def novelty(model, Z, probability):
     """Sum of logarithms (n_trials,): distance in the space of trials, in that of windows, doubt.
 
     Distances are those to the nearest class of training, not of the session: adaptation moves
-    classes onto what is new. On simulated nerves with four of ten motions unseen the AUC was .78 and
-    .98 (two seeds), doubt alone .74 and .89; on surface EMG .71 to .92.
+    classes onto what is new. On simulated nerves with four of ten motions unseen the AUC was .78
+    and .98 (two seeds), doubt alone .74 and .89; on surface EMG .71 to .92.
 
     Parameters
     ----------
