@@ -96,7 +96,11 @@ def doubts(samples, visits, generalization, confirmed):
         found.append(
             f"{_names(few)} held by {int(visits.sum(0)[few].max())} or fewer stretches of time"
         )
-    if generalization < DOUBTS.least_generalization and confirmed < DOUBTS.least_confirmed:
+    own = samples.sum(1)
+    half = min(own[::2].sum(), own[1::2].sum())
+    returns = generalization >= DOUBTS.least_generalization or confirmed >= DOUBTS.least_confirmed
+    known = np.isfinite(generalization) and half >= DOUBTS.least_half
+    if n_recordings > 1 and known and not returns:
         found.append(
             "states do not come back when each half of the recordings is fitted alone "
             f"(generalization_ {generalization:.2f})"

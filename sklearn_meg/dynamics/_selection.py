@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, check_cv
 
+from ._doubts import StateWarning
 from ._recordings import is_list
 
 if TYPE_CHECKING:
@@ -43,11 +44,15 @@ class StateSelection:
         One row a number of states: ``n_states``; ``loglik`` and ``loglik_sem``, the held-out
         log-likelihood per sample and the standard error over folds of its distance to the best;
         ``entropy``, of the held-out occupancies in nats; ``stability``, the mean adjusted Rand
-        index of restarts; ``smallest_share``, of a state in held-out samples.
+        index of restarts; ``generalization``, that of the states of two halves of the recordings;
+        ``doubts``, the share of folds in which states should not be believed (a `StateWarning`);
+        ``smallest_share``, of a state in held-out samples.
     scores_ : ndarray of shape (n_numbers, n_folds)
         Held-out log-likelihood per sample.
     messages_ : list of str
         Warnings that were raised.
+    flat_ : tuple of int
+        Numbers, from fewest to most, that one standard error does not tell from the best.
     """
 
     n_states_: int
@@ -55,6 +60,7 @@ class StateSelection:
     table_: pd.DataFrame
     scores_: np.ndarray
     messages_: list
+    flat_: tuple = ()
 
 
 def select_n_states(
@@ -77,7 +83,8 @@ def select_n_states(
       (adjusted Rand index within 0.01 of the highest).
 
     Numbers with which a state has collapsed, to less than 1 % of the held-out samples, are left
-    out.
+    out. How recordings are aligned, and the emission, are chosen once, so that all numbers are
+    compared in the same way.
 
     Parameters
     ----------
@@ -106,8 +113,8 @@ def select_n_states(
     Warns
     -----
     UserWarning
-        Where rules disagree, the chosen number is the largest that was tried, restarts disagree, or
-        a state has collapsed.
+        Where rules disagree, the chosen number is the largest that was tried, restarts disagree, a
+        state has collapsed, the curve is flat, or states should not be believed.
 
     References
     ----------
@@ -127,23 +134,28 @@ def select_n_states(
     numbers = _check_numbers(n_states, tolerance)
     recordings = _as_list(X)
     splits = _splits(cv, recordings)
+    model = _settled(model, recordings, numbers)
     jobs = [(k, train, test) for k in numbers for train, test in splits]
     parallel = Parallel(n_jobs=n_jobs)
     found = parallel(delayed(_one)(model, recordings, *job) for job in jobs)
     shape = len(numbers), len(splits)
-    scores, stable = (np.array([f[i] for f in found]).reshape(shape) for i in (0, 1))
+    scores, stable, returns, doubts = (
+        np.array([f[i] for f in found]).reshape(shape) for i in (0, 1, 3, 4)
+    )
     shares = [_mean_shares(found[i * shape[1] : (i + 1) * shape[1]]) for i in range(shape[0])]
     table = _table(numbers, scores, stable, shares)
+    table["generalization"], table["doubts"] = returns.mean(1), doubts.mean(1)
     alive = _alive(table)
     choices = {
         "likelihood": _by_likelihood(alive),
         "entropy": _by_entropy(alive, tolerance),
         "stability": _by_stability(alive),
     }
-    messages = _messages(table, choices)
+    flat = _flat(alive)
+    messages = _messages(table, choices) + _more_messages(table, choices, flat)
     for message in messages:
         warnings.warn(message, UserWarning)
-    return StateSelection(choices["likelihood"], choices, table, scores, messages)
+    return StateSelection(choices["likelihood"], choices, table, scores, messages, flat)
 
 
 def _check_numbers(n_states, tolerance):
@@ -177,15 +189,31 @@ def _splits(cv, recordings):
     return list(cv.split(np.zeros((n, 1))))
 
 
+def _settled(model, recordings, numbers):
+    """The model with the alignment and emission that it chooses at a middle number of states."""
+    automatic = [p for p in ("align", "emission") if getattr(model, p, None) == "auto"]
+    if not automatic:
+        return model
+    fitted = clone(model).set_params(n_states=numbers[len(numbers) // 2])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted.fit(recordings)
+    found = {"align": fitted.alignment_, "emission": fitted.emission_}
+    return clone(model).set_params(**{name: found[name] for name in automatic})
+
+
 def _one(model, recordings, k, train, test):
-    """Held-out score, stability and occupancies of one fit."""
+    """Score, stability, occupancies, generalization and whether there are doubts, of one fit."""
     tested = [recordings[i] for i in test]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", StateWarning)
         fitted = clone(model).set_params(n_states=k).fit([recordings[i] for i in train])
     lengths = np.array([r.shape[1] for r in tested])
     occupancy = lengths @ fitted.transform(tested)
-    return fitted.score(tested), getattr(fitted, "stability_", 1.0), occupancy
+    doubtful = len(getattr(fitted, "warnings_", ())) > 0
+    returns = getattr(fitted, "generalization_", np.nan)
+    return fitted.score(tested), getattr(fitted, "stability_", 1.0), occupancy, returns, doubtful
 
 
 def _mean_shares(found):
@@ -232,6 +260,30 @@ def _by_stability(table):
         return int(table["n_states"].max())
     stable = several["stability"] >= several["stability"].max() - STABLE_TOLERANCE
     return int(several["n_states"][stable].max())
+
+
+def _flat(table):
+    """Numbers that are not clearly worse than the best."""
+    near = table["loglik"].max() - table["loglik"] <= table["loglik_sem"]
+    return tuple(int(k) for k in table["n_states"][near])
+
+
+def _more_messages(table, choices, flat):
+    chosen = choices["likelihood"]
+    row = table.set_index("n_states").loc[chosen]
+    messages = []
+    if len(flat) > 2:
+        messages.append(
+            f"The curve is flat: {', '.join(map(str, flat))} states are within one standard error "
+            "of the best."
+        )
+    if chosen == 1 and len(table) > 1:
+        messages.append("No number of states is clearly likelier than one.")
+    if row["doubts"] > 0.5:
+        messages.append(
+            f"States should not be believed with {chosen} of them: see StateWarning in a fit."
+        )
+    return messages
 
 
 def _messages(table, choices):

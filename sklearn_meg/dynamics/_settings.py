@@ -105,6 +105,8 @@ class DoubtSettings:
     ----------
     least_samples : int
         Below which nothing can be said.
+    least_half : int
+        Samples of half of the recordings, below which it is not asked whether states come back.
     least_share, least_visits : float, int
         Smallest share of samples and number of visits of a state.
     one_recording : float
@@ -122,6 +124,7 @@ class DoubtSettings:
     """
 
     least_samples: int = 200
+    least_half: int = 400
     least_share: float = 0.01
     least_visits: int = 5
     one_recording: float = 0.8

@@ -303,7 +303,8 @@ def plot_selection(selection: StateSelection, figure: Figure | None = None) -> F
     -------
     figure : Figure
         Held-out log-likelihood (bars: one standard error of the distance to the best), entropy
-        of the held-out occupancies, and stability of restarts; a line where a rule chooses.
+        of the held-out occupancies, and agreement of restarts and of halves of the recordings; a
+        line where a rule chooses, a red cross where states should not be believed.
 
     Examples
     --------
@@ -320,7 +321,7 @@ def plot_selection(selection: StateSelection, figure: Figure | None = None) -> F
     panels = (
         ("loglik", "Log-likelihood (nats / sample)", "likelihood"),
         ("entropy", "Entropy of occupancies (nats)", "entropy"),
-        ("stability", "Stability (adjusted Rand index)", "stability"),
+        ("stability", "Adjusted Rand index", "stability"),
     )
     with style():
         if figure is None:
@@ -337,4 +338,12 @@ def plot_selection(selection: StateSelection, figure: Figure | None = None) -> F
             ax.set(xlabel="Number of states", ylabel=label, xticks=table["n_states"])
             mark = " (recommended)" if rule == "likelihood" else ""
             ax.set_title(f"{rule}: {chosen}{mark}", fontsize=11)
+        if "generalization" in table and table["generalization"].notna().any():
+            ax.plot(
+                table["n_states"], table["generalization"], marker="s", color="#666666",
+                label="halves of recordings",
+            )  # fmt: skip
+            ax.legend()
+        doubtful = table[table["doubts"] > 0.5] if "doubts" in table else table[:0]
+        axes[0].plot(doubtful["n_states"], doubtful["loglik"], "x", color="#B00020", markersize=12)
     return figure

@@ -64,6 +64,7 @@ def test_the_rules_and_their_warnings():
     assert not _selection._messages(table, {"likelihood": 2, "entropy": 2, "stability": 2})
 
 
+@pytest.mark.filterwarnings("ignore:No number of states")
 def test_one_recording_is_cut_and_warnings_are_given(data):
     model = MixtureStates(n_init=1, random_state=0)
     with pytest.warns(UserWarning, match="rules disagree"):
@@ -72,6 +73,20 @@ def test_one_recording_is_cut_and_warnings_are_given(data):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         select_n_states(model, data.X, (1,))
+
+
+def test_flat_curves_are_called_flat():
+    table = _table(
+        [-9.0, -8.0, -7.99, -8.01],
+        [0.1, 0.02, 0.0, 0.03],
+        [0, 0.69, 0.7, 0.8],
+        [1.0] * 4,
+        [1.0] * 4,
+    ).assign(doubts=1.0, generalization=0.0)
+    flat = _selection._flat(table)
+    assert flat == (2, 3, 4)
+    said = " ".join(_selection._more_messages(table, {"likelihood": 2}, flat))
+    assert "flat: 2, 3, 4" in said and "not be believed" in said
 
 
 @pytest.mark.parametrize(
