@@ -1,6 +1,8 @@
 """``sklearn-meg tracts``: the metric of fiber directions, and its geodesics."""
 
 import argparse
+import gc
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -174,9 +176,13 @@ def _save_lines(lines, shape, affine, out):
         return
     tractogram = Tractogram(lines, affine_to_rasmm=np.eye(4))
     grid = nib.Nifti1Image(np.zeros(shape, dtype=np.uint8), affine)
-    content = TrxFile.from_tractogram(tractogram, grid)
-    save_trx(content, str(out / "geodesics.trx"))
-    content.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # trx leaves its folder to the collector
+        content = TrxFile.from_tractogram(tractogram, grid)
+        save_trx(content, str(out / "geodesics.trx"))
+        content.close()
+        del content
+        gc.collect()
 
 
 def _verdict(spans, lengths):
