@@ -141,7 +141,7 @@ def _fibers(cls):
 
 
 def _states(cls):
-    X = make_states("easy", n_subjects=3, n_times=120, random_state=0).X[:, :5]
+    X = make_states("easy", n_subjects=3, n_times=240, random_state=0).X[:, :5]
     return X, None, {}, ("predict", "predict_proba", "transform")
 
 

@@ -199,6 +199,7 @@ class TorchEstimator(RoutedGroups, BaseEstimator):
         elif groups is not None and not _are_one_group(groups):
             splitter = GroupShuffleSplit(1, test_size=n_valid / n, random_state=seed)
         else:
+            groups = None  # at most one
             splitter = ShuffleSplit(1, test_size=n_valid, random_state=seed)
         train, valid = next(iter(splitter.split(np.empty((n, 1)), np.empty(n), groups)))
         return np.sort(train), np.sort(valid)

@@ -13,6 +13,7 @@ from sklearn_meg import pack_rows
 os.environ.setdefault("MNE_USE_NUMBA", "false")
 # Real recordings, where a developer has them; benchmarks look there, too.
 os.environ.setdefault("SKLEARN_MEG_DATA", str(Path(__file__).parents[2] / "shared" / "data"))
+collect_ignore = ["typing"]  # read by type checkers, not run
 matplotlib.use("Agg")
 matplotlib.rcParams["figure.max_open_warning"] = 0  # doctests leave theirs open
 

@@ -20,7 +20,7 @@ def hmm(folder):
 
 def neuron(folder):
     cell = make_neuron("L5 PC")
-    activation_threshold(cell, lambda points: np.ones_like(points))
+    activation_threshold(cell, lambda points: np.ones_like(points), solver="neuron")
 
 
 def tensors(folder):

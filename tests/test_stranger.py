@@ -72,7 +72,7 @@ def test_one_trial_is_no_array_of_trials(encoder, packed):
 
 def test_score_names_both_shapes(encoder, packed):
     X, y, *_ = packed
-    with pytest.raises(ValueError, match=r"\(60, 4, 40\). Got \(60, 2, 40\)"):
+    with pytest.raises(ValueError, match=r"\(60, 2, 40\) and \(60, 4, 40\)"):
         encoder.fit(X, y).score(X, y[:, :2])
 
 

@@ -23,10 +23,11 @@ def as_numpy(data):
     TypeError
         If another library's array cannot be brought to NumPy.
     """
-    torch = sys.modules.get("torch")  # who has a tensor has imported it
-    if torch is not None and isinstance(data, torch.Tensor):
+    # Who has a tensor has imported torch; another thread may be at it.
+    tensor = getattr(sys.modules.get("torch"), "Tensor", None)
+    if tensor is not None and isinstance(data, tensor):
         data = data.detach().cpu()
-        return (data.float() if data.dtype == torch.bfloat16 else data).numpy()
+        return (data.float() if str(data.dtype) == "torch.bfloat16" else data).numpy()
     if isinstance(data, np.ndarray | np.generic) or not hasattr(data, "__array_namespace__"):
         return data
     for convert in (np.from_dlpack, np.asarray):

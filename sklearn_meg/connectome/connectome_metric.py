@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._checks.params import check_option_param, check_scalar_param
+from .._checks.params import check_option_param, check_scalar_param, check_verbose_param
 from .._params import documented
 from .._training.device import limited_threads
 from ._cone import ConeGeometry
@@ -262,6 +262,8 @@ class ConnectomeMetric(LineParams, FieldMetric):
         for name in ("knot_spacing", "max_iter"):
             check_scalar_param(self, name, "int", 1)
         check_scalar_param(self, "tol", "float", 0)
+        check_scalar_param(self, "n_threads", "int", 1, allow_none=True)
+        check_verbose_param(self)
         if not isinstance(self.anisotropy, str) or self.anisotropy != "auto":
             check_scalar_param(self, "anisotropy", "float", 1)
         check_line_params(self)

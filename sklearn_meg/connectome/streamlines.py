@@ -138,7 +138,7 @@ def clean_bundle(
     >>> from sklearn_meg.connectome import clean_bundle
     >>> line = np.stack([np.arange(9.0), np.zeros(9)], axis=1)
     >>> curves = [line + [0, 0.1 * k] for k in range(20)] + [line + [0, 30.0]]
-    >>> clean_bundle(curves).sum()
+    >>> int(clean_bundle(curves).sum())
     20
     """
     from ._geodesics import resampled

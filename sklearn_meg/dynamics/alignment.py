@@ -85,7 +85,7 @@ class RecordingAlignment(RecordingTransformer):
     >>> alignment = RecordingAlignment().fit(X * gains)
     >>> alignment.alignment_
     'zscore'
-    >>> alignment.transform(X * gains).std(axis=2).std(axis=0).max() < 0.3
+    >>> bool(alignment.transform(X * gains).std(axis=2).std(axis=0).max() < 0.3)
     True
     """
 

@@ -147,7 +147,7 @@ def state_spectra(
     >>> on = (t % 20 < 10).astype(float)
     >>> X = rng.normal(size=(1, 2, 4000)) + 2 * on * np.sin(2 * np.pi * 10 * t)
     >>> spectra = state_spectra(X, np.stack([on, 1 - on], axis=1)[None], sfreq=100)
-    >>> (spectra.power((9, 11)).argmax(axis=0) == 0).all()
+    >>> bool((spectra.power((9, 11)).argmax(axis=0) == 0).all())
     True
     """
     if method not in ("multitaper", "regression"):

@@ -20,7 +20,7 @@ __all__ = ["compare_groups", "interval_asymmetry", "state_table", "state_visits"
 
 def _recordings_of(states):
     """States (n_times,) of each recording; -1 is unknown."""
-    if isinstance(states, list | tuple):
+    if isinstance(states, list | tuple) and len(states) and np.ndim(states[0]):
         parts = [np.asarray(part) for part in states]
     else:
         states = np.asarray(states)

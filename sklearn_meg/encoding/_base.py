@@ -175,7 +175,8 @@ class LinearEncoder(RoutedGroups, RegressorMixin, BaseEstimator):
         y_pred, X = self.predict(X), check_trials(self, X, reset=False)
         counted = Rows(**self._rows).counted(X)
         y = check_targets(y, X)[0]
-        return r2(y, y_pred.reshape(y.shape), mask=counted, sample_weight=sample_weight)
+        y_pred = y_pred.reshape(len(y), -1, X.shape[2])
+        return r2(y, y_pred, mask=counted, sample_weight=sample_weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

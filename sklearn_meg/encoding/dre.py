@@ -332,7 +332,7 @@ class DeepRecurrentEncoder(
         X = check_trials(self, X, reset=False)
         counted = Rows(**self._rows).counted(X)
         y = check_targets(y, X)[0]
-        predicted = self.predict(X).reshape(y.shape)
+        predicted = self.predict(X).reshape(len(y), -1, X.shape[2])
         return r2(y, predicted, mask=counted, sample_weight=sample_weight)
 
     def __sklearn_tags__(self):

@@ -176,6 +176,8 @@ class RecurrentTRF(LagParams, LinearEncoder):
             X, y, rows, self.components_, self.feature_mean_, x_scale, self.delays_, self._used,
             self.n_past_,
         )  # fmt: skip
+        for name in ("trf_", "blend_"):
+            self.__dict__.pop(name, None)
         if self._pools():
             self._fit_pooled(arx, trials_of_subjects)
         else:
@@ -385,7 +387,7 @@ class RecurrentTRF(LagParams, LinearEncoder):
                 )
                 drive += offsets[m][:, np.newaxis]
                 out[part] = unroll(drive, known, past[m], self.components_)
-        if self._pools():
+        if hasattr(self, "blend_"):
             flat = self.trf_._predict_trials(X, rows, models)
             start = rows.n_initial
             out[:, :, start:] -= flat[:, :, start:]

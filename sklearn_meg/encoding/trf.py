@@ -180,6 +180,7 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         -------
         models : list of FoldModel
         """
+        self._fold_models = []
         self._fit_trials(X, y, trials)
         return self.__dict__.pop("_fold_models")
 
@@ -225,7 +226,8 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         patterns = [haufe_patterns(part, w) for part, w in zip(total, model.weights)]
         self.subject_patterns_ = self._as_coef(np.array(patterns))
         self.patterns_ = self.subject_patterns_.mean(axis=0)
-        self._fold_models = [FoldModel(self, each, x_mean, y_mean) for each in fold_models]
+        if hasattr(self, "_fold_models"):  # asked for by fit_folds
+            self._fold_models = [FoldModel(self, each, x_mean, y_mean) for each in fold_models]
 
     def _keep_model(self, model, x_mean, y_mean):
         """Make the prediction that of a pooled model."""

@@ -379,7 +379,8 @@ class BoostedThreshold(_Baseline):
 
 def _is_of_size(X, size):
     """Whether X cannot be read as cubes of another odd size."""
-    shape = np.shape(X)
+    with naming("X"):
+        shape = np.shape(X)
     if len(shape) == 5:
         return shape[1] == size
     side = round((shape[-1] / 3) ** (1 / 3)) if len(shape) == 2 else size

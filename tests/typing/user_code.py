@@ -44,7 +44,7 @@ coil = figure8_coil()
 version: str = sklearn_meg.__version__
 nerve = datasets.make_nerve()
 
-DeepRecurrentEncoder(max_epoch=3)  # mistake: no such parameter
+DeepRecurrentEncoder(max_epoch=3)  # mistake (seen by pyright): no such parameter
 DeepRecurrentEncoder(max_epochs="three")  # mistake: not an int
 ChannelScaler(method="median")  # mistake: no such option
 encoder.predikt(words.X)  # mistake (seen by pyright): no such method
