@@ -55,7 +55,9 @@ class Use:
         X = self.world.X
         if self.kind in SOURCE:  # conditions alternate: each fold has both
             return np.tile(X[[0, 3, 1, 4, 2, 5]], (3, 1, 1))
-        return np.concatenate([X[:, :, :60], X[:, :, 60:]] * 2) if self.kind in STATES else X
+        if self.kind in STATES:
+            return np.concatenate(np.split(X, 2, axis=2) * 2)
+        return X
 
     @cached_property
     def y(self):

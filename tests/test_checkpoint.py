@@ -85,7 +85,8 @@ def world(name):
         return ConvolutionalMetric(**common), make_fibers("annulus", size=16).X, None
     if name == "decoder":
         return NerveDecoder(hidden_size=8, **common), X + kinds[:, None, None], kinds
-    return NerveRegressor(hidden_size=8, **common), X, y
+    # With a gate it trains twice, and each training is resumed by itself.
+    return NerveRegressor(hidden_size=8, gated=False, **common), X, y
 
 
 WORLDS = (
@@ -257,9 +258,8 @@ def test_a_folder_that_is_none_is_an_error_before_training(folder, tmp_path):
 def test_states_go_on_too(batch_size, tmp_path, monkeypatch, after_every_epoch):
     X = make_states("easy", n_subjects=5, n_times=300).X[:, :8]
     params = {"n_states": 3, "n_init": 3, "batch_size": batch_size, "random_state": 0}
-    whole = HiddenMarkovGraph(**params).fit(X)
     model = HiddenMarkovGraph(**params, cache_dir=tmp_path)
-    count, expect, crashes_at = [], Samples.moments, [4]
+    count, expect, crashes_at = [], Samples.moments, []
 
     def moments(self, gamma):
         count.append(1)
@@ -268,10 +268,11 @@ def test_states_go_on_too(batch_size, tmp_path, monkeypatch, after_every_epoch):
         return expect(self, gamma)
 
     monkeypatch.setattr(Samples, "moments", moments)
-    for _ in range(3):
-        count.clear()
-        with pytest.raises(Crash):
-            model.fit(X)
+    whole = HiddenMarkovGraph(**params).fit(X)
+    crashes_at.append(len(count) - 3)  # after the kind of start was chosen
+    count.clear()
+    with pytest.raises(Crash):
+        model.fit(X)
     crashes_at.clear()
     count.clear()
     model.fit(X)
@@ -284,6 +285,7 @@ def test_states_go_on_too(batch_size, tmp_path, monkeypatch, after_every_epoch):
             np.testing.assert_array_equal(getattr(one, name), getattr(whole, name), err_msg=name)
 
 
+@pytest.mark.filterwarnings("ignore:Do not trust these states")  # one iteration
 def test_passes_over_recordings_go_on_in_their_order(tmp_path, monkeypatch, after_every_epoch):
     X = make_states("hard", n_subjects=7, n_times=200).X[:, :8]
     params = {"n_states": 3, "n_init": 2, "batch_size": 2, "max_iter": 1, "random_state": 0}

@@ -66,7 +66,7 @@ class FiberDistributionMetric(ConnectomeMetric):
     >>> phantom = make_phantom(size=16, n_bundles=2, random_state=0)
     >>> model = FiberDistributionMetric().fit(phantom.fod)
     >>> line = phantom.centerlines[0]
-    >>> path, length = model.connect(line[[5]], line[[-5]])
+    >>> path, length = model.connect(line[[40]], line[[-40]])
     >>> bool(phantom.mask[tuple(np.round(path[0]).astype(int).T)].all())
     True
     """
