@@ -34,7 +34,7 @@ class AlignSettings:
     sign_gain : float
         Nats per sample and region by which matched signs must be better. Where signs were flipped
         they gain .05 to .07 (.007 to .013 in four recordings of 400 samples, of which 2 of 6 are
-        still missed), where none was, -.01 to .002; no plain world of 36 is matched.
+        still missed), where none was, -.01 to .002; none of 30 worlds without flips is matched.
     least_samples : int
         Smallest number of samples of a recording that is aligned.
     """
