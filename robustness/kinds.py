@@ -25,7 +25,7 @@ SUPERVISED = tuple(k for k in KINDS if k not in ("ConnectomeMetric", "HiddenMark
 DEEP = ("DeepRecurrentEncoder", "ThresholdCNN", "NerveDecoder", "NerveRegressor")
 QUICK = {
     "DeepRecurrentEncoder": {"max_epochs": 2},
-    "HiddenMarkovGraph": {"n_init": 1, "max_iter": 5},
+    "HiddenMarkovGraph": {"n_init": 1},
     "NerveDecoder": {"max_epochs": 1},
 }
 STATES, FIELD = ("HiddenMarkovGraph",), ("ConnectomeMetric",)

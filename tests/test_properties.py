@@ -151,6 +151,7 @@ def test_layout_and_precision_do_not_matter_and_nothing_is_changed(name, layout,
 TABLES = ("DeepRecurrentEncoder", "TemporalReceptiveField", "ChannelScaler", *THRESHOLDS, *STATES)
 
 
+@pytest.mark.filterwarnings("ignore:Do not trust these states")  # one short recording
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_of_pandas_is_an_array(name):
     tiny = world(name)
