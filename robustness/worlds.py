@@ -192,9 +192,11 @@ MAKERS = {
     "source": _source,
     "tms": _thresholds,
     "ChannelScaler": _channels,
+    "FeatureExpansion": _channels,
     "EFieldSampler": _positions,
     "NerveFeatures": _signals,
 }
-ENCODERS, SOLVERS, STATES = of_domain("encoding"), of_domain("source"), of_domain("dynamics")
+ENCODERS = tuple(name for name in of_domain("encoding") if name != "FeatureExpansion")
+SOLVERS, STATES = of_domain("source"), of_domain("dynamics")
 METRICS = of_domain("connectome")
 THRESHOLDS = tuple(name for name in of_domain("tms") if name != "EFieldSampler")

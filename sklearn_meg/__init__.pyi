@@ -30,6 +30,7 @@ from .dynamics import MixtureStates as MixtureStates
 from .dynamics import SingleGaussian as SingleGaussian
 from .dynamics import WindowStates as WindowStates
 from .encoding import DeepRecurrentEncoder as DeepRecurrentEncoder
+from .encoding import FeatureExpansion as FeatureExpansion
 from .encoding import RecurrentTRF as RecurrentTRF
 from .encoding import SubjectMean as SubjectMean
 from .encoding import TemporalReceptiveField as TemporalReceptiveField

@@ -89,6 +89,10 @@ class TorchEstimator(RoutedGroups, BaseEstimator):
     def _targets(self, X, y):
         raise NotImplementedError
 
+    def _training_inputs(self, X, index):
+        """Inputs of some training trials; by default those of any trials."""
+        return self._inputs(np.asarray(X[index]))
+
     def _prepare(self, X, y, train):
         """Learn from the inner training trials what training needs; by default nothing."""
 
@@ -97,7 +101,7 @@ class TorchEstimator(RoutedGroups, BaseEstimator):
         return _DTYPES[self.dtype]
 
     def _starts_as_a_model(self):
-        """Whether a new network is a model and has a ``shrink_residual``; by default not."""
+        """Whether a new network is a model, whose gain the subclass judges; by default not."""
         return False
 
     def _criterion(self):
@@ -105,13 +109,14 @@ class TorchEstimator(RoutedGroups, BaseEstimator):
 
     # ------------------------------------------------------------------ training
 
-    def _train(self, X, y, *, groups=None, weights=None, callbacks=(), **net_params):
+    def _train(self, X, y, *, groups=None, weights=None, callbacks=(), seed=None, **net_params):
         """Fit on checked trials: anew, or from the `weights` of a network that was fitted."""
         self._check_training_params()
         fresh = weights is None
         if fresh:  # a fit that fails leaves no half-new model behind
             self.__dict__.pop("net_", None)
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        if seed is None:
+            seed = check_random_state(self.random_state).randint(2**31 - 1)
         train, valid = self._inner_split(X, y, groups, seed)
         device = resolve_device(self.device, dtype=self.dtype)
         # A second call must not repeat the order of the first.
@@ -124,9 +129,9 @@ class TorchEstimator(RoutedGroups, BaseEstimator):
                 self._check_same_network(module_params)
             n_batches = -(-len(train) // self.batch_size)
             residual = fresh and self._starts_as_a_model()
-            start = {"start_is_model": residual or not fresh, "shrink": residual}
+            start = {"start_is_model": residual or not fresh, "judge": residual}
             callbacks = [*self._callbacks(n_batches, start), *callbacks]
-            checkpoint = self._checkpoint(device, X, y, groups, weights, module_params)
+            checkpoint = self._checkpoint(device, X, y, groups, weights, module_params, seed)
             if checkpoint is not None:
                 callbacks.append(("checkpoint", checkpoint))
             net = self._make_net(module_params, device, self.dtype, callbacks, **net_params)
@@ -235,12 +240,12 @@ class TorchEstimator(RoutedGroups, BaseEstimator):
             c if isinstance(c, tuple) else (f"user{i}", c) for i, c in enumerate(user)
         ]
 
-    def _checkpoint(self, device, X, y, groups, weights, module_params):
+    def _checkpoint(self, device, X, y, groups, weights, module_params, seed):
         """The callback that keeps this training and goes on with it, if there is a folder."""
         if self.cache_dir is None:
             return None
         before = [] if weights is None else [weights[k].cpu().numpy() for k in sorted(weights)]
-        marks = [X, y, None if groups is None else np.asarray(groups), *before, module_params]
+        marks = [X, y, None if groups is None else np.asarray(groups), *before, module_params, seed]
         return Checkpoint(checkpoint_of(self, marks, device.type), device)
 
     def _make_net(self, module_params, device, dtype, callbacks=(), **net_params):

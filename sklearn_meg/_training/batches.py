@@ -38,7 +38,7 @@ class Trials(torch.utils.data.Dataset):
 
     def _convert(self, index):
         X, y = np.asarray(self.X[index]), np.asarray(self.y[index])
-        return self.estimator._inputs(X), self.estimator._targets(X, y)
+        return self.estimator._training_inputs(self.X, index), self.estimator._targets(X, y)
 
 
 class Batches:

@@ -38,15 +38,16 @@ class BestWeights(EarlyStopping):
 
     Weights that are a model before the first epoch (a network that starts as a linear encoder, or
     goes on from a fit) are left only for an epoch that is better by more than chance, one
-    standard error over the held-out trials; what a network adds to a linear encoder is shrunk by
-    ``1 - (error / gain)**2``.
+    standard error over the held-out trials. With `judge` that is left to the estimator, which finds
+    the losses of all held-out trials, before and after each epoch, in ``net.held_out_``.
     """
 
-    _LEARNED = ("misses_", "dynamic_threshold_", "best_model_weights_", "best_epoch_")
+    _LEARNED = ("misses_", "dynamic_threshold_", "best_model_weights_", "best_epoch_", "losses_")
 
-    def __init__(self, patience, start_is_model=False, shrink=False):
+    def __init__(self, patience, start_is_model=False, judge=False):
         super().__init__(patience=patience, threshold=0.0, load_best=True, sink=_silent)
-        self.start_is_model, self.shrink = start_is_model, shrink
+        self.start_is_model, self.judge = start_is_model, judge
+        self.losses_ = []
 
     def on_train_begin(self, net, X, **kwargs):
         super().on_train_begin(net, **kwargs)
@@ -54,18 +55,23 @@ class BestWeights(EarlyStopping):
         if self.valid_ is None or not self.start_is_model:
             return
         self.start_losses_ = _loss_of_trials(net, self.valid_)
+        self.losses_ = [self.start_losses_]
         self.dynamic_threshold_ = self.start_losses_.mean()
         self.start_weights_ = deepcopy(net.module_.state_dict())
         self.best_model_weights_ = self.start_weights_
 
     def on_epoch_end(self, net, **kwargs):
         if "valid_loss" in net.history[-1]:  # too few trials to hold any out
+            if self.judge:
+                self.losses_.append(_loss_of_trials(net, self.valid_))
             super().on_epoch_end(net, **kwargs)
 
     def on_train_end(self, net, **kwargs):
         if self.best_model_weights_ is not None:
             net.module_.load_state_dict(self.best_model_weights_)
-            if self.start_is_model:
+            if self.judge and self.valid_ is not None:
+                net.held_out_ = np.array(self.losses_), self.valid_.index
+            elif self.start_is_model:
                 self._doubt(net)
         self.best_model_weights_ = self.start_weights_ = self.valid_ = None
 
@@ -79,13 +85,11 @@ class BestWeights(EarlyStopping):
             setattr(self, name, state[name])
 
     def _doubt(self, net):
-        """Restore the start if the gain is within one standard error; otherwise shrink to it."""
+        """Restore the start if the gain is within one standard error."""
         gain = self.start_losses_ - _loss_of_trials(net, self.valid_)
         error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
         if not gain.mean() > error:
             net.module_.load_state_dict(self.start_weights_)
-        elif self.shrink:
-            net.module_.shrink_residual(1 - (error / gain.mean()) ** 2)
 
 
 def _loss_of_trials(net, dataset):

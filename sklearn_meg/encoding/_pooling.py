@@ -149,8 +149,10 @@ def pool_subjects(sums, penalties, bands, per_channel=True):
         scores = np.full((n_channels, len(penalties)), np.nan)
     else:
         choice, scores = _search(folds, penalties, bands, _Best(_variance(total), per_channel))
-    fold_models = [fit_pooled(train, penalties, choice) for train, _ in folds]
-    return fit_pooled(total, penalties, choice), choice, scores, fold_models
+    # A fold without which there is nothing to fit has no model of its own.
+    own = [fit_pooled(train, penalties, choice) for train, _ in folds]
+    model = fit_pooled(total, penalties, choice)
+    return model, choice, scores, own if len(own) == len(sums[0]) else [model] * len(sums[0])
 
 
 def fit_pooled(train, penalties, choice):

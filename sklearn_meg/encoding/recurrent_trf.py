@@ -189,6 +189,25 @@ class RecurrentTRF(LagParams, LinearEncoder):
             self.coef_ = self.subject_coef_.mean(axis=0)
             self.intercept_ = self.subject_intercept_.mean(axis=0)
 
+    def fit_held_out(self, X, y, trials):
+        """Fit, pooled, and predict each trial by the model fitted without its fold.
+
+        Parameters
+        ----------
+        X, y : ndarray
+            Checked trials.
+        trials : ndarray of int
+
+        Returns
+        -------
+        held_out : ndarray of shape (n_trials, n_channels, n_times), float32
+        """
+        self._held_out = np.zeros((2, len(X), *y.shape[1:]), dtype=np.float32)
+        self._fit_trials(X, y, trials)
+        flat, change = self.__dict__.pop("_held_out")
+        start = self._rows["n_initial"]
+        return np.where(np.arange(y.shape[2]) < start, flat + change, flat + self.blend_ * change)
+
     def _pools(self):
         return self.partial_pooling and self.subject_row is not None
 
@@ -340,6 +359,8 @@ class RecurrentTRF(LagParams, LinearEncoder):
                 change = arx.unroll(part, known, *model, self.components_) - flat
             # A recursion that grows without bound has a large error, not an infinite one.
             change = np.nan_to_num(np.clip(change, -LIMIT, LIMIT), nan=LIMIT)
+            if hasattr(self, "_held_out"):
+                self._held_out[:, part] = flat, np.clip(change, -1e30, 1e30)
             counted = counted_samples(arx.X, arx.rows, part)[:, np.newaxis]
             left = np.where(counted, arx.y[part] - flat, 0.0)
             change = np.where(counted, change, 0.0)

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._checks.params import check_bool_param, check_option_param, check_scalar_param
 from .._params import documented
+from ..rows import Rows
 from ._base import ALPHAS, LagParams, LinearEncoder, resolve_alphas, resolve_delays
 from ._blocks import contiguous_folds, mean_of_rows, read_blocks, subject_folds
 from ._filters import (
@@ -184,8 +185,28 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         self._fit_trials(X, y, trials)
         return self.__dict__.pop("_fold_models")
 
-    def __getstate__(self):
-        return {k: v for k, v in super().__getstate__().items() if k != "_fold_models"}
+    def fit_held_out(self, X: np.ndarray, y: np.ndarray, trials: np.ndarray) -> np.ndarray:
+        """Fit, pooled, and predict each trial by the model fitted without its fold.
+
+        Parameters
+        ----------
+        X, y : ndarray
+            Checked trials.
+        trials : ndarray of int
+
+        Returns
+        -------
+        held_out : ndarray of shape (n_trials, n_channels, n_times), float32
+        """
+        models = self.fit_folds(X, y, trials)
+        subjects = Rows(**self._rows).subject_values(X)[trials]
+        owned = [trials[subjects == s] for s in self.subjects_]
+        out = self._predict_checked(X).astype(np.float32)
+        for subject, parts in enumerate(subject_folds(owned, self.cv)):
+            for model, part in zip(models, parts):
+                if len(part):
+                    out[part] = model.predict_subject(subject)(X, part)
+        return out
 
     def _fit_subjects(self, X, y, rows, trials_of_subjects):
         if self._pools():
