@@ -131,6 +131,8 @@ VALID = {
     ("ChannelScaler", "initial_rows", "0"),
     ("ChannelScaler", "initial_rows", "-1"),
     ("ChannelScaler", "initial_rows", "[1]"),
+    ("FeatureExpansion", "initial_rows", "0"),
+    ("FeatureExpansion", "initial_rows", "[1]"),
     ("DeepRecurrentEncoder", "embedding_size", "0"),  # no embedding
     ("DeepRecurrentEncoder", "n_convs", "0"),
     ("RNNSourceSolver", "n_reweight", "0"),

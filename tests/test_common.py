@@ -57,7 +57,7 @@ def instance(cls, **params):
 
 
 ESTIMATORS = public_estimators()
-ENCODERS = of_domain("encoding")
+ENCODERS = [cls for cls in of_domain("encoding") if hasattr(cls, "predict")]
 # Fields take no flat X: the tests of tms and connectome check these through an adapter.
 FLAT = [c for c in ESTIMATORS if c not in of_domain("tms") + of_domain("connectome")]
 if find_spec("hmmlearn") is None:  # an extra

@@ -273,6 +273,7 @@ class DeepRecurrentEncoder(
 
     def _fit_fresh(self, X, y, groups, subjects):
         """Fit the linear encoder, train the network, and judge what it adds."""
+        self._check_training_params()
         for name in ("base_", "_base_inputs"):
             self.__dict__.pop(name, None)
         self._base, self.expansion_, self.gate_ = self._resolved_base(), None, 1.0

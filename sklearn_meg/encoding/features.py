@@ -12,7 +12,7 @@ from sklearn.preprocessing import SplineTransformer
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks.params import check_option_param, check_scalar_param
-from .._checks.trials import check_trials
+from .._checks.trials import check_trials, ndim_of
 from .._params import documented
 from ..rows import RowParams, resolve_rows
 
@@ -51,8 +51,8 @@ class FeatureExpansion(RowParams, TransformerMixin, BaseEstimator):
         Stimulus rows of X.
     expanded_rows_ : ndarray of int
         Those that are expanded.
-    splines_ : list of SplineTransformer
-        One for each row that is expanded, with ``method="spline"``.
+    knots_ : list of ndarray
+        Knots of each expanded row, with ``method="spline"``.
     levels_ : list of ndarray
         Values that get a row, with ``method="one_hot"``.
     n_features_in_, n_times_in_ : int
@@ -95,14 +95,14 @@ class FeatureExpansion(RowParams, TransformerMixin, BaseEstimator):
         check_scalar_param(self, "n_knots", "int", 2)
         X = check_trials(self, X, reset=True)
         self.n_features_in_, self.n_times_in_ = X.shape[1:]
-        self._check_rows_from_the_start()
         self.feature_rows_ = resolve_rows(self, *X.shape[1:]).features
+        self._check_rows_from_the_start()
         values = {row: self._values(X, row) for row in self.feature_rows_}
         self.expanded_rows_ = np.array([row for row, v in values.items() if len(np.unique(v)) > 1])
-        self.splines_, self.levels_ = [], []
+        self.knots_, self.levels_ = [], []
         for row in self.expanded_rows_:
             if self.method == "spline":
-                self.splines_.append(self._spline(values[row]))
+                self.knots_.append(self._knots(values[row]))
             if self.method == "one_hot":
                 self.levels_.append(self._level_values(values[row], row))
         return self
@@ -120,7 +120,7 @@ class FeatureExpansion(RowParams, TransformerMixin, BaseEstimator):
             With as many dimensions as the X given.
         """
         check_is_fitted(self)
-        flat = np.ndim(X) == 2
+        flat = ndim_of(X, "X") == 2
         X = check_trials(self, X, reset=False)
         new = self._new_rows(X)
         if new:
@@ -136,7 +136,8 @@ class FeatureExpansion(RowParams, TransformerMixin, BaseEstimator):
             pairs = combinations_with_replacement(rows, 2)
             return [first * second for first, second in pairs]
         new = []
-        for values, spline in zip(rows, self.splines_):
+        for values, knots in zip(rows, self.knots_):
+            spline = _spline(knots)
             basis = np.zeros((*values.shape, spline.n_features_out_))
             on = values != 0
             if on.any():
@@ -146,15 +147,12 @@ class FeatureExpansion(RowParams, TransformerMixin, BaseEstimator):
             new += [values == level for level in levels]
         return new
 
-    def _spline(self, values):
+    def _knots(self, values):
         n_knots = max(2, min(self.n_knots, len(np.unique(values))))
         knots = np.unique(np.quantile(values, np.linspace(0, 1, n_knots)))
         if len(knots) < 2:
             knots = np.array([values.min(), values.max()])
-        spline = SplineTransformer(
-            degree=3, knots=knots[:, np.newaxis], extrapolation="linear", include_bias=False
-        )
-        return spline.fit(values[:, np.newaxis])
+        return knots
 
     def _level_values(self, values, row):
         levels = np.unique(values)
@@ -184,3 +182,11 @@ class FeatureExpansion(RowParams, TransformerMixin, BaseEstimator):
                 "and mask_row must be counted from the start, as pack_rows gives them. Got "
                 f"{self.subject_row}, {self.initial_rows} and {self.mask_row}."
             )
+
+
+def _spline(knots):
+    """The spline basis of some knots: they alone decide it."""
+    spline = SplineTransformer(
+        degree=3, knots=knots[:, np.newaxis], extrapolation="linear", include_bias=False
+    )
+    return spline.fit(knots[:, np.newaxis])

@@ -189,7 +189,7 @@ class RecurrentTRF(LagParams, LinearEncoder):
             self.coef_ = self.subject_coef_.mean(axis=0)
             self.intercept_ = self.subject_intercept_.mean(axis=0)
 
-    def fit_held_out(self, X, y, trials):
+    def fit_held_out(self, X: np.ndarray, y: np.ndarray, trials: np.ndarray) -> np.ndarray:
         """Fit, pooled, and predict each trial by the model fitted without its fold.
 
         Parameters
