@@ -1,4 +1,4 @@
-"""Two real EEG recordings for the encoding benchmark, where a developer has them."""
+"""Real EEG recordings for the encoding benchmark, where a developer has them."""
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from sklearn_meg._optional import needs
 from ..recordings import recording
 
 VISUAL, EEGLAB = "eeg_visual_20subjects.npz", "eeglab_data.set"
+WORDS = "erp_words_20subjects.npz"
 
 
 def find(name):
@@ -46,6 +47,42 @@ def eeg_visual(path, decimate=2, initial=0.1):
     for subject in np.unique(subjects):
         number[subjects == subject] = np.arange((subjects == subject).sum())
     folds = [(np.flatnonzero(number != k), np.flatnonzero(number == k)) for k in range(5)]
+    return X, y, rows, subjects, folds, sfreq
+
+
+def erp_words(path, decimate=5, length=0.8):
+    """20 subjects x 2 condition averages; one condition of each subject is left out.
+
+    Parameters
+    ----------
+    path : path-like
+    decimate : int
+        250 Hz are more than averages need.
+    length : float
+        End of the scored time in seconds.
+
+    Returns
+    -------
+    X, y, rows, subjects, folds, sfreq
+        The stimulus is an impulse at onset for all words, and one for the condition.
+    """
+    from scipy.signal import decimate as low_pass_and_decimate
+
+    with np.load(path) as data:
+        erp = data["erp"].astype(float)
+        sfreq, tmin = float(data["sfreq"]) / decimate, float(data["tmin"])
+    n_subjects, n_conditions = erp.shape[:2]
+    zero = round(-tmin * sfreq)
+    y = low_pass_and_decimate(erp.reshape(-1, *erp.shape[2:]), decimate, axis=2)
+    y = y[:, :, zero : zero + round(length * sfreq)]
+    subjects = np.repeat(np.arange(n_subjects), n_conditions)
+    condition = np.tile(np.arange(n_conditions), n_subjects)
+    features = np.zeros((len(y), 2, y.shape[2]))
+    features[:, 0, 0] = 1
+    features[:, 1, 0] = condition - 0.5
+    X, rows = pack_rows(features, subjects=subjects)
+    parity = (subjects + condition) % 2
+    folds = [(np.flatnonzero(parity != k), np.flatnonzero(parity == k)) for k in range(2)]
     return X, y, rows, subjects, folds, sfreq
 
 

@@ -25,23 +25,19 @@ from ..rows import Rows, resolve_rows
 from ._base import SubjectParams
 from ._blocks import initial_units
 from ._gate import cross_fitted_gains, time_blocks, trust
+from ._linear_base import LINEAR, OnLinearBase
 from ._network import ACTIVATIONS, CELLS, SUBJECT_WEIGHTS, RecurrentEncoderNet, with_new_subjects
 from ._scaling import locate_subjects, moments_by_subject, standardize, unstandardize
 from .features import FeatureExpansion
-from .recurrent_trf import RecurrentTRF
-from .trf import TemporalReceptiveField
 
 if TYPE_CHECKING:
     from typing import Literal
 
     from .._typing import ArrayLike, BaseEpochs, Self
 
-#: Base models whose held-out predictions of all trials are kept in memory up to so many bytes.
-HELD_OUT_BYTES = 2**30
 #: Trials held out below which several splits are judged.
 FEW_HELD_OUT, N_REPEATS = 50, 3
 
-LINEAR = {"rtrf": RecurrentTRF, "trf": TemporalReceptiveField}
 
 #: Parameters that make :class:`DeepRecurrentEncoder` the network of the paper, trained as there.
 PAPER_PARAMS: dict[str, Any] = {
@@ -72,7 +68,13 @@ _SIZES = (
 @documented
 @dataclass(kw_only=True, eq=False, repr=False)
 class DeepRecurrentEncoder(
-    SubjectParams, OptimizerParams, ValidationParams, ComputeParams, RegressorMixin, TorchEstimator
+    SubjectParams,
+    OptimizerParams,
+    ValidationParams,
+    ComputeParams,
+    OnLinearBase,
+    RegressorMixin,
+    TorchEstimator,
 ):
     """Predict the MEG of many subjects from the stimulus, and from how each trial began.
 
@@ -312,59 +314,6 @@ class DeepRecurrentEncoder(
             return groups
         return blocks if len(np.unique(blocks)) > 1 else None
 
-    def _new_base(self):
-        names = ("subject_row", "initial_rows", "n_initial", "mask_row")
-        where = {name: getattr(self, name) for name in names}
-        return LINEAR[self._base](**where, **(self.base_params or {}))
-
-    def _fit_base_held_out(self, X, y):
-        """Fit a pooled base to all trials; keep what it predicts of each from the others.
-
-        So the network is trained on what the base misses in trials that it has not seen, and the
-        base is fitted once.
-        """
-        base = self._new_base()
-        mapped = isinstance(X, np.memmap) or isinstance(y, np.memmap)
-        pooled = self.subject_row is not None and base.partial_pooling
-        if not pooled or mapped or 4 * y.size > HELD_OUT_BYTES or len(X) < 2:
-            if not mapped:
-                self._choose_expansion(X, y)
-            return
-        candidates = [None, self._fit_expansion(X)]
-        errors, counted = [], Rows(**self._rows).counted(X)
-        there = True if counted is None else counted[:, np.newaxis]
-        start, scale = self._rows["n_initial"], np.maximum(y.var(axis=(0, 2)), 1e-300)
-        best = None
-        for expansion in dict.fromkeys(candidates):
-            self.expansion_, base = expansion, self._new_base()
-            held_out = base.fit_held_out(self._expanded(X), y, np.arange(len(X)))
-            error = np.where(there, y - held_out, 0.0)[:, :, start:] ** 2
-            errors.append((error.mean(axis=(0, 2)) / scale).mean())
-            if errors[-1] == min(errors):
-                best = expansion, base, held_out
-        self.expansion_, self.base_, self._base_inputs = best
-
-    def _choose_expansion(self, X, y):
-        """Keep the expansion if the base scores better with it in its own cross-validation."""
-        scores, candidates = [], list(dict.fromkeys([None, self._fit_expansion(X)]))
-        for self.expansion_ in candidates if len(candidates) > 1 else []:
-            base = self._new_base()
-            base._fit_trials(self._expanded(X), y, np.arange(len(X)))
-            scores.append(base.cv_scores_.max(axis=-1).mean())
-        better = len(scores) > 1 and scores[1] > scores[0]  # NaN with a single trial
-        self.expansion_ = candidates[1] if better else None
-
-    def _fit_expansion(self, X):
-        if self.expansion is None:
-            return None
-        names = ("subject_row", "initial_rows", "n_initial", "mask_row")
-        where = {name: getattr(self, name) for name in names}
-        expansion = FeatureExpansion(method=self.expansion, **where).fit(X)
-        return expansion if len(expansion.expanded_rows_) else None
-
-    def _expanded(self, X):
-        return X if self.expansion_ is None else self.expansion_.transform(X)
-
     def _calibrate(self, X, y, groups, subjects, new):
         """Add subjects: their scaling from their trials, their weights by training."""
         known = np.intersect1d(subjects, self.subjects_)
@@ -509,11 +458,6 @@ class DeepRecurrentEncoder(
             self.base_ = self._new_base()
             self.base_._fit_trials(self._expanded(X), y, train)
 
-    def _resolved_base(self):
-        if self.base != "auto":
-            return self.base
-        return "rtrf" if self._knows_the_beginning() else "trf"
-
     def _scalings(self, X, y, trials):
         """Scaling of targets and initial MEG, (n_subjects, n_channels) each, by attribute."""
         rows, weights = Rows(**self._rows), self._subject_weights(X)
@@ -531,21 +475,6 @@ class DeepRecurrentEncoder(
             units = [initial_units(X, y, rows, t if len(t) else trials) for t in owned]
             found["initial_slope_"], found["initial_offset_"] = map(np.array, zip(*units))
         return found
-
-    def _check_base_params(self, cls):
-        own = ("subject_row", "initial_rows", "n_initial", "mask_row", "unknown_subject")
-        allowed = [name for name in cls().get_params() if name not in own]
-        params = {} if self.base_params is None else self.base_params
-        unknown = sorted(set(params) - set(allowed)) if isinstance(params, dict) else [repr(params)]
-        if unknown:
-            raise ValueError(
-                f"The 'base_params' parameter of {type(self).__name__} must be a dict of "
-                f"parameters of {cls.__name__}: {', '.join(allowed)}. Got {', '.join(unknown)}."
-            )
-
-    def _knows_the_beginning(self):
-        """Whether X holds the initial MEG of just the channels of y."""
-        return self._rows["n_initial"] > 0 and len(self._rows["initial"]) == self.n_outputs_
 
     def _starts_as_a_model(self):
         return self._base is not None
