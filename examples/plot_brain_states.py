@@ -44,7 +44,7 @@ plot_selection(selection)
 # The band above is the truth. Models that do not know that states last, or that need windows, see
 # less.
 
-model = HiddenMarkovGraph(selection.n_states_, random_state=0).fit(data.X)
+model = HiddenMarkovGraph(n_states=selection.n_states_, random_state=0).fit(data.X)
 matching = match_states(data.states, model.predict(data.X))
 truth = matching[data.states[0]]
 plot_state_time_courses(model.predict_proba(data.X)[0, :300], sfreq=10, true_states=truth[:300])

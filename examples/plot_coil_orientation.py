@@ -44,7 +44,7 @@ cell = [0, 0, 0.0675, 0, 1, 0, 0.0, 123]
 angles = np.deg2rad(np.arange(0, 360, 10))
 poses = np.column_stack([np.tile([0, 0, 0.0925, 0, 0, -1], (len(angles), 1)), angles])
 turning = EFieldSampler(
-    coil, spacing=grid_spacing("L5 PC"), moves="coil", cell=cell, heterogeneity=0.8
+    field=coil, spacing=grid_spacing("L5 PC"), moves="coil", cell=cell, heterogeneity=0.8
 )
 grids = turning.fit_transform(poses)
 thresholds = {

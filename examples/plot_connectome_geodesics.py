@@ -3,7 +3,7 @@ Geodesics that follow fibers, also where they cross
 ===================================================
 
 Two bands of fibers cross three times. Which way does a path go that enters a crossing?
-:class:`~sklearn_meg.connectome.ConnectomeMetric` finds a Riemannian metric in which the fibers of
+:class:`~sklearn_meg.ConnectomeMetric` finds a Riemannian metric in which the fibers of
 both bands are geodesics, straightest possible ways. A geodesic then needs nothing but a start and a
 direction: it goes through the crossings by itself.
 """

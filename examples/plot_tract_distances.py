@@ -10,7 +10,7 @@ geodesics are the tracts, a distance is the length of the way that fibers make e
 # A bundle that turns
 # -------------------
 # Fibers run around a ring. Two metrics: the Euclidean one, and the one that
-# :class:`~sklearn_meg.connectome.ConnectomeMetric` learns from the directions, which are turned by
+# :class:`~sklearn_meg.ConnectomeMetric` learns from the directions, which are turned by
 # five degrees of noise.
 
 import matplotlib.pyplot as plt

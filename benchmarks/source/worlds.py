@@ -148,7 +148,7 @@ def _courses(rng, n, alike):
 
 def _noise(rng, info, alpha):
     """Fields of 300 dipoles of a resting brain, and their series of an epoch."""
-    from sklearn_meg.datasets._evoked import colored_series
+    from sklearn_meg.datasets._brain_noise import colored_series
 
     gain = simulated_forward(7.0)["sol"]["data"].reshape(306, -1, 3)
     where = rng.choice(gain.shape[1], 300, replace=False)

@@ -142,7 +142,7 @@ def planted_scores(
         Labels from 0.
     transmat : array-like of shape (n_states, n_states)
     density, damping : float
-        As :class:`~sklearn_meg.dynamics.HiddenMarkovGraph`.
+        As :class:`~sklearn_meg.HiddenMarkovGraph`.
 
     Returns
     -------

@@ -62,6 +62,8 @@ class WithoutFeatures(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
     >>> floor = WithoutFeatures(RecurrentTRF(alphas=1.0, tmax=3, **rows), features=[0, 1]).fit(X, y)
     >>> bool(np.ptp(floor.predict(X), axis=0).max() < 1e-9)  # the same in every trial
     True
+    >>> bool(floor.score(X, y) < 0.05)
+    True
     """
 
     def __init__(self, estimator: BaseEstimator, *, features: list[int]) -> None:
@@ -96,6 +98,22 @@ class WithoutFeatures(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         y : ndarray of shape (n_trials, n_channels, n_times)
         """
         return self.estimator_.predict(self._uninformed(X))
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Score of the estimator on X without the features.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times)
+        y : array-like of shape (n_trials, n_channels, n_times)
+        sample_weight : array-like of shape (n_trials,), default=None
+            Weight of each trial.
+
+        Returns
+        -------
+        score : float
+        """
+        return self.estimator_.score(self._uninformed(X), y, sample_weight)
 
     def _uninformed(self, X):
         X = np.array(X)

@@ -37,6 +37,7 @@ table {border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabula
 th {position: sticky; top: 0; background: #fff; border-bottom: 2px solid var(--ink);
  white-space: nowrap}
 th, td {padding: .3rem .7rem; text-align: right; vertical-align: top}
+td {white-space: nowrap}
 td {border-bottom: 1px solid var(--line)} tbody tr:hover td {background: var(--wash)}
 .text {text-align: left} td.text {white-space: nowrap}
 .facts td.text {white-space: normal; overflow-wrap: anywhere}

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist, pdist
 
-from sklearn_meg.datasets._evoked import SCENARIOS, colored_series, make_evoked
+from sklearn_meg.datasets._brain_noise import colored_series
+from sklearn_meg.datasets._evoked import SCENARIOS, make_evoked
 from sklearn_meg.datasets._forward import simulated_forward, simulated_info
 
 
