@@ -120,10 +120,16 @@ class FieldMetric(SpaceParams, TransformerMixin, MetricModel, BaseEstimator):
 
     # ------------------------------------------------------------------ inside
 
+    @property
+    def _voxel_geometry(self):
+        """The metric with derivatives in the middle of voxels."""
+        return self._geometry
+
     def _residual(self, lines):
         """Residuals (n_lines, dim) of lines, along the grid."""
         v = lines.direction
-        symbols = symbols_of(*self._geometry.gradient(lines.voxel * self._space.scale, v))
+        geometry = self._voxel_geometry
+        symbols = symbols_of(*geometry.gradient(lines.voxel * self._space.scale, v))
         total = lines.acceleration + np.einsum("nkij,ni,nj->nk", symbols, v, v)
         return total - v * (v * total).sum(1, keepdims=True)
 

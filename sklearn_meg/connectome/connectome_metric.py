@@ -242,6 +242,12 @@ class ConnectomeMetric(LineParams, FieldMetric):
             return ConeGeometry(self._peaks, self.anisotropy_)
         return super()._geometry
 
+    @property
+    def _voxel_geometry(self):
+        if self._along_fibers:  # linear interpolation has a kink in the middle of a voxel
+            return ConeGeometry(self._peaks.with_order(2), self.anisotropy_)
+        return super()._geometry
+
     def _graph(self):
         if not self._along_fibers:
             return super()._graph()
