@@ -14,6 +14,7 @@ from scipy.special import gammaln, lpmv
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks.params import check_option_param, check_random_state, check_scalar_param, naming
@@ -404,32 +405,18 @@ def ridge_fit(features, target, alphas=ALPHAS, scale=1.0):
     model : dict
         ``coef`` (n_features,), ``intercept`` and ``alpha``.
     """
-    mean, offset = features.mean(axis=0), target.mean()
-    scaled, left = (features - mean) * scale, target - offset
-    vectors, values = _spectrum(scaled)
-    projected = vectors.T @ left
-    unit = max(float(values.sum()) / max(1, scaled.shape[1]), 1e-300)
-    errors = []
-    for alpha in alphas:
-        shrink = values / (values + alpha * unit)
-        leverage = np.einsum("ij,j,ij->i", vectors, shrink, vectors) + 1 / len(target)
-        error = (left - vectors @ (shrink * projected)) / np.maximum(1 - leverage, 1e-6)
-        errors.append(np.mean(error**2))
-    alpha = float(alphas[np.argmin(errors)])
-    dual = vectors @ (projected / (values + alpha * unit))
-    coef = (scaled.T @ dual) * scale
-    return {"coef": coef, "intercept": float(offset - mean @ coef), "alpha": alpha}
-
-
-def _spectrum(X):
-    """Left singular vectors of X and its squared singular values, the zero ones left out."""
-    if X.shape[0] <= X.shape[1]:
-        values, vectors = np.linalg.eigh(X @ X.T)
-        keep = values > 1e-12 * max(values[-1], 1e-300)
-        return vectors[:, keep], values[keep]
-    values, right = np.linalg.eigh(X.T @ X)
-    keep = values > 1e-12 * max(values[-1], 1e-300)
-    return X @ (right[:, keep] / np.sqrt(values[keep])), values[keep]
+    mean = features.mean(axis=0)
+    scaled = (features - mean) * scale
+    unit = max(float(np.square(scaled).sum()) / max(1, scaled.shape[1]), 1e-300)
+    penalties = np.asarray(alphas, dtype=float) * unit
+    if len(target) > 2:
+        model = RidgeCV(alphas=penalties).fit(scaled, target)
+        alpha = model.alpha_
+    else:  # leaving one out leaves too little
+        alpha = penalties.max()
+        model = Ridge(alpha=alpha).fit(scaled, target)
+    coef, alpha = model.coef_ * scale, float(alpha / unit)
+    return {"coef": coef, "intercept": float(target.mean() - mean @ coef), "alpha": alpha}
 
 
 def spherical_harmonics(directions, degree):
