@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
+from ._glass_brain import VIEWS, check_map, label_view, outline_of, project, silhouette, spacing_of
 
 if TYPE_CHECKING:
     from typing import Literal
 
     from .._typing import ArrayLike, Axes, DataFrame, Figure, Info
 
-# Name of the view, axes across and up, their signs on the page, and what is to the left.
-VIEWS = (
-    ("from the left", (1, 2), ("P", "A")),
-    ("from behind", (0, 2), ("L", "R")),
-    ("from above", (0, 1), ("L", "R")),
-)
-PIXEL = 1.5  # mm
 METRICS = {
     "dle_mm": "Localization error (mm)",
     "hit20": "Found within 20 mm",
@@ -94,13 +88,13 @@ def plot_sources(
 
     from .._figures import style
 
-    positions, strength, truth = _check_map(positions, sources, samples, true_positions)
+    positions, strength, truth = check_map(positions, sources, samples, true_positions)
     if not 0 <= threshold < 1:
         raise ValueError(f"threshold must be a float in the range [0, 1). Got {threshold!r}.")
-    points = _outline(outline)
+    points = outline_of(outline)
     everything = positions if points is None else np.vstack([positions, points])
     low, high = 1e3 * everything.min(axis=0) - 8, 1e3 * everything.max(axis=0) + 8
-    strength, size = strength * scale, _spacing(positions)
+    strength, size = strength * scale, spacing_of(positions)
     top = strength.max() or 1.0
     with style(), matplotlib.rc_context({"axes.grid": False}):
         figure = _new_figure((10.2, 3.5)) if figure is None else figure
@@ -108,16 +102,16 @@ def plot_sources(
         axes = figure.subplots(1, 3, width_ratios=widths)
         for ax, (name, plane, sides) in zip(axes, VIEWS):
             window = [(low[axis], high[axis]) for axis in plane]
-            image = _project(1e3 * positions[:, plane], strength, threshold * top, window, size)
+            image = project(1e3 * positions[:, plane], strength, threshold * top, window, size)
             drawn = ax.imshow(
                 image, origin="lower", extent=[*window[0], *window[1]], cmap="YlOrRd",
                 vmin=0, vmax=top, interpolation="bilinear",
             )  # fmt: skip
             if points is not None:
-                ax.fill(*_silhouette(1e3 * points[:, plane]), fill=False, color="#555555", lw=1.2)
+                ax.fill(*silhouette(1e3 * points[:, plane]), fill=False, color="#555555", lw=1.2)
             if truth is not None:
                 ax.plot(*1e3 * truth[:, plane].T, "x", color="#0072B2", ms=8, mew=2)
-            _label_view(ax, name, sides)
+            label_view(ax, name, sides)
         bar = figure.colorbar(drawn, ax=list(axes), shrink=0.8, fraction=0.03, pad=0.02)
         bar.set_label(f"Strength ({unit})")
         if truth is not None:
@@ -181,7 +175,7 @@ def plot_source_time_courses(
     from .metrics import find_peaks, match_sources
 
     sources, times = np.asarray(sources, dtype=float), np.asarray(times, dtype=float)
-    positions = _check_map(positions, sources, None, None)[0]
+    positions = check_map(positions, sources, None, None)[0]
     if (true_positions is None) != (true_time_courses is None):
         raise ValueError("true_positions and true_time_courses must be given together.")
     if sources.ndim < 2 or sources.shape[-1] != len(times):
@@ -378,97 +372,6 @@ def _new_figure(size):
     import matplotlib.pyplot as plt
 
     return plt.figure(figsize=size, layout="constrained")
-
-
-def _check_map(positions, sources, samples, true_positions):
-    from .metrics import source_strength
-
-    positions, strength = np.asarray(positions, dtype=float), source_strength(sources, samples)
-    if positions.shape != (len(strength), 3):
-        raise ValueError(
-            f"positions must have the shape ({len(strength)}, 3), one row a source. "
-            f"Got {positions.shape}."
-        )
-    if true_positions is None:
-        return positions, strength, None
-    truth = np.asarray(true_positions, dtype=float)
-    if truth.ndim != 2 or truth.shape[1] != 3:
-        raise ValueError(f"true_positions must have the shape (n_sources, 3). Got {truth.shape}.")
-    return positions, strength, truth
-
-
-@lru_cache(maxsize=2)
-def _skull(frame):
-    """Points of the inner skull of fsaverage in m."""
-    import mne
-
-    from .._optional import mne_data_file
-
-    (skull,) = mne.read_bem_surfaces(
-        mne_data_file("fsaverage", "fsaverage-inner_skull-bem.fif"), verbose="error"
-    )
-    if frame == "mri":
-        return skull["rr"]
-    trans = mne.read_trans(mne_data_file("fsaverage", "fsaverage-trans.fif"))
-    return mne.transforms.apply_trans(mne.transforms.invert_transform(trans), skull["rr"])
-
-
-def _outline(outline):
-    if outline is None:
-        return None
-    if isinstance(outline, str):
-        if outline not in ("head", "mri"):
-            raise ValueError(f"outline must be 'head', 'mri', points or None. Got {outline!r}.")
-        return _skull(outline)
-    points = np.asarray(outline, dtype=float)
-    if points.ndim != 2 or points.shape[1] != 3 or len(points) < 4:
-        raise ValueError(f"outline must have the shape (n, 3), n at least 4. Got {points.shape}.")
-    return points
-
-
-def _silhouette(points, n_angles=90):
-    """Outline of projected points (n, 2): the farthest in each direction from their middle."""
-    middle = (points.min(axis=0) + points.max(axis=0)) / 2
-    away = points - middle
-    angle = np.arctan2(away[:, 1], away[:, 0])
-    bins = ((angle + np.pi) / (2 * np.pi) * n_angles).astype(int) % n_angles
-    radius = np.linalg.norm(away, axis=1)
-    farthest = [int(np.argmax(np.where(bins == i, radius, -1))) for i in np.unique(bins)]
-    return points[farthest, 0], points[farthest, 1]
-
-
-def _project(places, strength, floor, window, size):
-    """Maximum intensity projection (n_up, n_across); NaN where nothing is drawn."""
-    from scipy.spatial import KDTree
-
-    grid = [np.arange(low + PIXEL / 2, high, PIXEL) for low, high in window]
-    pixels = np.stack(np.meshgrid(*grid), axis=-1)
-    shape, pixels = pixels.shape[:2], pixels.reshape(-1, 2)
-    tree, image = KDTree(pixels), np.zeros(len(pixels))
-    for index in np.flatnonzero((strength >= floor) & (strength > 0)):
-        near = np.array(tree.query_ball_point(places[index], size), dtype=int)
-        distance = np.linalg.norm(pixels[near] - places[index], axis=1) / size
-        # Even up to where the next position begins, so that a uniform map looks uniform.
-        weight = np.clip((1.0 - distance) / 0.3, 0.0, 1.0)
-        image[near] = np.maximum(image[near], weight * strength[index])
-    return np.where(image > 0, image, np.nan).reshape(shape)
-
-
-def _spacing(positions):
-    """Distance of neighbors in mm."""
-    from scipy.spatial import KDTree
-
-    if len(positions) < 2:
-        return 10.0
-    return float(np.clip(1e3 * np.median(KDTree(positions).query(positions, k=2)[0][:, 1]), 3, 20))
-
-
-def _label_view(ax, name, sides):
-    ax.set_title(name, fontsize=10, fontweight="normal")
-    ax.set_aspect("equal")
-    ax.set_axis_off()
-    for x, side, align in zip((0.05, 0.95), sides, ("left", "right")):
-        ax.text(x, 0.98, side, transform=ax.transAxes, ha=align, va="top", color="#777777")
 
 
 def _signed_course(source, true):
