@@ -18,6 +18,7 @@ BASES = {"sessions": "easy", "sessions_mixed": "easy", "sessions_noise": "easy"}
 CASES = ("gain", "t5", "spikes", "bad_sample", "signs", *BASES)
 SPIKES = {"spikes": (0.01, 10.0), "bad_sample": (1 / 600, 20.0)}  # share of samples, factor
 PEERS = ("hmmlearn", "glhmm")
+DAMPING = 0.72  # of the past but one, in `mar`
 
 
 def spoil(case, X, covariance, rng):
@@ -127,13 +128,17 @@ class Rhythms:
 
 
 def rhythms(seed, n_times=1500, n_states=3, n_subjects=4, n_regions=2):
-    """Two damped oscillators, weakly coupled, that change frequency with the state."""
+    """Two damped oscillators, weakly coupled, that change frequency with the state.
+
+    Couplings that would make a state explode (one draw in twelve) are drawn again.
+    """
     rng = np.random.default_rng(seed)
     frequencies = 0.04 + 0.4 * (np.arange(n_states) + 0.5 * rng.uniform(size=n_states)) / n_states
     eye = np.eye(n_regions)
-    off = 1 - eye
-    first = 1.7 * np.cos(2 * np.pi * frequencies)[:, None, None] * eye
-    first = first + 0.1 * off * rng.normal(size=first.shape)
+    alone = 1.7 * np.cos(2 * np.pi * frequencies)[:, None, None] * eye
+    first = alone + np.nan
+    while not is_stable(first):
+        first = alone + 0.1 * (1 - eye) * rng.normal(size=alone.shape)
     stays = rng.uniform(size=(n_subjects, n_times)) < 0.98
     states = rng.integers(n_states, size=(n_subjects, n_times))
     X = rng.normal(size=(n_subjects, n_times, n_regions))
@@ -141,8 +146,18 @@ def rhythms(seed, n_times=1500, n_states=3, n_subjects=4, n_regions=2):
         states[:, t] = np.where(stays[:, t], states[:, t - 1], states[:, t])
         X[:, t] += np.einsum("rij,rj->ri", first[states[:, t]], X[:, t - 1])
         if t > 1:
-            X[:, t] -= 0.72 * X[:, t - 2]
+            X[:, t] -= DAMPING * X[:, t - 2]
     return Rhythms(np.ascontiguousarray(X.transpose(0, 2, 1)), states)
+
+
+def is_stable(first):
+    """Whether the oscillators of all states are damped: eigenvalues of the companion matrices."""
+    if np.isnan(first).any():
+        return False
+    eye = np.broadcast_to(np.eye(first.shape[-1]), first.shape)
+    top = np.concatenate([first, -DAMPING * eye], axis=2)
+    whole = np.concatenate([top, np.concatenate([eye, 0 * eye], axis=2)], axis=1)
+    return abs(np.linalg.eigvals(whole)).max() < 0.98
 
 
 def mar_rows(seed, quick=False):
