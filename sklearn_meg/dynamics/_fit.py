@@ -9,7 +9,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from ._em import Run, iterate, stochastic
 from ._generalization import Halves, compare_halves, confirmed
-from ._prepare import Prepared, fold_spans, some_recordings
+from ._prepare import Prepared, fold_spans, in_halves, some_recordings
 from ._race import close_to_best, far, guesses, left_out, left_out_scores, race
 from ._settings import DOUBTS, MAR, RACE
 from ._starts import kinds_of
@@ -134,8 +134,9 @@ def judge(prepared, settings, kinds, rng):
     run, unseen = left_out(batch, gamma, counts, settings)
     outliers = far(batch) > RACE.far  # would decide alone
     scores = left_out_scores(batch.without(outliers), run, unseen)
-    most = max(h.rand for h in halves.values())
-    returns = np.array([halves[kind].rand >= most - RACE.tolerance for kind in kinds])
+    agree = _returning(prepared, pieces, settings, halves, kinds, seed)
+    most = max(agree.values())
+    returns = np.array([agree[kind] >= (1 - RACE.tolerance) * most for kind in kinds])
     likely = np.flatnonzero(returns)[close_to_best(scores[returns])]
     best = likely[scores[likely].mean(1).argmax()]
     keep = np.flatnonzero(np.isin(names, names[likely]))  # the objective decides within a kind
@@ -146,6 +147,18 @@ def judge(prepared, settings, kinds, rng):
     for name in ("rand", "means"):
         starts[name] = np.array([getattr(halves[kind], name) for kind in kinds])
     return Judged(settings, keep, starts, halves[kinds[best]], emissions, pieces)
+
+
+def _returning(prepared, pieces, settings, halves, kinds, rng):
+    """By kind of start, how well states come back; where that is poor, by two ways of halving.
+
+    The geometric mean: states that are recordings come back in halves of time only.
+    """
+    found = {kind: max(h.rand, 0.0) for kind, h in halves.items()}
+    if len(found) == 1 or max(found.values()) >= DOUBTS.surely:
+        return found
+    other = compare_halves(prepared, in_halves(pieces), settings, kinds, rng)
+    return {kind: np.sqrt(rand * max(other[kind].rand, 0.0)) for kind, rand in found.items()}
 
 
 def _normal(settings):

@@ -154,3 +154,12 @@ def fold_spans(recordings):
     length = min(int(recordings.lengths[0]), RACE.fold_samples)
     borders = np.linspace(0, length, RACE.max_folds + 1).astype(int)
     return [(0, int(a), int(b)) for a, b in pairwise(borders)]
+
+
+def in_halves(recordings):
+    """The halves of each recording, so that every second piece has the other halves."""
+    spans = []
+    for i, n in enumerate(recordings.lengths.tolist()):
+        both = [(i, 0, n // 2), (i, n // 2, n)]
+        spans += both[:: -1 if i % 2 else 1]
+    return recordings.cut(spans)
