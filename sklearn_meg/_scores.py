@@ -5,6 +5,8 @@ import numpy as np
 from ._checks.mne_objects import unwrap_mne
 from ._checks.trials import as_mask, check_weights
 
+BLOCK_BYTES = 2**23
+
 
 def check_start(start, n_times=None):
     """Return `start` as an int if it is a sample of a trial.
@@ -117,6 +119,23 @@ def standardize(y, axis, there=None, sample_weight=None):
 
 
 def correlate(y_true, y_pred, there, axis):
+    """R along an axis, and where either of the two is constant along it."""
+    along, joined = (0, 0) if axis in (1, -2) else (1, 1 if axis in (2, -1) else 0)
+    found = [_correlate(*block, axis) for block in blocks(y_true, y_pred, there, along)]
+    return tuple(np.concatenate(parts, axis=joined) for parts in zip(*found))
+
+
+def blocks(y_true, y_pred, there, along=1):
+    """The three in pieces of some channels (or trials), so that what is computed stays small."""
+    n = y_true.shape[along]
+    step = max(1, int(BLOCK_BYTES * n // (8 * y_true.size)))
+    for first in range(0, n, step):
+        part = (slice(None),) * along + (slice(first, first + step),)
+        mask = there[part] if there is not None and along == 0 else there
+        yield y_true[part], y_pred[part], mask
+
+
+def _correlate(y_true, y_pred, there, axis):
     a, _, flat_a = standardize(y_true, axis, there)
     b, _, flat_b = standardize(y_pred, axis, there)
     power = np.square(a).sum(axis=axis) * np.square(b).sum(axis=axis)

@@ -29,6 +29,7 @@ from sklearn.metrics import make_scorer
 from ._checks.mne_objects import unwrap_mne
 from ._scores import (
     as_trials,
+    blocks,
     check_start,
     correlate,
     from_start,
@@ -271,12 +272,17 @@ def r2(
     weights = np.broadcast_to(weights, y_true.shape[1:])
     if not weights.any():
         return float("nan")
+    scores = [_r2_of_block(*block, w, sample_weight) for block in blocks(y_true, y_pred, there)]
+    return float(np.average(np.concatenate(scores), weights=weights))
+
+
+def _r2_of_block(y_true, y_pred, there, w, sample_weight):
+    """R2 across trials, (n_channels, n_times)."""
     z, scale, flat = standardize(y_true, 0, there, sample_weight)
     # Divided before it is squared: (1e-13 T) ** 2 is harmless, (1e-200) ** 2 is not.
     error = (w * np.square((y_true - y_pred) / scale)).sum(axis=0)
     total = (w * np.square(z)).sum(axis=0)
-    scores = np.where(flat, error == 0, 1.0 - error / np.where(flat, 1.0, total))
-    return float(np.average(scores, weights=weights))
+    return np.where(flat, error == 0, 1.0 - error / np.where(flat, 1.0, total))
 
 
 def by_subject(

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from sklearn.utils import gen_batches
 
-from .._checks.trials import release_pages
+from .._checks.trials import release_pages, trials_per_chunk
 
 
 class Trials(torch.utils.data.Dataset):
@@ -37,8 +37,32 @@ class Trials(torch.utils.data.Dataset):
         return {name: tensor[where] for name, tensor in inputs.items()}, targets[where]
 
     def _convert(self, index):
+        """Tensors of some trials, filled a piece at a time: what lies between is never whole."""
+        size = min(trials_per_chunk(self.X), trials_per_chunk(self.y))
+        whole = None
+        for part in gen_batches(len(index), size):
+            inputs, targets = self._convert_piece(index[part])
+            if len(targets) == len(index):
+                return inputs, targets
+            if whole is None:
+                whole = (
+                    {k: _room(v, len(index)) for k, v in inputs.items()},
+                    _room(targets, len(index)),
+                )
+            for name, tensor in inputs.items():
+                whole[0][name][part] = tensor
+            whole[1][part] = targets
+        return whole
+
+    def _convert_piece(self, index):
+        inputs = self.estimator._training_inputs(self.X, index)
         X, y = np.asarray(self.X[index]), np.asarray(self.y[index])
-        return self.estimator._training_inputs(self.X, index), self.estimator._targets(X, y)
+        return inputs, self.estimator._targets(X, y)
+
+
+def _room(tensor, n):
+    """Uninitialized tensor for `n` trials like those of another."""
+    return tensor.new_empty(n, *tensor.shape[1:])
 
 
 class Batches:

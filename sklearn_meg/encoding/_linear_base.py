@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._checks.trials import pieces
 from ..rows import Rows
 from .features import FeatureExpansion
 from .recurrent_trf import RecurrentTRF
@@ -27,24 +28,22 @@ class OnLinearBase:
         base is fitted once.
         """
         base = self._new_base()
-        mapped = isinstance(X, np.memmap) or isinstance(y, np.memmap)
         pooled = self.subject_row is not None and base.partial_pooling
-        if not pooled or mapped or 4 * y.size > HELD_OUT_BYTES or len(X) < 2:
-            if not mapped:
+        small = 4 * max(X.size, y.size) <= HELD_OUT_BYTES
+        if not (pooled and small) or len(X) < 2:
+            if small:
                 self._choose_expansion(X, y)
             return
         candidates = [None, self._fit_expansion(X)]
-        errors, counted = [], Rows(**self._rows).counted(X)
-        there = True if counted is None else counted[:, np.newaxis]
-        start, scale = self._rows["n_initial"], np.maximum(y.var(axis=(0, 2)), 1e-300)
-        best = None
+        counted = Rows(**self._rows).counted(X)
+        least, best = np.inf, None
         for expansion in dict.fromkeys(candidates):
             self.expansion_, base = expansion, self._new_base()
             held_out = base.fit_held_out(self._expanded(X), y, np.arange(len(X)))
-            error = np.where(there, y - held_out, 0.0)[:, :, start:] ** 2
-            errors.append((error.mean(axis=(0, 2)) / scale).mean())
-            if errors[-1] == min(errors):
-                best = expansion, base, held_out
+            error = _relative_error(y, held_out, self._rows["n_initial"], counted)
+            if best is None or error < least:
+                least, best = error, (expansion, base, held_out)
+            del held_out
         self.expansion_, self.base_, self._base_inputs = best
 
     def _choose_expansion(self, X, y):
@@ -87,3 +86,19 @@ class OnLinearBase:
     def _knows_the_beginning(self):
         """Whether X holds the initial MEG of just the channels of y."""
         return self._rows["n_initial"] > 0 and len(self._rows["initial"]) == self.n_outputs_
+
+
+def _relative_error(y, predicted, start, counted):
+    """Squared error after the initial window over the variance of each channel, read in pieces."""
+    total, squares, error, n = 0.0, 0.0, 0.0, len(y) * y.shape[2]
+    for part in pieces(y):
+        values = np.asarray(y[part])
+        total = total + values.sum(axis=(0, 2), dtype=np.float64)
+        left = (values - predicted[part])[:, :, start:]
+        if counted is not None:
+            left = np.where(counted[part][:, np.newaxis, start:], left, 0.0)
+        error = error + np.square(left, dtype=np.float64).sum(axis=(0, 2))
+    mean = (total / n)[:, np.newaxis]
+    for part in pieces(y):
+        squares = squares + np.square(y[part] - mean).sum(axis=(0, 2))
+    return float((error / np.maximum(squares, 1e-300)).mean())

@@ -202,11 +202,13 @@ class RecurrentTRF(LagParams, LinearEncoder):
         -------
         held_out : ndarray of shape (n_trials, n_channels, n_times), float32
         """
-        self._held_out = np.zeros((2, len(X), *y.shape[1:]), dtype=np.float32)
+        self._held_out = [np.zeros((len(X), *y.shape[1:]), dtype=np.float32) for _ in range(2)]
         self._fit_trials(X, y, trials)
-        flat, change = self.__dict__.pop("_held_out")
+        held_out, change = self.__dict__.pop("_held_out")
         start = self._rows["n_initial"]
-        return np.where(np.arange(y.shape[2]) < start, flat + change, flat + self.blend_ * change)
+        change *= np.where(np.arange(y.shape[2]) < start, 1.0, self.blend_).astype(np.float32)
+        held_out += change
+        return held_out
 
     def _pools(self):
         return self.partial_pooling and self.subject_row is not None
@@ -360,7 +362,8 @@ class RecurrentTRF(LagParams, LinearEncoder):
             # A recursion that grows without bound has a large error, not an infinite one.
             change = np.nan_to_num(np.clip(change, -LIMIT, LIMIT), nan=LIMIT)
             if hasattr(self, "_held_out"):
-                self._held_out[:, part] = flat, np.clip(change, -1e30, 1e30)
+                self._held_out[0][part] = flat
+                self._held_out[1][part] = np.clip(change, -1e30, 1e30)
             counted = counted_samples(arx.X, arx.rows, part)[:, np.newaxis]
             left = np.where(counted, arx.y[part] - flat, 0.0)
             change = np.where(counted, change, 0.0)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from sklearn.base import clone
 
-from .._scores import nanmean, standardize
+from .._checks.trials import release_pages, trials_per_chunk
+from .._scores import blocks, nanmean, standardize
 from ..metrics import r2, r_across_trials, r_map, r_over_time
 from ..rows import mask_of
 from . import null
-from .knowledge import from_others, what_it_knows
+from .knowledge import from_others, predict_in_parts, what_it_knows
 
+# Training trials of mapped arrays above this size are not copied into memory.
+IN_MEMORY_BYTES = 2**26
 SCORES = {"r": r_across_trials, "r_time": r_over_time, "r2": r2}
 
 
@@ -70,7 +77,8 @@ def run_fold(model, X, y, split, subjects, fold, plan):
     """
     train, test = split
     began = time.perf_counter()
-    fitted = clone(model).fit(take(X, train), *(() if y is None else (take(y, train),)))
+    with training_trials([X] if y is None else [X, y], train) as data:
+        fitted = clone(model).fit(*data)
     between = time.perf_counter()
     test_set = _TestSet(
         np.asarray(take(X, test)), None if y is None else np.asarray(take(y, test)), subjects[test]
@@ -168,11 +176,13 @@ def influence(y_true, y_pred, masks, start, counted=None):
     values = np.zeros(len(y_true))
     for mask in masks:
         there = None if counted is None else counted[mask][:, np.newaxis, start:]
-        a, b = (_z_scored(v[mask][:, :, start:], there) for v in (y_true, y_pred))
-        n = len(a) if there is None else np.maximum(there.sum(axis=0), 1)
-        r = (a * b).sum(axis=0) / n
-        values[mask] = (a * b - r * (a**2 + b**2) / 2).mean(axis=(1, 2))
-    return values
+        own = (v[mask][:, :, start:] for v in (y_true, y_pred))
+        for block in blocks(*own, there):
+            a, b = (_z_scored(v, there) for v in block[:2])
+            n = len(a) if there is None else np.maximum(there.sum(axis=0), 1)
+            r = (a * b).sum(axis=0) / n
+            values[mask] += (a * b - r * (a**2 + b**2) / 2).mean(axis=2).sum(axis=1)
+    return values / y_true.shape[1]
 
 
 def _z_scored(values, there):
@@ -188,17 +198,21 @@ def _nulls(fitted, test_set, fold, plan):
     names, masks = test_set.by_subject()
     counted = test_set.counted(plan.mask_row)
 
-    def maps(X):
-        return subject_maps(test_set.y, np.asarray(fitted.predict(X)), masks, counted)
+    y_pred = np.empty_like(test_set.y)
+
+    def maps(changed):
+        for part, found in predict_in_parts(fitted, changed, test_set.X, y_pred.dtype):
+            y_pred[part] = found
+        return subject_maps(test_set.y, y_pred, masks, counted)
 
     def draws(number, change):
         rng = np.random.default_rng([plan.seed, fold, number])
         for _ in range(plan.n_permutations):
-            yield maps(change(null.exchange(test_set.subjects, rng)))
+            yield maps(partial(change, null.exchange(test_set.subjects, rng)))
 
     rows = plan.parts.rows("features")
     moments, means = null.Moments(), []
-    for drawn in draws(0, lambda source: from_others(test_set.X, rows, source)):
+    for drawn in draws(0, partial(from_others, test_set.X, rows)):
         moments.add(drawn)
         means.append(_map_means(drawn, plan.start))
     found = {
@@ -220,16 +234,16 @@ def _nulls(fitted, test_set, fold, plan):
 
 
 def _exchanger(X, own, rows):
-    """Function from a permutation to X with the own part of one feature exchanged."""
+    """Function of a permutation and a part: its X with the own part of one feature exchanged."""
     own = np.asarray(own)
     others = np.setdiff1d(rows, own)
     fitted, residual = null.independent_part(X, own, others)
 
-    def change(source):
+    def change(source, part):
         if residual is None:
-            return from_others(X, own, source)
-        changed = np.array(X)
-        changed[:, own] = fitted + residual[source]
+            return from_others(X, own, source, part)
+        changed = np.array(X[part])
+        changed[:, own] = fitted[part] + residual[source[part]]
         return changed
 
     return change
@@ -240,9 +254,53 @@ def _map_means(maps, start):
     return nanmean(maps[:, :, start:].reshape(len(maps), -1), axis=1)
 
 
+@contextmanager
+def training_trials(arrays, rows):
+    """Trials of each array; those of large memory-mapped arrays lie in a file, too.
+
+    They are copied beside the mapped file, or into the folder for temporary files where that is
+    not possible, and removed afterwards.
+    """
+    mapped = [a for a in arrays if isinstance(a, np.memmap) and a.nbytes > IN_MEMORY_BYTES]
+    if not mapped or _are_neighbors(rows):
+        yield [take(array, rows) for array in arrays]
+        return
+    with _folder_beside(mapped[0]) as folder:
+        taken = [
+            _copy_to_file(a, rows, Path(folder) / f"{i}")
+            if any(a is m for m in mapped)
+            else a[rows]
+            for i, a in enumerate(arrays)
+        ]
+        yield taken
+        del taken
+
+
+def _folder_beside(mapped):
+    options = {"prefix": "fold-", "ignore_cleanup_errors": True}
+    try:
+        return tempfile.TemporaryDirectory(dir=Path(mapped.filename).parent, **options)
+    except OSError:
+        return tempfile.TemporaryDirectory(**options)
+
+
+def _copy_to_file(array, rows, path):
+    """Some trials of a memory-mapped array as a mapped file of their own."""
+    step = trials_per_chunk(array)
+    with open(path, "wb") as file:
+        for first in range(0, len(rows), step):
+            file.write(array[rows[first : first + step]])
+            release_pages(array)
+    return np.memmap(path, array.dtype, "r", shape=(len(rows), *array.shape[1:]))
+
+
+def _are_neighbors(rows):
+    return len(rows) > 0 and bool((np.diff(rows) == 1).all())
+
+
 def take(X, rows):
     """Trials of an array; a view (which stays memory-mapped) where they are contiguous."""
-    if len(rows) and (np.diff(rows) == 1).all():
+    if _are_neighbors(rows):
         return X[rows[0] : rows[-1] + 1]
     return X[rows]
 
@@ -255,7 +313,7 @@ def _score(scorer, fitted, test_set, y_pred, trials, start, counted):
 
 
 def check_prediction(model, y_pred, y_true):
-    """Return the prediction if it has the shape of y and is finite."""
+    """Return the prediction, in the precision of y, if it has its shape and is finite."""
     if y_pred.shape != y_true.shape:
         raise ValueError(
             f"{type(model).__name__}.predict must return the shape of y, {y_true.shape}. "
@@ -263,4 +321,4 @@ def check_prediction(model, y_pred, y_true):
         )
     if not np.isfinite(y_pred).all():
         raise ValueError(f"{type(model).__name__} predicts NaN or infinity.")
-    return y_pred
+    return y_pred.astype(y_true.dtype, copy=False)

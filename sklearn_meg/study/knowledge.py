@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
+from sklearn.utils import gen_batches
+
+from .._checks.trials import trials_per_chunk
 
 if TYPE_CHECKING:
     from .._typing import ArrayLike, Self
 
+PART_BYTES = 2**24
 KINDS = ("features", "initial", "subject")
 WORDS = {"features": "features", "initial": "initial window", "subject": "subject"}
 
@@ -142,11 +146,27 @@ def exchange(subjects, rng):
     return source
 
 
-def from_others(X, rows, source):
-    """Copy of X whose `rows` are those of other trials."""
-    X = np.array(X)
-    X[:, rows] = X[np.ix_(source, rows)]
-    return X
+def from_others(X, rows, source, part=slice(None)):
+    """Copy of (a part of) X whose `rows` are those of other trials."""
+    changed = np.array(X[part])
+    changed[:, rows] = X[np.ix_(source[part], rows)]
+    return changed
+
+
+def predict_in_parts(fitted, changed, X, dtype):
+    """Yield parts of trials, and what is predicted for them, so that little is in memory.
+
+    Parameters
+    ----------
+    fitted : estimator
+    changed : callable
+        ``changed(part)`` returns X of these trials, changed.
+    X : ndarray of shape (n_trials, n_rows, n_times)
+    dtype : dtype
+        That of the predictions.
+    """
+    for part in gen_batches(len(X), trials_per_chunk(X, PART_BYTES)):
+        yield part, np.asarray(fitted.predict(changed(part))).astype(dtype, copy=False)
 
 
 def what_it_knows(fitted, X, y_pred, parts):
@@ -161,17 +181,28 @@ def what_it_knows(fitted, X, y_pred, parts):
     known = {}
     for kind in KINDS:
         rows = parts.rows(kind)
-        known[kind] = bool(len(rows)) and _moves(fitted, from_others(X, rows, rolled), y_pred)
+        known[kind] = bool(len(rows)) and _moves(fitted, X, rows, rolled, y_pred)
     return known
 
 
-def _moves(fitted, X, y_pred):
+def _moves(fitted, X, rows, source, y_pred):
+    """Whether the prediction of any trial changes; the first that does is enough."""
+    scale = max(y_pred.max(), -y_pred.min())
+
+    def changed(part):
+        return from_others(X, rows, source, part)
+
     try:
-        moved = np.asarray(fitted.predict(X))
+        for part, moved in predict_in_parts(fitted, changed, X, y_pred.dtype):
+            if moved.any() if scale == 0 else _differ(moved, y_pred[part], 1e-6 * scale):
+                return True
     except ValueError:  # refuses what it does not know: it looks at it
         return True
-    scale = np.abs(y_pred).max()
-    return bool(np.abs(moved - y_pred).max() > 1e-6 * scale) if scale > 0 else bool(moved.any())
+    return False
+
+
+def _differ(a, b, tolerance):
+    return bool(np.abs(a - b).max() > tolerance)
 
 
 def in_words(known):
