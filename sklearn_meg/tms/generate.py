@@ -2,7 +2,7 @@
 
 From the command line::
 
-    python -m sklearn_meg.tms.generate "L5 PC" --n 8000 --out l5.npz --jobs 2
+    python -m sklearn_meg.tms.generate "L5 PC" --n 8000 --out l5.npz --n-jobs 2
 """
 
 from __future__ import annotations
@@ -340,7 +340,7 @@ def _parser():
     parser.add_argument("cell", choices=CELL_TYPES)
     parser.add_argument("--n", type=int, required=True, help="number of placements")
     parser.add_argument("--out", required=True, help="file to write (.npz)")
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--n-jobs", type=int, default=1, help="number of processes")
     parser.add_argument("--clone", type=int, default=0)
     parser.add_argument("--clones", type=int, default=1, help="more than 1: a population")
     parser.add_argument("--azimuths", type=int, default=1, help="of every clone of a population")
@@ -382,7 +382,7 @@ def main(arguments=None):
         spacing=options.spacing,
         first_geometry=options.first_geometry,
         random_state=options.seed,
-        n_jobs=options.jobs,
+        n_jobs=options.n_jobs,
         verbose=not options.quiet,
     )
     fields = dataset["threshold_field"][~dataset["censored"]]
