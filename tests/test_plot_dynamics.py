@@ -73,6 +73,12 @@ def test_layers_color_the_first_communities(fitted):
         colored = sum(len(table["regions"][r]) for r in (0, 1) if table["state"][r] == k)
         assert sum(c != "#d9d9d9" for c in colors) == colored
     assert len(plot_layers(fitted, states=[1]).axes) == 1
+    reliability = np.zeros(len(fitted.ranking_["state"]))
+    reliability[2] = 1.0  # the only one in color
+    texts = plot_layers(fitted, reliability=reliability).legends[0].get_texts()
+    assert [text.get_text()[:6] for text in texts] == ["rank 3", "others"]
+    with pytest.raises(ValueError, match="reliability must have the shape"):
+        plot_layers(fitted, reliability=[1.0])
     with pytest.raises(ValueError, match=r"\(15, 2\)"):
         plot_layers(fitted, positions=np.zeros((3, 2)))
 

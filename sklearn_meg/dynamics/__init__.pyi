@@ -3,6 +3,7 @@
 from ._doubts import StateWarning as StateWarning
 from ._graph import information_rate as information_rate
 from ._graph import multiplex_walk as multiplex_walk
+from ._reliability import community_reliability as community_reliability
 from ._selection import select_n_states as select_n_states
 from ._surrogates import community_significance as community_significance
 from ._surrogates import surrogate as surrogate

@@ -117,14 +117,9 @@ class StateModel(StateParams, TransformerMixin, BaseEstimator):
         self._set_graphs()
 
     def _set_graphs(self):
-        weights = correlations(self.covariances_, partial=self.layer == "partial")
-        # One seed for all layers, so that the fitted states alone decide.
-        self.layers_ = np.stack([strongest_edges(w, self.density) for w in weights])
-        edges = self.layers_
-        if self.community_edges == "significant":
-            least = SIGNIFICANT / np.sqrt(np.maximum(self.state_samples_, 1.0))
-            edges = np.where(weights > least[:, None, None], weights, 0.0)
-        self.communities_ = np.stack([louvain(e, w, 0) for e, w in zip(edges, weights)])
+        self.layers_, self.communities_ = communities_of(
+            self, self.covariances_, self.state_samples_
+        )
         self.visits_ = multiplex_walk(self.layers_, self.transmat_, self.damping)
         ranked = rank_communities(self.layers_, self.communities_, self.transmat_, self.damping)
         self.ranking_ = dict(vars(ranked))
@@ -424,6 +419,31 @@ class StateModel(StateParams, TransformerMixin, BaseEstimator):
         for k, to in np.ndindex(self.transmat_.shape):
             graph.add_edge(k, to, weight=float(self.transmat_[k, to]))
         return graph
+
+
+def communities_of(model, covariances, counts):
+    """Layers of a network, and their communities, by the parameters of a model.
+
+    Parameters
+    ----------
+    model : StateModel
+    covariances : ndarray of shape (n_states, n_regions, n_regions)
+    counts : ndarray of shape (n_states,)
+        Samples of each state.
+
+    Returns
+    -------
+    layers : ndarray of shape (n_states, n_regions, n_regions)
+    labels : ndarray of int of shape (n_states, n_regions)
+    """
+    weights = correlations(covariances, partial=model.layer == "partial")
+    layers = np.stack([strongest_edges(w, model.density) for w in weights])
+    edges = layers
+    if model.community_edges == "significant":
+        least = SIGNIFICANT / np.sqrt(np.maximum(counts, 1.0))
+        edges = np.where(weights > least[:, None, None], weights, 0.0)
+    # One seed for all layers, so that the states alone decide.
+    return layers, np.stack([louvain(e, w, 0) for e, w in zip(edges, weights)])
 
 
 def region_names_of(names, n_regions):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._checks.params import check_random_state
-from ._base import SIGNIFICANT
-from ._graph import correlations, louvain, rank_communities, strongest_edges
+from ._base import communities_of
+from ._graph import rank_communities
 from ._posterior import centered
 
 if TYPE_CHECKING:
@@ -172,12 +172,6 @@ def _largest_excess(model, parts, gamma):
     _, scatter = centered(counts, sums, products, 1e-6)
     d = X.shape[1]
     covariances = (scatter + np.eye(d)) / (counts + 1)[:, None, None]
-    weights = correlations(covariances, partial=model.layer == "partial")
-    layers = np.stack([strongest_edges(w, model.density) for w in weights])
-    edges = layers
-    if model.community_edges == "significant":
-        least = SIGNIFICANT / np.sqrt(np.maximum(counts, 1.0))
-        edges = np.where(weights > least[:, None, None], weights, 0.0)
-    labels = np.stack([louvain(e, w, 0) for e, w in zip(edges, weights)])
+    layers, labels = communities_of(model, covariances, counts)
     ranking = vars(rank_communities(layers, labels, model.transmat_, model.damping))
     return excess_scores(ranking, model.transmat_, model.damping, d).max()

@@ -189,6 +189,8 @@ def plot_layers(
     n_ranked: int = 5,
     positions: ArrayLike | None = None,
     states: Sequence[int] | None = None,
+    reliability: ArrayLike | None = None,
+    least: float = 0.75,
 ) -> Figure:
     """Draw the layers of the network side by side, the communities of the highest rank in color.
 
@@ -203,6 +205,11 @@ def plot_layers(
         ordered by the communities of state 0.
     states : sequence of int, default=None
         Layers to draw; None the first six.
+    reliability : array-like of shape (n_communities,), default=None
+        Column of :func:`~sklearn_meg.dynamics.community_reliability`: communities below `least`
+        stay gray.
+    least : float, default=0.75
+        Smallest reliability of a community in color.
 
     Returns
     -------
@@ -229,7 +236,8 @@ def plot_layers(
     if where.shape != (n, 2):
         raise ValueError(f"positions must have the shape ({n}, 2). Got {where.shape}.")
     palette = [c for c in PALETTE if c != "#7F7F7F"]
-    ranks = _ranks(model, min(n_ranked, len(palette)))
+    ranks = _ranks(model, min(n_ranked, len(palette)), reliability, least)
+    palette = dict(zip(ranks.values(), palette))
     with style():
         if figure is None:
             axes = make_row_of_axes(len(states))
@@ -250,10 +258,14 @@ def _circle(model, n):
     return np.c_[np.cos(angles), np.sin(angles)]
 
 
-def _ranks(model, n):
-    """Rank of the first communities, by state and label."""
-    pairs = zip(model.ranking_["state"][:n], model.ranking_["label"][:n])
-    return {(int(k), int(label)): rank for rank, (k, label) in enumerate(pairs)}
+def _ranks(model, n, reliability, least):
+    """Rank of the first communities that are reliable, by state and label."""
+    k, labels = (model.ranking_[name] for name in ("state", "label"))
+    values = np.ones(len(k)) if reliability is None else np.asarray(reliability, dtype=float)
+    if values.shape != k.shape:
+        raise ValueError(f"reliability must have the shape {k.shape}. Got {values.shape}.")
+    kept = [rank for rank in range(len(k)) if values[rank] >= least][:n]
+    return {(int(k[rank]), int(labels[rank])): rank for rank in kept}
 
 
 def _draw_layer(ax, model, k, where, ranks, palette):

@@ -6,6 +6,7 @@ from sklearn_meg import HiddenMarkovGraph, SingleGaussian
 from sklearn_meg.datasets import make_states
 from sklearn_meg.dynamics import (
     _graph,
+    community_reliability,
     community_significance,
     information_rate,
     multiplex_walk,
@@ -160,6 +161,20 @@ def test_planted_communities_beat_surrogates_and_noise_does_not(data, fitted):
             community_significance(fitted, data.X, **bad)
     with pytest.raises(ValueError, match="Got one recording"):
         community_significance(fitted, data.X[0].T)
+
+
+def test_planted_communities_come_back_in_other_recordings_and_those_of_noise_do_not(data, fitted):
+    table = community_reliability(fitted, data.X, n_bootstraps=10)
+    assert (table["reliability"][:9] > 0.75).all()
+    again = community_reliability(fitted, data.X, n_bootstraps=10)
+    np.testing.assert_array_equal(table["reliability"], again["reliability"])
+    one = community_reliability(fitted, data.X[0].T, n_bootstraps=5)
+    assert one["reliability"].between(0, 1).all()
+    noise = np.random.default_rng(0).normal(size=(4, 20, 300))
+    model = SingleGaussian().fit(noise)
+    assert (community_reliability(model, noise, n_bootstraps=10)["reliability"] < 0.75).all()
+    with pytest.raises(ValueError, match="n_bootstraps must be at least 1"):
+        community_reliability(fitted, data.X, n_bootstraps=0)
 
 
 @pytest.mark.parametrize("kind", ["shift", "phase"])
