@@ -15,6 +15,7 @@ ORDER = (
     "when_to_reject",
     "brain_states",
     "rhythms_as_states",
+    "state_spectra",
     "cluster",
 )
 
