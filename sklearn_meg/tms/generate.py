@@ -25,6 +25,7 @@ from ._heterogeneous import check_heterogeneity
 from ._neuron_sim import check_options, choose_solver
 from ._parts import SINGLE, offsets, read_part, run_part, save
 from .field import grid_points
+from .neuron_cell import NeuronCell
 from .neurons import CELL_TYPES, Morphology, grid_spacing, make_neuron
 from .pulses import PULSES, pulse_key
 
@@ -42,7 +43,7 @@ CHUNK = 160  # placements in a part; a killed run repeats at most this many a pr
 
 
 def make_tms_dataset(
-    cell: str | Morphology,
+    cell: str | Morphology | NeuronCell,
     n: int,
     path: PathLike | None = None,
     *,
@@ -71,8 +72,9 @@ def make_tms_dataset(
 
     Parameters
     ----------
-    cell : str or Morphology
-        A type of :func:`make_neuron`, or a neuron of your own (then `spacing` must be given).
+    cell : str, Morphology or NeuronCell
+        A type of :func:`make_neuron`, or a neuron of your own (then `spacing` must be given). A
+        :class:`NeuronCell` is simulated by NEURON with its own mechanisms, in this process.
     n : int
         Number of placements.
     path : str or path-like, optional
@@ -150,6 +152,9 @@ def make_tms_dataset(
     spacing = _spacing(cell, spacing)
     grid_points(size, spacing)  # complains before any computation
     cells = _cells(cell, clone, n_clones)
+    foreign = isinstance(cell, NeuronCell)
+    if foreign:
+        _check_foreign(coupling, solver, n_jobs)
     settings = {
         "cells": [neuron.name for neuron in cells],
         "model": _digest(cells),
@@ -159,7 +164,7 @@ def make_tms_dataset(
         "pulse": pulse_key(pulse),
         "polarity": int(polarity),
         "coupling": coupling,
-        "solver": choose_solver(solver, coupling),
+        "solver": "neuron" if foreign else choose_solver(solver, coupling),
         "heterogeneity": float(heterogeneity),
         "field": _name_of_field(field_factory),
         "size": int(size),
@@ -219,7 +224,7 @@ def _check_counts(**values):
 
 
 def _spacing(cell, spacing):
-    if spacing is None and isinstance(cell, Morphology):
+    if spacing is None and isinstance(cell, Morphology | NeuronCell):
         raise ValueError(
             "spacing must be given for a neuron of your own: the grid reaches size // 2 spacings "
             "(m) from the soma, and should cover the axon."
@@ -228,13 +233,29 @@ def _spacing(cell, spacing):
 
 
 def _cells(cell, clone, n_clones):
-    if isinstance(cell, Morphology):
+    if isinstance(cell, Morphology | NeuronCell):
         if (clone, n_clones) != (0, 1):
-            raise ValueError("clone and n_clones are for cell types. Got a Morphology as cell.")
+            raise ValueError(
+                f"clone and n_clones are for cell types. Got a {type(cell).__name__} as cell."
+            )
         if not cell.has_axon:
             raise ValueError(f"{cell.name} has no axon. TMS excites axons first.")
         return [cell]
     return [make_neuron(cell, clone + k) for k in range(n_clones)]
+
+
+def _check_foreign(coupling, solver, n_jobs):
+    """Complain about what does not go with a cell that lives in this process, in NEURON."""
+    for name, value, known in (
+        ("coupling", coupling, ("axial",)),
+        ("solver", solver, ("auto", "neuron")),
+        ("n_jobs", n_jobs, (None, 1)),
+    ):
+        if value not in known:
+            raise ValueError(
+                f"{name} must be {' or '.join(map(repr, known))} for a NeuronCell, which NEURON "
+                f"holds in this process. Got {value!r}."
+            )
 
 
 def _name_of_field(field_factory):
@@ -251,6 +272,9 @@ def _digest(cells):
     """A mark that tells when neurons, or their membranes, are not those of an old file."""
     digest = hashlib.sha1(MODEL.encode())
     for cell in cells:
+        if isinstance(cell, NeuronCell):
+            digest.update(cell.key().encode())
+            continue
         for array in (cell.points, cell.diameters):
             digest.update(np.round(array, 3).tobytes())
         digest.update(cell.kinds.astype(np.int64).tobytes())

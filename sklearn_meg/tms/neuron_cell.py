@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ __all__ = ["Activation", "NeuronCell"]
 AXONAL_NAMES = ("axon", "node", "ais", "hill", "iseg", "unmyelin")
 TYPICAL = 200.0  # V/m at which neurons fire, about: where the first search starts
 DRIFT, REST_MS = 2.0, 5.0  # mV within ms without a field, above which a cell is not at rest
+DESCRIBED = ("nseg", "Ra", "cm", "density_mechs", "ions")  # of a section, what makes a cell
 NEAR, FAR = 1.1, 1.5  # first steps of a bracket, with and without a threshold found before
 
 
@@ -284,14 +286,18 @@ class NeuronCell:
         return Morphology(points, diameters, parents, kinds, name=self.name)
 
     def key(self) -> str:
-        """Describe name, shape and pulse-independent settings: equal for equal cells.
+        """Describe name, shape and mechanisms: equal for equal cells, also in another process.
 
         Returns
         -------
         key : str
         """
-        shape = self.points.round(3).sum(axis=0).tolist()
-        return f"{self.name} ({self.n_segments} segments, {shape}, {self._init} mV)"
+        digest = hashlib.sha1(np.round(self.points, 3).tobytes())
+        digest.update(repr((self._init, self._celsius, self.settle, self._watched)).encode())
+        for section in self._sections:
+            found = section.psection()
+            digest.update(repr([found[what] for what in DESCRIBED]).encode())
+        return f"{self.name} {digest.hexdigest()[:12]}"
 
     # ------------------------------------------------------------------ geometry
 

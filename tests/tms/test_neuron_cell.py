@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from sklearn_meg.tms import Kind, NeuronCell, activation_threshold, pulse_waveform
+from sklearn_meg.tms import (
+    Kind,
+    NeuronCell,
+    activation_threshold,
+    make_tms_dataset,
+    pulse_waveform,
+)
 
 h = pytest.importorskip("neuron").h
 
@@ -94,6 +100,22 @@ def test_its_shape_is_a_morphology(sections):
     morphology = NeuronCell(sections, v_init=-65).to_morphology()
     assert morphology.has_axon and morphology.kinds[0] == Kind.SOMA
     assert morphology.length(Kind.AXON) == pytest.approx(290.7 + 400.5 + 317.9, rel=0.05)
+
+
+def test_a_data_set_of_it_has_its_thresholds_and_knows_its_mechanisms(sections, tmp_path):
+    cell = NeuronCell(sections, celsius=6.3, v_init=-65)
+    path = tmp_path / "mine.npz"
+    made = make_tms_dataset(cell, 2, path, spacing=0.2e-3, heterogeneity=0.0, verbose=0)
+    assert made["settings"]["solver"] == "neuron" and made["grids"].shape == (2, 9, 9, 9, 3)
+    # Nearly uniform: the field at the soma says it all.
+    field = np.tile(made["grids"][0, 4, 4, 4].astype(float), (cell.n_points, 1))
+    assert made["threshold"][0] == pytest.approx(cell.thresholds(field)[0], rel=0.1)
+    sections[0].gnabar_hh = 0.15
+    with pytest.raises(ValueError, match="made with other settings"):
+        make_tms_dataset(cell, 2, path, spacing=0.2e-3, heterogeneity=0.0, verbose=0)
+    for wrong in ({"n_jobs": 2}, {"solver": "batched"}, {"n_clones": 2}, {"spacing": None}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            make_tms_dataset(cell, 2, **{"spacing": 0.2e-3, **wrong})
 
 
 def test_what_a_cell_must_have(sections):
