@@ -8,6 +8,7 @@ from scipy.special import logsumexp
 
 from sklearn_meg.tms import (
     EFieldSampler,
+    Kind,
     draw_placements,
     grid_spacing,
     make_tms_dataset,
@@ -17,6 +18,8 @@ from sklearn_meg.tms import (
 CELLS = {"L1": "L1 NGC", "L2/3": "L2/3 PC", "L4": "L4 LBC", "L5": "L5 PC", "L6": "L6 PC"}
 FILES = {case: f"{case.lower().replace('/', '')}.npz" for case in CELLS}
 HETEROGENEITY = 0.8
+AXONAL = (Kind.AXON, Kind.INITIAL_SEGMENT, Kind.INTERNODE, Kind.NODE, Kind.TERMINAL)
+SPACING = grid_spacing("L5 PC")
 FAR = 3.0  # heterogeneity of the fields that the flag must catch
 FAR_GEOMETRY = 1_000_000  # their first geometry: none that was trained on
 LEVELS = (0.0, 0.4, 0.8, 1.2, 1.6, 2.0, 3.0)
@@ -63,7 +66,9 @@ def load(case, name=None, quick=False, **options):
     return dataset
 
 
-def toy(case, n, heterogeneity=HETEROGENEITY, first_geometry=0, n_clones=1, n_azimuths=1):
+def toy(
+    case, n, heterogeneity=HETEROGENEITY, first_geometry=0, n_clones=1, n_azimuths=1, **ignored
+):
     """Fields as they are, thresholds invented: the first of 20 sites to be driven enough fires."""
     rows = placement_rows(draw_placements(n, first_geometry, first_geometry=first_geometry))
     if not heterogeneity:

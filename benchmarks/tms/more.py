@@ -1,13 +1,13 @@
 """Parts of the TMS benchmark beside the five types: population, sphere, unusual fields."""
 
 import numpy as np
-from sklearn.base import clone
 
 from sklearn_meg.tms import RidgeThreshold, ThresholdCNN, UniformFieldThreshold
 from sklearn_meg.tms._grids import rotate_grids
 
 from ..report import row
 from . import data as data
+from .models import FIELD_ONLY, OURS, PHYSICS, make_model
 from .scores import fit_and_score, scores
 
 N_FAR = 300  # placements at each heterogeneity
@@ -46,15 +46,18 @@ def population_rows(seed, quick, deep):
     return rows
 
 
-def sphere_rows(seed, quick, deep, baselines):
+def sphere_rows(seed, quick):
     """L5 in a homogeneous sphere, where a uniform field says nearly all."""
     sizes = (data.QUICK_SIZES if quick else data.SIZES)["sphere"]
     found = data.load("L5", "l5_sphere.npz", quick, n=sum(sizes), heterogeneity=0.0)
     X, y = found["grids"], found["threshold"]
     fit, _, test = data.splits(len(X), sizes)
-    models = {"default": ThresholdCNN(random_state=seed, **data.inner_split(sizes), **deep)}
-    if seed == 0:
-        models |= {name: clone(model) for name, model in baselines.items()}
+    names = OURS if seed else (*OURS, *PHYSICS, *FIELD_ONLY)
+    split = data.inner_split(sizes)
+    models = {
+        name: make_model(name, "L5 PC", seed, quick, **(split if name in OURS else {}))
+        for name in names
+    }
     rows = []
     for name, model in models.items():
         rows += fit_and_score("sphere", name, seed, model, X, y, fit, test)

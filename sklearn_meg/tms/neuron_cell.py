@@ -39,6 +39,9 @@ AXONAL_NAMES = ("axon", "node", "ais", "hill", "iseg", "unmyelin")
 TYPICAL = 200.0  # V/m at which neurons fire, about: where the first search starts
 DRIFT, REST_MS = 2.0, 5.0  # mV within ms without a field, above which a cell is not at rest
 DESCRIBED = ("nseg", "Ra", "cm", "density_mechs", "ions")  # of a section, what makes a cell
+# us after onset from which a cell whose membranes are this near to rest (mV), and sink, will not
+# spike any more: thresholds of 60 places and three cells are the same to the last bit.
+SETTLED, QUIET = 800.0, 8.0
 NEAR, FAR = 1.1, 1.5  # first steps of a bracket, with and without a threshold found before
 
 
@@ -410,7 +413,8 @@ class NeuronCell:
         scaled, step = h.Vector(drive), h.Vector(len(drive))
         passed, v = np.zeros(len(volts), bool), volts.as_numpy()
         begun, early = np.full(len(volts), len(wave)), 0
-        calm = silent_from(wave)
+        calm, highest = silent_from(wave), np.inf
+        still = max(calm, int(SETTLED / (1e3 * h.dt)))
         for k, value in enumerate(wave):
             sources.scatter(step.copy(scaled).mul(value))
             h.fadvance()
@@ -423,6 +427,9 @@ class NeuronCell:
                 if passed.sum() >= needed:
                     early = int(np.argmin(np.where(passed, begun, len(wave))))
                     return True, early, int(begun[early])
+                if k >= still and np.abs(v - self._init).max() < QUIET and v.max() < highest:
+                    break
+                highest = v.max() if k >= still else np.inf
         return False, early, len(wave) - 1
 
     def _check_rest(self, trial):
