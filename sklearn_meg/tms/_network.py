@@ -148,14 +148,15 @@ class SitePhysics(nn.Module):
 
     Parameters
     ----------
-    n_looks, rank, n_sites, n_numbers, n_outputs : int
+    n_looks, rank, n_sites, n_basis, n_numbers, n_outputs : int
         Sizes of the arrays of :func:`._physics.fit_physics`.
     """
 
-    def __init__(self, n_looks, rank, n_sites, n_numbers, n_outputs):
+    def __init__(self, n_looks, rank, n_sites, n_basis, n_numbers, n_outputs):
         super().__init__()
+        self.register_buffer("basis", torch.zeros(n_basis, n_numbers))
         self.register_buffer("courses", torch.zeros(n_looks, rank))
-        self.register_buffer("forms", torch.zeros(rank, n_sites, n_numbers))
+        self.register_buffer("forms", torch.zeros(rank, n_sites, n_basis))
         self.register_buffer("log_weights", torch.zeros(n_outputs, n_sites))
         self.register_buffer("level", torch.zeros(n_outputs))
         self.register_buffer("power", torch.tensor(2.0))
@@ -215,7 +216,7 @@ class ThresholdNet(nn.Module):
     rotate : bool
         Train on the field from four sides (quarter turns about z), answer with the mean of four.
     physics : tuple of int or None
-        Looks, rank and sites of `SitePhysics`.
+        Looks, rank, sites and patterns of `SitePhysics`.
     n_corrected : int
         Samples in the correction; 0 for none.
     """

@@ -20,7 +20,7 @@ from ..base import TorchEstimator
 from ._base import PhysicsParams, ThresholdModel
 from ._grids import center_magnitude, normalized
 from ._network import Correction, ThresholdLoss, ThresholdNet
-from ._physics import apply_physics, fit_correction, fit_physics
+from ._physics import apply_physics, cross_validated_errors, fit_correction, fit_physics
 from ._trust import IntervalModel, check_sizes_param, simplex_weights
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ NETWORKS = {
     "paper": ("paper",),
 }
 PREDICT_BATCH = 512
+FEWEST_TO_WEIGH = 100  # held-out samples that judge whether a network is worth adding to physics
 MOST_TO_CORRECT = 2000  # samples above which the network needs no Gaussian process beside it
 
 
@@ -75,7 +76,9 @@ class ThresholdCNN(
     With a `morphology` the model starts from physics: how much the field polarizes each site where
     a spike can start (:class:`PassiveThreshold`). A small network that sees the drives of all
     sites, and a Gaussian process of up to a thousand samples, say what is to be added; held-out
-    samples decide how much of each. A few dozen thresholds are enough. Without a morphology it is
+    samples decide how much of each. Where fewer than 100 are held out, physics and process learn
+    from all samples, the network is added only where the process does not help, and intervals come
+    from 5-fold cross-validation. A few dozen thresholds are enough. Without a morphology it is
     a 3-D convolutional network as in Aberra et al., smaller and faster than the paper's by default;
     ``ThresholdCNN(**PAPER_PARAMS)`` has the paper's layers, loss and optimizer.
 
@@ -245,10 +248,20 @@ class ThresholdCNN(
         finally:  # a fit that fails leaves nothing of it behind
             self.__dict__.pop("_split", None)
             self.__dict__.pop("_new_physics", None)
+        if few := fresh and self._are_few(held_out):
+            train = np.arange(len(X))
         self._correct(X[train], relative[train], seed)
         self._weigh_members(X[held_out], relative[held_out])
         self._calibrate(X, relative, train, held_out)
+        if few:
+            drive, in_field = self._site_drive(), y * center_magnitude(X)[:, np.newaxis]
+            errors = cross_validated_errors(drive, _flat(X), in_field, groups, seed)
+            self.residuals_ = np.abs(errors)
         return self
+
+    def _are_few(self, held_out):
+        """Whether physics learns from all samples, since too few are held out to judge more."""
+        return self.morphology is not None and len(held_out) < FEWEST_TO_WEIGH
 
     def _relative_to_physics(self, X, y, train, fresh):
         """Thresholds over those of physics, which is fitted to the inner training samples."""
@@ -259,6 +272,7 @@ class ThresholdCNN(
         magnitude, flat = center_magnitude(X)[:, np.newaxis], _flat(X)
         if fresh:
             drive = self._site_drive()
+            train = slice(None) if self._are_few(self._split[1]) else train
             self._new_physics = fit_physics(drive, flat[train], (y * magnitude)[train])
             logs = apply_physics(self._new_physics, flat)[0]
         else:
@@ -359,9 +373,10 @@ class ThresholdCNN(
         n_parts = n_members + 2 * (module.physics is not None)
         target = self._log_targets(X, y) if len(X) else np.empty((0, self.n_outputs_))
         known = ~np.isnan(target)
+        fewest = 10 * n_parts if module.physics is None else FEWEST_TO_WEIGH
         weights = np.full(n_members, 1 / n_members)
         share = 0.0
-        if n_parts > 1 and known.any(axis=1).sum() >= 10 * n_parts:
+        if n_parts > 1 and known.any(axis=1).sum() >= fewest:
             columns = []
             for m in range(n_members):
                 self._set_weights(np.eye(n_members)[m], 0.0)
@@ -461,7 +476,7 @@ class ThresholdCNN(
     def _physics_sizes(self):
         if "_new_physics" in self.__dict__:
             self._n_corrected = 0
-            return (len(self._new_physics["courses"]), *self._new_physics["forms"].shape[:2])
+            return (len(self._new_physics["courses"]), *self._new_physics["forms"].shape)
         return self._fitted_params["physics"] if hasattr(self, "_fitted_params") else None
 
     def _inputs(self, X):
