@@ -9,6 +9,7 @@ ORDER = (
     "what_if_events",
     "tms_thresholds",
     "coil_orientation",
+    "own_neuron",
     "connectome_geodesics",
     "tract_distances",
     "nerve_stream",

@@ -2,7 +2,7 @@
 Which way to hold the coil
 ==========================
 
-A coil over one place of the head, turned in steps of ten degrees: at which orientation does a
+A coil over one place of the head, turned in steps of three degrees: at which orientation does a
 neuron below it fire first? The direction of the current matters, and the uniform field that is
 often assumed does not tell everything.
 """
@@ -15,6 +15,7 @@ often assumed does not tell everything.
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 from sklearn.pipeline import make_pipeline
 
 from sklearn_meg.tms import (
@@ -31,7 +32,8 @@ X, y = load_l5_thresholds()
 coil = figure8_coil()
 above = SphereField(coil.at([0, 0, 0.0925], [0, 0, -1]))
 learning = EFieldSampler(field=above, spacing=grid_spacing("L5 PC"), heterogeneity=0.8)
-network = make_pipeline(learning, ThresholdCNN(max_epochs=60, random_state=0)).fit(X, y)
+network = make_pipeline(learning, ThresholdCNN(morphology="L5 PC", max_epochs=40, random_state=0))
+network = network.fit(X, y)
 uniform = make_pipeline(learning, UniformFieldThreshold()).fit(X, y)
 
 # %%
@@ -41,7 +43,7 @@ uniform = make_pipeline(learning, UniformFieldThreshold()).fit(X, y)
 # in the wall of a fold, with its axis across the head.
 
 cell = [0, 0, 0.0675, 0, 1, 0, 0.0, 123]
-angles = np.deg2rad(np.arange(0, 360, 10))
+angles = np.deg2rad(np.arange(0, 360, 3))
 poses = np.column_stack([np.tile([0, 0, 0.0925, 0, 0, -1], (len(angles), 1)), angles])
 turning = EFieldSampler(
     field=coil, spacing=grid_spacing("L5 PC"), moves="coil", cell=cell, heterogeneity=0.8
@@ -59,12 +61,14 @@ print(f"highest / lowest: {np.ptp(np.log(thresholds['network'])):.2f} in logarit
 # Thresholds around the circle
 # ----------------------------
 # Near the center a weak pulse is enough. The band holds 90 % of the thresholds of new cells. Two
-# halves of the circle differ: a neuron is not excited alike by a current and its reverse.
+# halves of the circle differ: a neuron is not excited alike by a current and its reverse. A straight
+# side of the curve is one site of the axon that fires first at all of these angles, a corner is
+# where another takes over.
 
 low, high = network[-1].predict_interval(grids, coverage=0.9).T
 closed = np.append(angles, angles[0])
 figure, ax = plt.subplots(
-    subplot_kw={"projection": "polar"}, figsize=(5.5, 5), layout="constrained"
+    subplot_kw={"projection": "polar"}, figsize=(6.5, 5.5), layout="constrained"
 )
 ax.fill_between(
     closed, np.append(low, low[0]), np.append(high, high[0]), color="#0072B2", alpha=0.2, lw=0
@@ -73,5 +77,9 @@ for (name, values), color in zip(thresholds.items(), ("#0072B2", "#D55E00"), str
     ax.plot(closed, np.append(values, values[0]), color=color, label=name)
 ax.set_rlim(0, 1.1 * min(high.max(), 3 * np.median(thresholds["network"])))
 ax.set_rlabel_position(100)
-ax.set_title("Threshold of a layer 5 cell (A/µs) by the angle of the coil", fontsize="medium")
-ax.legend(loc="lower left", bbox_to_anchor=(-0.15, -0.1))
+ax.yaxis.set_major_locator(MaxNLocator(4))
+ax.tick_params(pad=8)
+ax.set_title(
+    "Threshold of a layer 5 cell (A/µs) by the angle of the coil", fontsize="medium", pad=16
+)
+figure.legend(loc="outside lower center", ncols=2)

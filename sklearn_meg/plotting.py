@@ -26,8 +26,10 @@ from .source.plotting import (
 from .study.plotting import plot_study
 from .tms.plotting import (
     plot_error_by_heterogeneity,
+    plot_error_by_samples,
     plot_neuron,
     plot_predicted_thresholds,
+    plot_recruitment,
     plot_threshold_map,
 )
 
@@ -36,6 +38,7 @@ __all__ = [
     "plot_confusion",
     "plot_deviation_map",
     "plot_error_by_heterogeneity",
+    "plot_error_by_samples",
     "plot_field_reconstruction",
     "plot_geodesics",
     "plot_importance",
@@ -47,6 +50,7 @@ __all__ = [
     "plot_predicted_thresholds",
     "plot_r_over_time",
     "plot_r_topomap",
+    "plot_recruitment",
     "plot_scores",
     "plot_selection",
     "plot_solver_comparison",

@@ -2,11 +2,13 @@ import matplotlib
 import numpy as np
 import pytest
 
-from sklearn_meg.tms import make_neuron
+from sklearn_meg.tms import Activation, make_neuron
 from sklearn_meg.tms.plotting import (
     plot_error_by_heterogeneity,
+    plot_error_by_samples,
     plot_neuron,
     plot_predicted_thresholds,
+    plot_recruitment,
     plot_threshold_map,
 )
 
@@ -122,3 +124,35 @@ def test_error_curves_are_means_over_seeds():
     assert [text.get_text() for text in ax.texts] == ["0 %", "5 %", "90 %"]
     with pytest.raises(ValueError, match="each of the 3 levels"):
         plot_error_by_heterogeneity([0, 1, 2], {"default": [1, 2]})
+
+
+def test_neuron_shows_where_it_fires(cell):
+    there = Activation(70.0, "axon[0](0.95)", np.array([30.0, 0.0, -400.0]), 210.0)
+    ax = plot_neuron(cell, activation=there)
+    star = next(line for line in ax.lines if line.get_marker() == "*")
+    assert (star.get_xdata()[0], star.get_ydata()[0]) == (30.0, -400.0)
+    assert "70 A/µs, after 0.21 ms" in ax.get_title()
+    assert "axon[0](0.95)" in [text.get_text() for text in ax.texts]
+    silent = Activation(np.inf, "", np.full(3, np.nan), np.nan)
+    assert "does not fire" in plot_neuron(cell, activation=silent).get_title()
+
+
+def test_coverage_asked_for_stands_beside_the_one_found():
+    ax = plot_predicted_thresholds([50, 80], [52, 79], [[48, 55], [75, 78]], coverage=0.9)
+    assert ax.get_legend().get_title().get_text() == "interval of 90 %"
+    assert "holds the true one: 50 %" in [t.get_text() for t in ax.get_legend().get_texts()]
+
+
+def test_error_by_samples_has_means_and_untrained_lines():
+    ax = plot_error_by_samples([30, 300], {"a": [[1, 2], [3, 4]]}, untrained={"physics": 1.5})
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [2, 3])
+    np.testing.assert_allclose(ax.lines[1].get_ydata(), [1.5, 1.5])
+    with pytest.raises(ValueError, match="each of the 2 numbers"):
+        plot_error_by_samples([30, 300], {"a": [1]})
+
+
+def test_recruitment_is_the_mean_over_places():
+    ax = plot_recruitment([1, 2, 3], [[0, 0.5, 1], [0, 0.1, 0.8]])
+    np.testing.assert_allclose(ax.lines[-1].get_ydata(), [0, 30, 90])
+    with pytest.raises(ValueError, match=r"\(1, 2\) and \(3,\)"):
+        plot_recruitment([1, 2, 3], [0, 1])

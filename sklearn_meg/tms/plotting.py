@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from .._typing import ArrayLike, Axes
     from ._morphology import Morphology
+    from .neuron_cell import Activation
 from .._figures import plain_log_ticks
 
 PLANES = {"xz": (0, 2), "yz": (1, 2), "xy": (0, 1)}
@@ -30,8 +31,9 @@ def plot_neuron(
     ax: Axes | None = None,
     *,
     plane: Literal["xz", "yz", "xy"] = "xz",
+    activation: Activation | None = None,
 ) -> Axes:
-    """Draw a neuron, seen from the side, and the field along it.
+    """Draw a neuron, seen from the side, the field along it, and where it fires.
 
     Parameters
     ----------
@@ -43,6 +45,9 @@ def plot_neuron(
     ax : Axes, default=None
     plane : {"xz", "yz", "xy"}, default="xz"
         Plane of the drawing; z is the somatodendritic axis.
+    activation : Activation, default=None
+        Where and when it fired, from :meth:`NeuronCell.activate`: a star, with threshold and
+        latency in the title.
 
     Returns
     -------
@@ -78,6 +83,8 @@ def plot_neuron(
         ax.plot(*points[0], "o", color="#222222", markersize=7, zorder=4)
         ax.set(xlabel=f"{plane[0]} (µm)", ylabel=f"{plane[1]} (µm)", aspect="equal")
         ax.set_title(morphology.name)
+        if activation is not None:
+            _draw_activation(ax, activation, seen)
         ax.autoscale_view()
     return ax
 
@@ -89,6 +96,7 @@ def plot_predicted_thresholds(
     ax: Axes | None = None,
     *,
     unit: str = "A/µs",
+    coverage: float | None = None,
 ) -> Axes:
     """Draw predicted against true thresholds, with prediction intervals.
 
@@ -101,6 +109,8 @@ def plot_predicted_thresholds(
         true threshold are drawn in another color.
     ax : Axes, default=None
     unit : str, default="A/µs"
+    coverage : float, default=None
+        Coverage that the intervals were asked for, to be read beside the one that they have.
 
     Returns
     -------
@@ -142,7 +152,8 @@ def plot_predicted_thresholds(
                     true[chosen], predicted[chosen], np.maximum(errors, 0), fmt=".", color=color,
                     markersize=4, elinewidth=0.8, alpha=0.5, label=name,
                 )  # fmt: skip
-            ax.legend(loc="upper left", title="interval")
+            asked = "interval" if coverage is None else f"interval of {100 * coverage:g} %"
+            ax.legend(loc="upper left", title=asked)
         mape = 100 * np.mean(np.abs(predicted / true - 1))
         ax.set_title(f"mean absolute error {mape:.1f} %")
         ax.set(xlabel=f"Threshold ({unit})", ylabel=f"Predicted threshold ({unit})")
@@ -287,6 +298,127 @@ def plot_error_by_heterogeneity(
         ax.set(xlabel="Heterogeneity of the fields", ylabel="Mean absolute error (%)")
         ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax
+
+
+def plot_error_by_samples(
+    numbers: ArrayLike,
+    errors: dict[str, ArrayLike],
+    ax: Axes | None = None,
+    *,
+    untrained: dict[str, float] | None = None,
+) -> Axes:
+    """Draw the error of models against the number of thresholds that they learned from.
+
+    Parameters
+    ----------
+    numbers : array-like of shape (n_numbers,)
+        Numbers of simulated thresholds.
+    errors : dict of str -> array-like of shape (n_numbers,) or (n_seeds, n_numbers)
+        Mean absolute percentage error of each model; several seeds give a band of their SD.
+    ax : Axes, default=None
+    untrained : dict of str -> float, default=None
+        Errors of models that learned from none: horizontal lines.
+
+    Returns
+    -------
+    ax : Axes
+        Both axes logarithmic.
+
+    Raises
+    ------
+    ValueError
+        For errors that do not have one value a number.
+
+    Examples
+    --------
+    >>> from sklearn_meg.tms.plotting import plot_error_by_samples
+    >>> ax = plot_error_by_samples([30, 100], {"network": [1.0, 0.7]}, untrained={"physics": 1.3})
+    """
+    from .._figures import make_axes, model_colors, style
+
+    numbers, untrained = np.asarray(numbers, float), untrained or {}
+    curves = {name: np.atleast_2d(np.asarray(value, float)) for name, value in errors.items()}
+    for name, curve in curves.items():
+        if curve.shape[1:] != numbers.shape:
+            raise ValueError(
+                f"errors must have one value for each of the {len(numbers)} numbers. Got the shape "
+                f"{np.shape(errors[name])} for {name!r}."
+            )
+    colors = model_colors([*curves, *untrained])
+    with style():
+        ax = make_axes(ax, (6.5, 4))
+        for name, curve in curves.items():
+            mean, spread = curve.mean(axis=0), curve.std(axis=0)
+            ax.plot(numbers, mean, "o-", color=colors[name], label=name)
+            low = np.maximum(mean - spread, NEAR_ZERO)
+            ax.fill_between(numbers, low, mean + spread, color=colors[name], alpha=0.2, linewidth=0)
+        for name, error in untrained.items():
+            ax.axhline(error, color=colors[name], linestyle="--", linewidth=1.2, label=name)
+        ax.set(xscale="log", yscale="log", xlabel="Simulated thresholds")
+        ax.set_ylabel("Mean absolute error (%)")
+        ax.set_xticks(numbers, [f"{n:g}" for n in numbers], minor=False)
+        ax.minorticks_off()
+        plain_log_ticks(ax.yaxis)
+        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return ax
+
+
+def plot_recruitment(
+    amplitudes: ArrayLike, shares: ArrayLike, ax: Axes | None = None, *, unit: str = "A/µs"
+) -> Axes:
+    """Draw which share of a population fires as the output of the stimulator grows.
+
+    Parameters
+    ----------
+    amplitudes : array-like of shape (n_amplitudes,)
+    shares : array-like of shape (n_places, n_amplitudes) or (n_amplitudes,)
+        From 0 to 1, from :meth:`ThresholdCNN.predict_recruitment`: a thin line a place, and their
+        mean.
+    ax : Axes, default=None
+    unit : str, default="A/µs"
+
+    Returns
+    -------
+    ax : Axes
+
+    Raises
+    ------
+    ValueError
+        For shares that do not have one value an amplitude.
+
+    Examples
+    --------
+    >>> from sklearn_meg.tms.plotting import plot_recruitment
+    >>> ax = plot_recruitment([50, 100, 150], [[0, 0.5, 1], [0, 0.2, 0.9]])
+    """
+    from .._figures import PALETTE, make_axes, style
+
+    amplitudes, shares = np.asarray(amplitudes, float), np.atleast_2d(np.asarray(shares, float))
+    if amplitudes.ndim != 1 or shares.shape[1:] != amplitudes.shape:
+        raise ValueError(
+            "shares must have one value for each of the amplitudes. Got the shapes "
+            f"{shares.shape} and {amplitudes.shape}."
+        )
+    with style():
+        ax = make_axes(ax, (5.5, 4))
+        if len(shares) > 1:
+            ax.plot(amplitudes, 100 * shares.T, color="0.75", linewidth=0.6, zorder=1)
+        ax.plot(amplitudes, 100 * shares.mean(axis=0), color=PALETTE[0], linewidth=2.2)
+        ax.set(xlabel=f"Output ({unit})", ylabel="Neurons that fire (%)", ylim=(-2, 102))
+    return ax
+
+
+def _draw_activation(ax, activation, seen):
+    """Mark where a neuron fires; a neuron that does not is said so."""
+    title = f"{ax.get_title()}: does not fire"
+    if np.isfinite(activation.threshold):
+        at = np.asarray(activation.position, float)[seen]
+        ax.plot(*at, "*", color="#D55E00", markersize=16, markeredgecolor="white", zorder=5)
+        ax.annotate(activation.site, at, xytext=(9, 9), textcoords="offset points", fontsize=9)
+        latency = 1e-3 * activation.latency
+        threshold = float(f"{activation.threshold:.3g}")
+        title = f"{ax.get_title()}: {threshold:g} A/µs, after {latency:.2f} ms"
+    ax.set_title(title)
 
 
 def _field_at(morphology, field):
