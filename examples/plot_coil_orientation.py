@@ -61,9 +61,8 @@ print(f"highest / lowest: {np.ptp(np.log(thresholds['network'])):.2f} in logarit
 # Thresholds around the circle
 # ----------------------------
 # Near the center a weak pulse is enough. The band holds 90 % of the thresholds of new cells. Two
-# halves of the circle differ: a neuron is not excited alike by a current and its reverse. A straight
-# side of the curve is one site of the axon that fires first at all of these angles, a corner is
-# where another takes over.
+# halves of the circle differ: a neuron is not excited alike by a current and its reverse. Along a
+# straight side of the curve one site of the axon fires first, at a corner another takes over.
 
 low, high = network[-1].predict_interval(grids, coverage=0.9).T
 closed = np.append(angles, angles[0])
