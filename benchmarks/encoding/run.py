@@ -27,9 +27,10 @@ from sklearn_meg.metrics import r_across_trials, r_over_time
 
 from ..report import check, row, values
 from . import cost, importance, real, speed
+from .ceiling import ceiling
 
 CASES = (
-    *("N_stimulus", "L", "N", "S", "L_stimulus_only", "null"),
+    *("N_stimulus", "L", "N", "S", "many", "L_stimulus_only", "null"),
     *("few_L", "few_N", "few_S", "few_subjects", "few_trials", "few_none", "averages"),
     *("importance", "eeg_visual", "erp_words", "eeglab", "speed"),
 )
@@ -89,6 +90,8 @@ def _run_case(case, seed, quick):
         return few_rows(case, seed, quick)
     if case == "null":
         return null_rows(seed, quick)
+    if case == "many":
+        return many_rows(seed, quick)
     if case == "importance":
         return importance.importance_rows(seed, quick)
     if case == "speed":
@@ -132,9 +135,32 @@ def world_rows(world, seed, quick):
     rows = scores(
         world, "oracle", seed, data.y[test], data.evoked[test], data.subjects[test], start
     )
+    best = ceiling(data, test)
+    rows += scores(world, "ceiling", seed, data.y[test], best, data.subjects[test], start)
     for name, (model, X) in models.items():
         rows += fit_and_score(
             world, name, seed, model, X, data.y, train, test, data.subjects, start
+        )
+    return rows
+
+
+def many_rows(seed, quick):
+    """World N of 30 subjects with 60 trials each, who differ in topography, gain and delay."""
+    size = QUICK_DATA if quick else {"n_subjects": 30, "n_trials": 60}
+    data = make_words("N", random_state=seed, **size)
+    train, test = split(data.subjects, seed)
+    start, where = first_scored(data), data.rows
+    deep = QUICK_DEEP if quick else {}
+    models = {
+        "default": DeepRecurrentEncoder(**where, random_state=seed, **deep),
+        "rtrf": RecurrentTRF(**where),
+        "spline_rtrf": make_pipeline(FeatureExpansion(**where), RecurrentTRF(**where)),
+    }
+    best = ceiling(data, test)
+    rows = scores("many", "ceiling", seed, data.y[test], best, data.subjects[test], start)
+    for name, model in models.items():
+        rows += fit_and_score(
+            "many", name, seed, model, data.X, data.y, train, test, data.subjects, start
         )
     return rows
 
@@ -331,6 +357,9 @@ def make_checks(rows):
 
     ratio("N", "spline_rtrf", ">= 1.3")
     ratio("S", "spline_rtrf", ">= 1.25")
+    ratio("many", "spline_rtrf", ">= 1.3")
+    for case in ("N", "S", "many"):
+        ratio(case, "ceiling", ">= 0.97")
     ratio("N", "trf", ">= 3.8")
     ratio("N", "rtrf", ">= 1.8")
     ratio("N", "oracle", ">= 1.02")

@@ -134,3 +134,14 @@ def predict_pieces(estimator, X, trials, change):
         change(block, part)
         release_pages(X)
         yield part, np.asarray(estimator.predict(block))
+
+
+def check_times(result, times):
+    """Times as an array, if there is one for each sample of an importance result."""
+    times = np.asarray(times, dtype=float)
+    if times.shape != result.baseline.shape[-1:]:
+        raise ValueError(
+            f"times must have the {result.baseline.shape[-1]} samples of the result. "
+            f"Got the shape {times.shape}."
+        )
+    return times

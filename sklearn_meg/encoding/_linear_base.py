@@ -87,6 +87,26 @@ class OnLinearBase:
         """Whether X holds the initial MEG of just the channels of y."""
         return self._rows["n_initial"] > 0 and len(self._rows["initial"]) == self.n_outputs_
 
+    def __getstate__(self):
+        state = super().__getstate__()
+        if "base_" in state:  # as plain data: one type to trust when loading
+            state["base_"] = dict(vars(self.base_))
+        if state.get("expansion_") is not None:
+            state["expansion_"] = dict(vars(self.expansion_))
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        if "base_" in state:
+            base = LINEAR[state["_base"]]()
+            vars(base).update(state["base_"])
+            state["base_"] = base
+        if state.get("expansion_") is not None:
+            expansion = FeatureExpansion()
+            vars(expansion).update(state["expansion_"])
+            state["expansion_"] = expansion
+        super().__setstate__(state)
+
 
 def _relative_error(y, predicted, start, counted):
     """Squared error after the initial window over the variance of each channel, read in pieces."""

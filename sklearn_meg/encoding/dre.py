@@ -13,7 +13,6 @@ from sklearn.utils.validation import check_is_fitted
 from .._checks.params import (
     check_bool_param,
     check_option_param,
-    check_random_state,
     check_scalar_param,
 )
 from .._checks.trials import check_targets, check_trials, flatten_targets
@@ -22,22 +21,22 @@ from .._training.callbacks import TrainLastRows
 from ..base import TorchEstimator
 from ..metrics import r2
 from ..rows import Rows, resolve_rows
+from ._arx import pieces_of
 from ._base import SubjectParams
 from ._blocks import initial_units
-from ._gate import cross_fitted_gains, time_blocks, trust
+from ._gate import GatedTraining
 from ._linear_base import LINEAR, OnLinearBase
 from ._network import ACTIVATIONS, CELLS, SUBJECT_WEIGHTS, RecurrentEncoderNet, with_new_subjects
+from ._noise import InnovationLoss, autoregression
 from ._scaling import locate_subjects, moments_by_subject, standardize, unstandardize
-from .features import FeatureExpansion
 
 if TYPE_CHECKING:
     from typing import Literal
 
     from .._typing import ArrayLike, BaseEpochs, Self
 
-#: Trials held out below which several splits are judged.
-FEW_HELD_OUT, N_REPEATS = 50, 3
-
+#: Trials that tell how the noise goes on: more would not change it.
+NOISE_TRIALS = 2000
 
 #: Parameters that make :class:`DeepRecurrentEncoder` the network of the paper, trained as there.
 PAPER_PARAMS: dict[str, Any] = {
@@ -51,6 +50,7 @@ PAPER_PARAMS: dict[str, Any] = {
     "skip_connections": False,
     "subject_mixing": False,
     "dropout": 0.0,
+    "whitening": 0.0,
     "max_epochs": 60,
     "batch_size": 32,
     "lr": 1e-4,
@@ -72,6 +72,7 @@ class DeepRecurrentEncoder(
     OptimizerParams,
     ValidationParams,
     ComputeParams,
+    GatedTraining,
     OnLinearBase,
     RegressorMixin,
     TorchEstimator,
@@ -125,6 +126,11 @@ class DeepRecurrentEncoder(
         Give each subject a matrix from hidden units to channels, added to a common one.
     dropout : float, default=0.1
         Share of hidden units switched off in training.
+    whitening : float, default=0.5
+        Share of the training loss that counts innovations, the errors less what an autoregression
+        of each channel expects from the errors just before. Ongoing activity is slow; so the same
+        responses need fewer trials. Needs a linear encoder; epochs are chosen, and the network
+        is judged, on squared errors.
     warm_start : bool, default=False
         Go on from the weights of the previous ``fit``.
     %(OptimizerParams)s
@@ -193,6 +199,7 @@ class DeepRecurrentEncoder(
     embedding_size: int = 16
     subject_mixing: bool = True
     dropout: float = 0.1
+    whitening: float = 0.5
     warm_start: bool = False
     lr: float = 4e-3
     weight_decay: float = 0.1
@@ -272,47 +279,6 @@ class DeepRecurrentEncoder(
         locate_subjects(subjects, self.subjects_, "error")
         weights = self.net_.module_.state_dict()
         return self._train(X, y, groups=groups, weights=weights)
-
-    def _fit_fresh(self, X, y, groups, subjects):
-        """Fit the linear encoder, train the network, and judge what it adds."""
-        self._check_training_params()
-        for name in ("base_", "_base_inputs"):
-            self.__dict__.pop(name, None)
-        self._base, self.expansion_, self.gate_ = self._resolved_base(), None, 1.0
-        if self._base is not None:
-            self._check_base_params(LINEAR[self._base])
-            self._fit_base_held_out(X, y)
-        blocks = time_blocks(subjects) if groups is None else np.asarray(groups)
-        seeds = self._seeds()
-        gains = []
-        for seed in seeds[: self._n_repeats(len(X))]:
-            self._train(X, y, groups=self._split_groups(groups, blocks), seed=seed)
-            evidence = self.net_.__dict__.pop("held_out_", None)
-            if evidence is not None:
-                losses, index = evidence
-                gains.append(cross_fitted_gains(losses, blocks[index], seed))
-        if gains:
-            self.gate_ = trust(np.concatenate(gains))
-            self.net_.module_.shrink_residual(self.gate_)
-        kept = self.__dict__.pop("_base_inputs", None) is not None
-        if self._base is not None and not kept and self._n_valid(len(X)):
-            # The network and its best epoch needed trials that the linear encoder had not seen;
-            # from here on it may as well use all.
-            self.base_._fit_trials(self._expanded(X), y, np.arange(len(X)))
-
-    def _seeds(self):
-        rng = check_random_state(self.random_state)
-        return [rng.randint(2**31 - 1) for _ in range(N_REPEATS)]
-
-    def _n_repeats(self, n):
-        few = 0 < self._n_valid(n) < FEW_HELD_OUT and self._base is not None
-        return N_REPEATS if few and self.validation_split == "random" else 1
-
-    def _split_groups(self, groups, blocks):
-        """Trials that stay together in the inner split: neighbors, if nothing was said."""
-        if groups is not None or self.validation_split != "random" or self._base is None:
-            return groups
-        return blocks if len(np.unique(blocks)) > 1 else None
 
     def _calibrate(self, X, y, groups, subjects, new):
         """Add subjects: their scaling from their trials, their weights by training."""
@@ -406,26 +372,6 @@ class DeepRecurrentEncoder(
         tags.target_tags.multi_output = True
         return tags
 
-    def __getstate__(self):
-        state = super().__getstate__()
-        if "base_" in state:  # as plain data: one type to trust when loading
-            state["base_"] = dict(vars(self.base_))
-        if state.get("expansion_") is not None:
-            state["expansion_"] = dict(vars(self.expansion_))
-        return state
-
-    def __setstate__(self, state):
-        state = dict(state)
-        if "base_" in state:
-            base = LINEAR[state["_base"]]()
-            vars(base).update(state["base_"])
-            state["base_"] = base
-        if state.get("expansion_") is not None:
-            expansion = FeatureExpansion()
-            vars(expansion).update(state["expansion_"])
-            state["expansion_"] = expansion
-        super().__setstate__(state)
-
     # ------------------------------------------------------------------ for TorchEstimator
 
     def _check_params(self):
@@ -445,6 +391,7 @@ class DeepRecurrentEncoder(
             )
         check_scalar_param(self, "embedding_size", "int", 0)
         check_scalar_param(self, "dropout", "float", 0, 1, closed="left")
+        check_scalar_param(self, "whitening", "float", 0, 1)
 
     def _prepare(self, X, y, train):
         rows = Rows(**self._rows)
@@ -457,6 +404,29 @@ class DeepRecurrentEncoder(
         if self._base is not None and not hasattr(self, "_base_inputs"):
             self.base_ = self._new_base()
             self.base_._fit_trials(self._expanded(X), y, train)
+        self._noise = None
+        if self._base is not None and self.whitening:
+            self._noise = autoregression(
+                self._base_errors(X, y, train), *y.shape[1:], self._known_samples()
+            )
+
+    def _base_errors(self, X, y, trials):
+        """Standardized errors of the linear encoder, some trials at a time."""
+        trials = trials[:: max(1, len(trials) // NOISE_TRIALS)]
+        for part in pieces_of(trials, X.shape[2], self.n_outputs_):
+            base = self._training_inputs(X, part)["base"]
+            error = (self._targets(np.asarray(X[part]), np.asarray(y[part])) - base).numpy()
+            error[:, :, : self._known_samples()] = 0
+            yield error.astype(np.float64)
+
+    def _known_samples(self):
+        return self._rows["n_initial"] if self._knows_the_beginning() else 0
+
+    def _criterion(self):
+        noise = self.__dict__.get("_noise")
+        if noise is None:
+            return super()._criterion()
+        return InnovationLoss(*noise, self._known_samples(), self.whitening)
 
     def _scalings(self, X, y, trials):
         """Scaling of targets and initial MEG, (n_subjects, n_channels) each, by attribute."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from .._typing import ArrayLike, Axes, DataFrame, Figure, Info
 from .._scores import nanmean
+from ._inspection import check_times
 
 if TYPE_CHECKING:
     from .importance import PermutationImportance
@@ -358,7 +359,7 @@ def plot_importance(
     # Only now: plotting imports this module.
     from .._figures import PALETTE, line_and_band, make_axes, style
 
-    times = _check_times(result, times)
+    times = check_times(result, times)
     curves, label = _curves(result, relative)
     scored = np.ones(len(times), bool) if start is None else times >= start
     with style():
@@ -439,7 +440,7 @@ def plot_importance_topomap(
 
     from .._figures import default_times, style, topomap_picks
 
-    times = _check_times(result, times)
+    times = check_times(result, times)
     names = list(result.names) if features is None else list(features)
     unknown = [name for name in names if name not in result.names]
     if unknown or not names:
@@ -472,16 +473,6 @@ def plot_importance_topomap(
         bar = figure.colorbar(image, ax=axes.ravel().tolist(), shrink=0.7, fraction=0.04, pad=0.02)
         bar.set_label("Drop of R")
     return figure
-
-
-def _check_times(result, times):
-    times = np.asarray(times, dtype=float)
-    if times.shape != result.baseline.shape[-1:]:
-        raise ValueError(
-            f"times must have the {result.baseline.shape[-1]} samples of the result. "
-            f"Got the shape {times.shape}."
-        )
-    return times
 
 
 def _curves(result, relative):

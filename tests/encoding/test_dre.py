@@ -4,9 +4,11 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 
 from sklearn_meg import DeepRecurrentEncoder, RecurrentTRF, TemporalReceptiveField, pack_rows
 from sklearn_meg.encoding import PAPER_PARAMS
+from sklearn_meg.encoding._noise import InnovationLoss, autoregression
 from sklearn_meg.metrics import r_across_trials
 
 
@@ -160,3 +162,71 @@ def test_a_calibration_that_fails_leaves_the_model_as_it_was(packed):
         model.set_params(lr=-1).partial_fit(X[subjects == 2], y[subjects == 2])
     np.testing.assert_array_equal(model.predict(X), expected)
     assert model.subjects_.tolist() == [0, 1]
+
+
+def test_with_nothing_to_gain_it_is_the_linear_encoder_to_the_last_bit():
+    rng = np.random.default_rng(1)
+    features, meg = rng.normal(size=(40, 2, 24)), rng.normal(size=(40, 3, 24))
+    X, rows = pack_rows(features, subjects=np.arange(40) % 2, initial=meg, n_initial=8)
+    model = encoder(rows).fit(X, meg)
+    assert model.gate_ == 0
+    np.testing.assert_array_equal(model.predict(X), RecurrentTRF(**rows).fit(X, meg).predict(X))
+
+
+def test_its_linear_encoder_pools_subjects(packed):
+    X, y, rows, _ = packed
+    separate = {"partial_pooling": False}
+    for base, cls in (("rtrf", RecurrentTRF), ("trf", TemporalReceptiveField)):
+        pooled = encoder(rows, base=base).fit(X, y).base_
+        alone = encoder(rows, base=base, base_params=separate).fit(X, y).base_
+        np.testing.assert_array_equal(pooled.predict(X), cls(**rows).fit(X, y).predict(X))
+        np.testing.assert_array_equal(
+            alone.predict(X), cls(**rows, **separate).fit(X, y).predict(X)
+        )
+
+
+def noise(n_trials=200, start=5):
+    """Autoregressions of two channels that begin at zero."""
+    rng = np.random.default_rng(0)
+    error = np.zeros((n_trials, 2, 60))
+    for t in range(start, 60):
+        error[:, :, t] = np.array([0.9, 0.3]) * error[:, :, t - 1] + rng.normal(size=(n_trials, 2))
+    return error
+
+
+def test_the_noise_is_found_also_where_samples_are_missing():
+    error = noise()
+    for missing in (False, True):
+        filters, scale = autoregression([error[:90], error[90:]], 2, 60, 5)
+        np.testing.assert_allclose(filters[:, 0], [0.9, 0.3], atol=0.1)
+        np.testing.assert_allclose(filters[:, 1:], 0, atol=0.1)
+        np.testing.assert_allclose(scale, 1, atol=0.1)
+        if not missing:
+            error[::3, :, 40:] = np.nan
+
+
+def test_innovations_count_in_training_only():
+    error = noise()
+    loss = InnovationLoss(np.array([[0.9], [0.3]]), np.ones(2), 5, 1.0)
+    truth = torch.zeros(error.shape, dtype=torch.float64)
+    truth[:, :, :5] = np.nan
+    assert loss.train()(torch.as_tensor(error), truth).item() == pytest.approx(1, abs=0.05)
+    expected = (error[:, :, 5:] ** 2).mean()
+    assert loss.eval()(torch.as_tensor(error), truth).item() == pytest.approx(expected)
+
+
+def test_memory_mapped_trials_tell_the_same_noise(packed, tmp_path):
+    X, y, rows, _ = packed
+    mapped = []
+    for name, data in (("X", X), ("y", y)):
+        np.save(tmp_path / f"{name}.npy", data)
+        mapped.append(np.load(tmp_path / f"{name}.npy", mmap_mode="r"))
+    model = encoder(rows, whitening=1.0).fit(*mapped)
+    assert np.isfinite(model.predict(X)).all()
+
+
+@pytest.mark.parametrize("whitening", [-0.1, 1.5, "half"])
+def test_bad_whitening_is_an_error(packed, whitening):
+    X, y, rows, _ = packed
+    with pytest.raises((ValueError, TypeError), match="whitening"):
+        encoder(rows, whitening=whitening).fit(X, y)
