@@ -9,11 +9,8 @@ trials with random signs.
 
 import numpy as np
 
-from ._evidence import N_DRAWS, Evidence, cosines, weight_of
-
-GROUP = 15  # directions whose spectra before the onset are averaged
-FEWEST_BASELINE = 8  # samples
-LEAST_SPECTRUM = 0.05  # of the power of white noise
+from ._evidence import Evidence, cosines, weight_of
+from ._settings import SETTINGS
 
 
 def gather_averages(data, onset, baseline, modes, rng):
@@ -37,14 +34,14 @@ def gather_averages(data, onset, baseline, modes, rng):
     """
     basis = cosines(data.shape[2], onset)
     n_before = 0 if baseline is None else baseline.stop - (baseline.start or 0)
-    enough = n_before >= FEWEST_BASELINE
+    enough = n_before >= SETTINGS.fewest_baseline
     if enough:
         data = data - data[..., baseline].mean(axis=-1, keepdims=True)
     Y = np.einsum("wm,cwt->cmt", modes, data, optimize=True)
     spectrum = _spectrum(Y[..., baseline], basis) if enough else np.ones((Y.shape[1], len(basis.T)))
     spectrum *= _slower(basis.shape[1], n_before if enough else max(basis.shape[1] // 4, 1))
     shape = (len(Y), *spectrum.shape)
-    draws = [np.sqrt(spectrum) * rng.standard_normal(shape) for _ in range(N_DRAWS)]
+    draws = [np.sqrt(spectrum) * rng.standard_normal(shape) for _ in range(SETTINGS.n_draws)]
     if enough:  # the mean before the onset is noise, too, and the same in all samples
         offset = np.sqrt(spectrum[:, :1] / n_before)
         draws = [d + offset * rng.standard_normal((*shape[:2], 1)) * basis.sum(0) for d in draws]
@@ -79,14 +76,14 @@ def _spectrum(before, basis):
     lag = np.abs(np.arange(n_after)[:, None] - np.arange(n_after))
     turn = basis[-n_after:]
     out = np.empty((n_modes, n_after))
-    for group in np.array_split(np.arange(n_modes), max(1, n_modes // GROUP)):
+    for group in np.array_split(np.arange(n_modes), max(1, n_modes // SETTINGS.spectrum_group)):
         part, lags = before[:, group], np.zeros(n_after)
         for step in range(min(n // 2, n_after)):  # tapered: long lags have few samples
             product = part[..., : n - step] * part[..., step:]
             taper = 0.5 * (1 + np.cos(2 * np.pi * step / n))
             lags[step] = product.sum(axis=-1).mean() / (n - 1) * taper
         out[group] = np.einsum("tk,ts,sk->k", turn, lags[lag], turn, optimize=True)
-    return np.maximum(out, LEAST_SPECTRUM)
+    return np.maximum(out, SETTINGS.least_spectrum)
 
 
 def _slower(n_components, n_before):

@@ -3,10 +3,7 @@
 import numpy as np
 from scipy.spatial import KDTree
 
-REACH = 2.0  # grid spacings that the interpolation looks around
-FARTHEST = 0.87  # grid spacings from the nearest point: half the diagonal of a cube
-EXTRAPOLATED = 1.8  # sum of absolute shares: at most 1.75 within a cubic grid, more outside
-STEPS = ((0.5, 2), (0.25, 1), (0.125, 1), (0.125, 1))  # step in grid spacings, steps either way
+from ._settings import SETTINGS
 
 
 class Between:
@@ -31,7 +28,7 @@ class Between:
         self.grid, self.tree = grid, KDTree(grid)
         nearest = self.tree.query(grid, k=2)[0][:, 1] if len(grid) > 1 else np.zeros(1)
         self.spacing = float(np.median(nearest))
-        self.steps = [(step * self.spacing, reach) for step, reach in STEPS]
+        self.steps = [(step * self.spacing, reach) for step, reach in SETTINGS.steps]
 
     def nearest(self, place):
         """Index of the nearest grid point."""
@@ -55,7 +52,7 @@ class Between:
             return self.grid[:1], [np.zeros(1, dtype=int)], [np.ones(1)]
         offsets = step * np.arange(-reach, reach + 1)
         places = place + np.stack(np.meshgrid(*[offsets] * 3), axis=-1).reshape(-1, 3)
-        places = places[self.tree.query(places)[0] <= FARTHEST * self.spacing]
+        places = places[self.tree.query(places)[0] <= SETTINGS.farthest * self.spacing]
         made = [self.shares(each) for each in places]
         inside = [index for index, (_, share) in enumerate(made) if _inside(share)]
         if not inside:  # a point on the rim of a thin grid
@@ -65,7 +62,7 @@ class Between:
 
     def shares(self, place):
         """Neighbors of a place, and the share of each in its lead field."""
-        reach = REACH * self.spacing
+        reach = SETTINGS.reach * self.spacing
         near = np.array(self.tree.query_ball_point(place, reach))
         away = (self.grid[near] - place) / reach
         products = away[:, [0, 0, 0, 1, 1, 2]] * away[:, [0, 1, 2, 1, 2, 2]]
@@ -78,4 +75,4 @@ class Between:
 
 
 def _inside(share):
-    return np.abs(share).sum() <= EXTRAPOLATED
+    return np.abs(share).sum() <= SETTINGS.extrapolated

@@ -10,15 +10,9 @@ from ._averages import gather_averages
 from ._conditions import first_change
 from ._evidence import gather, n_components_held, wiener
 from ._scan import Scanner
+from ._settings import SETTINGS
 
-SIGMAS = 4.5  # standard deviations of the largest noise above its mean that a source must pass
-# Averages alone: times the power that noise of their spectrum reaches. Simulated averages without
-# response had up to 2.0, samples of rest in real ones 0.7, responses of three trials 3.0.
-BLIND_MORE = 2.4
-BLIND_FIRMNESS = 1.0  # of the expectation that currents are small; not needed where noise is known
-UNHEARD = 1e-6  # mean square of whitened fields, that of their noise being 1
 CHI2_95 = 7.815  # of three degrees of freedom
-HELD = 0.999  # share of the power of a time course that the oscillators must be able to make
 
 
 @dataclass(frozen=True)
@@ -92,10 +86,10 @@ def find_dipoles(problem, grid, params):
     Y = evidence.looked_at(scanner.modes.T @ evidence.Y)
     noise = [evidence.looked_at(scanner.modes.T @ draw) for draw in evidence.noise]
     if blind and Y.size:
-        scanner.expect(Y, params.depth, BLIND_FIRMNESS)
+        scanner.expect(Y, params.depth, SETTINGS.blind_firmness)
     least = _bounds(scanner, Y, noise, params.alpha, _conditions_of(evidence))
     if blind and params.alpha == "auto":
-        least = [(columns, BLIND_MORE * bound) for columns, bound in least]
+        least = [(columns, SETTINGS.blind_more * bound) for columns, bound in least]
     counts = params.max_sources, params.n_sources
     dipoles = scanner.search(Y, least, *counts) if Y.size else []
     stability = None
@@ -115,7 +109,7 @@ def find_dipoles(problem, grid, params):
         stability=stability,
         columns=columns,
         courses=evidence.courses(amplitudes),
-        n_components=n_components_held(amplitudes, len(problem.data), HELD),
+        n_components=n_components_held(amplitudes, len(problem.data), SETTINGS.held),
     )
 
 
@@ -129,7 +123,7 @@ def _onset_of(problem):
 
 
 def _check_heard(evidence):
-    if np.square(evidence.Y).mean() < UNHEARD:
+    if np.square(evidence.Y).mean() < SETTINGS.unheard:
         raise ValueError(
             "y must not vanish beside its noise. Got less than any noise of that size would "
             "leave: are y and noise_cov in the same units?"
@@ -158,4 +152,4 @@ def _least(scanner, Y, noise, alpha, part=slice(None)):
     if alpha != "auto":
         return (alpha / 100) ** 2 * float(scanner.explained(Y).max()) if Y.size else 0.0
     largest = np.array([scanner.explained(draw[:, part]).max() for draw in noise])
-    return float(largest.mean() + SIGMAS * largest.std())
+    return float(largest.mean() + SETTINGS.sigmas * largest.std())

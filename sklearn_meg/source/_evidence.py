@@ -11,13 +11,7 @@ import numpy as np
 from scipy.fft import idct
 from sklearn.covariance import ledoit_wolf_shrinkage
 
-N_DRAWS = 60  # realizations of noise
-FEWEST_BASELINE = 8  # samples
-FEWEST_OUTSIDE = 5  # channels, after rotation, that the lead field does not reach
-FEWEST_NOISE = 1e-8  # power of noise, of that of the fields
-FEWEST_VALUE = 1e-6  # eigenvalue of a covariance whose mean is 1
-SPAN, SMOOTHER = 2, 3  # neighbors either way that power is averaged over: of all, of one source
-LEAST_WEIGHT = 0.05  # share of response in a component below which it is not looked at
+from ._settings import SETTINGS
 
 
 @dataclass(frozen=True)
@@ -83,7 +77,7 @@ def gather(data, onset, trials, labels, rng):
     Y = data @ basis
     parts = np.array([trial @ basis for trial in trials])
     # Trials that do not differ at all (simulated without noise): nothing to divide by.
-    least = FEWEST_NOISE * np.square(Y).mean()
+    least = SETTINGS.fewest_noise * np.square(Y).mean()
     spectrum = np.maximum(_trial_spectrum(_residuals(parts, labels, Y), labels), least)
     parts /= np.sqrt(spectrum)[labels][:, None]
     Y = Y / np.sqrt(spectrum)[:, None]
@@ -123,7 +117,7 @@ def wiener(columns, Y, n_conditions):
     inverse = np.linalg.pinv(columns)
     found = _apart(inverse @ Y, n_conditions)
     noise = np.square(inverse).sum(axis=1)[:, None]
-    power = _average(np.square(found), SMOOTHER)
+    power = _average(np.square(found), SETTINGS.smoother)
     found *= np.maximum(power - noise, 0.0) / np.where(power > 0, power, 1.0)
     return np.concatenate(list(found), axis=1)
 
@@ -184,7 +178,7 @@ def _smooth(spectrum):
 def _draws(shape, parts, labels, rng):
     """Realizations of noise: averages whose trials have random signs."""
     draws = []
-    for _ in range(N_DRAWS):
+    for _ in range(SETTINGS.n_draws):
         draw = np.zeros(shape)
         for label in range(shape[0]):
             rows = np.flatnonzero(labels == label)
@@ -196,10 +190,12 @@ def _draws(shape, parts, labels, rng):
 
 def weight_of(Y, draws):
     """Share of response in the power of each component, (n_conditions, n)."""
-    power = _average(np.square(Y).sum(axis=1), SPAN)
-    noise = _average(np.mean([np.square(draw).sum(axis=1) for draw in draws], axis=0), SPAN)
+    power = _average(np.square(Y).sum(axis=1), SETTINGS.span)
+    noise = _average(
+        np.mean([np.square(draw).sum(axis=1) for draw in draws], axis=0), SETTINGS.span
+    )
     share = np.maximum(power - noise, 0.0) / np.where(power > 0, power, 1.0)
-    return np.where(share >= LEAST_WEIGHT, share, 0.0)
+    return np.where(share >= SETTINGS.least_weight, share, 0.0)
 
 
 def _average(values, span):
@@ -218,4 +214,4 @@ def _whitener(residuals, labels):
     cov = (1 - shrinkage) * (samples.T @ samples) / len(samples)
     cov[np.diag_indices_from(cov)] += shrinkage * np.square(samples).mean()
     values, vectors = np.linalg.eigh(cov)
-    return (vectors / np.sqrt(np.maximum(values, FEWEST_VALUE))).T
+    return (vectors / np.sqrt(np.maximum(values, SETTINGS.fewest_value))).T

@@ -11,11 +11,7 @@ error, is not (errors in variables; for beamformers: Vorobyov et al., 2003).
 
 import numpy as np
 
-N_NEIGHBORS, N_AROUND = 8, 60
-ALIKE = 0.5  # share of a field that a neighbor must be able to make
-LOCAL = 0.7  # of the error of the head model that looks like the fields around
-CELL = 0.5  # a source anywhere in its cell: sqrt(3 / 12) of the step to the neighbors
-STEADY = 1e-3  # of the mean field power: an orientation below it is not seen
+from ._settings import SETTINGS
 
 
 class LeadFieldError:
@@ -61,14 +57,16 @@ class LeadFieldError:
         share = scanner.shared([position]) / np.where(scanner.seen, scanner.power, np.inf)
         share[position] = -1.0
         order = np.argsort(-share, kind="stable")
-        around = scanner.gain[:, order[: min(N_AROUND, len(order))]].reshape(len(scanner.gain), -1)
+        around = scanner.gain[:, order[: min(SETTINGS.n_around, len(order))]].reshape(
+            len(scanner.gain), -1
+        )
         own, _ = np.linalg.qr(scanner.gain[:, position])
         around = around - own @ (own.T @ around)
         size = np.square(around).sum()
         local = around @ around.T / size if size > 0 else self._anywhere
-        near = order[:N_NEIGHBORS]
-        near = near[share[near] > ALIKE]  # none where fields do not change smoothly
-        return near, LOCAL * local + (1 - LOCAL) * self._anywhere
+        near = order[: SETTINGS.n_neighbors]
+        near = near[share[near] > SETTINGS.alike_field]  # none where fields do not change smoothly
+        return near, SETTINGS.local * local + (1 - SETTINGS.local) * self._anywhere
 
     def whitener(self, Y, dipoles):
         """Whitener of the errors of dipoles, on average over the components of Y."""
@@ -78,6 +76,15 @@ class LeadFieldError:
         noise = np.eye(len(Y)) + np.tensordot(power, covariance, axes=1)
         values, vectors = np.linalg.eigh(noise)
         return (vectors / np.sqrt(values)) @ vectors.T
+
+    def misfit(self, Y, dipoles):
+        """Twice the negative log-likelihood of the rest, with errors, but for a constant."""
+        basis = np.linalg.qr(np.concatenate([dipole.columns for dipole in dipoles], axis=1))[0]
+        total = 0.0
+        for whitener, rest in self.parts(Y, dipoles, basis):
+            size = np.linalg.svd(whitener, compute_uv=False)
+            total += np.square(rest).sum() - 2 * rest.shape[1] * np.log(size).sum()
+        return float(total)
 
     def parts(self, Y, dipoles, basis):
         """Rest of the fields in groups of components, each with the whitener of its errors.
@@ -142,7 +149,7 @@ def explained_power(gain, parts, firm=0.0):
         seen = (whitener @ flat).reshape(len(whitener), n_positions, n_orient)
         gram = _products(seen)
         trace = np.trace(gram, axis1=1, axis2=2)
-        ridge = STEADY * np.maximum(trace, 1e-6 * whole) / n_orient
+        ridge = SETTINGS.steady * np.maximum(trace, 1e-6 * whole) / n_orient
         match = (seen.reshape(len(whitener), -1).T @ rest).reshape(n_positions, n_orient, -1)
         ridge = np.where(whole > 0, ridge + firm, 1.0)[:, None, None] * np.eye(n_orient)
         match = np.linalg.inv(np.linalg.cholesky(gram + ridge)) @ match

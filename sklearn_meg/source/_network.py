@@ -4,8 +4,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from ._settings import SETTINGS
+
 CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
-SMALL = 0.03  # activity of an oscillator: tanh is linear to 1e-3 there
 
 
 class SourceNet(nn.Module):
@@ -89,9 +90,10 @@ def start_as_oscillators(rnn, span):
             cos, sin = torch.cos(angle), torch.sin(angle)
             rotation = torch.stack([torch.stack([cos, -sin]), torch.stack([sin, cos])])
             turn[pair[:, None], pair] = (rotation * np.exp(-2 / span))[: len(pair), : len(pair)]
-            # What a step would make of it in the end has the size SMALL.
+            # What a step would make of it in the end has the size `small`.
             rest = np.abs(1 - np.exp(-2 / span + 1j * np.pi * k / span))
-            push[pair, event] = SMALL * rest * torch.tensor([1.0, 1.0])[: len(pair)] / 2**0.5
+            size = SETTINGS.small * rest / 2**0.5
+            push[pair, event] = size * torch.tensor([1.0, 1.0])[: len(pair)]
     with torch.no_grad():
         inputs, hidden = rnn.weight_ih_l0, rnn.weight_hh_l0
         if isinstance(rnn, nn.RNN):

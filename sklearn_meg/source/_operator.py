@@ -8,7 +8,7 @@ fields of the sources and W the whitener of a single trial (Wiener, 1949).
 
 import numpy as np
 
-LEAST_POWER = 1e-9  # of the strongest course: what is weaker is no source
+from ._settings import SETTINGS
 
 
 def kernel_operator(kernel, per_root_trial=False):
@@ -39,7 +39,7 @@ def wiener_operator(lead, power, whitener, positions, axes):
         Position and orientation of each course.
     """
     power = np.asarray(power, dtype=float)
-    kept = power > LEAST_POWER * power.max(initial=0.0)
+    kept = power > SETTINGS.least_power * power.max(initial=0.0)
     return {
         "lead": lead[:, kept],
         "power": power[kept],

@@ -4,12 +4,7 @@ import warnings
 
 import numpy as np
 
-FEWEST_CHANNELS = 8  # of a kind, to say which of them is unlike the others
-FEWEST_SAMPLES = 8
-FLAT = 0.05  # of the median of its kind: steps of a channel that is dead, or was before SSP
-JUMP, JUMP_OVER = 20.0, 4.0  # largest step, of the usual one, and of the median of its kind
-LOUD_TRIAL = 4.0  # times the median power, from which a trial counts less
-QUIET, LOUD = 0.4, 2.5  # power before the onset, of that of the noise, which is no accident
+from ._settings import SETTINGS
 
 
 def find_bad_channels(fields, used, kinds, labels):
@@ -30,7 +25,7 @@ def find_bad_channels(fields, used, kinds, labels):
     bad : dict
         From index of a channel to "flat" or "jumps".
     """
-    if fields.shape[2] < FEWEST_SAMPLES:
+    if fields.shape[2] < SETTINGS.fewest_samples:
         return {}
     usual, largest = np.array(
         [_steps(fields[:, channel], labels) for channel in range(len(used))]
@@ -39,13 +34,13 @@ def find_bad_channels(fields, used, kinds, labels):
     groups = np.zeros(len(used)) if kinds is None else np.asarray(kinds)
     for kind in np.unique(groups):
         members = np.flatnonzero((groups == kind) & used)
-        if len(members) < FEWEST_CHANNELS or not np.median(usual[members]) > 0:
+        if len(members) < SETTINGS.fewest_channels or not np.median(usual[members]) > 0:
             continue
-        floor = 0.0 if kinds is None else FLAT * np.median(usual[members])
+        floor = 0.0 if kinds is None else SETTINGS.flat * np.median(usual[members])
         moving = members[usual[members] > floor]
         bad.update(dict.fromkeys(members[usual[members] <= floor].tolist(), "flat"))
         size = largest[moving] / usual[moving]
-        jumping = size > max(JUMP, JUMP_OVER * np.median(size))
+        jumping = size > max(SETTINGS.jump, SETTINGS.jump_over * np.median(size))
         bad.update(dict.fromkeys(moving[jumping].tolist(), "jumps"))
     return bad
 
@@ -56,7 +51,7 @@ def _steps(rows, labels):
     usual, largest = float(np.median(np.sqrt(np.square(steps).mean(axis=1)))), 0.0
     for label in range(labels.max() + 1):
         part = steps[labels == label]
-        if len(part) >= FEWEST_SAMPLES:
+        if len(part) >= SETTINGS.fewest_samples:
             largest = max(largest, float(np.abs(part - np.median(part, axis=0)).max()))
     return usual, largest
 
@@ -87,14 +82,14 @@ def trial_weights(rows, whitener, labels):
     weights : ndarray of shape (n_rows,)
         The usual power over that of the trial where that is more than four times as much.
     """
-    if np.bincount(labels).min() < FEWEST_SAMPLES:
+    if np.bincount(labels).min() < SETTINGS.fewest_samples:
         return np.ones(len(rows))
     power = np.array(
         [np.square(whitener @ (row - row.mean(1, keepdims=True))).mean() for row in rows]
     )
     usual = np.array([np.median(power[labels == label]) for label in range(labels.max() + 1)])
     ratio = power / np.maximum(usual[labels], 1e-300)
-    return np.where(ratio > LOUD_TRIAL, 1 / np.maximum(ratio, 1.0), 1.0)
+    return np.where(ratio > SETTINGS.loud_trial, 1 / np.maximum(ratio, 1.0), 1.0)
 
 
 def warn_noise(data, baseline):
@@ -107,13 +102,13 @@ def warn_noise(data, baseline):
     baseline : slice or None
     """
     n = 0 if baseline is None else baseline.stop - (baseline.start or 0)
-    if n < FEWEST_SAMPLES:
+    if n < SETTINGS.fewest_samples:
         return
     before = data[..., baseline]
     power = before.var(axis=2, ddof=1).mean()
-    if 0 < power < QUIET:
+    if 0 < power < SETTINGS.quiet:
         _warn_power(power, "the covariance is of other processing (Maxwell filter, SSP, filters)")
-    elif power > LOUD:
+    elif power > SETTINGS.loud:
         _warn_power(power, "the response begins before the onset, or the covariance is of others")
 
 

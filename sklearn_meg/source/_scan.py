@@ -7,18 +7,15 @@ maximum-likelihood estimate; they are searched on the grid one after another, th
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ._between import Between
-from ._lead_error import CELL, LeadFieldError, explained_power
-
-SILENT = 1e-3  # share of a position's mean field power below which an orientation is not seen
-SAME = 0.9  # share of a position's field that another can make: nearly the same
-WEAK = 5e-2  # singular value of the lead field, of the largest, that is left out
-MAX_ROUNDS = 10
-MOVED = 0.5  # of the error within a cell that is left once dipoles are between the points
+from ._lead_error import LeadFieldError, explained_power
+from ._pairs import alike, apart, best_pairs, main_components, pair_power
+from ._settings import SETTINGS
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ class Scanner:
 
     def __init__(self, gain, n_orient, grid=None, model_error=0.0):
         left, values, _ = np.linalg.svd(gain @ gain.T)
-        self.modes = left[:, np.sqrt(values) > WEAK * np.sqrt(values[0])]
+        self.modes = left[:, np.sqrt(values) > SETTINGS.weak * np.sqrt(values[0])]
         self.flat = np.ascontiguousarray(self.modes.T @ gain)
         self.gain = self.flat.reshape(len(self.flat), -1, n_orient)
         self.n_positions, self.n_orient = self.gain.shape[1:]
@@ -88,8 +85,8 @@ class Scanner:
         self.grid = None if grid is None else np.asarray(grid, dtype=float)
         self.between = None if grid is None else Between(self.grid)
         self.model_error = model_error
-        self._at_points = LeadFieldError(self, model_error, CELL)
-        self._moved = LeadFieldError(self, model_error, MOVED * CELL)
+        self._at_points = LeadFieldError(self, model_error, SETTINGS.cell)
+        self._moved = LeadFieldError(self, model_error, SETTINGS.moved * SETTINGS.cell)
         self._gram = _gram_of(self.gain)
         self._firmness, self._depth = 0.0, 0.0
 
@@ -115,7 +112,7 @@ class Scanner:
         """What is added to the field power of each orientation, (n_positions,)."""
         power = np.trace(gram, axis1=1, axis2=2)
         power = np.where(power > 0, power, 1.0)
-        return SILENT * power / self.n_orient + self._firm(power)
+        return SETTINGS.silent * power / self.n_orient + self._firm(power)
 
     def _firm(self, power):
         """The part of it that expects small currents."""
@@ -182,7 +179,7 @@ class Scanner:
         position = int(np.argmax(power[:, :n].sum(axis=1) * self.seen))
         return self._on_grid(position, orientations[position, :n])
 
-    def refine(self, Y, dipoles, n_rounds=MAX_ROUNDS):
+    def refine(self, Y, dipoles, n_rounds=SETTINGS.max_rounds):
         """Move one dipole after another to where it explains most, until none moves."""
         dipoles = list(dipoles)
         for _ in range(n_rounds):
@@ -250,6 +247,8 @@ class Scanner:
         needed, n_most = (0.0, n_sources) if n_sources else (1.0, max_sources)
         bounds = as_bounds(least)
         dipoles = self._grow(Y, [], bounds, needed, n_most, self._at_points)
+        stirred = self._stir(Y, self.refine(Y, dipoles))
+        dipoles = self._grow(Y, stirred, bounds, needed, n_most, self._at_points)
         dipoles = self._between_points(Y, self.refine(Y, dipoles))
         if self.between is not None:
             dipoles = self._grow(Y, dipoles, bounds, needed, n_most, self._moved)
@@ -272,6 +271,42 @@ class Scanner:
             else:
                 dipoles = self._between_points(Y, self.refine(Y, dipoles))
         return dipoles
+
+    def _stir(self, Y, dipoles):
+        """Search pairs with courses that are alike again, both at once."""
+        if not 2 <= len(dipoles) <= SETTINGS.pair_dipoles:
+            return dipoles
+        best = self._at_points.misfit(Y, dipoles)
+        for pair in alike(dipoles, Y):
+            for start in self._pair_starts(
+                Y, [dipoles[k] for k in range(len(dipoles)) if k not in pair]
+            ):
+                found = self.refine(Y, start)
+                misfit = self._at_points.misfit(Y, found)
+                if misfit < best - SETTINGS.pair_gain:
+                    return found
+        return dipoles
+
+    def _pair_starts(self, Y, others):
+        """Yield dipoles with two more that explain much of what the others leave."""
+        positions, basis = self._apart, _basis_of([other.columns for other in others])
+        gain, rest = self.gain[:, positions], Y
+        if basis is not None:
+            rest = Y - basis @ (basis.T @ Y)
+            gain = gain - np.tensordot(basis, np.tensordot(basis.T, gain, axes=1), axes=1)
+        power = pair_power(gain, main_components(rest))
+        for pair in best_pairs(power, SETTINGS.pair_starts):
+            dipoles = list(others)
+            for position in positions[list(pair)]:
+                gain, taken = self.gain[:, [position]], [dipole.columns for dipole in dipoles]
+                gram = _gram_of(gain)
+                ways = _best_orientations(gain, gram, self._ridge(gram), Y, _basis_of(taken))[1]
+                dipoles.append(self._on_grid(int(position), ways[0, :1]))
+            yield dipoles
+
+    @cached_property
+    def _apart(self):
+        return apart(self)
 
     def _evidence(self, Y, dipoles, errors, bounds, gain=None, taken=None, n=1):
         """Power that each position explains beside dipoles that have errors, over its bound.
@@ -376,7 +411,7 @@ class Scanner:
         """Whether each position is one of some, or makes nearly the same fields as one."""
         found = np.zeros(self.n_positions, dtype=bool)
         for dipole in dipoles:
-            found |= self.shared([dipole.position]) > SAME * self.power
+            found |= self.shared([dipole.position]) > SETTINGS.same * self.power
             found[dipole.position] = True
         return found
 

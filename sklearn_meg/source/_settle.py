@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from skorch.callbacks import Callback
 
-RIDGE = 1e-7  # of the mean power of a recurrent unit
-ENOUGH = 1e-3  # share of the power of the targets missed, below which nothing is left to train
+from ._settings import SETTINGS
 
 
 class Settle(Callback):
@@ -25,7 +24,7 @@ class Settle(Callback):
         self.start_ = deepcopy(net.module_.state_dict())
 
     def on_epoch_end(self, net, **kwargs):
-        if self.missed_ < ENOUGH:
+        if self.missed_ < SETTINGS.enough:
             raise KeyboardInterrupt  # skorch's way of ending a fit
 
     def on_train_end(self, net, **kwargs):
@@ -58,7 +57,7 @@ def settle(module, events, targets):
         gain = module.gain.double().cpu().numpy()
         fields = targets.double().cpu().numpy().transpose(0, 2, 1).reshape(len(hidden), -1)
         gram = hidden.T @ hidden
-        gram += (RIDGE * np.trace(gram) / len(gram) + 1e-30) * np.eye(len(gram))
+        gram += (SETTINGS.ridge * np.trace(gram) / len(gram) + 1e-30) * np.eye(len(gram))
         layer = np.linalg.solve(gram, hidden.T @ fields)
         weights = np.linalg.lstsq(gain, layer.T, rcond=1e-6)[0]
         module.sources.weight.copy_(torch.as_tensor(weights))

@@ -32,6 +32,7 @@ from ._forward import (
 )
 from ._problem import Problem
 from ._quality import find_bad_channels, trial_weights, warn_bad_channels, warn_noise, warn_rank
+from ._settings import SETTINGS
 from ._whitening import (
     check_noise_cov,
     check_reference,
@@ -41,8 +42,6 @@ from ._whitening import (
     projector_of,
     whitener_of,
 )
-
-FEWEST_TRIALS = 4  # of a condition, to learn from what trials differ by
 
 
 def read_input(estimator, X, y):
@@ -197,7 +196,7 @@ def set_up(estimator, X, fields, used, recording):
     trials = None
     if len(first) < len(fields):
         trials = trials_cov(fields, effective, change or 0)
-    singles = np.bincount(labels).min() >= FEWEST_TRIALS
+    singles = np.bincount(labels).min() >= SETTINGS.fewest_trials
     gain = whitener @ lead.gain
     loose = estimator.loose if estimator.orientation == "loose" else 1.0
     mne_problem = None

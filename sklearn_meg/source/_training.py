@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from skorch.callbacks import Callback
 
-FLOOR = 0.02  # added to the relative energy of a position before reweighting
+from ._settings import SETTINGS
 
 
 class Phases(Callback):
@@ -55,7 +55,7 @@ class Phases(Callback):
         with torch.no_grad():
             layer = net.module_.layer(inputs["events"].to(device, net.module_.gain.dtype))
             energy = net.criterion_.magnitudes(layer).square().mean(dim=(0, 1))
-        return 0.5 / (energy / energy.max().clamp(min=1e-30) + FLOOR).sqrt()
+        return 0.5 / (energy / energy.max().clamp(min=1e-30) + SETTINGS.floor).sqrt()
 
 
 def lead_modes(gain, n_modes):

@@ -47,7 +47,7 @@ class DipoleParams:
     )
     max_sources: int = param(20, "int", "Largest number of sources.")
     model_error: float = param(
-        0.1,
+        0.15,
         "float",
         "Standard deviation of the error of the lead field relative to it: co-registration, "
         "conductivity, a sphere for a head. What has the course of a strong source and a field "

@@ -103,7 +103,7 @@ def test_nothing_found_is_told():
 
 
 def test_dipoles_say_how_sure_they_are():
-    exact = {"coregistration_error": 0.0}
+    exact = {"coregistration_error": 0.0, "model_error": 0.1}
     data, info, forward, cov, current = recording()
     search = DipoleSearch(forward=forward, noise_cov=cov, random_state=0, **exact).fit(
         epochs_of(data, info)

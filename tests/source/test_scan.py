@@ -8,6 +8,7 @@ from sklearn_meg.source._averages import gather_averages
 from sklearn_meg.source._between import Between
 from sklearn_meg.source._evidence import gather, n_components_held, wiener
 from sklearn_meg.source._network import PenalizedLoss, SourceNet
+from sklearn_meg.source._pairs import apart, best_pairs, pair_power
 from sklearn_meg.source._scan import Scanner
 from sklearn_meg.source._settle import settle
 from sklearn_meg.source._training import layer_scale, lead_modes, penalty_strength
@@ -114,6 +115,33 @@ def test_a_source_that_turns_has_two_orientations(gain):
     assert dipole.orientations.shape == (2, 3)
     assert np.abs(dipole.orientations[:, 1]).max() < 0.2  # in the plane that it turns in
     assert dipole.columns.shape == (20, 2)
+
+
+def test_a_pair_explains_what_its_positions_do_together(gain):
+    scanner = Scanner(gain, ORIENT)
+    Y = fields_of(scanner.flat, [3, 17], np.random.default_rng(5))
+    power = pair_power(scanner.gain, Y)
+    assert best_pairs(power, 1) == [(3, 17)]
+    together = np.linalg.qr(scanner.columns([3, 17]))[0]
+    assert power[3, 17] <= np.square(together.T @ Y).sum() * 1.001
+    assert power[3, 17] > 0.95 * np.square(together.T @ Y).sum()  # each has one orientation
+    pairs = best_pairs(power, 4)
+    assert len(pairs) == 4 and len({each for pair in pairs for each in pair}) == 8
+    assert sorted(apart(scanner)) == list(range(30))  # a few positions: all
+
+
+def test_a_wrong_pair_of_alike_sources_is_left():
+    rng = np.random.default_rng(4)
+    line = np.linspace(0, 1, 60)
+    fields = np.exp(-np.square((np.linspace(0, 1, 25)[:, None] - line) / 0.12))
+    scanner = Scanner(fields, 1)
+    course = rng.normal(size=12)
+    Y = scanner.modes.T @ (15 * fields[:, [12]] * course + 12 * fields[:, [44]] * course)
+    Y += rng.normal(size=Y.shape)
+    wrong = [scanner._on_grid(position, np.ones((1, 1))) for position in (28, 30)]
+    found = places(scanner._stir(Y, wrong))
+    assert abs(found[0] - 12) <= 1 and abs(found[1] - 44) <= 1
+    assert scanner._stir(Y, wrong[:1]) == wrong[:1]
 
 
 def test_refine_moves_to_where_most_is_explained(gain):
