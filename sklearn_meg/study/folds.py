@@ -87,14 +87,24 @@ def run_fold(model, X, y, split, subjects, fold, plan):
     if not plan.responses:
         arrays = _plain_scores(fitted, test_set, plan)
         return arrays, {**meta, "predict_s": time.perf_counter() - between}
-    y_pred = check_prediction(fitted, np.asarray(fitted.predict(test_set.X)), test_set.y)
+    y_pred = _predict(fitted, test_set)
     meta["predict_s"] = time.perf_counter() - between
     arrays = _response_scores(fitted, test_set, y_pred, plan)
     if plan.parts is not None:
         meta["knows"] = what_it_knows(fitted, test_set.X, y_pred, plan.parts)
         if meta["knows"]["features"] and plan.n_permutations:
             arrays.update(_nulls(fitted, test_set, fold, plan))
+    release_pages(X)
+    release_pages(y)
     return arrays, meta
+
+
+def _predict(fitted, test_set):
+    """Checked prediction of all test trials, made a part at a time."""
+    X, y = test_set.X, test_set.y
+    found = predict_in_parts(fitted, X.__getitem__, X)
+    parts = [check_prediction(fitted, part, y[trials]) for trials, part in found]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 @dataclass(frozen=True)
@@ -198,10 +208,10 @@ def _nulls(fitted, test_set, fold, plan):
     names, masks = test_set.by_subject()
     counted = test_set.counted(plan.mask_row)
 
-    y_pred = np.empty_like(test_set.y)
+    y_pred = np.empty(test_set.y.shape, test_set.y.dtype)
 
     def maps(changed):
-        for part, found in predict_in_parts(fitted, changed, test_set.X, y_pred.dtype):
+        for part, found in predict_in_parts(fitted, changed, test_set.X):
             y_pred[part] = found
         return subject_maps(test_set.y, y_pred, masks, counted)
 

@@ -153,7 +153,7 @@ def from_others(X, rows, source, part=slice(None)):
     return changed
 
 
-def predict_in_parts(fitted, changed, X, dtype):
+def predict_in_parts(fitted, changed, X):
     """Yield parts of trials, and what is predicted for them, so that little is in memory.
 
     Parameters
@@ -162,11 +162,9 @@ def predict_in_parts(fitted, changed, X, dtype):
     changed : callable
         ``changed(part)`` returns X of these trials, changed.
     X : ndarray of shape (n_trials, n_rows, n_times)
-    dtype : dtype
-        That of the predictions.
     """
     for part in gen_batches(len(X), trials_per_chunk(X, PART_BYTES)):
-        yield part, np.asarray(fitted.predict(changed(part))).astype(dtype, copy=False)
+        yield part, np.asarray(fitted.predict(changed(part)))
 
 
 def what_it_knows(fitted, X, y_pred, parts):
@@ -193,7 +191,7 @@ def _moves(fitted, X, rows, source, y_pred):
         return from_others(X, rows, source, part)
 
     try:
-        for part, moved in predict_in_parts(fitted, changed, X, y_pred.dtype):
+        for part, moved in predict_in_parts(fitted, changed, X):
             if moved.any() if scale == 0 else _differ(moved, y_pred[part], 1e-6 * scale):
                 return True
     except ValueError:  # refuses what it does not know: it looks at it

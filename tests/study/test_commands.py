@@ -1,11 +1,5 @@
 """The commands of the other five systems, each on a small file as users have them."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
-
 import mne
 import numpy as np
 import pandas as pd
@@ -147,25 +141,3 @@ def test_steps_are_found_again_and_damaged_ones_are_not(tmp_path):
         again = steps.fit("states", model, X)
         assert steps.n_fits == 1
     np.testing.assert_array_equal(again.transmat_, fitted.transmat_)
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
-def test_a_killed_command_goes_on(tmp_path):
-    data = make_states("easy", n_subjects=4, n_times=150, n_regions=6, n_states=2, random_state=0)
-    np.savez(tmp_path / "x.npz", X=np.stack(data.X))
-    out = tmp_path / "out"
-    root = os.path.dirname(os.path.dirname(sklearn_meg.__file__))
-    command = [sys.executable, "-m", "sklearn_meg.cli", "states", "--quiet", "--out", str(out)]
-    command += ["--recordings", str(tmp_path / "x.npz"), "--n-states", "2,3", "--n-init", "2"]
-    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": root})
-    deadline = time.monotonic() + 60
-    while len(list(out.glob("store/*.safetensors"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    kept = {p: p.stat().st_mtime_ns for p in out.glob("store/*.safetensors")}
-    assert len(kept) >= 2
-    assert not (out / "report.html").exists()
-    assert main(command[3:]) == 0
-    assert (out / "report.html").exists()
-    assert {p: p.stat().st_mtime_ns for p in kept} == kept
