@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from ..rows import pack_rows
+from .channels import common_channels, few
 from .coding import check_column, code_features, event_types
 
 RAW_SUFFIXES = (".vhdr", ".edf", ".bdf", ".gdf", ".ds", ".mff", ".cnt", ".raw", ".sqd", ".con")
-DATA_KINDS = ("mag", "grad", "eeg", "seeg", "ecog")
 ADVISED_HZ = 250.0
 HEAD_CENTER = (0.0, 0.0, 0.04)  # m, for recordings without digitized points
 
@@ -153,7 +153,7 @@ def gather(sources, reading, folder=None):
     untimed = [s.name for head, s in zip(heads, sources) if not times_are_known(head)]
     if untimed:
         notes.append(
-            f"The events of {_few(untimed)} are numbered, not timed: whether trials overlap in "
+            f"The events of {few(untimed)} are numbered, not timed: whether trials overlap in "
             "time is not known."
         )
     table = pd.concat([_trial_table(h, s, reading) for h, s in zip(heads, sources)])
@@ -188,87 +188,6 @@ def _head(source):
             f"{epochs.times[-1]:g} s."
         )
     return epochs
-
-
-def common_channels(heads, sources, reading):
-    """Channels that all recordings share, in the order of the first; and notes.
-
-    Raises
-    ------
-    ValueError
-        If there are none, all are bad, or with ``bads="union"`` the channels differ otherwise.
-    """
-    lists = [_picked(head, reading.picks, source.name) for head, source in zip(heads, sources)]
-    shared = [name for name in lists[0] if all(name in names for names in lists[1:])]
-    if not shared:
-        raise ValueError(
-            f"{sources[0].name} and the other recordings have no channel in common. The first has "
-            f"{', '.join(lists[0][:5])} ..., the last {', '.join(lists[-1][:5])} ..."
-        )
-    notes = []
-    lost = {n for names in lists for n in names} - set(shared)
-    if lost and reading.bads == "union":
-        raise ValueError(
-            f"Not all recordings have the channels {_few(sorted(lost))}. --bads drop leaves them "
-            "out."
-        )
-    if lost:
-        notes.append(f"Channels that not every recording has were left out: {_few(sorted(lost))}.")
-    if any([n for n in names if n in shared] != shared for names in lists):
-        notes.append("Channels were put into the order of the first recording.")
-    bad = [[n for n in head.info["bads"] if n in shared] for head in heads]
-    if not any(bad):
-        return shared, notes
-    told = "; ".join(f"{s.name} {_few(b)}" for s, b in zip(sources, bad) if b)
-    if reading.bads == "interpolate":
-        _check_positions(heads, bad, sources)
-        return shared, [*notes, f"Bad channels were interpolated: {told}."]
-    shared = [name for name in shared if not any(name in names for names in bad)]
-    if not shared:
-        raise ValueError(
-            f"Every channel is bad in some recording ({told}). --bads interpolate keeps them."
-        )
-    return shared, [*notes, f"Channels that are bad anywhere were left out: {told}."]
-
-
-def _picked(epochs, picks, name):
-    kinds = epochs.get_channel_types()
-    data = [name for name, kind in zip(epochs.ch_names, kinds) if kind in DATA_KINDS]
-    if picks:
-        picks = [picks] if isinstance(picks, str) else list(picks)
-        by_kind = {"meg": ("mag", "grad"), **{k: (k,) for k in set(kinds)}, "data": tuple(kinds)}
-        chosen = {
-            n for n, k in zip(epochs.ch_names, kinds)
-            if n in picks or any(k in by_kind.get(p, ()) for p in picks)
-        }  # fmt: skip
-        data = [n for n in epochs.ch_names if n in chosen]
-        if not data:
-            raise ValueError(
-                f"{name} has none of the channels {', '.join(picks)}. It has the types "
-                f"{', '.join(sorted(set(kinds)))}."
-            )
-    if not data:
-        there = ", ".join(sorted(set(kinds)))
-        raise ValueError(f"{name} has no MEG or EEG channel. It has: {there}.")
-    good = [n for n in data if n not in epochs.info["bads"]]
-    if not good:
-        raise ValueError(f"All {len(data)} data channels of {name} are marked bad.")
-    return data
-
-
-def _check_positions(heads, bad, sources):
-    for head, names, source in zip(heads, bad, sources):
-        for name in names:
-            place = head.info["chs"][head.ch_names.index(name)]["loc"][:3]
-            if not np.isfinite(place).all() or not np.abs(place).any():
-                raise ValueError(
-                    f"The bad channel {name} of {source.name} has no position, so it cannot be "
-                    "interpolated. --bads drop leaves it out, epochs.set_montage gives positions."
-                )
-
-
-def _few(names):
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _check_times(heads, sources, reading):
