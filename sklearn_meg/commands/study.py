@@ -2,7 +2,11 @@
 
 import argparse
 import shutil
+import sys
+import time
 from importlib import import_module
+
+import numpy as np
 
 from .common import CommandError, add_out, open_folder, pairs, positive, split
 
@@ -14,6 +18,9 @@ MODELS = {
     "dre": "deep recurrent encoder",
 }
 DEFAULT_FOLDS = 5
+# A recurrent TRF: samples and components of its past, and how often it solves its equations (13
+# penalties and 5 deviations in three inner folds).
+N_PAST, N_PARTS, SOLUTIONS = 20, 30, 54
 EXAMPLE = """\
 example:
   sklearn-meg study --epochs sub-*_run-*-epo.fif --features word_length,pos \\
@@ -187,7 +194,8 @@ def run_study(arguments):
         verbose=not arguments.quiet,
     )
     if not arguments.quiet:
-        print(*data.notes, sep="\n", flush=True)
+        print(*data.notes, *time_warning(data, arguments, len(study.models) * folds), sep="\n")
+        sys.stdout.flush()
     study.run(
         data.X, data.y, groups, data.subjects, times=data.times, info=data.info,
         features=data.features, spans=data.spans, recordings=data.recordings,
@@ -197,6 +205,37 @@ def run_study(arguments):
     write(study, out, title, quiet=arguments.quiet)
     shutil.rmtree(out / "data", ignore_errors=True)
     return 0
+
+
+def time_warning(data, arguments, n_fits):
+    """What to say before a study that will take long: a sentence, or nothing.
+
+    Fits of recurrent models at a high rate are mostly solutions of their normal equations, one
+    for each penalty and inner fold. One of them is timed here.
+    """
+    from ..study.recordings import ADVISED_HZ
+
+    sfreq = float(data.info["sfreq"])
+    if sfreq <= ADVISED_HZ:
+        return []
+    n_told = sum(len(rows) for rows in data.features.values()) + 1
+    size = int(n_told * arguments.trf_lags * sfreq) + N_PAST * min(data.y.shape[1], N_PARTS)
+    minutes = n_fits * SOLUTIONS * _seconds_to_solve(size) / 60
+    if minutes < 2:
+        return []
+    return [
+        f"At {sfreq:g} Hz the {n_fits} fits have {size} coefficients a channel and take at least "
+        f"about {minutes:.0f} minutes of computing; --resample 100 makes that seconds."
+    ]
+
+
+def _seconds_to_solve(size):
+    """How long this computer takes for one set of normal equations."""
+    tried = min(size, 1200)
+    matrix = np.eye(tried) + 1e-3
+    began = time.perf_counter()
+    np.linalg.solve(matrix, matrix[:, :30])
+    return (time.perf_counter() - began) * (size / tried) ** 3
 
 
 def run_demo(arguments):

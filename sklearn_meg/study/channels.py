@@ -85,4 +85,5 @@ def _check_positions(heads, bad, sources):
 
 
 def few(names):
+    """First five of some names, and how many more there are."""
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

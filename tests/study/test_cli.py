@@ -1,5 +1,7 @@
+import argparse
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib
 
@@ -12,6 +14,7 @@ import pytest
 
 import sklearn_meg
 from sklearn_meg.cli import main
+from sklearn_meg.commands import study
 from sklearn_meg.encoding.epochs import epochs_to_xy
 
 
@@ -277,3 +280,13 @@ def test_the_command_on_a_real_recording(tmp_path):
     # The evoked response is there in trials that were not trained on.
     assert table.query("model == 'mean'")["r_time"].mean() > 0.05
     assert "Every subject" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_study_that_takes_long_says_so_before(monkeypatch):
+    monkeypatch.setattr(study, "_seconds_to_solve", lambda size: size / 1000)
+    arguments = argparse.Namespace(trf_lags=0.6)
+    data = SimpleNamespace(features={"length": [0]}, y=np.zeros((2, 40, 5)), info={"sfreq": 1000.0})
+    (said,) = study.time_warning(data, arguments, 10)
+    assert "1800 coefficients a channel and take at least about 16 minutes" in said
+    data.info["sfreq"] = 100.0
+    assert study.time_warning(data, arguments, 10) == []
