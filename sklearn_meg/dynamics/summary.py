@@ -266,7 +266,7 @@ def compare_groups(
         vectorized=False,
         n_resamples=n_permutations,
         alternative="greater",
-        rng=np.random.default_rng(check_random_state(random_state).randint(2**31 - 1)),
+        random_state=np.random.default_rng(check_random_state(random_state).randint(2**31 - 1)),
     )
     t = _t(V[first], V[second], paired)
     null = found.null_distribution
