@@ -19,7 +19,7 @@ def fit_boosting(X, residual, fold, seed):
     ----------
     X : ndarray of shape (n, n_features)
     residual : ndarray of shape (n, n_outputs)
-        What the linear regression misses on windows left out.
+        Error of the linear regression on windows left out.
     fold : ndarray of int of shape (n,)
     seed : int
 

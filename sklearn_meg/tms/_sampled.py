@@ -48,7 +48,7 @@ class SampledField:
         Farthest a point may be from its nearest sample, in m. None takes three times the median
         distance between neighboring samples.
     outside : {"raise", "nearest"}
-        What becomes of points farther than that: an error, or the weighted mean of their nearest
+        Treatment of points farther than that: an error, or the weighted mean of their nearest
         samples (for samples on the cortex only, say).
 
     Raises

@@ -172,15 +172,7 @@ def make_tms_dataset(
         "first_geometry": int(first_geometry),
         "random_state": int(random_state),
     }
-    if path is not None and Path(path).exists():
-        return _finished(path, settings)
-    folder = None if path is None else _open_parts(path, settings)
-    parts = _run_parts((cells, field_factory, pulse), settings, folder, n_jobs, verbose)
-    dataset = _assemble(parts, settings)
-    if path is not None:
-        save(Path(path), {**dataset, "settings": json.dumps(settings)})
-        shutil.rmtree(folder)
-    return dataset
+    return _made_or_read(path, (cells, field_factory, pulse), settings, n_jobs, verbose)
 
 
 def load_tms_dataset(path: PathLike) -> dict:
@@ -213,6 +205,18 @@ def load_tms_dataset(path: PathLike) -> dict:
     if "settings" not in dataset:
         raise ValueError(f"{path} is not a file that make_tms_dataset wrote.")
     dataset["settings"] = json.loads(str(dataset["settings"]))
+    return dataset
+
+
+def _made_or_read(path, world, settings, n_jobs, verbose):
+    """Read the data set of these settings where it is finished, else simulate what is missing."""
+    if path is not None and Path(path).exists():
+        return _finished(path, settings)
+    folder = None if path is None else _open_parts(path, settings)
+    dataset = _assemble(_run_parts(world, settings, folder, n_jobs, verbose), settings)
+    if path is not None:
+        save(Path(path), {**dataset, "settings": json.dumps(settings)})
+        shutil.rmtree(folder)
     return dataset
 
 

@@ -46,7 +46,7 @@ def plot_neuron(
     plane : {"xz", "yz", "xy"}, default="xz"
         Plane of the drawing; z is the somatodendritic axis.
     activation : Activation, default=None
-        Where and when it fired, from :meth:`NeuronCell.activate`: a star, with threshold and
+        Place and time of the spike, from :meth:`NeuronCell.activate`: a star, with threshold and
         latency in the title.
 
     Returns
