@@ -12,6 +12,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from ._novelty import signs_of_failure
 from ._session_model import SessionModel
 
 N_FOLDS = 5
@@ -41,7 +42,7 @@ def with_temperatures(Z, y, session, n_classes):
     folds = _folds(y, session)
     if not folds:
         return model
-    trials = np.empty((len(y), n_classes))
+    trials, signs = np.empty((len(y), n_classes)), np.empty((len(y), 2))
     windows = np.zeros((*trials.shape, Z.shape[2]))
     for fold in folds:
         rest = np.setdiff1d(np.arange(len(y)), fold)
@@ -54,7 +55,9 @@ def with_temperatures(Z, y, session, n_classes):
             no_network, unknown = windows[mine], np.full(len(mine), -1)  # zeros
             found = other.sort(None, Z[mine], no_network, unknown, equal=True)
             trials[mine], windows[mine] = found.trials, found.windows
-    return replace(model, temperatures=np.array([temperature(trials, y), temperature(windows, y)]))
+            signs[mine] = signs_of_failure(other, found)
+    found = np.array([temperature(trials, y), temperature(windows, y)])
+    return replace(model, temperatures=found, usual=signs.mean(0))
 
 
 def _folds(y, session):

@@ -21,8 +21,10 @@ from ..rows import split_session
 from ._base import NerveModel
 from ._calibration import with_temperatures
 from ._electrodes import find_turn, turned
+from ._lost import patterns
 from ._novelty import novelty
 from ._online import OnlineSession
+from ._reduced import LostChannels
 from ._session_model import SessionModel
 from ._sessions import normalized
 
@@ -43,7 +45,7 @@ def _takes_labels(model):
     return model.adaptation is not None and model._session_model
 
 
-class NerveClassifier(NerveModel):
+class NerveClassifier(LostChannels, NerveModel):
     """Decisions of a window-wise classifier, of windows and of whole trials.
 
     A subclass defines ``_window_logs(F)``: log probabilities (n, n_classes, n_windows) of
@@ -181,6 +183,7 @@ class NerveClassifier(NerveModel):
                 f"{type(self).__name__} needs at least two classes in y. Got 1 class: "
                 f"{self.classes_[0]}."
             )
+        self._keep_training(F, y, session)
         return F, session, y
 
     # ------------------------------------------------------------------ decisions
@@ -191,10 +194,16 @@ class NerveClassifier(NerveModel):
         F, session = self._turned_features(X)
         trials = np.empty((len(F), len(self.classes_)))
         windows = np.empty((len(F), len(self.classes_), F.shape[2]))
+        lost = self._lost(F, session)
         with one_blas_thread():
             for index, kind, normal in self._by_session(F, session):
                 name = None if session is None else session[index[0]]
-                trials[index], windows[index] = self._decide_session(F[index], kind, normal, name)
+                for gone, same, near in patterns(lost[index]):
+                    if gone.any():
+                        found = self._decide_without(F[index[near]], gone, name)
+                    else:
+                        found = self._decide_session(F[index[near]], kind, normal, name)
+                    trials[index[same]], windows[index[same]] = (each[same[near]] for each in found)
         return trials, windows
 
     def _turned_features(self, X):

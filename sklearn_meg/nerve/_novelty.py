@@ -27,6 +27,21 @@ def novelty(model, Z, probability):
     return np.log(trials + TINY) + np.log(windows + TINY) + DOUBT * np.log(1 - probability + TINY)
 
 
+def signs_of_failure(model, found):
+    """What tells that trials of a session are decided wrongly, (n_trials, 2).
+
+    How much the decision before adaptation disagrees with that after it, and the novelty.
+
+    Parameters
+    ----------
+    model : SessionModel
+    found : Sorted
+    """
+    trials = model.weighed(found.trials, found.start)
+    before = np.exp(found.start[np.arange(len(trials)), trials.argmax(1)])
+    return np.stack([1 - before, novelty(model, found.Z, np.exp(trials).max(1))], axis=1)
+
+
 def _nearest(points, centers, covariance):
     """Squared Mahalanobis distance to the nearest center."""
     lower = np.linalg.cholesky(covariance)

@@ -63,6 +63,8 @@ class SessionModel:
         Variance that the mean of the first windows of a trial has more than that of all.
     temperatures : ndarray of shape (2,)
         Divisors of the log probabilities of trials and of windows.
+    usual : ndarray of shape (2,)
+        Mean signs of failure (`_novelty`) in trials that were left out; infinite where none could be.
     """
 
     window_counts: np.ndarray
@@ -77,6 +79,7 @@ class SessionModel:
     between: np.ndarray
     early: np.ndarray
     temperatures: np.ndarray
+    usual: np.ndarray
 
     @classmethod
     def fit(cls, Z, y, session, n_classes):
@@ -109,7 +112,17 @@ class SessionModel:
         early = np.square(running_mean(P) - P.mean(1, keepdims=True)).mean((0, 2))
         gaussian = fit_gaussian(P.mean(1), y, session, n_classes)
         known = counts, lda.means_, lda.covariance_
-        return cls(*known, coef, intercept, projection, offset, *gaussian, early, np.ones(2))
+        return cls(
+            *known,
+            coef,
+            intercept,
+            projection,
+            offset,
+            *gaussian,
+            early,
+            np.ones(2),
+            np.full(2, np.nan),
+        )
 
     @classmethod
     def names(cls):

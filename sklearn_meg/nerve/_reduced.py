@@ -1,0 +1,97 @@
+"""Decisions without the channels that a session has lost, by a model that was learned anew."""
+
+import warnings
+
+import numpy as np
+
+from ._lost import feature_of, flat_channels, known_powers, log_powers, noisy_channels, without
+from ._settings import SETTINGS
+from .features import names_of
+
+NEEDED = ("wl", "ms")  # features that tell whether a channel is lost
+KEPT = ("kept_features_", "kept_classes_", "kept_sessions_", "powers_")
+
+
+class LostChannels:
+    """What classifiers of raw signals keep of training, and do where channels are lost."""
+
+    def _names(self):
+        return list(names_of(self._fitted_windows["features"]))
+
+    def _keep_training(self, F, y, session):
+        """Keep some windows of training, where lost channels can be found."""
+        for name in KEPT:
+            self.__dict__.pop(name, None)
+        if not self._session_model or self._fitted_windows["sfreq"] is None:
+            return
+        n_channels = self.thresholds_.shape[1]
+        if n_channels < 3 or not set(NEEDED) <= set(self._names()):
+            return
+        session = np.zeros(len(F)) if session is None else session
+        self.kept_features_ = F[:, :, :: SETTINGS.every].astype(np.float32)
+        self.kept_classes_, self.kept_sessions_ = y, session
+        self.powers_ = known_powers(self._powers(F), session)
+
+    def _of_channels(self, F, name):
+        return feature_of(F, self.thresholds_.shape[1], self._names(), name)
+
+    def _powers(self, F):
+        return log_powers(self._of_channels(F[:, :, :: SETTINGS.every], "ms"), self.thresholds_[0])
+
+    def _usable(self, lost):
+        """Channels that can be left out: those that were of use, unless most are lost."""
+        lost = lost & (self.powers_[-1] > 0)
+        return lost & (lost.sum(-1, keepdims=True) <= lost.shape[-1] // 2)
+
+    def _lost(self, F, session):
+        """Which channels each trial has lost, (n_trials, n_channels) of bool."""
+        if not hasattr(self, "powers_"):
+            return np.zeros((len(F), 1), dtype=bool)
+        lost = flat_channels(self._of_channels(F, "wl"), self.thresholds_[0])
+        if self.adaptation == "batch":
+            for s in np.setdiff1d(session, self.sessions_):
+                mine = session == s
+                lost[mine] |= noisy_channels(self._powers(F[mine]), self.powers_)
+        lost = self._usable(lost)
+        if lost.any():
+            which = ", ".join(map(str, np.flatnonzero(lost.any(0))))
+            warnings.warn(
+                f"Channels without a signal: {which} (from 0). Their trials are decided without "
+                "them.",
+                stacklevel=5,
+            )
+        return lost
+
+    def _decide_without(self, F, lost, name):
+        """Log probabilities of trials and windows of one session."""
+        other = self._without(lost)
+        F = self._left(F, lost)
+        session = np.full(len(F), 0.0 if name is None else name)
+        _, kind, normal = other._by_session(F, session)[0]
+        return other._decide_session(F, kind, normal, name)
+
+    def _left(self, F, lost):
+        return without(F, lost, len(self._names()), self._fitted_windows["covariance"])
+
+    def _without(self, lost):
+        """A classifier of the features that are left, which knows the same labeled trials."""
+        from .baselines import WindowClassifier
+
+        F = self._left(self.kept_features_.astype(float), lost)
+        rows = np.broadcast_to(
+            self.kept_sessions_[:, np.newaxis, np.newaxis], (len(F), 1, F.shape[2])
+        )
+        other = WindowClassifier(
+            session_row=-1,
+            adaptation=self.adaptation,
+            prior_trials=self.prior_trials,
+            session_model=True,
+        ).fit(np.concatenate([F, rows], axis=1), self.classes_[self.kept_classes_])
+        other.n_windows_ = self.n_windows_
+        other.window_counts_ = other.window_counts_ * self.n_windows_ / F.shape[2]
+        other.early_ = np.repeat(other.early_, SETTINGS.every)[: self.n_windows_]
+        if hasattr(self, "labeled_sessions_"):
+            other.labeled_features_ = self._left(self.labeled_features_, lost)
+            for name in ("labeled_classes_", "labeled_sessions_", "labeled_turns_"):
+                setattr(other, name, getattr(self, name))
+        return other

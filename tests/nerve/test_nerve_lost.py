@@ -1,0 +1,102 @@
+"""Channels that a session has lost: found, left out, and told."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from _nerve_world import SFREQ, classifier, nerve
+
+from sklearn_meg.nerve import NerveFeatures, NerveStream
+from sklearn_meg.nerve._lost import without
+
+LOST = 2
+SAID = "Channels without a signal: 2"
+
+
+@cache
+def fitted(adaptation="batch", channels=8):
+    """A model of the training day, of all channels or of those but one."""
+    X, y = day(0)
+    X = X if channels == 8 else np.delete(X, LOST, axis=1)
+    return classifier(adaptation=adaptation, session_model=True).fit(X, y)
+
+
+def day(session):
+    data = nerve()
+    chosen = data.session == session
+    return data.X[chosen].astype(float), data.y[chosen]
+
+
+def spoiled(X, kind):
+    X = X.copy()
+    size = X[:, LOST].shape
+    X[:, LOST] = 0.0 if kind == "flat" else 30 * np.random.default_rng(0).normal(size=size)
+    return X
+
+
+def test_features_without_a_channel_are_those_of_the_others():
+    X = day(1)[0][:5, :-1]
+    lost = np.arange(8) == LOST
+    whole = NerveFeatures(sfreq=SFREQ).fit(X)
+    part = NerveFeatures(sfreq=SFREQ).fit(X[:, ~lost])
+    found = without(whole.transform(X), lost, 14)
+    np.testing.assert_allclose(found, part.transform(X[:, ~lost]), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["flat", "noise"])
+def test_a_lost_channel_costs_no_more_than_to_record_without_it(kind):
+    X, y = day(2)
+    with pytest.warns(UserWarning, match=SAID):
+        score = fitted().score(spoiled(X, kind), y)
+    assert score >= fitted(channels=7).score(np.delete(X, LOST, axis=1), y) - 0.02
+
+
+def test_sound_channels_are_kept(recwarn):
+    for session in (1, 2):
+        fitted().predict(day(session)[0])
+    assert not len(recwarn)
+
+
+@pytest.mark.parametrize("adaptation", [None, "online"])
+def test_a_stream_decides_without_a_flat_channel_as_predict_does(adaptation):
+    model, X = fitted(adaptation), spoiled(day(2)[0], "flat")[:20]
+    with pytest.warns(UserWarning, match=SAID):
+        expected = model.predict_windows(X)
+    stream = NerveStream(model)
+    for trial, labels in zip(X, expected, strict=True):
+        assert [d.label for d in stream.push(trial[:-1])] == labels.tolist()
+        stream.end_trial()
+
+
+def test_only_the_trials_that_lost_a_channel_are_decided_without_it():
+    X, _ = day(2)
+    X[::2] = spoiled(X[::2], "flat")
+    with pytest.warns(UserWarning, match=SAID):
+        found = fitted().predict(X)
+    with pytest.warns(UserWarning, match=SAID):
+        without_it = fitted().predict(spoiled(X, "flat"))
+    np.testing.assert_array_equal(found[1::2], fitted().predict(X[1::2]))
+    np.testing.assert_array_equal(found[::2], without_it[::2])
+
+
+def test_a_stream_goes_on_from_its_state_without_the_channel():
+    model, X = fitted("online"), spoiled(day(2)[0], "flat")[:6, :-1]
+    one = NerveStream(model)
+    for trial in X[:4]:
+        one.push(trial)
+        one.end_trial()
+    other = NerveStream(model, state=one.state())
+    for trial in X[4:]:
+        pairs = zip(one.push(trial), other.push(trial), strict=True)
+        assert all(a.probability == b.probability for a, b in pairs)
+
+
+def test_labels_are_known_without_the_channel():
+    X, y = day(2)
+    X = spoiled(X, "flat")
+    first = np.unique(y, return_index=True)[1]
+    rest = np.setdiff1d(np.arange(len(y)), first)
+    with pytest.warns(UserWarning, match=SAID):
+        before = fitted().score(X[rest], y[rest])
+    with pytest.warns(UserWarning, match=SAID):
+        assert fitted().calibrated(X[first], y[first]).score(X[rest], y[rest]) >= before
