@@ -64,7 +64,7 @@ class SessionModel:
     temperatures : ndarray of shape (2,)
         Divisors of the log probabilities of trials and of windows.
     usual : ndarray of shape (2,)
-        Mean signs of failure (`_novelty`) in trials that were left out; infinite where none could be.
+        Mean signs of failure (`_novelty`) in trials left out; infinite where none could be.
     """
 
     window_counts: np.ndarray
