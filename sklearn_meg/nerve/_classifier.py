@@ -24,7 +24,6 @@ from ._electrodes import find_turn, turned
 from ._lost import patterns
 from ._novelty import novelty
 from ._online import OnlineSession
-from ._reduced import LostChannels
 from ._session_model import SessionModel
 from ._sessions import normalized
 
@@ -45,7 +44,7 @@ def _takes_labels(model):
     return model.adaptation is not None and model._session_model
 
 
-class NerveClassifier(LostChannels, NerveModel):
+class NerveClassifier(NerveModel):
     """Decisions of a window-wise classifier, of windows and of whole trials.
 
     A subclass defines ``_window_logs(F)``: log probabilities (n, n_classes, n_windows) of
@@ -186,7 +185,14 @@ class NerveClassifier(LostChannels, NerveModel):
         self._keep_training(F, y, session)
         return F, session, y
 
+    def _keep_training(self, F, y, session):
+        """Keep what is needed where a session has lost channels."""
+
     # ------------------------------------------------------------------ decisions
+
+    def _lost(self, F, session):
+        """Which channels each trial has lost, (n_trials, n_channels) of bool."""
+        return np.zeros((len(F), 1), dtype=bool)
 
     def _decide(self, X):
         """Log probabilities of trials (n, n_classes) and windows (n, n_classes, n_windows)."""

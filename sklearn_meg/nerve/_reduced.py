@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 
+from ._classifier import NerveClassifier
 from ._lost import feature_of, flat_channels, known_powers, log_powers, noisy_channels, without
 from ._settings import SETTINGS
 from .features import names_of
@@ -12,7 +13,7 @@ NEEDED = ("wl", "ms")  # features that tell whether a channel is lost
 KEPT = ("kept_features_", "kept_classes_", "kept_sessions_", "powers_")
 
 
-class LostChannels:
+class LosingClassifier(NerveClassifier):
     """What classifiers of raw signals keep of training, and do where channels are lost."""
 
     def _names(self):
@@ -75,23 +76,38 @@ class LostChannels:
 
     def _without(self, lost):
         """A classifier of the features that are left, which knows the same labeled trials."""
-        from .baselines import WindowClassifier
-
-        F = self._left(self.kept_features_.astype(float), lost)
-        rows = np.broadcast_to(
-            self.kept_sessions_[:, np.newaxis, np.newaxis], (len(F), 1, F.shape[2])
-        )
-        other = WindowClassifier(
-            session_row=-1,
-            adaptation=self.adaptation,
-            prior_trials=self.prior_trials,
-            session_model=True,
-        ).fit(np.concatenate([F, rows], axis=1), self.classes_[self.kept_classes_])
-        other.n_windows_ = self.n_windows_
-        other.window_counts_ = other.window_counts_ * self.n_windows_ / F.shape[2]
-        other.early_ = np.repeat(other.early_, SETTINGS.every)[: self.n_windows_]
+        other = Reduced(self, self._left(self.kept_features_.astype(float), lost))
         if hasattr(self, "labeled_sessions_"):
             other.labeled_features_ = self._left(self.labeled_features_, lost)
             for name in ("labeled_classes_", "labeled_sessions_", "labeled_turns_"):
                 setattr(other, name, getattr(self, name))
         return other
+
+
+class Reduced(NerveClassifier):
+    """The session model around its linear discriminants, learned anew from kept features.
+
+    Parameters
+    ----------
+    model : LosingClassifier
+        Fitted.
+    F : ndarray of shape (n_trials, n_features, n_kept)
+        Windows of its training that it has kept, without the lost channels.
+    """
+
+    sfreq, ring, _session_model = None, False, True
+
+    def __init__(self, model, F):
+        self.adaptation, self.session_row = model.adaptation, model.session_row
+        self.prior_trials, self.classes_ = model.prior_trials, model.classes_
+        Z, session = self._fit_normal(F, model.kept_sessions_, model.kept_classes_)
+        self._fit_session_model(Z, model.kept_classes_, session)
+        self.n_windows_ = model.n_windows_
+        self.window_counts_ = self.window_counts_ * self.n_windows_ / F.shape[2]
+        self.early_ = np.repeat(self.early_, SETTINGS.every)[: self.n_windows_]
+
+    def _window_logs(self, Z):
+        return self._sessions_model.linear_logs(Z)
+
+    def _step(self, Z, state):
+        return self._window_logs(Z), None

@@ -14,10 +14,10 @@ from sklearn.linear_model import Ridge
 from .._checks.params import check_bool_param, check_scalar_param
 from .._params import documented
 from .._training.threads import one_blas_thread
-from ._classifier import NerveClassifier
 from ._linear import as_rows, filtered, fit_dynamic, fit_ridge, predicted_forward
 from ._movements import NerveMovements
 from ._params import HistoryParams, SessionParams, WindowParams
+from ._reduced import LosingClassifier
 from ._sessions import normalized
 from ._settings import SETTINGS
 
@@ -30,7 +30,7 @@ __all__ = ["KalmanRegressor", "WindowClassifier", "WindowRegressor"]
 @documented
 @dataclass(kw_only=True, eq=False, repr=False)
 class WindowClassifier(
-    WindowParams, SessionParams, ClassifierMixin, NerveClassifier, BaseEstimator
+    WindowParams, SessionParams, ClassifierMixin, LosingClassifier, BaseEstimator
 ):
     """Any classifier of scikit-learn, fitted to windows; a trial is the vote of its windows.
 

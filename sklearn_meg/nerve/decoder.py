@@ -18,10 +18,10 @@ from .._params import documented
 from .._training.device import limited_threads
 from .._training.threads import LOCK
 from ..base import ComputeParams, OptimizerParams, TorchEstimator, ValidationParams
-from ._classifier import NerveClassifier
 from ._discriminants import discriminants
 from ._network import NerveNet, WindowLoss
 from ._params import NetworkParams, SessionParams, WindowParams
+from ._reduced import LosingClassifier
 from ._sessions import mean_normal
 from ._settings import SETTINGS
 
@@ -137,7 +137,7 @@ class NerveDecoder(
     ValidationParams,
     ComputeParams,
     ClassifierMixin,
-    NerveClassifier,
+    LosingClassifier,
     RecurrentModel,
 ):
     """Gestures from nerve or muscle signals: features, a causal recurrent network, adaptation.
