@@ -26,13 +26,12 @@ from ._grids import (
     turn_grids,
 )
 from ._morphology import Morphology, morphology_key, share_outside
+from ._settings import FIT
 from .neurons import CELL_TYPES, grid_spacing, make_neuron
 from .pulses import check_pulse, pulse_key
 
 if TYPE_CHECKING:
     from .._typing import ArrayLike, Pulse
-
-MOST_OUTSIDE = 0.05  # of the points of an axon, outside the grid
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -96,7 +95,7 @@ class PhysicsParams:
                 "myelinate()?"
             )
         outside = share_outside(neuron, size, self._spacing())
-        if outside > MOST_OUTSIDE:
+        if outside > FIT.most_outside:
             warnings.warn(
                 f"{100 * outside:.0f} % of the axon of {neuron.name} lie outside the grid, where "
                 "the field at its surface is taken. Is spacing that of the grids?",

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-N_COMPONENTS = 64
+from ._settings import FIT
+
 GROUP_STARTS = (0, 3, 6, 12, 24, 48)
 
 
@@ -98,7 +99,7 @@ def fit_novelty(grids):
     mean = grids.mean(axis=0)
     centered = grids - mean
     values, vectors = np.linalg.eigh(centered @ centered.T)
-    n = min(N_COMPONENTS, max(1, len(grids) // 3))
+    n = min(FIT.n_components, max(1, len(grids) // 3))
     values, vectors = values[::-1][:n], vectors[:, ::-1][:, :n]
     keep = values > 1e-12 * max(values[0], 1e-300)
     directions = centered.T @ vectors[:, keep] / np.sqrt(values[keep])

@@ -25,6 +25,7 @@ from ._drive import (
     soft_highest,
 )
 from ._passive import low_passed
+from ._settings import FIT
 
 __all__ = [
     "apply_physics",
@@ -36,14 +37,6 @@ __all__ = [
     "physics_outputs",
     "untrained_physics",
 ]
-
-FLOOR = 1e-3  # of the largest drive: what is below counts as this
-BASIS_ERROR = 1e-3  # of patterns of grids, relative: thresholds change by less than 0.05 %
-FEW, KEEP_OF_FEW = 300, 0.3  # samples below which sites are left out more warily
-N_FOLDS = 5
-MOST_CORRECTED = 1000  # samples that a correction is made of
-LENGTHS = np.geomspace(0.25, 8.0, 11)  # length scales tried, in drives relative to the largest
-NOISES = np.geomspace(1e-4, 1.0, 9)  # variances of noise tried, relative to that of the process
 
 
 def untrained_physics(drive, n_outputs=1):
@@ -76,7 +69,7 @@ def fit_physics(drive, grids, y):
     passed = SiteDrive(low_passed(drive.courses, constants.tau), drive.forms, drive.kinds)
     drives = passed.drives(grids[known], constants.power)
     weights = fit_kind_weights(drive.kinds, drives, typical[known])
-    share = DRIVE.relevant if len(known) >= FEW else KEEP_OF_FEW
+    share = DRIVE.relevant if len(known) >= FIT.few else FIT.keep_of_few
     weighted = drives * weights
     sites = np.flatnonzero((weighted > share * weighted.max(axis=1, keepdims=True)).any(axis=0))
     compact = drive.compact(sites, constants.tau)
@@ -88,7 +81,7 @@ def _fit_outputs(compact, constants, start, grids, y):
     """Log weights of sites and levels of every output."""
     drives = compact.drives(grids, constants.power)
     top = np.maximum(drives.max(axis=1, keepdims=True), 1e-12)
-    logs = np.log(np.maximum(drives / top, FLOOR)) + start
+    logs = np.log(np.maximum(drives / top, FIT.floor)) + start
     found = []
     for column in y.T:
         known = np.isfinite(column)
@@ -123,7 +116,7 @@ def _factored(forms):
     """
     rows = forms.reshape(-1, forms.shape[-1]).astype(np.float64)
     values, vectors = np.linalg.eigh(rows @ rows.T)
-    keep = values > (BASIS_ERROR**2) * max(values[-1], 1e-300)
+    keep = values > (FIT.basis_error**2) * max(values[-1], 1e-300)
     basis = vectors[:, keep].T @ rows / np.sqrt(values[keep])[:, np.newaxis]
     return (rows @ basis.T).reshape(*forms.shape[:2], -1).astype(np.float32), basis.astype(
         np.float32
@@ -155,7 +148,7 @@ def physics_outputs(flat, physics):
     raised = positive.square() if power == 2 else positive**power
     drives = (raised.mean(dim=1) + 1e-30) ** (1 / power)
     top = drives.amax(dim=1, keepdim=True)
-    relative = torch.log(torch.clamp(drives / top, min=FLOOR))
+    relative = torch.log(torch.clamp(drives / top, min=FIT.floor))
     sharp = DRIVE.sharpness
     soft = torch.logsumexp(sharp * (relative[:, None] + weights), dim=2) / sharp
     weighted = torch.exp(relative + weights.mean(dim=0))
@@ -203,12 +196,12 @@ def fit_correction(features, residual, rng):
     known = np.flatnonzero(np.isfinite(residual).all(axis=1))
     if len(known) < 10:
         return {}
-    if len(known) > MOST_CORRECTED:
-        known = np.sort(rng.permutation(known)[:MOST_CORRECTED])
+    if len(known) > FIT.most_corrected:
+        known = np.sort(rng.permutation(known)[: FIT.most_corrected])
     at, target = features[known].astype(np.float64), residual[known]
     square = (at**2).sum(axis=1)
     distance = np.maximum(square[:, np.newaxis] + square - 2 * at @ at.T, 0)
-    tried = (_evidence(distance, target, a, b) for a in LENGTHS for b in NOISES)
+    tried = (_evidence(distance, target, a, b) for a in FIT.lengths for b in FIT.noises)
     _, length, noise = max(tried, key=lambda found: found[0])
     kernel = np.exp(-distance / (2 * length**2)) + noise * np.eye(len(at))
     inverse = np.linalg.inv(kernel)
@@ -242,8 +235,8 @@ def cross_validated_errors(drive, grids, y, groups, seed):
     errors : ndarray of shape (n, n_outputs)
         NaN where `y` is, and where what is left has no threshold of an output.
     """
-    kind = KFold if groups is None or len(np.unique(groups)) < N_FOLDS else GroupKFold
-    folds = kind(min(N_FOLDS, len(y)), shuffle=True, random_state=seed)
+    kind = KFold if groups is None or len(np.unique(groups)) < FIT.n_folds else GroupKFold
+    folds = kind(min(FIT.n_folds, len(y)), shuffle=True, random_state=seed)
     errors = np.full(y.shape, np.nan)
     for fit, left in folds.split(grids, groups=groups):
         if np.isnan(y[fit]).all(axis=0).any():

@@ -11,14 +11,13 @@ from sklearn.utils import check_consistent_length, column_or_1d, gen_batches
 from .._checks.params import check_random_state
 from ._grids import check_thresholds, normalized, rms_magnitude
 from ._intervals import conformal_margin, fit_novelty, grouped_residuals, novelty
+from ._settings import FIT
 
 if TYPE_CHECKING:
     from .._typing import ArrayLike, Self
 
 __all__ = ["IntervalModel", "check_sizes_param", "simplex_weights"]
 
-MOST_SHAPES = 2000  # from which the flag learns what is usual; more changes nothing
-FALSE_ALARMS = 0.03  # share of held-out fields that are flagged
 PREDICT_BATCH = 512
 
 
@@ -119,10 +118,10 @@ class IntervalModel:
             error = self._outputs(X[held_out])[0] - self._log_targets(X[held_out], y[held_out])
             self.residuals_ = np.abs(error)
         known = held_out if len(held_out) else train
-        if len(train) > MOST_SHAPES:  # before any copy of them is made
-            train = train[check_random_state(0).permutation(len(train))[:MOST_SHAPES]]
+        if len(train) > FIT.most_shapes:  # before any copy of them is made
+            train = train[check_random_state(0).permutation(len(train))[: FIT.most_shapes]]
         self._novelty_state = fit_novelty(_shapes_of_fields(X[train]))
-        self.novelty_threshold_ = float(np.quantile(self._novelty(X[known]), 1 - FALSE_ALARMS))
+        self.novelty_threshold_ = float(np.quantile(self._novelty(X[known]), 1 - FIT.false_alarms))
 
     def _novelty(self, X):
         parts = gen_batches(len(X), PREDICT_BATCH)

@@ -26,6 +26,7 @@ from ._sections import (
     silent_from,
     step_times,
 )
+from ._settings import FOREIGN
 from .pulses import pulse_waveform
 
 if TYPE_CHECKING:
@@ -36,13 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Activation", "NeuronCell"]
 
 AXONAL_NAMES = ("axon", "node", "ais", "hill", "iseg", "unmyelin")
-TYPICAL = 200.0  # V/m at which neurons fire, about: where the first search starts
-DRIFT, REST_MS = 2.0, 5.0  # mV within ms without a field, above which a cell is not at rest
 DESCRIBED = ("nseg", "Ra", "cm", "density_mechs", "ions")  # of a section, what makes a cell
-# us after onset from which a cell whose membranes are this near to rest (mV), and sink, will not
-# spike any more: thresholds of 60 places and three cells are the same to the last bit.
-SETTLED, QUIET = 800.0, 8.0
-NEAR, FAR = 1.1, 1.5  # first steps of a bracket, with and without a threshold found before
 
 
 @dataclass(frozen=True)
@@ -206,7 +201,7 @@ class NeuronCell:
         """
         fields = self._check_fields(field)
         wave = polarity * pulse_waveform(pulse, step_times(time_step, duration))
-        found, typical, known = [], TYPICAL, False
+        found, typical, known = [], FOREIGN.typical, False
         with self._driven(time_step) as trial:
             self._check_rest(trial)
             for E in fields:
@@ -215,7 +210,7 @@ class NeuronCell:
                     found.append(np.inf)
                     continue
                 first = min(typical / strength if start is None else start, max_amplitude)
-                factor = 2.0 if start is not None else NEAR if known else FAR
+                factor = 2.0 if start is not None else FOREIGN.near if known else FOREIGN.far
                 drive = self._drive @ E.ravel()
                 fires = lambda a, drive=drive: trial(drive, a, wave)[0]  # noqa: E731
                 found.append(search(fires, first, factor, tolerance, max_amplitude))
@@ -414,7 +409,7 @@ class NeuronCell:
         passed, v = np.zeros(len(volts), bool), volts.as_numpy()
         begun, early = np.full(len(volts), len(wave)), 0
         calm, highest = silent_from(wave), np.inf
-        still = max(calm, int(SETTLED / (1e3 * h.dt)))
+        still = max(calm, int(FOREIGN.settled / (1e3 * h.dt)))
         for k, value in enumerate(wave):
             sources.scatter(step.copy(scaled).mul(value))
             h.fadvance()
@@ -427,19 +422,23 @@ class NeuronCell:
                 if passed.sum() >= needed:
                     early = int(np.argmin(np.where(passed, begun, len(wave))))
                     return True, early, int(begun[early])
-                if k >= still and np.abs(v - self._init).max() < QUIET and v.max() < highest:
+                if (
+                    k >= still
+                    and np.abs(v - self._init).max() < FOREIGN.quiet
+                    and v.max() < highest
+                ):
                     break
                 highest = v.max() if k >= still else np.inf
         return False, early, len(wave) - 1
 
     def _check_rest(self, trial):
         """Complain about a cell that fires without a field, or is not at rest at the start."""
-        n = round(REST_MS * 200)
+        n = round(FOREIGN.rest_ms * 200)
         if trial(np.zeros(self.n_segments), 0.0, np.zeros(n))[0]:
             raise RuntimeError(f"{self.name} fires without a field: it has no threshold.")
         now = np.array([self._segments[i].v for i in self._watched])
         drift = np.abs(now - self._init).max()
-        if self.settle == 0 and drift > DRIFT:
+        if self.settle == 0 and drift > FOREIGN.drift:
             warnings.warn(
                 f"{self.name} is not at rest at {self._init:g} mV: without a field it moves by "
                 f"{drift:.1f} mV. Give another v_init, or a time to settle (ms).",

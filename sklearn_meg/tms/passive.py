@@ -22,6 +22,7 @@ from ._physics import (
     fit_physics,
     untrained_physics,
 )
+from ._settings import FIT
 from .neurons import CELL_TYPES, grid_spacing, make_neuron
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from ._morphology import Morphology  # noqa: F401  # hint of an inherited parameter
 
 __all__ = ["PassiveThreshold"]
-
-LIBRARY_SAMPLES = 300  # that choose a neuron of the library
 
 
 @documented
@@ -163,7 +162,7 @@ class PassiveThreshold(PhysicsParams, ThresholdModel, BaseEstimator):
         if self.morphology is not None:
             return self._known_drive(None)
         found = []
-        flat, y = flat[:LIBRARY_SAMPLES], y[:LIBRARY_SAMPLES]
+        flat, y = flat[: FIT.library_samples], y[: FIT.library_samples]
         for name in CELL_TYPES:
             drive = self._known_drive(name)
             logs, _ = apply_physics(untrained_physics(drive, y.shape[1]), flat)

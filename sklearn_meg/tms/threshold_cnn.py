@@ -21,6 +21,7 @@ from ._base import PhysicsParams, ThresholdModel
 from ._grids import center_magnitude, normalized
 from ._network import Correction, ThresholdLoss, ThresholdNet
 from ._physics import apply_physics, cross_validated_errors, fit_correction, fit_physics
+from ._settings import FIT
 from ._trust import IntervalModel, check_sizes_param, simplex_weights
 
 if TYPE_CHECKING:
@@ -51,8 +52,6 @@ NETWORKS = {
     "paper": ("paper",),
 }
 PREDICT_BATCH = 512
-FEWEST_TO_WEIGH = 100  # held-out samples that judge whether a network is worth adding to physics
-MOST_TO_CORRECT = 2000  # samples above which the network needs no Gaussian process beside it
 
 
 @documented
@@ -261,7 +260,7 @@ class ThresholdCNN(
 
     def _are_few(self, held_out):
         """Whether physics learns from all samples, since too few are held out to judge more."""
-        return self.morphology is not None and len(held_out) < FEWEST_TO_WEIGH
+        return self.morphology is not None and len(held_out) < FIT.fewest_to_weigh
 
     def _relative_to_physics(self, X, y, train, fresh):
         """Thresholds over those of physics, which is fitted to the inner training samples."""
@@ -289,7 +288,7 @@ class ThresholdCNN(
             grids = torch.as_tensor(normalized(X), dtype=weight.dtype, device=weight.device)
             drives = torch.cat([module.physics(part)[1] for part in grids.split(PREDICT_BATCH)])
         found = {}
-        if len(X) <= MOST_TO_CORRECT:
+        if len(X) <= FIT.most_to_correct:
             target = (self._log_targets(X, y) - self.y_mean_) / self.y_scale_
             rng = check_random_state(seed)
             found = fit_correction(drives.float().cpu().numpy(), target, rng)
@@ -373,7 +372,7 @@ class ThresholdCNN(
         n_parts = n_members + 2 * (module.physics is not None)
         target = self._log_targets(X, y) if len(X) else np.empty((0, self.n_outputs_))
         known = ~np.isnan(target)
-        fewest = 10 * n_parts if module.physics is None else FEWEST_TO_WEIGH
+        fewest = 10 * n_parts if module.physics is None else FIT.fewest_to_weigh
         weights = np.full(n_members, 1 / n_members)
         share = 0.0
         if n_parts > 1 and known.any(axis=1).sum() >= fewest:
