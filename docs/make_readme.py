@@ -38,8 +38,8 @@ SYSTEMS = (
         "tms",
         "ThresholdCNN",
         "electric field → threshold of a neuron",
-        "uniform field, ridge, boosting",
-        ("tms", "L5", "mape", "percent off, layer 5 cell by NEURON"),
+        "passive physics, uniform field, boosting",
+        ("tms", "L5", "mape", "percent off, layer 5 cell"),
     ),
     (
         "Connectome",

@@ -108,7 +108,7 @@ def neuron_rows(n_fast, n_reference):
         ("neuron_plain", "axial", PLAIN_START, n_fast),
         ("neuron_extracellular", "extracellular", PLAIN_START, n_reference),
     ):
-        options = {"coupling": coupling, "start": start}
+        options = {"coupling": coupling, "start": start, "solver": "neuron"}
         activation_threshold(cell, fields[:1], **options)  # builds the model
         begun = process_time()
         found[name] = activation_threshold(cell, fields[:n], **options)
