@@ -18,10 +18,12 @@ class ConeGeometry:
     peaks : PeakField
     anisotropy : float or ndarray of shape (n, 1)
         For all geodesics, or for each.
+    doubt : float
+        Angle (radians) up to which a start is taken along the field.
     """
 
-    def __init__(self, peaks, anisotropy):
-        self.peaks, self.anisotropy = peaks, anisotropy
+    def __init__(self, peaks, anisotropy, doubt=0.0):
+        self.peaks, self.anisotropy, self.doubt = peaks, anisotropy, doubt
 
     def tensors(self, x, u=None):
         """Metrics (n, dim, dim) at points, of the fiber nearest to u, or of the strongest."""
@@ -43,6 +45,8 @@ class ConeGeometry:
 
     def start(self, x, u):
         """State of geodesics: points, directions, momenta, anisotropies."""
+        v = self.peaks.at(x, u)
+        u = np.where((v * u).sum(1, keepdims=True) > np.cos(self.doubt), v, u)
         a = np.broadcast_to(np.asarray(self.anisotropy, dtype=float), (len(x), 1))
         return self._with_momentum(x, u, a)
 

@@ -38,7 +38,8 @@ class Lines:
     cosine : float
         Neighbors at less than this cosine to a line belong to another.
     doubt : float
-        Standard deviation of an angle of ``direction`` around the true one, roughly, in radians.
+        Standard deviation of an angle of ``direction``, between voxels, around the true one,
+        roughly, in radians.
     is_smooth : bool
         Whether smoothing brings the directions nearer to those without noise. If not,
         ``direction`` is what was measured.
@@ -102,7 +103,7 @@ def fit_lines(X, scale, window=None, cosine=None):
         noise,
         tuple(window),
         cosine,
-        noise * (float(np.sqrt(own.mean())) if is_smooth else SETTINGS.trusted),
+        noise * (float(np.sqrt(own.mean())) if is_smooth else SETTINGS.averaged),
         is_smooth,
     )
 

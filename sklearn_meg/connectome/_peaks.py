@@ -8,14 +8,16 @@ from itertools import product
 
 import numpy as np
 
+LEAST_GAP = 0.01  # between strengths of axes, as a share: where two are tied, nothing is steep
 PAD = 2  # voxels without a vector around the grid
 
 
 class PeakField:
     """Peaks on a grid, interpolated near a direction.
 
-    The vectors of the voxels around a point that are nearest to the direction, each turned to
-    its side, are averaged with the weights of the interpolation.
+    Of the voxels around a point, the vectors v nearest to the direction count: the direction of the
+    field is the first axis of the mean of v v', with the weights of the interpolation. At a border
+    of bundles this is one or the other; a mean of vectors would be between them.
 
     Parameters
     ----------
@@ -56,21 +58,29 @@ class PeakField:
     def at(self, x, u):
         """Directions (n, dim) at points in lengths near unit vectors, 0 where there is none."""
         vectors, (weights, _), _ = self._around(x, u)
-        mean = np.einsum("nt,ntd->nd", _products(weights, self._taps), vectors)
-        return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
+        return self._axes(vectors, _products(weights, self._taps), u)[0]
 
     def gradient(self, x, u):
         """Directions (n, dim), and their derivatives (n, dim, dim) along the first axis."""
         vectors, (weights, slopes), _ = self._around(x, u)
-        mean = np.einsum("nt,ntd->nd", _products(weights, self._taps), vectors)
-        size = np.maximum(np.linalg.norm(mean, axis=1), 1e-12)
-        v = mean / size[:, None]
+        v, axes, gaps = self._axes(vectors, _products(weights, self._taps), u)
+        along = (vectors @ v[:, :, None])[..., 0]
         parts = []
         for axis in range(self.dim):
-            factors = _products(weights, self._taps, axis, slopes)
-            parts.append(np.einsum("nt,ntd->nd", factors, vectors) / self.scale[axis])
-        dv = np.stack(parts, axis=1) / size[:, None, None]
-        return v, dv - (dv @ v[:, :, None]) * v[:, None]
+            factors = _products(weights, self._taps, axis, slopes) / self.scale[axis]
+            change = np.einsum("nt,ntd->nd", factors * along, vectors)
+            parts.append(((axes @ ((change[:, None] @ axes)[:, 0] / gaps)[..., None]))[..., 0])
+        return v, np.where(v.any(1)[:, None, None], np.stack(parts, axis=1), 0.0)
+
+    def _axes(self, vectors, weights, u):
+        """First axes on the side of u; all axes, and how far their strength is from the first."""
+        mean = vectors.swapaxes(1, 2) @ (weights[..., None] * vectors)
+        strength, axes = np.linalg.eigh(mean)
+        v, first = axes[..., -1], strength[:, -1:]
+        v = np.where((v * u).sum(1, keepdims=True) < 0, -v, v)
+        gaps = np.maximum(first - strength, LEAST_GAP * np.maximum(first, 1e-9))
+        gaps[:, -1] = np.inf
+        return np.where(first > 1e-9, v, 0.0), axes, gaps
 
     def strongest(self, x):
         """The peak of most weight around points, as a unit vector, 0 where there is none."""

@@ -10,8 +10,9 @@ from ._shoot import tube
 class Stability:
     """Deviation of geodesics from random voxels, nearly along the field.
 
-    They start beside the middle of a voxel, in the direction of the field there, off by as much as
-    it is not known: the noise that smoothing leaves, or half of all where nothing was smoothed.
+    They start beside the middle of a voxel, in the direction of the field there, off by rather more
+    than it is in doubt where directions were smoothed: the true one is sought. Else the field is
+    what was measured, and little is added.
 
     Parameters
     ----------
@@ -32,7 +33,9 @@ class Stability:
         self.u = u * np.sign(first)  # whatever the signs of the fields
         aside = rng.normal(size=self.u.shape)
         aside -= self.u * (aside * self.u).sum(1, keepdims=True)
-        self.noise = lines.doubt * aside
+        self.doubt = max(SETTINGS.taken * lines.doubt, np.deg2rad(SETTINGS.least))
+        share = SETTINGS.off if lines.is_smooth else SETTINGS.trusted
+        self.noise = share * lines.doubt * aside
         self.peaks, self.inside = peaks, lambda y: space.in_mask(y, mask)
         self.length, self.step = length * space.scale.min(), 0.5 * space.scale.min()
 
@@ -52,7 +55,7 @@ class Stability:
         a = np.repeat(anisotropies, len(self.x))[:, None]
         table = []
         for order in (1, 2):
-            geometry = ConeGeometry(self.peaks.with_order(order), a)
+            geometry = ConeGeometry(self.peaks.with_order(order), a, self.doubt)
             table.append(np.atleast_1d(self.of(geometry, len(anisotropies))))
             if table[-1].min() <= SETTINGS.good_enough:
                 break

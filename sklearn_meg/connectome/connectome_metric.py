@@ -47,7 +47,7 @@ class ConnectomeMetric(LineParams, FieldMetric):
         Which metric; "auto" keeps the more stable one.
     anisotropy : float or "auto", default="auto"
         Cost across a fiber over that along it, squared, of the metric of fibers. "auto" takes the
-        most stable of 30 to 10 000.
+        most stable of 30 to 1 000 000.
     %(LineParams)s
     knot_spacing : int, default=2
         Voxels between the knots of the splines: the finest detail of the spline metric.
@@ -98,6 +98,9 @@ class ConnectomeMetric(LineParams, FieldMetric):
         ones.
     smoothness_ : float
         The smoothness used.
+    doubt_ : float
+        Degrees that the direction of the field is in doubt. In the metric of fibers, a geodesic
+        that starts off the field by less than it starts along it.
     loss_ : float
         Mean squared curvature, 1 / length squared, that is left.
     n_iter_ : int
@@ -199,6 +202,7 @@ class ConnectomeMetric(LineParams, FieldMetric):
         self.n_iter_, self.history_ = 1, []
         self.__dict__.pop("coef_", None)
         stability = Stability(lines, self._peaks, self._space, self._open_mask)
+        self.doubt_ = float(np.rad2deg(stability.doubt))
         found = {}
         if self.method != "spline":
             found["fibers"] = self._fit_fibers(stability)
@@ -239,7 +243,7 @@ class ConnectomeMetric(LineParams, FieldMetric):
     @property
     def _geometry(self):
         if self._along_fibers:
-            return ConeGeometry(self._peaks, self.anisotropy_)
+            return ConeGeometry(self._peaks, self.anisotropy_, np.deg2rad(self.doubt_))
         return super()._geometry
 
     @property
