@@ -20,10 +20,13 @@ class ConeGeometry:
         For all geodesics, or for each.
     doubt : float
         Angle (radians) up to which a start is taken along the field.
+    slopes : PeakField or None
+        The field whose derivatives :meth:`gradient` takes, if another.
     """
 
-    def __init__(self, peaks, anisotropy, doubt=0.0):
+    def __init__(self, peaks, anisotropy, doubt=0.0, slopes=None):
         self.peaks, self.anisotropy, self.doubt = peaks, anisotropy, doubt
+        self.slopes = slopes
 
     def tensors(self, x, u=None):
         """Metrics (n, dim, dim) at points, of the fiber nearest to u, or of the strongest."""
@@ -34,6 +37,9 @@ class ConeGeometry:
         """Metrics, and their derivatives (n, dim, dim, dim) along the first axis."""
         u = self.peaks.strongest(x) if u is None else u
         v, dv = self.peaks.gradient(x, u)
+        if self.slopes is not None:
+            dv = self.slopes.gradient(x, u)[1]
+            dv = dv - (dv @ v[:, :, None]) * v[:, None]
         half = dv[..., :, None] * v[:, None, None]
         return self._metric(v), -(1 - 1 / self.anisotropy) * (half + half.swapaxes(-1, -2))
 

@@ -249,7 +249,8 @@ class ConnectomeMetric(LineParams, FieldMetric):
     @property
     def _voxel_geometry(self):
         if self._along_fibers:  # linear interpolation has a kink in the middle of a voxel
-            return ConeGeometry(self._peaks.with_order(2), self.anisotropy_)
+            peaks = self._peaks.with_order(1)
+            return ConeGeometry(peaks, self.anisotropy_, slopes=peaks.with_order(2))
         return super()._geometry
 
     def _graph(self):

@@ -411,7 +411,7 @@ def test_following_the_field():
     for follow in (0.0, 1.0):
         paths = model.shoot(noisy.seeds, noisy.directions, 20.0, within="grid", follow=follow)
         found.append(np.nanmean(geodesic_deviation(noisy.curves, paths)))
-    assert found[1] < 0.3 and found[1] < found[0]
+    assert max(found) < 0.1  # starts as far off the noisy field as it is in doubt are along it
     with pytest.raises(ValueError, match="follow must be between 0 and 1"):
         model.shoot(noisy.seeds, noisy.directions, 5.0, follow=2)
 
