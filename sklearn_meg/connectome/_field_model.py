@@ -69,10 +69,10 @@ class FieldMetric(SpaceParams, TransformerMixin, MetricModel, BaseEstimator):
         for k in np.flatnonzero(np.isnan(X).reshape(len(X), -1).all(1)):
             raise ValueError(f"X has in field {k} no vector inside the mask of fit.")
         found = np.full(X.shape, np.nan)
-        window = getattr(self, "window_", None)
+        window, smooth = getattr(self, "window_", None), getattr(self, "is_smoothed_", True)
         for k in range(len(X)):  # each for itself: a sample does not depend on its neighbors
             with limited_threads(1):
-                lines = fit_lines(X[k : k + 1], self._space.scale, window)
+                lines = fit_lines(X[k : k + 1], self._space.scale, window, smooth)
                 found[(k, *lines.voxel.T)] = self._residual(lines)
         return self._from_grid(found)
 

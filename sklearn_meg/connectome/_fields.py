@@ -57,7 +57,7 @@ class Lines:
     is_smooth: bool
 
 
-def fit_lines(X, scale, window=None, cosine=None):
+def fit_lines(X, scale, window=None, is_smooth=True):
     """Fit directions and accelerations.
 
     The vectors of a voxel are a set: neighbors of a line are sought among all of them, so that
@@ -72,16 +72,15 @@ def fit_lines(X, scale, window=None, cosine=None):
     window : tuple of two int or None
         Radius of the neighborhood in voxels, and degree of the polynomial. None takes the one of
         ``SETTINGS.windows`` that predicts a left-out vector best.
-    cosine : float or None
-        Smallest cosine between a line and its neighbors; None takes :func:`cone_of`.
+    is_smooth : bool
+        Whether to smooth the directions, with a window that is given.
 
     Returns
     -------
     lines : Lines
     """
-    cosine = cone_of(X, scale) if cosine is None else cosine
+    cosine = cone_of(X, scale)
     field, voxel = _rows(X)
-    is_smooth = True
     if window is None:
         window, risk = _best_window(X, scale, cosine)
         is_smooth = window != SETTINGS.windows[0] and risk < SETTINGS.worth_smoothing

@@ -69,7 +69,7 @@ class PeakField:
         for axis in range(self.dim):
             factors = _products(weights, self._taps, axis, slopes) / self.scale[axis]
             change = np.einsum("nt,ntd->nd", factors * along, vectors)
-            parts.append(((axes @ ((change[:, None] @ axes)[:, 0] / gaps)[..., None]))[..., 0])
+            parts.append((axes @ ((change[:, None] @ axes)[:, 0] / gaps)[..., None])[..., 0])
         return v, np.where(v.any(1)[:, None, None], np.stack(parts, axis=1), 0.0)
 
     def _axes(self, vectors, weights, u):

@@ -45,8 +45,8 @@ class Settings:
         taken along it. In noisy worlds (seed 20) this made the mean deviation .49 instead of .82
         voxels (annulus, 20 degrees), .14 instead of .26 (5 degrees), 2.8 instead of 4.8 (braid).
     least : float
-        Degrees that a start may be off in any case: what interpolation between voxels misses. Without
-        it one geodesic in 100 of a clean annulus is lost at the largest anisotropy.
+        Degrees that a start may be off in any case: what interpolation between voxels misses.
+        Without it one geodesic in 100 of a clean annulus is lost at the largest anisotropy.
     off, trusted : float
         Standard deviations that starts are off when stability is measured, where directions are
         smoothed and where not. With `off` 1 instead of 1.5 (arcs, 10 degrees) the anisotropy is too
