@@ -40,6 +40,8 @@ from .encoding import permutation_importance_over_time as permutation_importance
 from .encoding import predict_continuous as predict_continuous
 from .encoding import response_to_feature as response_to_feature
 from .encoding import stitch_windows as stitch_windows
+from .encoding import to_trials as to_trials
+from .encoding import unique_contribution as unique_contribution
 from .nerve import KalmanRegressor as KalmanRegressor
 from .nerve import NerveDecoder as NerveDecoder
 from .nerve import NerveFeatures as NerveFeatures

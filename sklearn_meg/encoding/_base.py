@@ -263,6 +263,7 @@ def _resolve_lags(estimator, ends, sfreq, n_times):
         raise ValueError(
             f"The lags of {name} (tmin={tmin}, tmax={tmax}, sfreq={sfreq}: samples {first} to "
             f"{last}) must be shorter than the trials, which have {n_times} samples."
+            + (" (Time on axis 0, as in continuous data? See to_trials.)" if n_times == 1 else "")
         )
     return first, last
 

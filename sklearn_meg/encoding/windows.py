@@ -162,9 +162,10 @@ def predict_continuous(
         The measured MEG (``raw.get_data()``), needed if the encoder has ``initial_rows``. Only
         the initial window of each window is read.
     skip : int, default=None
-        Samples to leave out at the beginning of every window but the first. None: the initial
-        window. An encoder without one may profit from as many as it has lags: at the beginning
-        of a window it does not see the stimulus before.
+        Samples to leave out at the beginning of every window but the first, where an encoder
+        does not see the stimulus before. None: the initial window or the longest lag of the
+        (linear) encoder, whichever is longer, if the windows overlap by so much; at most half a
+        window.
     taper : {"hann"} or None, default="hann"
         See :func:`stitch_windows`.
     batch_size : int, default=None
@@ -189,7 +190,7 @@ def predict_continuous(
     >>> meg = sound + 0.5 * np.roll(sound, 2)
     >>> X, y = (cut_windows(data, length=100, step=100)[0] for data in (sound, meg))
     >>> trf = TemporalReceptiveField(tmax=4, alphas=1e-3).fit(X, y)
-    >>> predicted = predict_continuous(trf, sound, skip=4)
+    >>> predicted = predict_continuous(trf, sound)
     >>> np.allclose(predicted[:, 10:], meg[:, 10:], atol=0.05)
     True
     """
@@ -199,7 +200,7 @@ def predict_continuous(
     length = _window_length(estimator, length)
     rows, n_rows = _check_parts(estimator, features, length, subject, initial)
     initial = None if initial is None else _as_initial(initial, rows, n_samples)
-    skip = _check_skip(rows.n_initial if skip is None else skip, length)
+    skip = _check_skip(_warm_up(estimator, rows, length, step) if skip is None else skip, length)
     step = max(1, (length - skip) // 2) if step is None else step
     starts = _starts(n_samples, length, step, keep_last=True)
     _check_cover(starts, n_samples, length, skip)
@@ -350,6 +351,18 @@ def _window_length(estimator, length):
             f"was fitted with. Got {length}."
         )
     return _positive(fitted if length is None else length, "length")
+
+
+def _warm_up(estimator, rows, length, step):
+    """Samples at the beginning of a window whose lags reach outside, if others cover them."""
+    model = estimator
+    while getattr(model, "steps", None):
+        model = model.steps[-1][1]
+    for inner in ("best_estimator_", "regressor_", "base_"):
+        model = getattr(model, inner, model)
+    lags = getattr(model, "delays_", np.zeros(1, dtype=int))
+    spare = length // 2 if step is None else length - step
+    return max(rows.n_initial, min(max(0, int(lags[-1])), spare, length // 2))
 
 
 def _check_skip(skip, length):

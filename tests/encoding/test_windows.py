@@ -132,6 +132,9 @@ def test_a_causal_filter_predicts_as_if_never_cut(recording):
     )
     assert_allclose(predicted, whole + trf.intercept_[:, None], atol=1e-10)
     assert_allclose(predict_continuous(trf, stimulus, 60, 13, skip=9), predicted, atol=1e-10)
+    assert_allclose(predict_continuous(trf, stimulus), predicted, atol=1e-10)  # by default
+    apart = predict_continuous(trf, stimulus, step=trf.n_times_in_)  # nothing to warm up on
+    assert apart.shape == predicted.shape
 
 
 def test_batches_and_layout_do_not_matter(recording, tmp_path, monkeypatch):
