@@ -11,7 +11,6 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch
 
 from .._checks.trials import check_targets
-from ..metrics import r2
 from ._inspection import as_trials, find_rows
 
 if TYPE_CHECKING:
@@ -57,7 +56,8 @@ def unique_contribution(
         names : list of str
             Of the groups.
         full : ndarray of shape (n_folds, n_channels)
-            R2 across trials with all features, from the end of the initial window on.
+            R2 with all features, from the end of the initial window on, against the mean course
+            of the training trials: unbiased also with few test trials.
         unique, partial : ndarray of shape (n_groups, n_folds, n_channels)
             Difference to the R2 without the group, and the same over one less that R2.
 
@@ -110,14 +110,17 @@ def unique_contribution(
 
 
 def _r2_of_channels(estimator, X, y, rows, train, test):
+    """R2 of each channel, with the errors of the mean course of the training trials below."""
     predicted = clone(estimator).fit(X[train], y[train]).predict(X[test]).reshape(y[test].shape)
-    counted, start = rows.counted(X[test]), rows.n_initial
-    return np.array(
-        [
-            r2(y[test, c : c + 1], predicted[:, c : c + 1], start=start, mask=counted)
-            for c in range(y.shape[1])
-        ]
-    )
+    counted = rows.counted(X)
+    there = np.ones((len(X), 1, y.shape[2])) if counted is None else counted[:, np.newaxis] * 1.0
+    there[:, :, : rows.n_initial] = 0
+    weight = there[train]
+    course = (weight * y[train]).sum(axis=0) / np.maximum(weight.sum(axis=0), 1)
+    errors = [
+        (there[test] * (y[test] - guess) ** 2).sum(axis=(0, 2)) for guess in (predicted, course)
+    ]
+    return 1 - errors[0] / np.maximum(errors[1], 1e-300)
 
 
 def _check_features(features, stimulus):
