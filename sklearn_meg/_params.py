@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from ._typing import BaseCrossValidator, PathLike, RandomSeed
 
 
+DOC_LINK = (
+    "https://sklearn-meg.github.io/sklearn-meg/generated/sklearn_meg.{estimator_name}.html"
+)
+
+
 def param(default: Any, kind: str, text: str) -> Any:
     """Declare a parameter of a group: its default, its type in words, its description."""
     return field(default=default, metadata={"kind": kind, "text": text})
@@ -37,6 +42,9 @@ def documented(cls):
     -------
     cls : type
     """
+    cls._doc_link_module = "sklearn_meg"
+    cls._doc_link_template = DOC_LINK
+    cls._doc_link_url_param_generator = _doc_link_of
     groups = {base.__name__: base for base in cls.__mro__}
     if cls.__doc__ is None:  # python -OO
         return cls
@@ -50,6 +58,11 @@ def documented(cls):
 
     cls.__doc__ = re.sub(r"^    %\((\w+)\)s$", entries, cls.__doc__, flags=re.MULTILINE)
     return cls
+
+
+def _doc_link_of(estimator):
+    """Name of the page of an estimator, for the link in its HTML representation."""
+    return {"estimator_name": type(estimator).__name__}
 
 
 def _entry(declared, default):

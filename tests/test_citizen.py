@@ -170,3 +170,9 @@ def test_the_device_that_auto_takes(monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert device.resolve_device("auto").type == "mps"
     assert device.resolve_device("auto", dtype="float64").type == "cpu"
+
+
+def test_the_html_of_an_estimator_links_to_its_page():
+    for model in (TemporalReceptiveField(), NerveDecoder(sfreq=1000.0)):
+        name = type(model).__name__
+        assert f"generated/sklearn_meg.{name}.html" in model._repr_html_()
