@@ -7,6 +7,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
+import make_errors  # noqa: E402
 import make_roles  # noqa: E402
 import make_tables  # noqa: E402
 
@@ -37,6 +38,7 @@ exclude_patterns = [
     "_build",
     "generated/benchmark_*",
     "generated/roles.rst",
+    "generated/errors.rst",
     "auto_examples/**.ipynb",
 ]
 default_role = "literal"
@@ -73,4 +75,5 @@ sphinx_gallery_conf = {
 def setup(app):
     """Write the benchmark tables before the pages that include them are read."""
     make_tables.write_tables(HERE / "benchmarks", HERE / "generated")
+    make_errors.main()
     (HERE / "generated" / "roles.rst").write_text(make_roles.roles_page(), encoding="utf-8")

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from ._typing import BaseCrossValidator, PathLike, RandomSeed
 
 
-DOC_LINK = (
-    "https://sklearn-meg.github.io/sklearn-meg/generated/sklearn_meg.{estimator_name}.html"
-)
+DOC_LINK = "https://sklearn-meg.github.io/sklearn-meg/generated/sklearn_meg.{estimator_name}.html"
 
 
 def param(default: Any, kind: str, text: str) -> Any:

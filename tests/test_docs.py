@@ -12,6 +12,7 @@ import sklearn_meg
 
 DOCS = Path(__file__).parents[1] / "docs"
 sys.path.append(str(DOCS))
+make_errors = import_module("make_errors")
 make_roles = import_module("make_roles")
 
 PAGES = sorted(DOCS.glob("*.rst"))
@@ -90,3 +91,12 @@ def test_no_file_holds_a_merge_conflict():
     marks = re.compile(r"^(?:<{7}|>{7}) ", re.MULTILINE)
     texts = {path: path.read_text(encoding="utf-8") for path in [*PAGES, *DOCS.parent.glob("*.md")]}
     assert [path.name for path, text in texts.items() if marks.search(text)] == []
+
+
+def test_errors_that_say_what_helps_are_listed():
+    said, helps = make_errors.sentences("X has no channel. Set a montage. Got EEG001.")
+    assert (said, helps) == ("X has no channel.", "Set a montage.")
+    assert make_errors.sentences("X must be a float. Got 'a'.")[1] == ""
+    rooms = {room for room, *_ in make_errors.errors()}
+    assert {"Studies", "Source", "All estimators"} <= rooms
+    assert "--reject and --missing drop leave trials out" in make_errors.page()
