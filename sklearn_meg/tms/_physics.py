@@ -63,12 +63,13 @@ def fit_physics(drive, grids, y):
     -------
     physics : dict of ndarray
     """
-    typical = np.nanmedian(y / np.nanmedian(y, axis=0), axis=1) * np.nanmedian(y)
-    known = np.flatnonzero(np.isfinite(typical))[: DRIVE.most]
-    constants = fit_constants(drive, grids[known], typical[known])
+    known = np.flatnonzero(np.isfinite(y).any(axis=1))[: DRIVE.most]
+    scale = np.nanmedian(y, axis=0)
+    typical = np.nanmedian(y[known] / scale, axis=1) * np.nanmedian(y)
+    constants = fit_constants(drive, grids[known], typical)
     passed = SiteDrive(low_passed(drive.courses, constants.tau), drive.forms, drive.kinds)
     drives = passed.drives(grids[known], constants.power)
-    weights = fit_kind_weights(drive.kinds, drives, typical[known])
+    weights = fit_kind_weights(drive.kinds, drives, typical)
     share = DRIVE.relevant if len(known) >= FIT.few else FIT.keep_of_few
     weighted = drives * weights
     sites = np.flatnonzero((weighted > share * weighted.max(axis=1, keepdims=True)).any(axis=0))
@@ -236,8 +237,10 @@ def cross_validated_errors(drive, grids, y, groups, seed):
         NaN where `y` is, and where what is left has no threshold of an output.
     """
     kind = KFold if groups is None or len(np.unique(groups)) < FIT.n_folds else GroupKFold
-    folds = kind(min(FIT.n_folds, len(y)), shuffle=True, random_state=seed)
+    folds = kind(max(2, min(FIT.n_folds, len(y))), shuffle=True, random_state=seed)
     errors = np.full(y.shape, np.nan)
+    if len(y) < 2:
+        return errors
     for fit, left in folds.split(grids, groups=groups):
         if np.isnan(y[fit]).all(axis=0).any():
             continue

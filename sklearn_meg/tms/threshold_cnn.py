@@ -121,7 +121,8 @@ class ThresholdCNN(
     net_ : skorch.NeuralNet
         The trained network; ``net_.module_`` is the torch module.
     residuals_ : ndarray of shape (n_held_out, n_outputs)
-        Absolute errors of the log threshold on held-out samples.
+        Absolute errors of the log threshold on held-out samples, cross-validated on all samples
+        where few are held out with a morphology.
     shares_ : dict of str to float
         How much of each part ("network", "gaussian_process") is added to physics.
     pulse_, morphology_ : str or None

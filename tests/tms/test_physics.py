@@ -65,6 +65,26 @@ def test_a_network_on_top_of_physics_needs_few_thresholds(made):
     assert inside.mean() > 0.6
 
 
+def test_few_thresholds_are_all_learned_from_and_judged_by_cross_validation(made):
+    data = made["monophasic"]
+    grids, y = data["grids"][:60], data["threshold"][:60].copy()
+    y[3] = np.nan
+    groups = np.arange(60) // 2
+    model = ThresholdCNN(morphology="L5 PC", max_epochs=2, random_state=0)
+    model.fit(grids, y, groups=groups)
+    assert model.residuals_.shape == (60, 1) and np.isnan(model.residuals_[3]).all()
+    assert np.isfinite(np.delete(model.residuals_, 3)).all()
+    low, high = model.predict_interval(data["grids"][60:], 0.9).T
+    inside = (low < data["threshold"][60:]) & (data["threshold"][60:] < high)
+    assert inside.mean() > 0.75
+    # A threshold that is wrong must not be inside an interval that saw it.
+    wrong = data["threshold"][:60].copy()
+    wrong[7] *= 3
+    model.fit(grids, wrong)
+    assert model.residuals_[7] > 0.5
+    assert clone(model).fit(grids[:1], wrong[:1]).predict(grids[:1]) > 0
+
+
 def test_physics_of_the_wrong_pulse_is_worse(made):
     right = fitted(PassiveThreshold(morphology="L5 PC", pulse="biphasic"), made["biphasic"], 30)
     wrong = fitted(PassiveThreshold(morphology="L5 PC"), made["biphasic"], 30)
