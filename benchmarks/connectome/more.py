@@ -139,6 +139,7 @@ def field_rows(case, X, scale, seed, quick, shortest=8.0):
     ours = ConnectomeMetric(affine=affine, **({"max_iter": 3} if quick else {}))
     rows = _field_rows(case, "default", ours, X, seed, *curves)
     rows += _deviations(case, "follow", ours, seed, *curves, follow=1.0)
+    rows += _sure_rows(case, ours, seed, *curves)
     for name, models in baselines(quick, affine).items():
         rows += best(_field_rows(case, name, model, X, seed, *curves) for model in models)
     smoothed = smoothed_by(ours, X)
@@ -160,6 +161,19 @@ def _field_rows(case, name, model, X, seed, curves, directions):
     model.fit(X)
     spent = row(case, name, "fit_s", seed, process_time() - begun)
     return [spent, *_deviations(case, name, model, seed, curves, directions)]
+
+
+def _sure_rows(case, model, seed, curves, directions):
+    """Share of geodesics that the model itself is sure of, and their deviation."""
+    step = STEP * model._space.scale.min()
+    shots = [c[0] for c in curves], directions, step * max(len(c) - 1 for c in curves)
+    spread = model.spread(*shots)
+    sure = np.array([np.nanmax(s[: len(c)]) <= 4 * step for s, c in zip(spread, curves)])
+    rows = [row(case, "sure", "sure_share", seed, sure.mean())]
+    if sure.any():
+        few = [c for c, good in zip(curves, sure) if good]
+        rows += _deviations(case, "sure", model, seed, few, directions[sure])
+    return rows
 
 
 def _deviations(case, name, model, seed, curves, directions, follow=0.0):

@@ -47,6 +47,9 @@ class Settings:
     least : float
         Degrees that a start may be off in any case: what interpolation between voxels misses.
         Without it one geodesic in 100 of a clean annulus is lost at the largest anisotropy.
+    strong, astray : float
+        Anisotropy from which a start is warned of that is off the field by so many degrees more
+        than is in doubt: a choice, not a measurement.
     off, trusted : float
         Standard deviations that starts are off when stability is measured, where directions are
         smoothed and where not. With `off` 1 instead of 1.5 (arcs, 10 degrees) the anisotropy is too
@@ -90,6 +93,8 @@ class Settings:
     averaged: float = 0.5
     taken: float = 3.0
     least: float = 0.5
+    strong: float = 1000.0
+    astray: float = 20.0
     off: float = 1.5
     trusted: float = 0.2
     clean: float = 1e-6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -245,6 +246,22 @@ class ConnectomeMetric(LineParams, FieldMetric):
         if self._along_fibers:
             return ConeGeometry(self._peaks, self.anisotropy_, np.deg2rad(self.doubt_))
         return super()._geometry
+
+    def _check_starts(self, x, u):
+        if not self._along_fibers or self.anisotropy_ < SETTINGS.strong:
+            return
+        v = self._peaks.at(x, u)
+        off = (v * v).sum(1) > 0.5
+        off &= np.abs((v * u).sum(1)) < np.cos(np.deg2rad(SETTINGS.astray + self.doubt_))
+        if off.any():
+            warnings.warn(
+                f"{int(off.sum())} of {len(u)} directions are more than {SETTINGS.astray:g} "
+                "degrees off the nearest fiber: geodesics from there go across fibers and mean "
+                f"little in a metric with anisotropy {self.anisotropy_:g}. Give directions of "
+                "fibers, or use follow.",
+                UserWarning,
+                stacklevel=3,
+            )
 
     @property
     def _voxel_geometry(self):

@@ -416,6 +416,26 @@ def test_following_the_field():
         model.shoot(noisy.seeds, noisy.directions, 5.0, follow=2)
 
 
+def test_starts_across_fibers_are_warned_of():
+    fibers = make_fibers("annulus", size=24, n_curves=1)
+    model = ConnectomeMetric().fit(fibers.X)
+    with pytest.warns(UserWarning, match="1 of 2 directions are more than 20 degrees off"):
+        model.shoot([[18.0, 11.5], [18.0, 11.5]], [[0, 1], [1, 1]], length=3)
+
+
+def test_spread_tells_where_fibers_part():
+    x = np.arange(30) - 14.5
+    angle = np.deg2rad(50) * np.sign(x) * (np.arange(24) > 10)[:, None]  # one way becomes two
+    X = np.stack([np.cos(angle), np.sin(angle)], axis=-1)[None]
+    model = ConnectomeMetric(method="fibers").fit(X)
+    starts, ahead = [[2.0, 14.4], [14.0, 18.0]], [[1.0, 0.0], [0.64, 0.77]]
+    spread = model.spread(starts, ahead, 10.0)
+    assert np.nanmax(spread[:, :12]) < 1.1  # before they part, and where there is one way
+    assert spread[0, -1] > 1.5 * np.nanmax(spread[1])
+    with pytest.raises(ValueError, match="aside must be positive"):
+        model.spread(starts, ahead, 10.0, aside=0)
+
+
 def test_geodesics_of_fibers_are_those_of_their_christoffel_symbols():
     fibers = make_fibers("annulus", size=40, n_curves=1)
     model = ConnectomeMetric(method="fibers", anisotropy=20).fit(fibers.X)
