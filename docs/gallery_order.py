@@ -3,6 +3,7 @@
 ORDER = (
     "encoder_study",
     "trf",
+    "continuous_speech",
     "own_pipeline",
     "feature_importance",
     "auditory_sources",
