@@ -115,6 +115,7 @@ class Batch:
             self.Y, self.missing = lagged(X, self.lengths, order, missing)
         self.samples = Samples(self.Y, self.missing)
         self.weights = weights
+        self.states = recordings.states and np.concatenate(recordings.states)
         self._layouts = {}
 
     @property

@@ -20,7 +20,9 @@ def guesses(batch, settings, kinds, rng):
     if settings.emission != "gaussian":
         counts = np.minimum(1.0, 2.0 / far(batch))
     X = batch.Y[:, : 3 * batch.X.shape[1]] * np.sqrt(counts)[:, None]  # with a little of its past
-    gamma = first_guesses(X, batch.lengths, settings.n_states, kinds, settings.windows, rng)
+    gamma = first_guesses(
+        X, batch.lengths, settings.n_states, kinds, settings.windows, rng, batch.states
+    )
     return gamma, counts
 
 

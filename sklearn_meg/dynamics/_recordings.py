@@ -24,11 +24,14 @@ class Recordings:
         Whether X was one recording (n_times, n_regions), an array of recordings, or a list.
     maps : list of callable or None
         How samples of each recording are changed when they are taken.
+    states : list of ndarray of int or None
+        States of the samples to begin with, -1 where unknown.
     """
 
     parts: list
     kind: str
     maps: list | None = None
+    states: list | None = None
 
     @property
     def lengths(self):
@@ -37,17 +40,18 @@ class Recordings:
 
     def pick(self, which):
         """Some recordings."""
-        maps = None if self.maps is None else [self.maps[i] for i in which]
-        return Recordings([self.parts[i] for i in which], self.kind, maps)
+        maps, states = (x and [x[i] for i in which] for x in (self.maps, self.states))
+        return Recordings([self.parts[i] for i in which], self.kind, maps, states)
 
     def cut(self, spans):
         """Pieces (recording, start, stop) as recordings; they keep the maps."""
-        maps = None if self.maps is None else [self.maps[i] for i, *_ in spans]
-        return Recordings([self.parts[i][a:b] for i, a, b in spans], "list", maps)
+        maps = self.maps and [self.maps[i] for i, *_ in spans]
+        states = self.states and [self.states[i][a:b] for i, a, b in spans]
+        return Recordings([self.parts[i][a:b] for i, a, b in spans], "list", maps, states)
 
     def mapped(self, maps):
         """The same recordings, whose samples are changed when they are taken."""
-        return Recordings(self.parts, self.kind, maps)
+        return Recordings(self.parts, self.kind, maps, self.states)
 
     def n_present(self):
         """Samples that are not missing."""

@@ -14,10 +14,12 @@ CERTAINTY = 0.95  # of a first guess; the rest is shared by the states
 
 def kinds_of(init, n_init):
     """What each restart begins with."""
+    if init == "given":
+        return ["given"]
     return [KINDS[r % len(KINDS)] if init == "auto" else init for r in range(n_init)]
 
 
-def first_guesses(X, lengths, n_states, kinds, windows, rng):
+def first_guesses(X, lengths, n_states, kinds, windows, rng, states=None):
     """State probabilities to start from, one set a restart.
 
     Parameters
@@ -26,11 +28,13 @@ def first_guesses(X, lengths, n_states, kinds, windows, rng):
         Standardized, 0 where missing.
     lengths : ndarray of int
     n_states : int
-    kinds : list of {"windows", "kmeans", "unit", "random"}
+    kinds : list of {"windows", "kmeans", "unit", "random", "given"}
         One a restart.
     windows : sequence of int
         Lengths in samples, taken in turn.
     rng : RandomState
+    states : ndarray of int of shape (n_samples,), default=None
+        Of "given", -1 where unknown.
 
     Returns
     -------
@@ -52,11 +56,40 @@ def first_guesses(X, lengths, n_states, kinds, windows, rng):
         elif kind == "unit":
             size = np.linalg.norm(X, axis=1, keepdims=True)
             labels[:, r] = cluster(X / np.maximum(size, 1e-300), n_states, seed, RACE.kmeans_init)
+        elif kind == "given":
+            labels[:, r] = states
         else:
             labels[:, r] = np.random.RandomState(seed).randint(n_states, size=len(X))
     gamma = np.full((*labels.shape, n_states), (1 - CERTAINTY) / n_states)
-    np.put_along_axis(gamma, labels[..., None], CERTAINTY + (1 - CERTAINTY) / n_states, axis=-1)
+    sure = CERTAINTY + (1 - CERTAINTY) / n_states
+    np.put_along_axis(gamma, np.maximum(labels, 0)[..., None], sure, axis=-1)
+    gamma[labels < 0] = 1 / n_states
     return gamma
+
+
+def given_states(init, recordings, n_states):
+    """States to begin with, checked, one array a recording.
+
+    Raises
+    ------
+    ValueError
+        For states of other recordings or samples, or other than -1 to n_states - 1.
+    """
+    one = recordings.kind == "one"
+    parts = [np.asarray(part) for part in ([init] if one and np.ndim(init) == 1 else init)]
+    lengths = recordings.lengths.tolist()
+    if [part.shape for part in parts] != [(n,) for n in lengths]:
+        raise ValueError(
+            "The 'init' parameter must be a name, or the states of all samples of X: recordings of "
+            f"{lengths[:5]} samples. Got the shapes {[part.shape for part in parts[:5]]}."
+        )
+    for i, part in enumerate(parts):
+        if part.dtype.kind not in "iu" or part.min() < -1 or part.max() >= n_states:
+            raise ValueError(
+                f"The 'init' states must be whole numbers from 0 to {n_states - 1}, or -1 where "
+                f"unknown. Got {part.dtype} from {part.min()} to {part.max()} in init[{i}]."
+            )
+    return [part.astype(int) for part in parts]
 
 
 def cluster(features, n_states, seed, n_init=1):

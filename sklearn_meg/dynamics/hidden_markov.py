@@ -29,7 +29,7 @@ from ._fit import find_states, with_order
 from ._posterior import centered
 from ._prepare import prepare
 from ._race import first_tails
-from ._starts import KINDS
+from ._starts import KINDS, given_states
 from ._tails import spread_of
 
 if TYPE_CHECKING:
@@ -94,10 +94,12 @@ class HiddenMarkovGraph(StateModel):
         Dirichlet parameter added for transitions of a state to itself: favors long visits.
     n_init : int, default=8
         Number of restarts. All are iterated a little side by side, the best to the end.
-    init : {"auto", "windows", "kmeans", "unit", "random"}, default="auto"
+    init : {"auto", "windows", "kmeans", "unit", "random"} or array-like of int, default="auto"
         Clusters of the moments of short windows, of samples, of samples of unit norm, or chance.
         "auto" tries all; kinds whose states come back in halves of the recordings are kept, and of
-        these the restarts that make recordings likely which they have not seen.
+        these the restarts that make recordings likely which they have not seen. Given states of
+        all samples of X, as ``predict`` of another model has them (-1: unknown), are gone on with;
+        `n_init` is 1 then.
     windows : sequence of int, default=(8, 12, 20)
         Lengths of these windows in samples, taken in turn by the restarts.
     max_iter : int, default=200
@@ -232,7 +234,7 @@ class HiddenMarkovGraph(StateModel):
     transition_prior: float = 1.0
     stay_prior: float = 0.0
     n_init: int = 8
-    init: Literal["auto", "windows", "kmeans", "unit", "random"] = "auto"
+    init: Literal["auto", "windows", "kmeans", "unit", "random"] | ArrayLike = "auto"
     windows: Sequence[int] = (8, 12, 20)
     max_iter: int = 200
     tol: float = 1e-4
@@ -257,6 +259,8 @@ class HiddenMarkovGraph(StateModel):
         """
         self._check_parameters()
         given = self._recordings(X, reset=True)
+        if not isinstance(self.init, str):
+            given.states = given_states(self.init, given, self.n_states)
         order = given.order()
         recordings = given.pick(order)
         settings = self._settings(self.n_features_in_)
@@ -402,8 +406,8 @@ class HiddenMarkovGraph(StateModel):
             means=self.means,
             transition_prior=self.transition_prior,
             stay_prior=self.stay_prior,
-            n_init=self.n_init,
-            init=self.init,
+            n_init=self.n_init if isinstance(self.init, str) else 1,
+            init=self.init if isinstance(self.init, str) else "given",
             windows=tuple(self.windows),
             max_iter=self.max_iter,
             tol=self.tol,
@@ -416,7 +420,8 @@ class HiddenMarkovGraph(StateModel):
         self._check_common()
         check_option_param(self, "method", ("variational", "maximum_likelihood"))
         check_option_param(self, "covariance", ("low_rank", "shrunk", "full"))
-        check_option_param(self, "init", ("auto", *sorted(set(KINDS))))
+        if isinstance(self.init, str) or not np.iterable(self.init):
+            check_option_param(self, "init", ("auto", *sorted(set(KINDS))))
         check_option_param(self, "align", ALIGNMENTS)
         check_option_param(self, "emission", ("auto", "gaussian", "t", "mar"))
         check_scalar_param(self, "order", "int", 1, allow_none=True)

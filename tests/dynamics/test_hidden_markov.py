@@ -387,3 +387,31 @@ def test_stock_scorers_on_one_recording_and_on_stacks(data):
         pipeline, data.X, labels, cv=KFold(2), scoring="accuracy", error_score="raise"
     )["test_score"]
     assert np.isfinite(accuracy).all()
+
+
+def test_given_states_are_gone_on_with():
+    data = make_states("easy", n_states=3, n_subjects=3, n_times=300, n_regions=15)
+    start = data.states.copy()
+    start[:, ::3] = -1  # unknown
+    model = HiddenMarkovGraph(n_states=3, init=start, random_state=0).fit(data.X)
+    assert list(model.start_scores_["kind"]) == ["given"]
+    assert state_accuracy(data.states, model.predict(data.X)) > 0.99
+    again = clone(model).set_params(init=list(start)).fit(list(data.X))
+    np.testing.assert_array_equal(model.means_, again.means_)
+    one = HiddenMarkovGraph(n_states=3, init=start[0], random_state=0).fit(data.X[0].T)
+    assert state_accuracy(data.states[0], one.predict(data.X[0].T)) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s[:2], "the states of all samples of X"),
+        (lambda s: s[:, :50], "the states of all samples of X"),
+        (lambda s: s + 1, "from 0 to 2"),
+        (lambda s: s / 2, "whole numbers"),
+    ],
+)
+def test_given_states_must_fit(change, message):
+    data = make_states("easy", n_states=3, n_subjects=3, n_times=100, n_regions=8)
+    with pytest.raises(ValueError, match=message):
+        HiddenMarkovGraph(n_states=3, init=change(data.states)).fit(data.X)
