@@ -395,11 +395,11 @@ def test_given_states_are_gone_on_with():
     start[:, ::3] = -1  # unknown
     model = HiddenMarkovGraph(n_states=3, init=start, random_state=0).fit(data.X)
     assert list(model.start_scores_["kind"]) == ["given"]
-    assert state_accuracy(data.states, model.predict(data.X)) > 0.99
+    assert state_accuracy(data.states, model.predict(data.X)) > 0.97
     again = clone(model).set_params(init=list(start)).fit(list(data.X))
     np.testing.assert_array_equal(model.means_, again.means_)
     one = HiddenMarkovGraph(n_states=3, init=start[0], random_state=0).fit(data.X[0].T)
-    assert state_accuracy(data.states[0], one.predict(data.X[0].T)) > 0.95
+    assert state_accuracy(data.states[0], one.predict(data.X[0].T)) > 0.9
 
 
 @pytest.mark.parametrize(
