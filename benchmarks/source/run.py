@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from sklearn_meg.datasets._evoked import make_evoked
 
-from . import checks, real, speed, violated
+from . import checks, overlap, real, speed, violated
 from .models import QUICK_DATA, joint_rows, noise_rows, our_estimates
 from .peers import tuned_peers
 from .scores import scores
@@ -22,7 +22,8 @@ CELLS = {
     for scenario in ("1dip", "2corr", "3dip", "patch", "3moment")
     for snr in (-5, 5)
 }
-CASES = (*CELLS, "noise", "joint", "auditory", "visual", "speed", "large", *violated.CELLS)
+_OTHERS = ("noise", "joint", "auditory", "visual", "speed", "large")
+CASES = (*CELLS, *_OTHERS, *violated.CELLS, "overlap")
 QUICK_CASES = ("1dip+5", "2corr-5", "noise")
 FIRST_SEED, SEEDS_APART = 1000, 100
 
@@ -78,6 +79,8 @@ def _run_case(case, seed, quick):
         return noise_rows(seed, seed_of(case, seed), quick)
     if case == "joint":
         return joint_rows(seed, seed_of(case, seed), quick)
+    if case == "overlap":
+        return overlap.overlap_rows(seed)
     if case in violated.CELLS:
         return violated.violated_rows(case, seed)
     if case in real.CONDITIONS:
@@ -111,4 +114,5 @@ def make_checks(rows):
         *real.checks(rows),
         *speed.checks(rows),
         *violated.checks(rows),
+        *overlap.checks(rows),
     ]

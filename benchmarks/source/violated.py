@@ -76,7 +76,7 @@ def _ours(case, seed, world):
 
 def _moments(fitted):
     dipoles = fitted.to_dipoles()[0]
-    return np.array([dipole.amplitude for dipole in dipoles]).reshape(len(dipoles), -1)
+    return np.array([dipole.amplitude for dipole in dipoles]) if dipoles else np.zeros((0, 1))
 
 
 def _peers(world, n):

@@ -76,7 +76,7 @@ def make_world(scenario, snr_db, seed):
     fields = [pool()[head][:, index] @ way for index, way in zip(chosen, ways)]
     fields = np.array(fields).reshape(-1, len(pool()[head])).T
     info = simulated_info(300.0)
-    mixing, noise = _noise(rng, info, given["alpha"])
+    mixing, noise = brain_noise(rng, info, given["alpha"])
     white = np.where(np.array(info.get_channel_types()) == "mag", 3.5e-14, 3.5e-12)
     covariance = mixing @ mixing.T + np.diag(white**2)
     courses = _courses(rng, given["n"], given["alike"])
@@ -146,7 +146,7 @@ def _courses(rng, n, alike):
     return courses / np.abs(courses).max(axis=1, keepdims=True)
 
 
-def _noise(rng, info, alpha):
+def brain_noise(rng, info, alpha=1.0, n_times=151):
     """Fields of 300 dipoles of a resting brain, and their series of an epoch."""
     from sklearn_meg.datasets._brain_noise import colored_series
 
@@ -156,7 +156,7 @@ def _noise(rng, info, alpha):
     mags = np.array(info.get_channel_types()) == "mag"
     mixing *= 1.5e-13 / np.median(np.sqrt(np.square(mixing[mags]).sum(axis=1)))
     rhythm = 6.0 * alpha * rng.random_sample(300) ** 4
-    return mixing, lambda draw: colored_series(draw, rhythm, len(TIMES), 300.0)
+    return mixing, lambda draw: colored_series(draw, rhythm, n_times, 300.0)
 
 
 def _whitener(covariance):

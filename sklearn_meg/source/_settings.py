@@ -85,6 +85,11 @@ class Settings:
     small, ridge, enough : float
         Activity of an oscillator, at which tanh is linear to 1e-3; a guard of the source layer;
         share of the power of the targets missed, below which nothing is left to train.
+    conditions_an_event, folds, ridges, predicted : int, int, tuple of float, float
+        Conditions an event above which each is predicted from the others, in so many parts, and
+        ridges tried; share of power that may be missed for conditions to count as predicting each other.
+        Events 200 to 400 ms apart in seven intervals: trained to the averages, as where conditions
+        have nothing in common, the network missed .94 of what one event makes alone, so .20.
     floor : float
         Added to the relative energy of a position before reweighting.
     """
@@ -140,6 +145,10 @@ class Settings:
     small: float = 0.03
     ridge: float = 1e-7
     enough: float = 1e-3
+    conditions_an_event: int = 2
+    folds: int = 5
+    ridges: tuple = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+    predicted: float = 0.5
     floor: float = 0.02
 
 

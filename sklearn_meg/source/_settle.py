@@ -14,21 +14,32 @@ class Settle(Callback):
 
     Once before training, so that the gradients of the recurrent units are those of a model that
     fits, and once after. Training that is not needed is stopped, and taken back if it did not help.
+    Where conditions predict each other, as those of events at several intervals do, what single
+    ones have beyond that is noise: the layer is the one that predicts those left out best, and
+    stays.
     """
 
     def on_train_begin(self, net, X, **kwargs):
         inputs, self.targets_ = X.batch(np.arange(len(X)))
         weight = net.module_.sources.weight
         self.events_ = inputs["events"].to(weight.device, net.module_.gain.dtype)
-        self.missed_ = settle(net.module_, self.events_, self.targets_)
+        ridge, left_out = SETTINGS.ridge, 1.0
+        n_conditions, n_events = self.events_.shape[:2]
+        if n_conditions > SETTINGS.conditions_an_event * n_events:
+            problem = layer_problem(net.module_, self.events_, self.targets_)
+            ridge, left_out = predictive_ridge(*problem)
+        self.shared_ = left_out < SETTINGS.predicted
+        self.ridge_ = ridge if self.shared_ else SETTINGS.ridge
+        self.missed_ = settle(net.module_, self.events_, self.targets_, self.ridge_)
         self.start_ = deepcopy(net.module_.state_dict())
 
     def on_epoch_end(self, net, **kwargs):
-        if self.missed_ < SETTINGS.enough:
+        if self.shared_ or self.missed_ < SETTINGS.enough:
             raise KeyboardInterrupt  # skorch's way of ending a fit
 
     def on_train_end(self, net, **kwargs):
-        if settle(net.module_, self.events_, self.targets_) >= self.missed_:
+        missed = settle(net.module_, self.events_, self.targets_, self.ridge_)
+        if self.shared_ or missed >= self.missed_:
             net.module_.load_state_dict(self.start_)
         self.events_ = self.targets_ = self.start_ = None
 
@@ -37,7 +48,14 @@ class Settle(Callback):
         return {}
 
 
-def settle(module, events, targets):
+def layer_problem(module, events, targets):
+    """What the units do and fields: (n_conditions, n_times, n_units) and (.., n_outputs)."""
+    with torch.no_grad():
+        hidden = module.hidden(events).double().cpu().numpy()
+    return hidden, targets.double().cpu().numpy().transpose(0, 2, 1)
+
+
+def settle(module, events, targets, ridge=SETTINGS.ridge):
     """Solve for the source layer of a network.
 
     Parameters
@@ -45,21 +63,54 @@ def settle(module, events, targets):
     module : SourceNet
     events : tensor of shape (n_conditions, n_events, n_times)
     targets : tensor of shape (n_conditions, n_outputs, n_times)
+    ridge : float
+        Of the mean power of a recurrent unit.
 
     Returns
     -------
     missed : float
         Share of the power of the targets that is left.
     """
+    hidden, fields = layer_problem(module, events, targets)
+    hidden = hidden.reshape(-1, hidden.shape[-1])
+    fields = fields.reshape(len(hidden), -1)
+    gram = hidden.T @ hidden
+    gram += (ridge * np.trace(gram) / len(gram) + 1e-30) * np.eye(len(gram))
+    layer = np.linalg.solve(gram, hidden.T @ fields)
     with torch.no_grad():
-        hidden = module.hidden(events).double().cpu().numpy()
-        hidden = hidden.reshape(-1, hidden.shape[-1])
         gain = module.gain.double().cpu().numpy()
-        fields = targets.double().cpu().numpy().transpose(0, 2, 1).reshape(len(hidden), -1)
-        gram = hidden.T @ hidden
-        gram += (SETTINGS.ridge * np.trace(gram) / len(gram) + 1e-30) * np.eye(len(gram))
-        layer = np.linalg.solve(gram, hidden.T @ fields)
         weights = np.linalg.lstsq(gain, layer.T, rcond=1e-6)[0]
         module.sources.weight.copy_(torch.as_tensor(weights))
     rest = fields - hidden @ weights.T @ gain.T
     return float(np.square(rest).sum() / max(np.square(fields).sum(), 1e-300))
+
+
+def predictive_ridge(hidden, fields):
+    """Ridge with which conditions predict those left out best.
+
+    Parameters
+    ----------
+    hidden : ndarray of shape (n_conditions, n_times, n_units)
+    fields : ndarray of shape (n_conditions, n_times, n_outputs)
+
+    Returns
+    -------
+    ridge : float
+        Of the mean power of a unit.
+    missed : float
+        Share of the power of those left out that is not predicted.
+    """
+    n_conditions = len(hidden)
+    grams, matches = hidden.transpose(0, 2, 1) @ hidden, hidden.transpose(0, 2, 1) @ fields
+    mean = np.trace(grams.sum(axis=0)) / hidden.shape[2] + 1e-30
+    missed = np.zeros(len(SETTINGS.ridges))
+    for part in np.array_split(np.arange(n_conditions), min(n_conditions, SETTINGS.folds)):
+        kept = np.setdiff1d(np.arange(n_conditions), part)
+        values, vectors = np.linalg.eigh(grams[kept].sum(axis=0))
+        seen = vectors.T @ matches[kept].sum(axis=0)
+        turned = hidden[part] @ vectors
+        for index, ridge in enumerate(SETTINGS.ridges):
+            layer = seen / (np.maximum(values, 0.0) + ridge * mean)[:, None]
+            missed[index] += np.square(fields[part] - turned @ layer).sum()
+    best = int(np.argmin(missed))
+    return SETTINGS.ridges[best], float(missed[best] / max(np.square(fields).sum(), 1e-300))

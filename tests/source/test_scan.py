@@ -10,7 +10,7 @@ from sklearn_meg.source._evidence import gather, n_components_held, wiener
 from sklearn_meg.source._network import PenalizedLoss, SourceNet
 from sklearn_meg.source._pairs import apart, best_pairs, pair_power
 from sklearn_meg.source._scan import Scanner
-from sklearn_meg.source._settle import settle
+from sklearn_meg.source._settle import predictive_ridge, settle
 from sklearn_meg.source._training import layer_scale, lead_modes, penalty_strength
 
 ORIENT = 3
@@ -424,3 +424,15 @@ def test_oscillators_make_any_smooth_course_and_shift_with_the_event(cell):
     torch.testing.assert_close(later[:, :, 27:], fields[:, :, 20:-7], atol=0.05 * scale, rtol=0)
     torch.testing.assert_close(half, fields / 2, atol=0.05 * scale, rtol=0)
     assert not fields[:, :, :20].any()
+
+
+def test_conditions_that_predict_each_other_choose_the_ridge():
+    rng = np.random.default_rng(2)
+    hidden = rng.normal(size=(6, 40, 30))
+    layer = rng.normal(size=(30, 2))
+    noisy = hidden @ layer + 6 * rng.normal(size=(6, 40, 2))
+    ridge, missed = predictive_ridge(hidden, noisy)
+    clean_ridge, clean = predictive_ridge(hidden, hidden @ layer)
+    assert clean < 1e-6 < 0.3 < missed < 0.9
+    assert clean_ridge < ridge
+    assert predictive_ridge(hidden, rng.normal(size=(6, 40, 2)))[1] > 0.9
