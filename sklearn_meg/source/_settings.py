@@ -87,7 +87,8 @@ class Settings:
         share of the power of the targets missed, below which nothing is left to train.
     conditions_an_event, folds, ridges, predicted : int, int, tuple of float, float
         Conditions an event above which each is predicted from the others, in so many parts, and
-        ridges tried; share of power that may be missed for conditions to count as predicting each other.
+        ridges tried; share of power that may be missed for conditions to count as predicting each
+        other.
         Events 200 to 400 ms apart in seven intervals: trained to the averages, as where conditions
         have nothing in common, the network missed .94 of what one event makes alone, so .20.
     floor : float
