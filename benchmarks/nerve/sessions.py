@@ -34,6 +34,7 @@ CASES = (
     "unseen_motion",
     "velocity",
 )
+LOST = 3  # channel
 REST = 1  # motion of the EMG in which the hand rests
 
 
@@ -65,12 +66,26 @@ def fitted(person):
     return data, model.fit(data.X[train], data.y[train])
 
 
+@lru_cache(maxsize=3)
+def refitted(person):
+    """The same without one channel from the beginning."""
+    data, model = fitted(person)
+    train = np.isin(data.session, TRAIN)
+    X = np.delete(data.X[train], LOST, axis=1)
+    return clone(model).set_params(ring=False).fit(X, data.y[train])
+
+
 def _person_rows(case, person, known, days):
     data, model = known
     found = {}
     for day in days:
         chosen = data.session == day
-        for name, right in _scored(case, model, data.X[chosen], data.y[chosen], data.trial[chosen]):
+        parts = data.X[chosen], data.y[chosen], data.trial[chosen]
+        scored = _scored(case, model, *parts)
+        if case == "lost_channel":
+            kept = np.delete(parts[0], LOST, axis=1)
+            scored.append(("refit", refitted(person).score(kept, parts[1])))
+        for name, right in scored:
             found.setdefault(name, []).append(right)
     return [
         row(f"{case}_p{person}", name, "trial_accuracy", 0, np.mean(each))
@@ -105,11 +120,15 @@ def _scored(case, model, X, y, trial):
             ("session_ring", model, spoiled),
         )
     else:
-        spoiled[:, 3] = 0.0
+        spoiled[:, LOST] = 0.0
+        noise = X.copy()
+        noise[:, LOST] = X[:, LOST].std() * rng.normal(size=X[:, LOST].shape)
         pairs = (
             ("whole", batch, X),
             ("session", batch, spoiled),
+            ("session_online", online, spoiled),
             ("session_fixed", fixed, spoiled),
+            ("session_noise", batch, noise),
         )
     return [(name, m.score(each, y)) for name, m, each in pairs]
 
