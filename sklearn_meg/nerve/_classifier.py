@@ -22,10 +22,11 @@ from ._base import NerveModel
 from ._calibration import with_temperatures
 from ._electrodes import find_turn, turned
 from ._lost import patterns
-from ._novelty import novelty
+from ._novelty import expected_accuracy, novelty
 from ._online import OnlineSession
 from ._session_model import SessionModel
 from ._sessions import normalized
+from ._settings import SETTINGS
 
 if TYPE_CHECKING:
     from .._typing import ArrayLike, Self
@@ -165,6 +166,40 @@ class NerveClassifier(NerveModel):
                 score[index] = novelty(self._sessions_model, Z, probability[index])
         return score
 
+    def expected_accuracy(self, X: ArrayLike) -> np.ndarray:
+        """Estimate, without labels, how often the decisions in a new session are right.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
+            Trials of complete sessions, for ``adaptation="batch"``.
+
+        Returns
+        -------
+        accuracy : ndarray of shape (n_trials,)
+            The same for all trials of a session; off by .18 in the mean, but low where a session
+            fails. NaN for sessions of ``fit``, and where ``fit`` had too few trials to compare.
+
+        Raises
+        ------
+        ValueError
+            Without a model of sessions or without ``adaptation="batch"``.
+        """
+        check_is_fitted(self, "classes_")
+        if not self._session_model or self.adaptation != "batch":
+            raise ValueError(
+                "expected_accuracy needs a model of sessions and adaptation='batch'. Got "
+                f"adaptation={self.adaptation!r}."
+            )
+        F, session = self._turned_features(X)
+        out = np.full(len(F), np.nan)
+        with one_blas_thread():
+            for s in np.setdiff1d(session, self.sessions_):
+                mine = session == s
+                found = self._adapted(F[mine], s)
+                out[mine] = expected_accuracy(self._sessions_model, found)
+        return out
+
     def _check_classes(self, X, y):
         """Features, sessions, and the index of each trial's class."""
         if y is None:
@@ -260,8 +295,20 @@ class NerveClassifier(NerveModel):
         if kind == "batch" and self._session_model:
             found = self._adapted(F, name)
             model = self._sessions_model
+            self._warn_of_failure(model, found, name)
             return model.weighed(found.trials, found.start), model.cooled(found.windows)
         return self._decide_known(F, normal, kind == "batch")
+
+    def _warn_of_failure(self, model, found, name):
+        if len(found.trials) < SETTINGS.enough_trials:
+            return
+        expected = expected_accuracy(model, found)
+        if expected < SETTINGS.fails:
+            warnings.warn(
+                f"Session {name:g}: decisions are probably wrong (expected accuracy "
+                f"{expected:.2f}). Calibrate with labeled trials, or train again.",
+                stacklevel=6,
+            )
 
     def _decide_known(self, F, normal, is_new):
         Z = normalized(F, normal)

@@ -1,6 +1,9 @@
 """How unlike the motions of training a trial is: distances before adaptation, and its doubt."""
 
 import numpy as np
+from scipy.special import softmax
+
+from ._settings import SETTINGS
 
 DOUBT = 0.3  # weight of the doubt beside the distances
 TINY = 1e-6
@@ -30,7 +33,7 @@ def novelty(model, Z, probability):
 def signs_of_failure(model, found):
     """What tells that trials of a session are decided wrongly, (n_trials, 2).
 
-    How much the decision before adaptation disagrees with that after it, and the novelty.
+    How much the linear model before adaptation disagrees with what was decided, and the novelty.
 
     Parameters
     ----------
@@ -38,8 +41,28 @@ def signs_of_failure(model, found):
     found : Sorted
     """
     trials = model.weighed(found.trials, found.start)
-    before = np.exp(found.start[np.arange(len(trials)), trials.argmax(1)])
+    linear = (1 + SETTINGS.linear_weight) * model.linear_logs(found.Z).mean(2)
+    before = softmax(linear, axis=1)[np.arange(len(trials)), trials.argmax(1)]
     return np.stack([1 - before, novelty(model, found.Z, np.exp(trials).max(1))], axis=1)
+
+
+def expected_accuracy(model, found):
+    """Share of trials of a session that are probably right; NaN where nothing was left out in fit.
+
+    A line in two signs: how far decisions before and after adaptation disagree, and (its logarithm)
+    novelty beyond what is usual.
+
+    Parameters
+    ----------
+    model : SessionModel
+    found : Sorted
+    """
+    if not np.isfinite(model.usual).all():
+        return np.nan
+    disagreement, new = signs_of_failure(model, found).mean(0)
+    offset, first, second = SETTINGS.failing
+    beyond = np.log1p(max(new - model.usual[1], 0.0))
+    return float(np.clip(offset + first * disagreement + second * beyond, 0, 1))
 
 
 def _nearest(points, centers, covariance):

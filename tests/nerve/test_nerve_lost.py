@@ -100,3 +100,21 @@ def test_labels_are_known_without_the_channel():
         before = fitted().score(X[rest], y[rest])
     with pytest.warns(UserWarning, match=SAID):
         assert fitted().calibrated(X[first], y[first]).score(X[rest], y[rest]) >= before
+
+
+def test_a_session_that_fails_is_told():
+    X, y = day(2)
+    shuffled = X.copy()
+    shuffled[:, :-1] = X[:, np.random.default_rng(0).permutation(8)]
+    model = fitted()
+    expected = model.expected_accuracy(X), model.expected_accuracy(shuffled)
+    assert np.isnan(model.expected_accuracy(day(0)[0])).all()  # the session of fit
+    assert expected[0].min() > expected[1].max() + 0.1
+    assert model.score(X, y) > 0.7
+    with pytest.warns(UserWarning, match="decisions are probably wrong"):
+        assert model.score(shuffled, y) < 0.5
+
+
+def test_nothing_is_expected_without_adaptation():
+    with pytest.raises(ValueError, match="needs a model of sessions"):
+        fitted(None).expected_accuracy(day(2)[0])
