@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 
+from .._training.threads import one_blas_thread
 from ._classifier import NerveClassifier
 from ._lost import feature_of, flat_channels, known_powers, log_powers, noisy_channels, without
 from ._settings import SETTINGS
@@ -76,7 +77,8 @@ class LosingClassifier(NerveClassifier):
 
     def _without(self, lost):
         """A classifier of the features that are left, which knows the same labeled trials."""
-        other = Reduced(self, self._left(self.kept_features_.astype(float), lost))
+        with one_blas_thread():
+            other = Reduced(self, self._left(self.kept_features_.astype(float), lost))
         if hasattr(self, "labeled_sessions_"):
             other.labeled_features_ = self._left(self.labeled_features_, lost)
             for name in ("labeled_classes_", "labeled_sessions_", "labeled_turns_"):
