@@ -57,7 +57,7 @@ SYSTEMS = (
         "LDA, ridge, Kalman filter, forest",
         (
             "nerve",
-            "emg_days1-5_to_25-30",
+            "people_days1-5_to_25-30",
             "trial_accuracy",
             "right, real EMG, 20 days later",
         ),
@@ -86,6 +86,9 @@ OURS = re.compile(r"default|paper|oracle|ceiling|no_|conv$|network|.*_session$")
 def measured(benchmark, case, metric, what, *, folder=DOCS / "benchmarks"):
     """Ours and the strongest baseline of the same run, as text."""
     rows = json.loads((folder / f"{benchmark}.json").read_text(encoding="utf-8"))["rows"]
+    people = [row for row in rows if row["case"].startswith(f"{case}_p")]
+    if people:
+        return of_people([row for row in people if row["metric"] == metric], what)
     values = {}
     for row in rows:
         if (row["case"], row["metric"]) == (case, metric) and "subject" not in row:
@@ -94,6 +97,16 @@ def measured(benchmark, case, metric, what, *, folder=DOCS / "benchmarks"):
     baselines = {model: value for model, value in means.items() if not OURS.match(model)}
     best = (min if metric in LOWER_IS_BETTER else max)(baselines, key=baselines.get)
     return f"**{means['default']:.3g}** {what}; `{best}` {means[best]:.3g}"
+
+
+def of_people(rows, what):
+    """Mean and range over people, with and without adaptation, as text."""
+    ours, fixed = (
+        [row["value"] for row in rows if row["model"] == model]
+        for model in ("session", "session_fixed")
+    )
+    spread = f"{len(ours)} people, {min(ours):.2g} to {max(ours):.2g}"
+    return f"**{mean(ours):.2g}** {what} ({spread}); not adapted {mean(fixed):.2g}"
 
 
 def table():
