@@ -309,15 +309,16 @@ def check_subject_values(values):
     if values.dtype.kind in "OUS":
         raise ValueError(
             "Subjects must be integers from 0 on, indices into a list of names. "
-            f"Got {values.flat[0]!r}. (np.unique(names, return_inverse=True) gives both.)"
+            f"Got {values.ravel().tolist()[0]!r}. "
+            "(np.unique(names, return_inverse=True) gives both.)"
         )
     bad = values[~np.isfinite(values)] if values.dtype.kind == "f" else values[:0]
     if values.dtype.kind not in "iuf" or len(bad) or (values != np.round(values)).any():
         example = values[values != np.round(values)][:1] if values.dtype.kind == "f" else values[:1]
         raise ValueError(
             f"The subject index must be an integer from 0 on in every trial. Got "
-            f"{(bad if len(bad) else example)[0]!r}. (Was X scaled without leaving out the "
-            "subject row?)"
+            f"{(bad if len(bad) else example).tolist()[0]!r}. (Was X scaled without leaving out "
+            "the subject row?)"
         )
     if (values < 0).any() or (values > 2**53).any():
         wrong = values.min() if (values < 0).any() else values.max()

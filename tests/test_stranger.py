@@ -22,6 +22,7 @@ from sklearn_meg import (
 )
 from sklearn_meg.cli import main
 from sklearn_meg.metrics import make_r_scorer, pearson_r, r2, r_across_trials, r_over_time
+from sklearn_meg.rows import check_subject_values
 
 ENCODERS = [SubjectMean, TemporalReceptiveField, RecurrentTRF, DeepRecurrentEncoder]
 
@@ -82,6 +83,26 @@ def test_a_raw_is_no_trials():
         SubjectMean().fit(raw, np.zeros((2, 1, 50)))
     with pytest.raises(ValueError, match=r"take raw\.get_data\(\)"):
         cut_windows(raw, 10, 5)
+
+
+def test_channels_in_another_order_are_put_in_order():
+    rng = np.random.default_rng(0)
+    info = mne.create_info(["A", "B", "C"], 20.0, "eeg")
+    first = mne.EpochsArray(rng.normal(size=(4, 3, 20)), info, tmin=-0.2, verbose="error")
+    turned = first.copy().reorder_channels(["C", "A", "B"])
+    data = epochs_to_xy([first, turned])
+    np.testing.assert_array_equal(data.y[4:], data.y[:4])
+    assert turned.ch_names == ["C", "A", "B"]
+    assert data.sfreq == 20.0
+
+
+def test_wrong_subjects_are_shown_as_plain_values():
+    for values, shown in (
+        (np.array(["s1", "s2"]), r"Got 's1'\."),
+        (np.array([-1.25]), r"Got -1.25"),
+    ):
+        with pytest.raises(ValueError, match=shown):
+            check_subject_values(values)
 
 
 # ---------------------------------------------------------------------- parameters

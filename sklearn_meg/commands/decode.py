@@ -1,6 +1,7 @@
 """``sklearn-meg decode``: movements from nerve or muscle recordings."""
 
 import argparse
+import sys
 import warnings
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def run_decode(arguments):
 
     names = split(arguments.models)
     X, y, sessions, sfreq = read_trials(arguments)
+    _check_layout(X, sfreq, arguments)
     models = build_models(names, y, sfreq, arguments)
     out = open_folder(arguments.out)
     folds, groups = _folds(arguments, sessions)
@@ -80,6 +82,21 @@ def run_decode(arguments):
         first.set_params(cache_dir=str(out / "store" / "checkpoints"))
     save(first.fit(X, y), out / "model.safetensors")
     return 0
+
+
+def _check_layout(X, sfreq, arguments):
+    """Doubt trials of more channels than samples; refuse them if no window fits."""
+    _, n_channels, n_samples = X.shape
+    if n_channels <= n_samples:
+        return
+    remedy = "leave out --transpose" if arguments.transpose else "add --transpose"
+    text = (
+        f"trials have {n_channels} channels and {n_samples} samples; {remedy} if it is the other "
+        "way round"
+    )
+    if n_samples < arguments.window * sfreq:
+        raise CommandError(f"{text}. A window of {arguments.window:g} s needs more samples")
+    print(text, file=sys.stderr)
 
 
 def read_trials(arguments):
@@ -119,7 +136,7 @@ def read_file(path, arguments):
         if missing:
             raise CommandError(
                 f"{path} has no {' and no '.join(missing)}; it has "
-                f"{', '.join(content) or 'nothing'}"
+                f"{', '.join(content) or 'nothing'}{_keys_hint(missing, content)}"
             )
         X, y = np.asarray(content["X"], dtype=np.float32), _text(content["y"])
         X = X.transpose(0, 2, 1) if arguments.transpose and X.ndim == 3 else X
@@ -127,6 +144,15 @@ def read_file(path, arguments):
         rate = content.get("sfreq")
         return X, y, sessions.astype(str), None if rate is None else float(rate)
     return _cut(path, arguments)
+
+
+def _keys_hint(missing, content):
+    """An example of --keys with names that the file has."""
+    others = [name for name in content if name not in ("X", "y", "sessions", "sfreq")]
+    if len(others) < len(missing):
+        return ""
+    example = " ".join(f"{name}={other}" for name, other in zip(missing, others))
+    return f". Say which is which, for example --keys {example}"
 
 
 def _arrays(path):

@@ -109,9 +109,20 @@ def read_fields(arguments):
         _check_conditions(wanted, list(epochs.event_id), arguments.epochs)
         return epochs[wanted].load_data()
     found = _read(mne.read_evokeds, arguments.evoked)
-    there = {evoked.comment: evoked for evoked in found}
+    averages = [evoked for evoked in found if evoked.kind == "average"]
+    if not averages:
+        raise CommandError(f"{arguments.evoked} holds no average; if it holds epochs, use --epochs")
+    there = {evoked.comment: evoked for evoked in averages}
     _check_conditions(arguments.condition or [], list(there), arguments.evoked)
-    chosen = [there[name] for name in arguments.condition or there]
+    wanted = arguments.condition or list(there)
+    comments = [evoked.comment for evoked in averages]
+    repeated = [name for name in wanted if comments.count(name) > 1]
+    if repeated:
+        raise CommandError(
+            f"{arguments.evoked} has several averages of the comment "
+            f"{', '.join(map(repr, repeated))}: give each a comment of its own"
+        )
+    chosen = [there[name] for name in wanted]
     return [evoked.apply_baseline((None, 0), verbose="error") for evoked in chosen]
 
 

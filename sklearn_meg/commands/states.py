@@ -13,7 +13,8 @@ example:
   sklearn-meg states --recordings sub-01.npy sub-02.npy sub-03.npy --n-states 3,4,5 --sfreq 0.5 \\
       --out states
 
-A recording is .npy, .mat, .csv or .tsv of regions x samples (or with --transpose the other way),
+A recording is .npy, .mat, .csv or .tsv of regions x samples (or with --transpose the other way, and
+then a first row of text may name the regions),
 .npz with one array X of recordings, or NIfTI with --atlas. With several numbers of states,
 recordings are left out in turn and the number with the best held-out likelihood is taken. Writes
 states.csv, transitions.csv, communities.csv and report.html. Fitted models are kept in the folder:
@@ -143,14 +144,43 @@ def _read(path, arguments):
         if X is None:
             raise CommandError(f"{path} has no X; it has {', '.join(content)}")
         return list(X) if X.ndim == 3 else [X]
+    return [_read_table(path)]
+
+
+def _read_table(path):
+    """Numbers of a text file, without a first row of names."""
     import pandas as pd
 
-    return [pd.read_csv(path, sep=None, engine="python", header=None).to_numpy(float)]
+    table = pd.read_csv(path, sep=None, engine="python", header=None, dtype=str)
+    try:
+        return table.iloc[1 if _is_header(table) else 0 :].to_numpy(float)
+    except ValueError as error:
+        raise CommandError(
+            f"{path}: {error}. Beside one row of names, all cells must be numbers"
+        ) from error
+
+
+def _is_header(table):
+    """Whether the first row holds names alone."""
+    import pandas as pd
+
+    first = table.iloc[0]
+    return bool((first.notna() & pd.to_numeric(first, errors="coerce").isna()).all())
+
+
+def _header(path):
+    """Names in the first row of a text file, or None."""
+    import pandas as pd
+
+    if Path(path).suffix not in (".csv", ".tsv", ".txt"):
+        return None
+    table = pd.read_csv(path, sep=None, engine="python", header=None, dtype=str, nrows=1)
+    return table.iloc[0].tolist() if _is_header(table) else None
 
 
 def _regions(arguments, n):
     if not arguments.regions:
-        return None
+        return _header(arguments.recordings[0]) if arguments.transpose else None
     names = [line for line in Path(arguments.regions).read_text().splitlines() if line.strip()]
     if len(names) != n:
         raise CommandError(f"{arguments.regions} has {len(names)} names, recordings {n} regions")

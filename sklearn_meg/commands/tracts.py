@@ -192,7 +192,8 @@ def _verdict(spans, lengths):
     ]
     if lengths is not None:
         told.append(
-            f"Geodesic distance, measured by the metric: {np.median(lengths):.1f} in the median."
+            f"Geodesic distance, measured by the metric: {np.median(lengths):.1f} in the median "
+            "(no unit; compare within this metric only)."
         )
     return told
 

@@ -49,6 +49,11 @@ class EncodingData:
     info: object
     feature_names: list
 
+    @property
+    def sfreq(self):
+        """Samples per second, Hz."""
+        return float(self.info["sfreq"])
+
 
 def epochs_to_xy(
     epochs: Epochs | list[Epochs],
@@ -68,7 +73,7 @@ def epochs_to_xy(
     ----------
     epochs : Epochs or list of Epochs
         Several are one subject each (unless `subject_column`), with the same channels, times
-        and sampling rate. Good data channels are used.
+        and sampling rate. Good data channels are used, in the order of the first.
     features : str or list of str, default=None
         Numeric columns of ``epochs.metadata``. Each becomes a row, z-scored over all trials;
         a row "onset", the same in every trial, is put before them. The scaling knows the
@@ -128,6 +133,7 @@ def epochs_to_xy(
         resample = _check_number(resample, "resample", "Hz")
         epochs = [e.copy().load_data().resample(resample, verbose="error") for e in epochs]
     _check_same(epochs, names)
+    epochs = _same_order(epochs)
     times, sfreq = epochs[0].times, epochs[0].info["sfreq"]
     values, feature_names = _feature_values(epochs, features, names)
     course = _time_course(times, sfreq, shape, duration)
@@ -208,13 +214,24 @@ def _check_same(epochs, names):
                 f"{name} from {one.times[0]:g} to {one.times[-1]:g} s."
             )
         others = _good_info(one)["ch_names"]
-        if others != channels:
+        if sorted(others) != sorted(channels):
             only = [sorted(set(a) - set(b)) for a, b in ((channels, others), (others, channels))]
             raise ValueError(
-                "All epochs must have the same good data channels in the same order. "
+                "All epochs must have the same good data channels. "
                 f"{names[0]} has {len(channels)} ({_few(only[0])}), "
                 f"{name} has {len(others)} ({_few(only[1])})."
             )
+
+
+def _same_order(epochs):
+    """Epochs with the good data channels in the order of the first."""
+    channels = _good_info(epochs[0])["ch_names"]
+    return [
+        one
+        if _good_info(one)["ch_names"] == channels
+        else one.copy().load_data().reorder_channels(channels)
+        for one in epochs
+    ]
 
 
 def _few(channels):

@@ -108,6 +108,8 @@ def warn_noise(data, baseline):
     power = before.var(axis=2, ddof=1).mean()
     if 0 < power < SETTINGS.quiet:
         _warn_power(power, "the covariance is of other processing (Maxwell filter, SSP, filters)")
+    elif power > SETTINGS.other_unit:
+        _warn_power(power, "fields and covariance are in other units, such as fT and T")
     elif power > SETTINGS.loud:
         _warn_power(power, "the response begins before the onset, or the covariance is of others")
 

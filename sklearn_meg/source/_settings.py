@@ -82,6 +82,8 @@ class Settings:
         Times the median power, from which a trial counts less.
     quiet, loud : float
         Power before the onset, of that of the noise, which is no accident.
+    other_unit : float
+        Power before the onset, of that of the noise, which no brain makes: units differ.
     small, ridge, enough : float
         Activity of an oscillator, at which tanh is linear to 1e-3; a guard of the source layer;
         share of the power of the targets missed, below which nothing is left to train.
@@ -143,6 +145,7 @@ class Settings:
     loud_trial: float = 4.0
     quiet: float = 0.4
     loud: float = 2.5
+    other_unit: float = 1e6
     small: float = 0.03
     ridge: float = 1e-7
     enough: float = 1e-3

@@ -248,6 +248,11 @@ def _whiten(estimator, fields, used, nave, baseline, info):
     if info is None:
         if is_mne_forward(estimator.forward):
             check_reference(estimator.forward["info"])
+        if isinstance(cov, dict):  # as mne.Covariance is
+            raise ValueError(
+                "noise_cov is an mne.Covariance, and y an array without channel names: give info= "
+                "to match its channels."
+            )
         if cov is not None:
             cov = check_noise_cov(cov, fields.shape[1])[np.ix_(used, used)]
     else:

@@ -83,11 +83,20 @@ def test_noise_that_does_not_fit_is_told():
     early[:, :, :10] += 40 * data[:, :, 22:32]
     with pytest.warns(UserWarning, match="begins before the onset"):
         MinimumNorm(forward=forward, noise_cov=cov).fit(epochs_of(early, info).average())
+    with pytest.warns(UserWarning, match="in other units, such as fT and T"):
+        MinimumNorm(forward=forward, noise_cov=cov).fit(epochs_of(1e15 * data, info).average())
     few = np.linalg.qr(np.random.default_rng(0).standard_normal((40, 15)))[0]
     flat = np.einsum("ck,dk,ndt->nct", few, few, data)
     flat *= np.sqrt(40 / 15)  # the same power
     with pytest.warns(UserWarning, match="rank 15, but noise_cov has rank 40"):
         MinimumNorm(forward=forward, noise_cov=cov).fit(epochs_of(flat, info))
+
+
+def test_a_covariance_of_channels_needs_their_names():
+    data, info, forward, cov, _ = recording()
+    X = np.ones((len(data), 1, data.shape[2]))
+    with pytest.raises(ValueError, match="give info= to match its channels"):
+        MinimumNorm(forward=forward, noise_cov=cov).fit(X, data)
 
 
 def test_nothing_found_is_told():

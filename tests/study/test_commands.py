@@ -1,5 +1,7 @@
 """The commands of the other five systems, each on a small file as users have them."""
 
+import argparse
+
 import mne
 import numpy as np
 import pandas as pd
@@ -7,6 +9,9 @@ import pytest
 
 import sklearn_meg
 from sklearn_meg.cli import main
+from sklearn_meg.commands.common import CommandError
+from sklearn_meg.commands.localize import read_fields
+from sklearn_meg.commands.states import _regions, add_parsers, read_recordings
 from sklearn_meg.commands.steps import Steps
 from sklearn_meg.datasets import make_evoked, make_nerve, make_states
 from sklearn_meg.dynamics import HiddenMarkovGraph
@@ -51,6 +56,38 @@ def test_decode_says_what_is_missing(nerve, tmp_path, capsys):
     ):
         assert run("decode", "--trials", nerve, *options, out=tmp_path / "out") == 2
         assert message in capsys.readouterr().err
+
+
+def test_decode_names_the_option_that_helps(nerve, tmp_path, capsys):
+    with np.load(nerve) as file:
+        X, y = file["X"], file["y"]
+    turned, renamed = tmp_path / "turned.npz", tmp_path / "renamed.npz"
+    np.savez(turned, X=X.transpose(0, 2, 1), y=y, sfreq=1000.0)
+    np.savez(renamed, emg=X, motion=y, sfreq=1000.0)
+    for path, message in (
+        (turned, "300 channels and 5 samples; add --transpose if it is the other way round"),
+        (renamed, "it has emg, motion, sfreq. Say which is which, for example --keys X=emg y="),
+    ):
+        assert run("decode", "--trials", path, "--models", "lda", out=tmp_path / "out") == 2
+        assert message in capsys.readouterr().err
+
+
+def test_states_of_text_with_names(tmp_path, capsys):
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    path, broken, out = tmp_path / "x.csv", tmp_path / "broken.csv", tmp_path / "out"
+    pd.DataFrame(x, columns=["left", "right", "vertex"]).to_csv(path, index=False)
+    options = ["--transpose", "--n-states", "1", "--n-init", "1"]
+    assert run("states", "--recordings", path, *options, out=out) == 0
+    assert len(pd.read_csv(out / "states.csv")) == 60
+    parser = argparse.ArgumentParser()
+    add_parsers(parser.add_subparsers())
+    arguments = parser.parse_args(["states", "--recordings", str(path), "--transpose", "--as-is"])
+    np.testing.assert_allclose(read_recordings(arguments)[0], x.T)
+    assert _regions(arguments, 3) == ["left", "right", "vertex"]
+    pd.DataFrame(x.astype(str)).replace(str(x[3, 1]), "bad").to_csv(broken, index=False)
+    assert run("states", "--recordings", broken, *options, out=out) == 2
+    error = capsys.readouterr().err
+    assert "broken.csv" in error and "'bad'" in error and "must be numbers" in error
 
 
 def test_states(tmp_path):
@@ -126,6 +163,30 @@ def test_localize(tmp_path):
     assert (out / "dspm-tone-vl.stc").exists()
     assert "tone: " in page_of(out)
     assert run("localize", *files, "--condition", "noise", out=out) == 2
+
+
+def test_fields_are_averages_of_different_names(tmp_path):
+    info = mne.create_info(3, 100.0, "eeg")
+    data = np.random.default_rng(0).normal(size=(6, 3, 20)) * 1e-6
+    epochs = mne.EpochsArray(data, info, tmin=-0.1, verbose="error")
+    tone, error = epochs.average(), epochs.standard_error()
+    tone.comment = error.comment = "tone"
+    path = tmp_path / "a-ave.fif"
+
+    def read(*evokeds):
+        mne.write_evokeds(path, evokeds, overwrite=True, verbose="error")
+        return read_fields(argparse.Namespace(epochs=None, evoked=str(path), condition=None))
+
+    (found,) = read(tone, error)
+    np.testing.assert_allclose(found.data.std(), tone.data.std(), rtol=0.1)
+    with pytest.raises(CommandError, match="several averages of the comment 'tone'"):
+        read(tone, tone.copy())
+    with pytest.raises(CommandError, match="no average; if it holds epochs, use --epochs"):
+        read(error)
+    epochs.save(tmp_path / "a-epo.fif", verbose="error")
+    namespace = argparse.Namespace(epochs=None, evoked=str(tmp_path / "a-epo.fif"), condition=None)
+    with pytest.raises(CommandError, match="use --epochs"):
+        read_fields(namespace)
 
 
 def test_steps_are_found_again_and_damaged_ones_are_not(tmp_path):
