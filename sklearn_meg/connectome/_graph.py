@@ -79,15 +79,17 @@ class FiberGraph:
     def __init__(self, amplitude, mask, scale):
         steps = steps_of(mask.ndim) * scale
         self.length = np.linalg.norm(steps, axis=1)
-        cosine = np.clip(steps @ steps.T / np.outer(self.length, self.length), -1, 1)
-        self.turn = np.arccos(cosine)
+        self.direction = steps / self.length[:, None]
+        self.turn = _angles(self.direction, self.direction)
+        self.unit = self.length.min()  # costs are lengths: those of turns are in voxels
         self.target = targets(mask, steps_of(mask.ndim))
         # Near the border of the mask a way is worth less: it stays in the middle of a bundle.
         depth = distance_transform_edt(np.pad(mask, 1))[(slice(1, -1),) * mask.ndim][mask]
         amplitude = amplitude * np.minimum(1.0, depth / SETTINGS.middle)[:, None]
-        self.cost = 1 / (np.maximum(amplitude, 0) + SETTINGS.floor)
-        strongest = amplitude.max(1, keepdims=True)
-        kept = (amplitude > SETTINGS.lobe * strongest) & (amplitude > 0.5 * SETTINGS.lobe)
+        self.amplitude = np.maximum(amplitude, 0)
+        self.cost = 1 / (self.amplitude + SETTINGS.floor)
+        self.least = SETTINGS.lobe * np.maximum(amplitude.max(1), 0.5)
+        kept = amplitude > self.least[:, None]
         self.node = np.full(kept.shape, -1)
         self.node[kept] = np.arange(kept.sum())
         self.voxel = np.nonzero(kept)[0]
@@ -109,7 +111,7 @@ class FiberGraph:
         after = np.flatnonzero(self.turn[k] <= np.deg2rad(SETTINGS.turn) + 1e-9)
         others = self.node[b][:, after]
         row, column = np.nonzero(others >= 0)
-        bend = SETTINGS.bend * self.turn[k, after[column]] ** 2
+        bend = SETTINGS.bend * self.unit * self.turn[k, after[column]] ** 2
         return self.node[a, k][row], others[row, column], length[row] + bend
 
     @cached_property
@@ -119,13 +121,27 @@ class FiberGraph:
         a, k = np.nonzero(self.target >= 0)
         off = self.length[k] / SETTINGS.floor * SETTINGS.off_fiber
         voxel, node = n_nodes + self.voxel, np.arange(n_nodes)
-        enter = np.full(n_nodes, 1e-6)
-        leave = np.full(n_nodes, self.length.min() / SETTINGS.floor * SETTINGS.off_fiber)
+        enter = np.full(n_nodes, 1e-6 * self.unit)
+        leave = np.full(n_nodes, self.unit / SETTINGS.floor * SETTINGS.off_fiber)
         inner = self.matrix.tocoo()
         rows = np.concatenate([inner.row, voxel, node, n_nodes + a])
         columns = np.concatenate([inner.col, node, voxel, n_nodes + self.target[a, k]])
         costs = np.concatenate([inner.data, enter, leave, off])
         return csr_matrix((costs, (rows, columns)), shape=(n_nodes + n_voxels,) * 2)
+
+    def costs_along(self, voxels, pieces):
+        """Costs (n,) of straight pieces (n, dim), each in the voxel of that number.
+
+        As for steps: the length over the amplitude of fibers along it, which is interpolated
+        between the steps, or the price of a step off the fibers.
+        """
+        length = np.linalg.norm(pieces, axis=1)
+        angle = _angles(pieces / np.maximum(length, 1e-300)[:, None], self.direction)
+        near = np.exp(-((angle / np.deg2rad(SETTINGS.lobe_width / 2)) ** 2))
+        amplitude = (near * self.amplitude[voxels]).sum(1) / near.sum(1)
+        cost = 1 / (amplitude + SETTINGS.floor)
+        off = amplitude <= self.least[voxels]
+        return length * np.where(off, SETTINGS.off_fiber / SETTINGS.floor, cost)
 
     def search(self, sources, leaky=False):
         """Distances (n_voxels,) from a set of voxels, and a function for the path to one.
@@ -159,6 +175,10 @@ class FiberGraph:
         nearest = np.full(n_voxels, -1)
         nearest[self.voxel[first]] = first
         return distance, lambda end: self.voxel[_trace(before, nearest[end])]
+
+
+def _angles(a, b):
+    return np.arccos(np.clip(a @ b.T, -1, 1))
 
 
 def _trace(before, end):

@@ -6,6 +6,8 @@ from ._geodesics import evaluate, refine, relaxed, resampled
 from ._graph import FiberGraph
 
 N_FINE = 200  # points of a path while it is made, all inside the mask
+CORNERS = (1.5, 3.0, 6.0)  # voxels between the corners of ways along fibers
+ROUND, DEAR = 1.5, 2.0  # a way so many times the straight line, or so dear, may go round
 
 
 def ways_between(graph, geometry, space, mask, pairs, n_points, n_modes):
@@ -38,7 +40,7 @@ def ways_between(graph, geometry, space, mask, pairs, n_points, n_modes):
 
     if geometry is None:
         lines[found] = relaxed(lines[found], allowed)
-        return _thinned(lines, n_points), lengths
+        return _along_fibers(graph, space, mask, pairs, lines, n_points)
     if found.any():
         lines[found], lengths[found] = _refined(
             geometry,
@@ -51,16 +53,74 @@ def ways_between(graph, geometry, space, mask, pairs, n_points, n_modes):
     return _thinned(lines, n_points), lengths
 
 
-def _guesses(graph, space, mask, pairs):
+def _along_fibers(graph, space, mask, pairs, lines, n_points):
+    """Ways and their costs; those that go a long way round are compared with shorter ones.
+
+    The graph knows no two points in one voxel, and no way from lane to lane of one bundle. So the
+    cost is that of the way itself, and where the way is much longer than the straight line, ways
+    that leave the fibers are tried, and with few corners: a step aside spreads over some voxels.
+    """
+    number = np.full(mask.shape, -1)
+    number[mask] = np.arange(mask.sum())
+    unit = space.scale.min()
+    costs = _costs_of(graph, space, number, lines)
+
+    def take(which, options):
+        for option in options:
+            cost = _costs_of(graph, space, number, option)
+            better = cost < costs[which]
+            lines[which[better]], costs[which[better]] = option[better], cost[better]
+
+    take(np.arange(len(lines)), [_with_corners(lines, step * unit) for step in CORNERS])
+    direct = np.linalg.norm(pairs[:, 1] - pairs[:, 0], axis=1)
+    fair = (_extent(lines) <= ROUND * direct + 2 * unit) & (costs <= DEAR * direct)
+    doubtful = np.flatnonzero(~fair)
+    if len(doubtful):
+        some, t = pairs[doubtful], np.linspace(0, 1, N_FINE)[:, None]
+        guesses, lengths = _guesses(graph, space, mask, some, leaky=True)
+        off = np.full_like(lines[doubtful], np.nan)
+        for i in np.flatnonzero(np.isfinite(lengths)):
+            off[i] = resampled(np.concatenate([some[i, :1], guesses[i], some[i, 1:]]), N_FINE)
+        straight = some[:, :1] + t * (some[:, 1:] - some[:, :1])
+        take(doubtful, [straight, off, *(_with_corners(off, step * unit) for step in CORNERS)])
+    return _thinned(lines, n_points), costs
+
+
+def _costs_of(graph, space, number, lines):
+    """Costs (n,) of lines (n, n_points, dim) along fibers, inf where one leaves the mask."""
+    costs = np.full(len(lines), np.inf)
+    for i in np.flatnonzero(np.isfinite(lines[:, 0, 0])):
+        middle, pieces = 0.5 * (lines[i, 1:] + lines[i, :-1]), np.diff(lines[i], axis=0)
+        if space.in_mask(np.concatenate([middle, lines[i]]), number >= 0).all():
+            costs[i] = graph.costs_along(number[tuple(space.voxels(middle)[0].T)], pieces).sum()
+    return costs
+
+
+def _extent(lines):
+    return np.linalg.norm(np.diff(lines, axis=1), axis=2).sum(1)
+
+
+def _with_corners(lines, apart):
+    """The same ways with corners only, so far apart."""
+    found = lines.copy()
+    for i in np.flatnonzero(np.isfinite(lines[:, 0, 0])):
+        n_corners = 2 + int(_extent(lines[i : i + 1])[0] / apart)
+        found[i] = resampled(resampled(lines[i], n_corners), N_FINE)
+    return found
+
+
+def _guesses(graph, space, mask, pairs, leaky=False):
     """Middles of the voxels along the shortest paths of a graph, and their lengths."""
     number = np.full(mask.shape, -1)
     number[mask] = np.arange(mask.sum())
     first, last = (number[tuple(space.voxels(p)[0].T)] for p in (pairs[:, 0], pairs[:, 1]))
     middles = np.argwhere(mask) * space.scale
     guesses, lengths = [None] * len(pairs), np.full(len(pairs), np.inf)
+    searches = ({}, {"leaky": True}) if isinstance(graph, FiberGraph) else ({},)
+    searches = searches[1:] if leaky else searches
     for source in np.unique(first):
         some = np.flatnonzero(first == source)
-        for options in ({}, {"leaky": True}) if isinstance(graph, FiberGraph) else ({},):
+        for options in searches:
             left = some[np.isinf(lengths[some])]
             if not len(left):
                 break
