@@ -70,8 +70,9 @@ class RaceSettings:
         Iterations of restarts in halves of the recordings.
     tolerance : float
         Share by which a kind of start may generalize less than the best. Clusters of unit-norm
-        samples of BOLD come back at .28 to .42, of samples as they are at .21 to .37; halves of
-        five subjects then have state means that correlate by .90 instead of .81.
+        samples of BOLD come back at .28 to .42, of samples as they are at .21 to .37; with
+        one random state, means of ten halvings of five subjects then correlate by .90 instead of
+        .80; with five others by .79.
     fold_iter, max_folds : int
         Iterations of the restarts that have not seen a fold of recordings.
     fold_samples : int
