@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._repr import short_repr
+
 N_BACKGROUND = 300  # dipoles of the resting brain
 ALPHA_HZ, ALPHA_WIDTH, ALPHA_POWER = 10.0, 1.0, 6.0
 BRAIN_LEVEL = 1.5e-13  # T, median standard deviation at the magnetometers in single epochs
@@ -18,6 +20,8 @@ class BrainNoise:
     alpha: np.ndarray  # (n_series,), power of the alpha rhythm in each
     white: np.ndarray
     cov: np.ndarray
+
+    __repr__ = short_repr
 
     @classmethod
     def draw(cls, rng, gain, info, cov=None):

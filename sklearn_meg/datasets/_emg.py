@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._repr import short_repr
+
 if TYPE_CHECKING:
     from .._typing import PathLike
 
@@ -44,6 +46,8 @@ class EmgData:
     session: np.ndarray
     trial: np.ndarray
     sfreq: float = SFREQ
+
+    __repr__ = short_repr
 
 
 def load_long_term_emg(path: PathLike | None = None, *, subject: int = 1) -> EmgData:

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from .._checks.params import check_random_state
+from .._repr import short_repr
 from ._forward import cached_forward, check_system, inner_skull, simulated_info
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ class EvokedData:
     info: Any = field(repr=False)
     _topographies: np.ndarray = field(repr=False)
     _noise: Any = field(repr=False)
+
+    __repr__ = short_repr
 
     def evoked(self):
         """Give the average, baseline not corrected.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._repr import short_repr
+
 if TYPE_CHECKING:
     from typing import Literal
 
@@ -44,6 +46,8 @@ class FiberData:
     mask: np.ndarray
     crossing: np.ndarray
     metric: np.ndarray | None = None
+
+    __repr__ = short_repr
 
 
 def make_fibers(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._optional import mne_data_file
+from .._repr import short_repr
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -55,6 +56,8 @@ class Head:
     bem: Any = field(repr=False)
     trans: Any = field(repr=False)
     unit: float = UNIT
+
+    __repr__ = short_repr
 
     def leadfield(self, positions, orientations):
         """Compute the field of current dipoles at the sensors.

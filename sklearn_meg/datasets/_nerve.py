@@ -9,6 +9,7 @@ import numpy as np
 from scipy.signal import fftconvolve
 
 from .._checks.params import check_random_state
+from .._repr import short_repr
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -71,6 +72,8 @@ class NerveData:
     drift: np.ndarray
     sfreq: float
     gestures: list
+
+    __repr__ = short_repr
 
 
 def make_nerve(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
+from .._repr import short_repr
+
 if TYPE_CHECKING:
     from .._typing import RandomSeed
 
@@ -52,6 +54,8 @@ class PhantomData:
     bvals: np.ndarray
     bvecs: np.ndarray
     _fod: np.ndarray | None = field(default=None, repr=False)
+
+    __repr__ = short_repr
 
     @property
     def fod(self) -> np.ndarray:

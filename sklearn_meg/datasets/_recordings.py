@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
+from .._repr import ShortBunch
 from ._head import make_head
 
 if TYPE_CHECKING:
@@ -77,10 +78,10 @@ def make_recordings(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     info = _make_info(n_meg, n_eeg, sfreq)
-    found = Bunch(files=[], bads={}, features=["length", "kind"])
+    found = ShortBunch(files=[], bads={}, features=["length", "kind"])
     for subject in range(n_subjects):
         rng = np.random.default_rng([random_state, subject])
-        person = Bunch(
+        person = ShortBunch(
             maps=rng.normal(size=(len(info["ch_names"]), 3)),
             mixing=rng.normal(size=(len(info["ch_names"]),) * 2),
             order=rng.permutation(info["ch_names"]).tolist(),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._repr import short_repr
+
 if TYPE_CHECKING:
     from typing import Literal
 
@@ -47,6 +49,8 @@ class StateData:
     covariances: np.ndarray
     communities: np.ndarray
     strengths: np.ndarray
+
+    __repr__ = short_repr
 
 
 def make_states(

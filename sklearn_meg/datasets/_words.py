@@ -14,6 +14,7 @@ import numpy as np
 from scipy.signal import lfilter
 from sklearn.utils import Bunch, check_random_state
 
+from .._repr import ShortBunch
 from ..rows import pack_rows
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def make_words(
         initial=parts["meg"],
         n_initial=round(INITIAL * sfreq),
     )
-    data = Bunch(
+    data = ShortBunch(
         X=X,
         y=parts["meg"],
         rows=rows,

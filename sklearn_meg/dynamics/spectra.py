@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._repr import short_repr
 from ._recordings import is_list
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class StateSpectra:
 
     freqs: np.ndarray
     cross: np.ndarray
+
+    __repr__ = short_repr
 
     @property
     def psd(self):

@@ -11,6 +11,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch
 
 from .._checks.trials import check_targets
+from .._repr import ShortBunch
 from ._inspection import as_trials, find_rows
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def unique_contribution(
         full.append(with_all)
         unique.append(with_all - np.array(without))
         partial.append(unique[-1] / np.maximum(1 - np.array(without), 1e-12))
-    return Bunch(
+    return ShortBunch(
         names=list(features),
         full=np.array(full),
         unique=np.stack(unique, axis=1),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._checks.mne_objects import unwrap_mne
+from .._repr import short_repr
 from ..rows import pack_rows
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class EncodingData:
     times: np.ndarray
     info: object
     feature_names: list
+
+    __repr__ = short_repr
 
     @property
     def sfreq(self):

@@ -12,6 +12,7 @@ from joblib import Parallel, delayed
 
 from .._checks.params import check_random_state
 from .._checks.trials import check_targets
+from .._repr import short_repr
 from .._scores import check_start, nanmean
 from ..metrics import r_map
 from ._inspection import as_trials, find_rows, find_subjects, predict_pieces
@@ -40,6 +41,8 @@ class PermutationImportance:
     subjects: np.ndarray
     baseline: np.ndarray
     importances: np.ndarray
+
+    __repr__ = short_repr
 
     @property
     def importances_mean(self):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .._repr import short_repr
 from ..rows import pack_rows
 from .channels import common_channels, few
 from .coding import check_column, code_features, event_types
@@ -105,6 +106,8 @@ class StudyData:
     info: object
     counts: pd.DataFrame
     notes: list
+
+    __repr__ = short_repr
 
 
 @dataclass

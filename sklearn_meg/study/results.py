@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from .._repr import short_repr
 from .._scores import nanmean
 from . import null
 from .compare import null_test
@@ -42,6 +43,8 @@ class Results:
     feature_names: list
     failed: float
     null_test: object = field(default=staticmethod(null_test), repr=False)
+
+    __repr__ = short_repr
 
     def __post_init__(self):
         table, pooled = self._tables()

@@ -8,6 +8,8 @@ from enum import IntEnum
 
 import numpy as np
 
+from .._repr import short_repr
+
 __all__ = ["AXONAL", "Kind", "Morphology", "morphology_key", "share_outside"]
 
 
@@ -68,6 +70,8 @@ class Morphology:
     parents: np.ndarray
     kinds: np.ndarray
     name: str = field(default="neuron")
+
+    __repr__ = short_repr
 
     def __post_init__(self):
         arrays = {
