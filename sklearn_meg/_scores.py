@@ -1,6 +1,9 @@
 """Checked pairs of trials, and the sums from which scores are computed."""
 
+import warnings
+
 import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
 
 from ._checks.mne_objects import unwrap_mne
 from ._checks.trials import as_mask, check_weights
@@ -70,6 +73,17 @@ def _check_finite(y_true, y_pred):
                 "samples out.)"
             )
     return y_true, y_pred
+
+
+def warn_one_trial(n_trials):
+    """Say, as scikit-learn does, that a score across trials needs two."""
+    if n_trials < 2:
+        warnings.warn(
+            f"A score across trials is not defined with fewer than two trials. Got {n_trials}: "
+            "it is NaN.",
+            UndefinedMetricWarning,
+            stacklevel=3,
+        )
 
 
 def from_start(y_true, y_pred, start, mask):

@@ -38,6 +38,7 @@ from ._scores import (
     pair,
     standardize,
     trial_weights,
+    warn_one_trial,
 )
 from .rows import mask_of
 
@@ -157,7 +158,8 @@ def r_across_trials(
     Returns
     -------
     r : float
-        NaN if no channel varies over trials at any such time.
+        NaN if no channel varies over trials at any such time. One trial is also an
+        `UndefinedMetricWarning`.
 
     Raises
     ------
@@ -174,6 +176,7 @@ def r_across_trials(
     0.7
     """
     y_true, y_pred, mask = from_start(y_true, y_pred, start, mask)
+    warn_one_trial(len(y_true))
     return mean_of_map(r_map(y_true, y_pred, mask=mask), mask)
 
 
@@ -248,7 +251,8 @@ def r2(
     -------
     r2 : float
         At most 1; below 0 if the mean of these trials would have been the better prediction.
-        NaN if no channel and time counts in two trials.
+        NaN if no channel and time counts in two trials. One trial is also an
+        `UndefinedMetricWarning`.
 
     Raises
     ------
@@ -264,6 +268,7 @@ def r2(
     (1.0, 0.0)
     """
     y_true, y_pred, mask = from_start(y_true, y_pred, start, mask)
+    warn_one_trial(len(y_true))
     y_true, y_pred, there = masked_pair(y_true, y_pred, mask)
     w = trial_weights(sample_weight, len(y_true))
     counted = np.ones((1, 1, y_true.shape[2])) if there is None else there

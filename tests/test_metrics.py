@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import r2_score
 from sklearn.model_selection import KFold, cross_validate
 
@@ -82,7 +83,6 @@ def test_flat_targets_are_left_out_and_constant_predictions_count_zero(pair):
     assert r_across_trials(y, p) == 0
     y[:] = 1.0
     assert np.isnan([m(y, p) for m in (r_across_trials, r_over_time)]).all()
-    assert np.isnan(r2(y[:1], p[:1]))
 
 
 def test_a_flat_target_counts_as_in_scikit_learn(pair):
@@ -197,3 +197,11 @@ def test_metrics_load_neither_torch_nor_mne():
     code = "import sys, sklearn_meg.metrics; print({'torch', 'mne'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("score", [r2, r_across_trials])
+def test_one_trial_has_no_score_and_says_so(score):
+    y = np.random.default_rng(0).normal(size=(1, 2, 5))
+    with pytest.warns(UndefinedMetricWarning, match="fewer than two trials") as told:
+        assert np.isnan(score(y, y))
+    assert len(told) == 1

@@ -372,3 +372,8 @@ def _check_not_empty(X, name):
             f"Found array with 0 sample(s), row(s) or time point(s) in {name} (shape={X.shape}) "
             "while a minimum of 1 is required."
         )
+
+
+def more_rows_than_columns(recordings):
+    """Whether every recording has more regions than samples, so that it may be transposed."""
+    return all(len(x) > np.shape(x)[1] for x in recordings)

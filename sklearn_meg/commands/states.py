@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .._checks.trials import more_rows_than_columns
 from .common import CommandError, add_out, open_folder, positive, split
 from .steps import Steps
 
@@ -102,7 +103,7 @@ def read_recordings(arguments):
     sizes = sorted({len(x) for x in found})
     if len(sizes) > 1:
         raise CommandError(f"recordings must have the same regions, they have {sizes}")
-    if found[0].shape[0] > found[0].shape[1]:
+    if more_rows_than_columns(found):
         raise CommandError(
             f"recordings have {found[0].shape[0]} regions and {found[0].shape[1]} samples; "
             "--transpose if it is the other way round"

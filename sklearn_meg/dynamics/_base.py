@@ -28,7 +28,7 @@ from ._graph import (
 )
 from ._mar import plug_in_mar
 from ._prepare import Prepared, with_aligner
-from ._recordings import check_recordings
+from ._recordings import check_recordings, warn_if_transposed
 from ._settings import ALIGN
 from ._tails import spread_of
 
@@ -103,7 +103,10 @@ class StateModel(StateParams, TransformerMixin, BaseEstimator):
         if not reset:
             check_is_fitted(self)
         n = 2 if reset else 1
-        return check_recordings(self, X, reset=reset, missing=self.missing, min_times=n)
+        recordings = check_recordings(self, X, reset=reset, missing=self.missing, min_times=n)
+        if reset:
+            warn_if_transposed(recordings)
+        return recordings
 
     def _set_states(self, startprob, transmat, means, covariances, occupancy):
         """Keep the parameters, the most frequent state first, and what follows from them."""

@@ -1,10 +1,13 @@
 """Recordings as they come, and as the mathematics wants them."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
-from .._checks.trials import LARGEST_VALUE, validate_data
+from .._checks.mne_objects import good_data_channels, has_mne_mark
+from .._checks.trials import LARGEST_VALUE, more_rows_than_columns, validate_data
+from ._doubts import StateWarning
 
 HINT = (
     "Remove the bad samples, or set missing='mask': samples in which any region is NaN then say "
@@ -101,7 +104,8 @@ def check_recordings(estimator, X, *, reset, missing="error", min_times=2):
         Gets ``n_features_in_``, the number of regions, when `reset`.
     X : array-like of shape (n_subjects, n_regions, n_times), list of (n_regions, n_times), or \
 (n_times, n_regions)
-        Of unequal length in a list. A 2-D array is one recording, samples first.
+        Or mne.io.Raw, a list of them, or Epochs. Of unequal length in a list. A 2-D array is one
+        recording, samples first.
     reset : bool
         True in ``fit``.
     missing : {"error", "mask"}
@@ -119,6 +123,7 @@ def check_recordings(estimator, X, *, reset, missing="error", min_times=2):
         For NaN or infinity, complex, text, sparse or empty X, another number of dimensions or
         regions, and recordings that are too short.
     """
+    X = as_arrays(X)
     if is_list(X):
         parts = [_check_one(x, i, missing) for i, x in enumerate(X)]
         counts = [part.shape[1] for part in parts]
@@ -140,6 +145,61 @@ def check_recordings(estimator, X, *, reset, missing="error", min_times=2):
     _check_regions(estimator, recordings, reset)
     _check_lengths(recordings, min_times, missing)
     return recordings
+
+
+def as_arrays(X):
+    """Arrays (n_regions, n_times) of mne recordings, and a stack of Epochs; all else as it is.
+
+    Good data channels are taken, or all channels where there are none; NaN where an annotation of
+    a Raw begins with BAD.
+
+    Raises
+    ------
+    ValueError
+        If recordings have other channels, or another order of them.
+    """
+    if has_mne_mark(X, "drop_log"):
+        return X.get_data(picks=_channels(X), verbose="error")
+    raws = X if isinstance(X, list | tuple) else [X]
+    if not raws or not all(has_mne_mark(raw, "first_samp") for raw in raws):
+        return X
+    names = [[raw.ch_names[pick] for pick in _channels(raw)] for raw in raws]
+    other = next((i for i, those in enumerate(names) if those != names[0]), None)
+    if other is not None:
+        raise ValueError(
+            "All recordings of X must have the same good channels in the same order. X[0] and "
+            f"X[{other}] differ in {sorted(set(names[0]) ^ set(names[other])) or 'their order'}."
+        )
+    return [
+        raw.get_data(picks=_channels(raw), reject_by_annotation="NaN", verbose="error")
+        for raw in raws
+    ]
+
+
+def _channels(recording):
+    try:
+        return good_data_channels(recording.info)
+    except ValueError:  # regions are often of the kind "misc"
+        return np.arange(len(recording.ch_names))
+
+
+def warn_if_transposed(recordings):
+    """Say where regions outnumber samples in every recording of a list or stack."""
+    parts = recordings.parts
+    if recordings.kind == "one" or not more_rows_than_columns([part.T for part in parts]):
+        return
+    n_times, n_regions = parts[0].shape
+    shapes = {
+        "list": "recordings in a list are (n_regions, n_times). Transpose them if they are "
+        "(n_times, n_regions).",
+        "stack": "an array of recordings is (n_subjects, n_regions, n_times). Transpose it if it "
+        "is (n_subjects, n_times, n_regions).",
+    }
+    warnings.warn(
+        f"X[0] has {n_regions} regions and {n_times} samples: {shapes[recordings.kind]}",
+        StateWarning,
+        stacklevel=5,
+    )
 
 
 def is_list(X):
@@ -167,8 +227,8 @@ def _check_flat(estimator, X, reset, missing):
         raise ValueError(f"Masked arrays are not supported: put NaN where X is masked. {HINT}")
     if hasattr(X, "info") and hasattr(X, "ch_names"):
         raise ValueError(
-            f"X must be arrays of regional time series. Got {type(X).__name__}: see "
-            "sklearn_meg.dynamics.label_time_courses, or pass .get_data()."
+            f"X must be recordings. Got {type(X).__name__}: pass a Raw, a list of them, Epochs, or "
+            "sklearn_meg.dynamics.label_time_courses of them."
         )
     finite = "allow-nan" if missing == "mask" else True
     try:

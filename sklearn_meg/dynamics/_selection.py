@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, check_cv
 
 from ._doubts import StateWarning
-from ._recordings import is_list
+from ._recordings import as_arrays, is_list
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,6 +168,7 @@ def _check_numbers(n_states, tolerance):
 
 
 def _as_list(X):
+    X = as_arrays(X)
     if is_list(X):
         return list(X)
     X = np.asarray(X)

@@ -16,7 +16,7 @@ from ._alignment_choice import ALIGNMENTS, chosen_aligner, name_of, parse, stati
 from ._prepare import check_alignable
 from ._recordings import check_recordings
 from ._settings import ALIGN
-from .preprocessing import RecordingTransformer, without_bad
+from .preprocessing import RecordingTransformer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,7 +109,7 @@ class RecordingAlignment(RecordingTransformer):
         """
         check_option_param(self, "align", ALIGNMENTS)
         check_bool_param(self, "robust")
-        recordings = check_recordings(self, without_bad(X), reset=True, missing="mask")
+        recordings = check_recordings(self, X, reset=True, missing="mask")
         with one_blas_thread():
             statics = self._statics(recordings)
             check_alignable(statics, self.align)
@@ -146,9 +146,7 @@ class RecordingAlignment(RecordingTransformer):
             Shaped as X.
         """
         check_is_fitted(self)
-        recordings = check_recordings(
-            self, without_bad(X), reset=False, missing="mask", min_times=1
-        )
+        recordings = check_recordings(self, X, reset=False, missing="mask", min_times=1)
         if self.alignment_ == "none":
             parts = [np.array(part, dtype=float) for part in recordings.parts]
         else:
@@ -177,7 +175,7 @@ class RecordingAlignment(RecordingTransformer):
         covariances : ndarray of shape (n_recordings, n_states, n_regions, n_regions)
         """
         check_is_fitted(self)
-        recordings = check_recordings(self, without_bad(X), reset=False, missing="mask")
+        recordings = check_recordings(self, X, reset=False, missing="mask")
         means, covariances = np.asarray(means), np.asarray(covariances)
         back = [m.back(means, covariances) for m in self._maps(recordings)]
         return np.stack([b[0] for b in back]), np.stack([b[1] for b in back])

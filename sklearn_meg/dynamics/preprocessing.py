@@ -30,7 +30,6 @@ class RecordingTransformer(TransformerMixin, BaseEstimator):
 
     def _each(self, X, reset=False, least=2):
         """Recordings (n_times, n_regions) of X, and a function that puts results together."""
-        X = without_bad(X)
         recordings = check_recordings(self, X, reset=reset, min_times=1, missing="mask")
         for i, n in enumerate(recordings.lengths):
             if n < least:
@@ -38,15 +37,6 @@ class RecordingTransformer(TransformerMixin, BaseEstimator):
                     f"Each recording must have at least {least} samples. Got {n} in X[{i}]."
                 )
         return [np.asarray(part, dtype=float) for part in recordings.parts], recordings.together
-
-
-def without_bad(X):
-    """Arrays of mne recordings, NaN where an annotation begins with BAD; all else as it is."""
-    if hasattr(X, "get_data") and hasattr(X, "annotations"):
-        return [X.get_data(reject_by_annotation="NaN")]
-    if isinstance(X, list | tuple) and any(hasattr(x, "annotations") for x in X):
-        return [x.get_data(reject_by_annotation="NaN") for x in X]
-    return X
 
 
 def stretches(good):

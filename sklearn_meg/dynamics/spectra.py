@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._repr import short_repr
-from ._recordings import is_list
+from ._recordings import as_arrays, is_list
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -165,6 +165,7 @@ def state_spectra(
 
 
 def _pairs(X, probabilities):
+    X = as_arrays(X)
     parts = [np.asarray(x, dtype=float) for x in (X if is_list(X) else np.asarray(X))]
     weights = [np.asarray(w, dtype=float) for w in probabilities]
     for i, (x, w) in enumerate(zip(parts, weights)):

@@ -8,6 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn_meg import HiddenMarkovGraph
 from sklearn_meg.dynamics import (
     AmplitudeEnvelope,
+    StateWarning,
     TimeDelayEmbedding,
     label_time_courses,
     read_parcellated_bold,
@@ -175,3 +176,30 @@ def test_bold_of_an_atlas(tmp_path):
     for message, arguments in bad.items():
         with pytest.raises(ValueError, match=message):
             read_parcellated_bold(*arguments)
+
+
+def test_recordings_of_mne_are_taken_as_they_are():
+    rng = np.random.default_rng(0)
+    info = mne.create_info(["A", "B", "C", "S"], SFREQ, ["eeg"] * 3 + ["stim"])
+    raws = [mne.io.RawArray(rng.normal(size=(4, n)), info, verbose="error") for n in (90, 110)]
+    arrays = [raw.get_data()[:3] for raw in raws]
+    fitted = [HiddenMarkovGraph(n_states=1, n_init=1).fit(X) for X in (raws, arrays)]
+    np.testing.assert_array_equal(fitted[0].covariances_, fitted[1].covariances_)
+    assert [len(states) for states in fitted[0].predict(raws)] == [90, 110]
+    assert [len(states) for states in fitted[0].predict(raws[0])] == [90]
+    turned = raws[1].copy().reorder_channels(["B", "A", "C", "S"])
+    with pytest.raises(ValueError, match=r"same order. X\[0\] and X\[1\] differ in their order"):
+        fitted[0].predict([raws[0], turned])
+    epochs = mne.EpochsArray(rng.normal(size=(2, 4, 100)), info, verbose="error")
+    envelope = AmplitudeEnvelope(sfreq=SFREQ, sfreq_out=100)
+    np.testing.assert_array_equal(
+        envelope.fit_transform(epochs), envelope.fit_transform(epochs.get_data()[:, :3])
+    )
+
+
+def test_transposed_recordings_are_told():
+    X = np.random.default_rng(0).normal(size=(3, 4, 60))
+    model = HiddenMarkovGraph(n_states=1, n_init=1, emission="gaussian")
+    with pytest.warns(StateWarning, match=r"X\[0\] has 60 regions and 4 samples: recordings in a"):
+        model.fit([x.T for x in X])
+    model.fit(list(X))
