@@ -317,6 +317,8 @@ def take(X, rows):
 
 def _score(scorer, fitted, test_set, y_pred, trials, start, counted):
     if isinstance(scorer, str):
+        if scorer != "r_time" and np.count_nonzero(trials) < 2:
+            return np.nan  # no warning: studies then score over pooled subjects
         where = None if counted is None else counted[trials]
         return SCORES[scorer](test_set.y[trials], y_pred[trials], start=start, mask=where)
     return scorer(fitted, test_set.X[trials], test_set.y[trials])
