@@ -31,7 +31,12 @@ SYSTEMS = (
         "RNNSourceSolver",
         "MEG → currents",
         "MNE, dSPM, LCMV, MxNE, gamma map, RAP-MUSIC",
-        ("source", "2corr-5", "dle_mm", "mm off, two correlated sources at -5 dB"),
+        (
+            "source",
+            "2corr-5",
+            "dle_mm",
+            "mm off, two correlated sources at -5 dB (one seed, seen in development)",
+        ),
     ),
     (
         "TMS",
