@@ -23,7 +23,12 @@ SYSTEMS = (
         "DeepRecurrentEncoder",
         "stimulus → MEG",
         "TRF, recurrent TRF, mean",
-        ("encoding", "N", "r", "R across trials, simulated nonlinear responses"),
+        (
+            "encoding",
+            "N_stimulus",
+            "r",
+            "R across trials, simulated nonlinear responses, stimulus alone",
+        ),
     ),
     (
         "Source",

@@ -349,7 +349,7 @@ def make_checks(rows):
     checks = []
 
     def ratio(case, other, bound, metric="r"):
-        if case in there:
+        if case in there and len(values(rows, case, other, metric)):
             means = [values(rows, case, m, metric).mean() for m in ("default", other)]
             checks.append(
                 check(f"{case}: default / {other} ({metric})", means[0] / means[1], bound)
