@@ -69,8 +69,20 @@ def run_localize(arguments):
         fitted = {name: steps.fit(name, _solver(name, settings, arguments), X, y) for name in names}
     rows = np.unique(X.reshape(len(X), -1), axis=0, return_index=True)[1]
     shown = X[np.sort(rows)]
-    _write(fitted, shown, X, y, picked, conditions, forward, steps.doubts, out, arguments)
+    doubts = [*steps.doubts, *_without_baseline(picked)]
+    _write(fitted, shown, X, y, picked, conditions, forward, doubts, out, arguments)
     return 0
+
+
+def _without_baseline(data):
+    """Say that offsets of the sensors are still in the fields, if they are."""
+    first = data[0] if isinstance(data, list) else data
+    if first.baseline is not None or first.times[0] >= 0:
+        return []
+    return [
+        "The fields had no baseline correction: offsets of sensors look like sources. "
+        "(apply_baseline((None, 0)) before they are saved.)"
+    ]
 
 
 def _check_models(arguments):

@@ -165,6 +165,7 @@ def _verdict(table):
 
 def _figures(table):
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     from .._figures import style
     from ..plotting import plot_threshold_map
@@ -176,8 +177,10 @@ def _figures(table):
         drawn = Figure(figsize=(11, 4.4), layout="constrained")
         axes = drawn.subplots(1, 2)
         positions = table[["x", "y", "z"]].to_numpy()
-        for ax, name in zip(axes, ("threshold", "uniform_field")):
-            plot_threshold_map(positions, table[name].to_numpy(), ax)
+        names = ["threshold", "uniform_field"]
+        levels = MaxNLocator(24).tick_values(np.nanmin(table[names]), np.nanmax(table[names]))
+        for ax, name in zip(axes, names):
+            plot_threshold_map(positions, table[name].to_numpy(), ax, levels=levels)
             ax.set_title("network" if name == "threshold" else "uniform field")
     return [html.figure(drawn, "Threshold of each neuron: by the network, by a uniform field.")]
 

@@ -59,7 +59,7 @@ footer {color: var(--soft); font-size: .85rem; margin-top: 2.5rem; padding-botto
  th, td {padding: .25rem .45rem} .wide {max-height: none}
  .broad {overflow-x: auto} .broad .over {max-width: none}
  .broad img {min-width: 34rem; max-width: none}
- .facts td.text:first-child {white-space: normal}
+ .facts td.text:first-child {white-space: normal; overflow-wrap: normal}
 }
 @media print {
  nav, summary {display: none} .wide {overflow: visible; max-height: none} body {font-size: 11px}

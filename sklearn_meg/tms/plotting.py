@@ -169,6 +169,7 @@ def plot_threshold_map(
     *,
     unit: str = "A/µs",
     arrows: ArrayLike | None = None,
+    levels: int | ArrayLike = 24,
 ) -> Axes:
     """Draw thresholds over the positions of neurons in a patch of cortex.
 
@@ -183,6 +184,8 @@ def plot_threshold_map(
     arrows : array-like of shape (n, 2) or (n, 3), default=None
         Directions drawn at some of the positions: the field, say; with the same columns as
         `positions`.
+    levels : int or array-like, default=24
+        Number of colors, or the thresholds between them: the same for maps to be compared.
 
     Returns
     -------
@@ -216,7 +219,7 @@ def plot_threshold_map(
     with style():
         ax = make_axes(ax, (6, 5))
         ax.grid(False)
-        drawn = ax.tricontourf(*flat[known].T, thresholds[known], levels=24, cmap="viridis")
+        drawn = ax.tricontourf(*flat[known].T, thresholds[known], levels=levels, cmap="viridis")
         bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.85)
         bar.set_label(f"Threshold ({unit})")
         if arrows is not None:
