@@ -8,6 +8,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 import make_errors  # noqa: E402
+import make_figures  # noqa: E402
 import make_roles  # noqa: E402
 import make_tables  # noqa: E402
 
@@ -75,5 +76,6 @@ sphinx_gallery_conf = {
 def setup(app):
     """Write the benchmark tables before the pages that include them are read."""
     make_tables.write_tables(HERE / "benchmarks", HERE / "generated")
+    make_figures.main()
     make_errors.main()
     (HERE / "generated" / "roles.rst").write_text(make_roles.roles_page(), encoding="utf-8")
