@@ -94,7 +94,9 @@ def main():
         draw(values, title).savefig(folder / f"benchmark_{name}.svg")
         figure = (
             f".. figure:: /generated/benchmark_{name}.svg\n   :alt: {title}\n\n"
-            f"   {title}: a dot a seed, bars are means.\n   Shown are the cases with the most values, and the strongest models; the table has all.\n\n"
+            f"   {title}: a dot a seed, bars are means.\n"
+            "   Shown are the cases with the most values, and the strongest models; the table has "
+            "all.\n\n"
         )
         text = page.read_text() if page.exists() else ""
         page.write_text(text if text.startswith(figure) else figure + text)
