@@ -2,8 +2,11 @@
 
 ORDER = (
     "encoder_study",
+    "two_scores",
     "trf",
     "continuous_speech",
+    "penalty_of_a_trf",
+    "trials_of_unequal_length",
     "own_pipeline",
     "feature_importance",
     "auditory_sources",
@@ -14,6 +17,7 @@ ORDER = (
     "connectome_geodesics",
     "tract_distances",
     "nerve_stream",
+    "window_of_a_decoder",
     "when_to_reject",
     "brain_states",
     "rhythms_as_states",
