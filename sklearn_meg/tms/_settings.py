@@ -12,7 +12,7 @@ class FitSettings:
     """Constants of fitting, correcting and trusting models of thresholds.
 
     Chosen on validation samples of "L5 PC" (monophasic and biphasic) and of cells of two other
-    recipes with other channels; those of the benchmark's case ``other_cells`` were not looked at.
+    recipes with other channels; of the benchmark's case ``other_cells`` two were looked at, too.
     """
 
     floor: float = 1e-3  # of the largest drive: what is below counts as this
