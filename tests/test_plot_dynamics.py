@@ -27,7 +27,7 @@ def _close_figures():
 
 @pytest.fixture(scope="module")
 def data():
-    return make_states("easy", n_states=3, n_subjects=3, n_times=200, n_regions=15)
+    return make_states("easy", n_states=3, n_subjects=6, n_times=200, n_regions=15)
 
 
 @pytest.fixture(scope="module")
