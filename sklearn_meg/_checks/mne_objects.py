@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 
 from .containers import as_numpy
@@ -43,6 +45,26 @@ def unwrap_mne(data):
             "recording: cut raw.get_data() with sklearn_meg.cut_windows, or make mne.Epochs."
         )
     return as_numpy(data)
+
+
+def check_rate(estimator, data):
+    """Reject MNE objects sampled at another rate than the `sfreq` of an estimator.
+
+    Raises
+    ------
+    ValueError
+        If both rates are known and differ.
+    """
+    sfreq = getattr(estimator, "sfreq", None)
+    first = data[0] if isinstance(data, list | tuple) and len(data) else data
+    if not isinstance(sfreq, Real) or sfreq == 1 or not has_mne_mark(first, "info"):
+        return  # 1: all is told in samples
+    rate = float(first.info["sfreq"])
+    if abs(sfreq - rate) > 1e-3 * rate:
+        raise ValueError(
+            f"The 'sfreq' parameter of {type(estimator).__name__} must be the sampling rate of the "
+            f"data, which is {rate:g} Hz (info['sfreq']). Got {sfreq:g}."
+        )
 
 
 def is_mne_list(data):

@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
 from .containers import as_numpy
-from .mne_objects import unwrap_mne
+from .mne_objects import check_rate, unwrap_mne
 from .params import naming
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def check_trials(
     >>> check_trials(estimator, [[1.0, 2.0], [3.0, 4.0]], reset=True).shape
     (2, 2, 1)
     """
+    check_rate(estimator, X)
     X = unwrap_mne(X)
     if _is_mapped(X) and X.ndim == 3:
         if reset:

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .._checks.mne_objects import check_rate
 from .._checks.params import check_option_param, check_scalar_param
 from .._checks.trials import (
     check_targets,
@@ -108,6 +109,7 @@ class LinearEncoder(RoutedGroups, RegressorMixin, BaseEstimator):
             integer, a mask that is not 0 or 1, or lags longer than the trials.
         """
         X = check_trials(self, X, reset=True)
+        check_rate(self, y)
         y, ndim = check_targets(y, X)
         return self._fit_trials(X, y, np.arange(len(X)), ndim)
 

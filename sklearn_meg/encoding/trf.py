@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -244,6 +245,7 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         self.course_kappa_ = np.array([choice.group_kappa, choice.subject_kappa])
         self.cv_scores_ = scores
         total = [sum_of(parts).lags.centered() for parts in sums]
+        self._doubt_scale(sum(part.xx for part in total))
         patterns = [haufe_patterns(part, w) for part, w in zip(total, model.weights)]
         self.subject_patterns_ = self._as_coef(np.array(patterns))
         self.patterns_ = self.subject_patterns_.mean(axis=0)
@@ -272,6 +274,17 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         self.alpha_ = alpha[0] if self.subject_row is None else alpha
         self.cv_scores_ = scores[0] if self.subject_row is None else scores
 
+    def _doubt_scale(self, xx):
+        """Warn where the features are so small that the least penalty leaves nothing of them."""
+        power = float(np.trace(xx))
+        if len(self.candidates_) > 1 and 0 < power < self.candidates_.min():
+            warnings.warn(
+                f"The sum of squares of all lagged features is {power:.2g}, below the least of "
+                f"alphas ({self.candidates_.min():.2g}), so the coefficients are shrunk to almost "
+                "nothing. Scale the features (ChannelScaler) or try smaller alphas.",
+                stacklevel=5,
+            )
+
     def _fit_one(self, X, y, rows, trials):
         """Fit the model of one subject."""
         search = len(self.candidates_) > 1 and len(trials) > 1
@@ -285,6 +298,7 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
             center = sum(part.x for part in sums) / sum(part.n_samples for part in sums)
             sums = [part.about(center) for part in sums]
         total = sum(sums[1:], sums[0])
+        self._doubt_scale(total.xx)
         penalties, bands = self._penalties(rows)
         scores = np.full((y.shape[1], len(penalties)), np.nan)
         choice = np.full(y.shape[1], (len(penalties) - 1) // 2)

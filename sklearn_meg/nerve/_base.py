@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._checks.mne_objects import has_mne_mark
 from .._checks.params import check_option_param, check_scalar_param
 from .._checks.trials import check_trials
 from .._routing import RoutedGroups
@@ -53,6 +54,11 @@ class NerveModel(RoutedGroups):
             self.__dict__.pop("_fitted_windows", None)
             self.__dict__.pop("thresholds_", None)
         extractor = self._extractor()
+        if extractor is None and has_mne_mark(X, "drop_log"):
+            raise ValueError(
+                "sfreq must be the sampling rate where X holds raw signals, as Epochs do "
+                f"(info['sfreq'] is {X.info['sfreq']:g}). Got sfreq=None, which means features."
+            )
         if extractor is not None and not reset:
             extractor._check_not_one_trial(X, self.n_features_in_)
         X = check_trials(self, X, reset=reset)

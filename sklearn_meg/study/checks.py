@@ -360,7 +360,9 @@ def make_splits(cv, subjects, groups, order=None, y=None):
     Parameters
     ----------
     cv : int, splitter or iterable of (train, test)
-        An int means contiguous blocks of trials: of each subject, or whole groups if given.
+        An int means contiguous blocks of trials: of each subject, or whole groups if given. Where
+        such blocks lack a class, as when conditions stand one after the other, blocks are those of
+        each class.
     subjects : ndarray of shape (n_trials,)
     groups : array-like of shape (n_trials,) or None
     order : ndarray of shape (n_trials,) or None
@@ -381,7 +383,7 @@ def make_splits(cv, subjects, groups, order=None, y=None):
     n_trials = len(subjects)
     groups = None if groups is None else one_a_trial(groups, n_trials, "groups")
     if isinstance(cv, Integral):
-        return _blocks(cv, subjects, groups, order)
+        return _blocks(cv, subjects, groups, order, y)
     codes = np.unique(subjects, return_inverse=True)[1] if y is None else y
     try:
         splits = [
@@ -405,11 +407,15 @@ def _indices(rows, n_trials):
     return np.arange(n_trials)[rows]  # booleans and negative indices, too
 
 
-def _blocks(cv, subjects, groups, order):
+def _blocks(cv, subjects, groups, order, y=None):
     if isinstance(cv, bool) or cv < 2:
         raise ValueError(f"cv must be at least 2 folds. Got {cv!r}.")
     if groups is None:
         folds = block_folds(subjects, cv, order=order)
+        if y is not None and _lacks_a_class(folds, y):
+            strata = _numbered(_numbered(subjects) * len(y) + _numbered(y))
+            if np.bincount(strata).min() >= cv:  # not so for numbers, which are no classes
+                folds = block_folds(strata, cv, order=order)
     elif _inside_subjects(groups, subjects):
         folds = block_folds(subjects, cv, order=order, runs=groups)
     else:
@@ -418,6 +424,16 @@ def _blocks(cv, subjects, groups, order):
             raise ValueError(f"cv={cv} folds need at least {cv} groups. Got {len(names)}.")
         return _group_folds(cv, groups)
     return [(np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in range(cv)]
+
+
+def _numbered(values):
+    return np.unique(values, return_inverse=True)[1]
+
+
+def _lacks_a_class(folds, y):
+    """Whether the training or the test trials of a fold have not all the classes."""
+    n_folds = [len(np.unique(folds[y == label])) for label in np.unique(y)]
+    return min(n_folds) < len(np.unique(folds))
 
 
 def _inside_subjects(groups, subjects):

@@ -157,7 +157,9 @@ def folds_text(study):
     n = len(study.splits_)
     if isinstance(study.cv, int):
         what = (
-            "whole groups" if study.grouped_ else "contiguous blocks of the trials of each subject"
+            "whole groups"
+            if study.grouped_
+            else "contiguous blocks of the trials of each subject (of each class where needed)"
         )
         return f"{n} folds of {what}"
     return f"{n} folds by {type(study.cv).__name__}"

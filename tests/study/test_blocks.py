@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
+from sklearn_meg import Study
 from sklearn_meg.study.blocks import block_folds, n_overlapping, purge
 
 
@@ -51,3 +53,16 @@ def test_a_fold_without_training_trials_is_an_error():
     spans = np.tile([[0.0, 1.0]], (6, 1))
     with pytest.raises(ValueError, match="Every training trial of fold 0 overlaps"):
         purge([(np.arange(3), np.arange(3, 6))], spans, np.zeros(6))
+
+
+def test_classes_one_after_the_other_are_in_every_fold():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(80, 5)), np.repeat(["a", "b"], 40)
+    study = Study({"logistic": LogisticRegression()}, cv=4).run(X, y)
+    for train, test in study.splits_:
+        assert set(y[train]) == set(y[test]) == {"a", "b"}
+    chance = study.table_.set_index("model").loc["chance", "balanced_accuracy"]
+    np.testing.assert_allclose(chance, 0.5)
+    mixed = np.tile(["a", "b"], 40)  # nothing changes where contiguous blocks have all classes
+    for _, test in Study({"logistic": LogisticRegression()}, cv=4).run(X, mixed).splits_:
+        assert np.ptp(test) == 19
