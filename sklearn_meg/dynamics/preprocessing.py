@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .._checks.mne_objects import check_rate
 from .._checks.params import check_bool_param, check_scalar_param
 from .._params import documented
 from ._recordings import check_recordings
@@ -30,6 +31,7 @@ class RecordingTransformer(TransformerMixin, BaseEstimator):
 
     def _each(self, X, reset=False, least=2):
         """Recordings (n_times, n_regions) of X, and a function that puts results together."""
+        check_rate(self, X)
         recordings = check_recordings(self, X, reset=reset, min_times=1, missing="mask")
         for i, n in enumerate(recordings.lengths):
             if n < least:
