@@ -40,3 +40,12 @@ def test_features_that_are_too_small_for_every_penalty_warn():
     with pytest.warns(UserWarning, match="below the least of alphas"):
         TemporalReceptiveField(tmax=3).fit(1e-6 * x, y)
     assert TemporalReceptiveField(tmax=3).fit(x, y).score(x, y) > 0.3  # without a warning
+
+
+def test_signals_in_another_unit_than_in_fit_are_doubted(epochs):
+    X, y = epochs.get_data(verbose="error"), np.tile([0, 1], 6)
+    X = X * (1 + 3 * y[:, None, None])
+    model = WindowClassifier(sfreq=100.0).fit(X, y)
+    with pytest.warns(UserWarning, match="1e-06 times as large as in fit"):
+        model.predict(1e-6 * X)
+    assert model.score(0.2 * X, y) <= 1  # a gain of electrodes is no other unit: no warning

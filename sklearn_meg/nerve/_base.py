@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from .._checks.mne_objects import has_mne_mark
@@ -75,6 +77,8 @@ class NerveModel(RoutedGroups):
             extractor._learn(signal)
             self.thresholds_ = extractor.thresholds_
             self._fitted_windows = extractor.get_params()
+        else:
+            doubt_units(signal, self.thresholds_)
         return extractor._features(signal), session
 
     def _channels(self, n_features):
@@ -139,3 +143,14 @@ class NerveModel(RoutedGroups):
             else:
                 found.append((index, "online", None))
         return found
+
+
+def doubt_units(signal, thresholds):
+    """Warn if signals are a thousand times larger or smaller than in fit: no drift does that."""
+    ratio = float(np.median(signal.std(axis=(0, 2)) / (2 * thresholds[1])))
+    if ratio > 1e3 or 0 < ratio < 1e-3:
+        warnings.warn(
+            f"Signals are {ratio:.2g} times as large as in fit: are both in the same unit? "
+            "Decisions on other units mean nothing.",
+            stacklevel=5,
+        )
