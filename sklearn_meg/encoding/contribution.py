@@ -26,7 +26,7 @@ def unique_contribution(
     y: ArrayLike,
     features: dict[str, list[int]],
     *,
-    cv: int | Iterable | None = None,
+    cv: int | Iterable[tuple[np.ndarray, np.ndarray]] | None = None,
     groups: ArrayLike | None = None,
 ) -> Bunch:
     """Measure what each group of features adds to all others, on held-out trials.

@@ -352,9 +352,9 @@ def test_failed_set_up_leaves_the_fitted_model(data):
 def test_mne_objects_are_named_in_the_error():
     import mne
 
-    raw = mne.io.RawArray(np.zeros((2, 50)), mne.create_info(2, 10.0), verbose="error")
-    with pytest.raises(ValueError, match="Got RawArray.*label_time_courses"):
-        make().fit(raw)
+    evoked = mne.EvokedArray(np.zeros((2, 50)), mne.create_info(2, 10.0, "eeg"), verbose="error")
+    with pytest.raises(ValueError, match="Got EvokedArray.*label_time_courses"):
+        make().fit(evoked)
 
 
 def test_restarts_are_compared_on_a_part_of_long_recordings(data, fitted, monkeypatch):
