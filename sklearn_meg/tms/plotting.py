@@ -14,15 +14,9 @@ if TYPE_CHECKING:
     from ._morphology import Morphology
     from .neuron_cell import Activation
 from .._figures import plain_log_ticks
+from ._drawing import NEAR_ZERO, _draw_activation, _draw_field, _draw_parts, _field_at
 
 PLANES = {"xz": (0, 2), "yz": (1, 2), "xy": (0, 1)}
-N_ARROWS = 45
-TISSUE = {
-    "soma and dendrites": ("SOMA", "DENDRITE", "APICAL"),
-    "axon without myelin": ("AXON", "INITIAL_SEGMENT", "TERMINAL"),
-    "internodes": ("INTERNODE",),
-}
-NEAR_ZERO = 1e-12
 
 
 def plot_neuron(
@@ -272,21 +266,11 @@ def plot_error_by_heterogeneity(
     from .._figures import make_axes, model_colors, style
 
     levels = np.asarray(levels, float)
-    curves = {name: np.atleast_2d(np.asarray(value, float)) for name, value in errors.items()}
-    for name, curve in curves.items():
-        if curve.shape[1:] != levels.shape:
-            raise ValueError(
-                f"errors must have one value for each of the {len(levels)} levels. Got the shape "
-                f"{np.shape(errors[name])} for {name!r}."
-            )
+    curves = _checked_curves(errors, levels, "levels")
     colors = model_colors(curves)
     with style():
         ax = make_axes(ax, (6.5, 4))
-        for name, curve in curves.items():
-            mean, spread = curve.mean(axis=0), curve.std(axis=0)
-            ax.plot(levels, mean, "o-", color=colors[name], label=name)
-            low = np.maximum(mean - spread, NEAR_ZERO)
-            ax.fill_between(levels, low, mean + spread, color=colors[name], alpha=0.2, linewidth=0)
+        _draw_bands(ax, levels, curves, colors)
         if trained is not None:
             ax.axvline(trained, color="#999999", linewidth=1, linestyle="--", zorder=0)
         if flagged is not None:
@@ -340,21 +324,11 @@ def plot_error_by_samples(
     from .._figures import make_axes, model_colors, style
 
     numbers, untrained = np.asarray(numbers, float), untrained or {}
-    curves = {name: np.atleast_2d(np.asarray(value, float)) for name, value in errors.items()}
-    for name, curve in curves.items():
-        if curve.shape[1:] != numbers.shape:
-            raise ValueError(
-                f"errors must have one value for each of the {len(numbers)} numbers. Got the shape "
-                f"{np.shape(errors[name])} for {name!r}."
-            )
+    curves = _checked_curves(errors, numbers, "numbers")
     colors = model_colors([*curves, *untrained])
     with style():
         ax = make_axes(ax, (6.5, 4))
-        for name, curve in curves.items():
-            mean, spread = curve.mean(axis=0), curve.std(axis=0)
-            ax.plot(numbers, mean, "o-", color=colors[name], label=name)
-            low = np.maximum(mean - spread, NEAR_ZERO)
-            ax.fill_between(numbers, low, mean + spread, color=colors[name], alpha=0.2, linewidth=0)
+        _draw_bands(ax, numbers, curves, colors)
         for name, error in untrained.items():
             ax.axhline(error, color=colors[name], linestyle="--", linewidth=1.2, label=name)
         ax.set(xscale="log", yscale="log", xlabel="Simulated thresholds")
@@ -411,75 +385,24 @@ def plot_recruitment(
     return ax
 
 
-def _draw_activation(ax, activation, seen):
-    """Mark where a neuron fires; a neuron that does not is said so."""
-    title = f"{ax.get_title()}: does not fire"
-    if np.isfinite(activation.threshold):
-        at = np.asarray(activation.position, float)[seen]
-        ax.plot(*at, "*", color="#D55E00", markersize=16, markeredgecolor="white", zorder=5)
-        ax.annotate(activation.site, at, xytext=(9, 9), textcoords="offset points", fontsize=9)
-        latency = 1e-3 * activation.latency
-        threshold = float(f"{activation.threshold:.3g}")
-        title = f"{ax.get_title()}: {threshold:g} A/µs, after {latency:.2f} ms"
-    ax.set_title(title)
-
-
-def _field_at(morphology, field):
-    if field is None:
-        return None
-    E = np.asarray(field(1e-6 * morphology.points) if callable(field) else field, float)
-    if E.shape != morphology.points.shape or not np.isfinite(E).all():
-        raise ValueError(
-            f"field must be finite and of the shape {morphology.points.shape}, one vector for "
-            f"each point of the morphology. Got {E.shape}."
-        )
-    return E
-
-
-def _draw_parts(ax, morphology, ends, widths):
-    from matplotlib.collections import LineCollection
-
-    from .._figures import PALETTE
-    from . import Kind
-
-    for (name, kinds), color in zip(TISSUE.items(), PALETTE, strict=False):
-        chosen = np.isin(morphology.kinds[1:], [Kind[kind] for kind in kinds])
-        if chosen.any():
-            lines = LineCollection(
-                ends[chosen], linewidths=widths[chosen], colors=color, capstyle="round", label=name
+def _checked_curves(errors, places, name):
+    curves = {model: np.atleast_2d(np.asarray(value, float)) for model, value in errors.items()}
+    for model, curve in curves.items():
+        if curve.shape[1:] != places.shape:
+            raise ValueError(
+                f"errors must have one value for each of the {len(places)} {name}. Got the shape "
+                f"{np.shape(errors[model])} for {model!r}."
             )
-            ax.add_collection(lines)
-    # Nodes are 1 um long: as lines nobody would see them.
-    nodes = morphology.kinds[1:] == Kind.NODE
-    ax.plot(*ends[nodes, 1].T, ".", color=PALETTE[5], markersize=4, label="nodes of Ranvier")
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return curves
 
 
-def _draw_field(ax, points, ends, widths, E, seen):
-    from matplotlib.collections import LineCollection
-
-    magnitude = np.linalg.norm(E, axis=1)
-    lines = LineCollection(ends, linewidths=widths, cmap="viridis", capstyle="round")
-    lines.set_array(magnitude[1:])
-    ax.add_collection(lines)
-    bar = ax.figure.colorbar(lines, ax=ax, shrink=0.7)
-    bar.set_label("|E| (V/m for each A/µs)")
-    chosen = _spread(points, N_ARROWS)
-    arrows = E[chosen][:, seen]
-    ax.quiver(
-        *points[chosen].T, *arrows.T, color="#D55E00", width=0.004, zorder=3, angles="xy",
-        scale=9 * max(magnitude.max(), NEAR_ZERO),
-    )  # fmt: skip
-
-
-def _spread(points, n):
-    """Indices of up to n points that are far from each other: each next one is the farthest."""
-    chosen = [0]
-    distance = np.linalg.norm(points - points[0], axis=1)
-    while len(chosen) < min(n, len(points)) and distance.max() > 0:
-        chosen.append(int(distance.argmax()))
-        distance = np.minimum(distance, np.linalg.norm(points - points[chosen[-1]], axis=1))
-    return chosen
+def _draw_bands(ax, places, curves, colors):
+    """Mean over seeds and a band of their standard deviation."""
+    for name, curve in curves.items():
+        mean, spread = curve.mean(axis=0), curve.std(axis=0)
+        ax.plot(places, mean, "o-", color=colors[name], label=name)
+        low = np.maximum(mean - spread, NEAR_ZERO)
+        ax.fill_between(places, low, mean + spread, color=colors[name], alpha=0.2, linewidth=0)
 
 
 def _plane_of(positions):
