@@ -34,7 +34,7 @@ def first_guesses(X, lengths, n_states, kinds, windows, rng, states=None):
         Lengths in samples, taken in turn.
     rng : RandomState
     states : ndarray of int of shape (n_samples,), default=None
-        Of "given", -1 where unknown.
+        States of the kind "given", -1 where unknown.
 
     Returns
     -------

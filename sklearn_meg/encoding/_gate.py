@@ -17,7 +17,7 @@ def time_blocks(subjects):
     Parameters
     ----------
     subjects : ndarray of int of shape (n_trials,)
-        In the order of the recording.
+        Subject of each trial, trials in the order of the recording.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def cross_fitted_gains(losses, groups, seed):
     Parameters
     ----------
     losses : ndarray of shape (n_epochs + 1, n_trials)
-        Of each held-out trial, those of the linear encoder first.
+        Loss of each held-out trial after each epoch, that of the linear encoder first.
     groups : ndarray of shape (n_trials,)
     seed : int
 

@@ -55,7 +55,7 @@ def unique_contribution(
     -------
     result : Bunch
         names : list of str
-            Of the groups.
+            Names of the groups.
         full : ndarray of shape (n_folds, n_channels)
             R2 with all features, from the end of the initial window on, against the mean course
             of the training trials: unbiased also with few test trials.

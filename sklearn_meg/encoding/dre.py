@@ -146,7 +146,7 @@ class DeepRecurrentEncoder(
     base_ : RecurrentTRF or TemporalReceptiveField
         The linear encoder, fitted on all trials.
     expansion_ : FeatureExpansion or None
-        What comes before it.
+        Expansion of the features before the network.
     gate_ : float
         Factor of what the network adds, from 0 (the result is `base_`) to 1.
     history_ : list of dict

@@ -44,7 +44,7 @@ def pair_power(gain, Y):
     Returns
     -------
     power : ndarray of shape (n_positions, n_positions)
-        Of the best orientation of the first and the best of the second beside all of the first;
+        Power that the best orientations of two positions explain, the second beside the first;
         0 below and on the diagonal.
     """
     bases = np.linalg.qr(gain.transpose(1, 0, 2))[0]

@@ -54,7 +54,7 @@ class Settings:
         those of the whole head. Most of the measured errors of a sphere, moved sensors and another
         skull was around.
     cell, moved : float
-        Where in its cell a source may be: sqrt(3 / 12) of the step to the neighbors; part of that
+        Place of a source in its cell: sqrt(3 / 12) of the step to the neighbors; part of that
         left once it was moved between the points.
     silent, steady, same, weak : float
         Share of the mean field power of a position below which an orientation is not seen, without
@@ -75,10 +75,10 @@ class Settings:
         New searches for a pair, pairs, and the most dipoles with which it is tried: half a second
         in all; with ten dipoles it took 13 s and gained nothing.
     flat, jump, jump_over : float
-        Of a channel: steps, of the median of its kind, that are none; largest step, of its usual
+        Steps of a channel, of the median of its kind, that are none; largest step, of its usual
         one, and of the median of its kind.
     fewest_channels, fewest_samples : int
-        Of a kind, to say which is unlike the others.
+        Least number of a kind, to say which is unlike the others.
     loud_trial : float
         Times the median power, from which a trial counts less.
     quiet, loud : float

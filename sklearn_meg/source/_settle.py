@@ -64,7 +64,7 @@ def settle(module, events, targets, ridge=SETTINGS.ridge):
     events : tensor of shape (n_conditions, n_events, n_times)
     targets : tensor of shape (n_conditions, n_outputs, n_times)
     ridge : float
-        Of the mean power of a recurrent unit.
+        Penalty as a share of the mean power of a recurrent unit.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def predictive_ridge(hidden, fields):
     Returns
     -------
     ridge : float
-        Of the mean power of a unit.
+        Penalty as a share of the mean power of a unit.
     missed : float
         Share of the power of those left out that is not predicted.
     """
