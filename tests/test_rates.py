@@ -48,4 +48,4 @@ def test_signals_in_another_unit_than_in_fit_are_doubted(epochs):
     model = WindowClassifier(sfreq=100.0).fit(X, y)
     with pytest.warns(UserWarning, match="1e-06 times as large as in fit"):
         model.predict(1e-6 * X)
-    assert model.score(0.2 * X, y) <= 1  # a gain of electrodes is no other unit: no warning
+    model.predict(0.2 * X)  # a gain of electrodes is no other unit: a warning would be an error

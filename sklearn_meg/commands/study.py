@@ -225,7 +225,7 @@ def time_warning(data, arguments, n_fits):
         return []
     return [
         f"At {sfreq:g} Hz the {n_fits} fits have {size} coefficients a channel and take at least "
-        f"about {minutes:.0f} minutes of computing; --resample 100 makes that seconds."
+        f"about {minutes:.0f} minutes of computing; --resample 100 needs a small part of that."
     ]
 
 

@@ -209,7 +209,9 @@ class MetricModel:
         -------
         paths : ndarray of shape (n, n_points, dim)
         lengths : ndarray of shape (n,)
-            Geodesic distances, measured by the metric.
+            Geodesic distances, measured by the metric. Where a way goes along fibers: its length
+            over the amplitude of the fibers along it. :meth:`geodesic_connectivity` measures such
+            ways from voxel to voxel, so its distances differ a little.
 
         Raises
         ------

@@ -4,10 +4,9 @@ import numpy as np
 
 from ._geodesics import evaluate, refine, relaxed, resampled
 from ._graph import FiberGraph
+from ._settings import SETTINGS
 
 N_FINE = 200  # points of a path while it is made, all inside the mask
-CORNERS = (1.5, 3.0, 6.0)  # voxels between the corners of ways along fibers
-ROUND, DEAR = 1.5, 2.0  # a way so many times the straight line, or so dear, may go round
 
 
 def ways_between(graph, geometry, space, mask, pairs, n_points, n_modes):
@@ -71,9 +70,11 @@ def _along_fibers(graph, space, mask, pairs, lines, n_points):
             better = cost < costs[which]
             lines[which[better]], costs[which[better]] = option[better], cost[better]
 
-    take(np.arange(len(lines)), [_with_corners(lines, step * unit) for step in CORNERS])
+    take(np.arange(len(lines)), [_with_corners(lines, step * unit) for step in SETTINGS.corners])
     direct = np.linalg.norm(pairs[:, 1] - pairs[:, 0], axis=1)
-    fair = (_extent(lines) <= ROUND * direct + 2 * unit) & (costs <= DEAR * direct)
+    fair = (_extent(lines) <= SETTINGS.round * direct + 2 * unit) & (
+        costs <= SETTINGS.dear * direct
+    )
     doubtful = np.flatnonzero(~fair)
     if len(doubtful):
         some, t = pairs[doubtful], np.linspace(0, 1, N_FINE)[:, None]
@@ -82,7 +83,10 @@ def _along_fibers(graph, space, mask, pairs, lines, n_points):
         for i in np.flatnonzero(np.isfinite(lengths)):
             off[i] = resampled(np.concatenate([some[i, :1], guesses[i], some[i, 1:]]), N_FINE)
         straight = some[:, :1] + t * (some[:, 1:] - some[:, :1])
-        take(doubtful, [straight, off, *(_with_corners(off, step * unit) for step in CORNERS)])
+        take(
+            doubtful,
+            [straight, off, *(_with_corners(off, step * unit) for step in SETTINGS.corners)],
+        )
     return _thinned(lines, n_points), costs
 
 
@@ -116,8 +120,9 @@ def _guesses(graph, space, mask, pairs, leaky=False):
     first, last = (number[tuple(space.voxels(p)[0].T)] for p in (pairs[:, 0], pairs[:, 1]))
     middles = np.argwhere(mask) * space.scale
     guesses, lengths = [None] * len(pairs), np.full(len(pairs), np.inf)
-    searches = ({}, {"leaky": True}) if isinstance(graph, FiberGraph) else ({},)
-    searches = searches[1:] if leaky else searches
+    searches = [{}] if not leaky else []
+    if isinstance(graph, FiberGraph):
+        searches.append({"leaky": True})
     for source in np.unique(first):
         some = np.flatnonzero(first == source)
         for options in searches:

@@ -111,7 +111,7 @@ class DoubtSettings:
         Below which nothing can be said.
     least_half : int
         Samples of half of the recordings, below which it is not asked whether states come back.
-        With 400, 3 of 7 wrong fits of 24 mixed worlds (2 to 10 recordings, 8 to 60 regions) were
+        With 400, 3 of 6 wrong fits of 24 mixed worlds (2 to 10 recordings, 8 to 60 regions) were
         silent.
     least_share, least_visits : float, int
         Smallest share of samples and number of visits of a state.

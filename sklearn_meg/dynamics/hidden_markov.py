@@ -97,9 +97,9 @@ class HiddenMarkovGraph(StateModel):
     init : {"auto", "windows", "kmeans", "unit", "random"} or array-like of int, default="auto"
         Clusters of the moments of short windows, of samples, of samples of unit norm, or chance.
         "auto" tries all; kinds whose states come back in halves of the recordings are kept, and of
-        these the restarts that make recordings likely which they have not seen. Given states of
-        all samples of X, as ``predict`` of another model has them (-1: unknown), are gone on with;
-        `n_init` is 1 then.
+        these the restarts that make recordings likely which they have not seen. An
+        array of states, one for each sample of X as ``predict`` returns them (-1: unknown), is the
+        only start; `n_init` does not count then.
     windows : sequence of int, default=(8, 12, 20)
         Lengths of these windows in samples, taken in turn by the restarts.
     max_iter : int, default=200
