@@ -10,12 +10,8 @@ import torch
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._checks.params import (
-    check_bool_param,
-    check_option_param,
-    check_scalar_param,
-)
-from .._checks.trials import check_targets, check_trials, flatten_targets
+from .._checks.params import check_bool_param, check_option_param, check_scalar_param
+from .._checks.trials import check_targets, check_trials, flatten_targets, release_pages
 from .._params import ComputeParams, OptimizerParams, ValidationParams, documented
 from .._training.callbacks import TrainLastRows
 from ..base import TorchEstimator
@@ -27,6 +23,7 @@ from ._blocks import initial_units
 from ._gate import GatedTraining
 from ._linear_base import LINEAR, OnLinearBase
 from ._network import ACTIVATIONS, CELLS, SUBJECT_WEIGHTS, RecurrentEncoderNet, with_new_subjects
+from ._noise import SETTINGS as NOISE
 from ._noise import InnovationLoss, autoregression
 from ._scaling import locate_subjects, moments_by_subject, standardize, unstandardize
 
@@ -413,11 +410,14 @@ class DeepRecurrentEncoder(
     def _base_errors(self, X, y, trials):
         """Standardized errors of the linear encoder, some trials at a time."""
         trials = trials[:: max(1, len(trials) // NOISE_TRIALS)]
-        for part in pieces_of(trials, X.shape[2], self.n_outputs_):
+        copies = NOISE.order + 1  # that an autoregression makes
+        for part in pieces_of(trials, X.shape[2], copies * self.n_outputs_):
             base = self._training_inputs(X, part)["base"]
             error = (self._targets(np.asarray(X[part]), np.asarray(y[part])) - base).numpy()
             error[:, :, : self._known_samples()] = 0
             yield error.astype(np.float64)
+            for array in (X, y):
+                release_pages(array)
 
     def _known_samples(self):
         return self._rows["n_initial"] if self._knows_the_beginning() else 0

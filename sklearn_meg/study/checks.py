@@ -412,10 +412,10 @@ def _blocks(cv, subjects, groups, order, y=None):
         raise ValueError(f"cv must be at least 2 folds. Got {cv!r}.")
     if groups is None:
         folds = block_folds(subjects, cv, order=order)
-        if y is not None and _lacks_a_class(folds, y):
-            strata = _numbered(_numbered(subjects) * len(y) + _numbered(y))
-            if np.bincount(strata).min() >= cv:  # not so for numbers, which are no classes
-                folds = block_folds(strata, cv, order=order)
+        strata = None if y is None else _numbered(_numbered(subjects) * len(y) + _numbered(y))
+        # Not so for numbers, which are no classes: there are few of each.
+        if y is not None and np.bincount(strata).min() >= cv and _lacks_a_class(folds, y):
+            folds = block_folds(strata, cv, order=order)
     elif _inside_subjects(groups, subjects):
         folds = block_folds(subjects, cv, order=order, runs=groups)
     else:

@@ -163,8 +163,17 @@ def predict_in_parts(fitted, changed, X):
         ``changed(part)`` returns X of these trials, changed.
     X : ndarray of shape (n_trials, n_rows, n_times)
     """
-    for part in gen_batches(len(X), trials_per_chunk(X, PART_BYTES)):
+    size = len(X) if _adapts(fitted) else trials_per_chunk(X, PART_BYTES)
+    for part in gen_batches(len(X), size):
         yield part, np.asarray(fitted.predict(changed(part)))
+
+
+def _adapts(fitted):
+    """Whether a model adapts to the trials that it predicts, so that they must stay together."""
+    params = fitted.get_params() if hasattr(fitted, "get_params") else {}
+    return any(
+        name.split("__")[-1] == "adaptation" and value is not None for name, value in params.items()
+    )
 
 
 def what_it_knows(fitted, X, y_pred, parts):

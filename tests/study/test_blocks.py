@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
+from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from sklearn_meg import Study
 from sklearn_meg.study.blocks import block_folds, n_overlapping, purge
+from sklearn_meg.study.knowledge import predict_in_parts
 
 
 def test_blocks_are_contiguous_in_time_within_each_subject():
@@ -66,3 +69,22 @@ def test_classes_one_after_the_other_are_in_every_fold():
     mixed = np.tile(["a", "b"], 40)  # nothing changes where contiguous blocks have all classes
     for _, test in Study({"logistic": LogisticRegression()}, cv=4).run(X, mixed).splits_:
         assert np.ptp(test) == 19
+
+
+class Adapting(DummyRegressor):
+    """Predicts how many trials it is given at once, as a model that adapts to them would."""
+
+    def __init__(self, adaptation=None):
+        super().__init__()
+        self.adaptation = adaptation
+
+    def predict(self, X):
+        return np.full(len(X), float(len(X)))
+
+
+@pytest.mark.parametrize("adaptation, together", [(None, False), ("batch", True)])
+def test_a_model_that_adapts_is_given_all_test_trials_at_once(adaptation, together):
+    X = np.zeros((12, 4, 2**16))  # 2 MiB a trial, more than a part
+    model = make_pipeline("passthrough", Adapting(adaptation)).fit(X, np.zeros(12))
+    given = np.concatenate([y for _, y in predict_in_parts(model, X.__getitem__, X)])
+    assert bool(given.max() == len(X)) is together
