@@ -5,7 +5,7 @@ import argparse
 from .report import print_checks, print_table, write_json
 
 
-def run_command(program, benchmarks, argv=None):
+def run_command(program, benchmarks, argv=None, default=None):
     """Run one benchmark as the command line asks, print its tables and write its JSON.
 
     Parameters
@@ -15,6 +15,8 @@ def run_command(program, benchmarks, argv=None):
     benchmarks : dict of name -> function that returns a module with ``CASES`` and ``run``
         With a single one, the command takes no name.
     argv : list of str or None
+    default : str or None
+        Name that is run where the command names none; None asks for one.
 
     Returns
     -------
@@ -22,7 +24,8 @@ def run_command(program, benchmarks, argv=None):
     """
     parser = argparse.ArgumentParser(prog=program)
     if len(benchmarks) > 1:
-        parser.add_argument("name", choices=sorted(benchmarks))
+        more = {} if default is None else {"nargs": "?", "default": default}
+        parser.add_argument("name", choices=sorted(benchmarks), **more)
     parser.add_argument("--quick", action="store_true", help="tiny data: shows that it runs")
     parser.add_argument("--seeds", type=int, default=None, metavar="N", help="number of seeds")
     parser.add_argument("--cases", default=None, metavar="A,B", help="only these cases")

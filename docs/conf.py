@@ -11,6 +11,7 @@ import make_errors  # noqa: E402
 import make_figures  # noqa: E402
 import make_roles  # noqa: E402
 import make_tables  # noqa: E402
+import make_warnings  # noqa: E402
 
 from sklearn_meg import __version__  # noqa: E402
 
@@ -40,6 +41,8 @@ exclude_patterns = [
     "generated/benchmark_*",
     "generated/roles.rst",
     "generated/errors.rst",
+    "generated/violations.rst",
+    "generated/warnings.rst",
     "auto_examples/**.ipynb",
 ]
 default_role = "literal"
@@ -78,4 +81,5 @@ def setup(app):
     make_tables.write_tables(HERE / "benchmarks", HERE / "generated")
     make_figures.main()
     make_errors.main()
+    make_warnings.main()
     (HERE / "generated" / "roles.rst").write_text(make_roles.roles_page(), encoding="utf-8")

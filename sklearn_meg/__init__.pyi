@@ -6,6 +6,7 @@ from . import connectome as connectome
 from . import datasets as datasets
 from . import dynamics as dynamics
 from . import encoding as encoding
+from . import exceptions as exceptions
 from . import metrics as metrics
 from . import nerve as nerve
 from . import plotting as plotting

@@ -7,7 +7,6 @@ training, inference and persistence are done here, once.
 """
 
 from contextlib import contextmanager
-from warnings import warn
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from skorch import NeuralNet
 from skorch.callbacks import GradientNormClipping, LRScheduler
 from skorch.helper import predefined_split
 
+from ._checks.assumptions import warn_assumption
 from ._checks.params import (
     check_option_param,
     check_path_param,
@@ -358,10 +358,10 @@ def _are_one_group(groups):
     """Whether there is one group only, which cannot be held out; says so."""
     if len(np.unique(groups)) > 1:
         return False
-    warn(
+    warn_assumption(
+        "one-group",
         "All trials are of one group: the best epoch is chosen on trials of that group, not on "
-        "another one. (validation_split='last' holds the last trials out.)",
-        stacklevel=2,
+        "another one.",
     )
     return True
 

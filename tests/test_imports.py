@@ -9,7 +9,7 @@ import sklearn_meg
 ROOT = Path(sklearn_meg.__file__).parent
 # From the ground up. A room is a folder or a file of the package.
 FLOORS = (
-    ("_checks", "_figures", "_optional", "_repr", "_typing", "_version"),
+    ("_checks", "_figures", "_optional", "_repr", "_typing", "_version", "exceptions"),
     ("_padding", "_params", "_routing", "_saving", "_scores", "_training", "rows"),
     ("base", "datasets", "metrics", "preprocessing"),
     (),  # the domains: every other folder

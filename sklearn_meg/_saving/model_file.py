@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from .._checks.assumptions import warn_assumption
 from .store import versions, write_whole
 from .tree import CannotRead, put_together, take_apart
 
@@ -235,8 +235,8 @@ def _check_depth(tree):
 def _warn_versions(path, written):
     here = versions()
     if written.get("sklearn_meg") != here["sklearn_meg"]:
-        warnings.warn(
+        warn_assumption(
+            "other-version",
             f"{path} was written by sklearn_meg {written.get('sklearn_meg')}; this is "
-            f"{here['sklearn_meg']}. Check what it predicts.",
-            UserWarning,
+            f"{here['sklearn_meg']}.",
         )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
+from .._checks.assumptions import warn_assumption
+from ..exceptions import AssumptionWarning
 from ._settings import DOUBTS
 
 
-class StateWarning(UserWarning):
+class StateWarning(AssumptionWarning):
     """States that should not be believed as they are.
 
     Examples
@@ -133,10 +133,12 @@ def warn_of(found, alignment):
     """One warning of all that is found."""
     if not found:
         return
-    advice = "Look at recording_samples_ and generalization_"
+    remedy = "Look at recording_samples_ and generalization_"
     if alignment == "none":
-        advice += ", align recordings (align='covariance')"
-    text = (
-        f"Do not trust these states as they are: {'; '.join(found)}. {advice}, or use fewer states."
+        remedy += ", align recordings (align='covariance')"
+    warn_assumption(
+        "doubtful-states",
+        f"Do not trust these states as they are: {'; '.join(found)}.",
+        remedy=f"{remedy}, or use fewer states.",
+        category=StateWarning,
     )
-    warnings.warn(text, StateWarning, stacklevel=4)

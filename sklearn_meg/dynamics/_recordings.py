@@ -1,10 +1,10 @@
 """Recordings as they come, and as the mathematics wants them."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
+from .._checks.assumptions import warn_assumption
 from .._checks.mne_objects import good_data_channels, has_mne_mark
 from .._checks.trials import LARGEST_VALUE, more_rows_than_columns, validate_data
 from ._doubts import StateWarning
@@ -190,15 +190,13 @@ def warn_if_transposed(recordings):
         return
     n_times, n_regions = parts[0].shape
     shapes = {
-        "list": "recordings in a list are (n_regions, n_times). Transpose them if they are "
-        "(n_times, n_regions).",
-        "stack": "an array of recordings is (n_subjects, n_regions, n_times). Transpose it if it "
-        "is (n_subjects, n_times, n_regions).",
+        "list": "recordings in a list are (n_regions, n_times).",
+        "stack": "an array of recordings is (n_subjects, n_regions, n_times).",
     }
-    warnings.warn(
+    warn_assumption(
+        "transposed",
         f"X[0] has {n_regions} regions and {n_times} samples: {shapes[recordings.kind]}",
-        StateWarning,
-        stacklevel=5,
+        category=StateWarning,
     )
 
 

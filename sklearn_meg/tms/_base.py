@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
+from .._checks.assumptions import warn_assumption
 from .._checks.params import check_scalar_param
 from .._checks.trials import check_weights
 from .._params import param
@@ -96,10 +96,10 @@ class PhysicsParams:
             )
         outside = share_outside(neuron, size, self._spacing())
         if outside > FIT.most_outside:
-            warnings.warn(
+            warn_assumption(
+                "outside-grid",
                 f"{100 * outside:.0f} % of the axon of {neuron.name} lie outside the grid, where "
                 "the field at its surface is taken. Is spacing that of the grids?",
-                stacklevel=5,
             )
         return drive
 

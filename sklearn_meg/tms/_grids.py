@@ -5,10 +5,9 @@ soma at the center and somatodendritic axis along z, in V/m per A/us (the field 
 change of the stimulator's current). The threshold that goes with it is then that rate in A/us.
 """
 
-import warnings
-
 import numpy as np
 
+from .._checks.assumptions import warn_assumption
 from .._checks.mne_objects import unwrap_mne
 from .._checks.params import naming
 from .._checks.trials import (
@@ -242,10 +241,10 @@ def doubt_units(X, y):
     typical = np.nanmedian(y * center_magnitude(X)[:, np.newaxis])
     low, high = PLAUSIBLE_THRESHOLD
     if not low <= typical <= high:
-        warnings.warn(
+        warn_assumption(
+            "field-units",
             f"The median threshold at the center is {typical:.3g} V/m, but magnetic stimulation "
             "takes tens to hundreds of V/m. Are X (V/m per A/us) and y (A/us) in the right units?",
-            stacklevel=4,
         )
 
 
@@ -261,11 +260,11 @@ def doubt_scale(X, fitted_range):
     typical = np.median(center_magnitude(X))
     low, high = fitted_range
     if not low / UNIT_FACTOR <= typical <= high * UNIT_FACTOR:
-        warnings.warn(
+        warn_assumption(
+            "field-units",
             f"The median field at the center is {typical:.3g}, but in fit it was between "
-            f"{low:.3g} and {high:.3g}. Is X in the same units? (Thresholds are given for the "
-            "field as it is.)",
-            stacklevel=4,
+            f"{low:.3g} and {high:.3g}. Thresholds are "
+            "given for the field as it is.",
         )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._checks.assumptions import warn_assumption
 from ._morphology import Kind, Morphology
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _to_morphology(rows, path, require_axon):
     diameters = 2 * np.array([rows[label][4] for label in order])
     morphology = Morphology(points - points[0], diameters, parents, kinds, name=path.stem)
     if repairs:
-        warnings.warn(f"{path.name} was repaired: {'; '.join(repairs)}.", stacklevel=3)
+        warn_assumption("repaired-morphology", f"{path.name} was repaired: {'; '.join(repairs)}.")
     if require_axon and not morphology.has_axon:
         raise ValueError(
             f"{path.name} has no axon (type 2). TMS excites axons first: a threshold without one "

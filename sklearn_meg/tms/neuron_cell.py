@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._checks.assumptions import warn_assumption
 from ._cable import fixed_step, load_neuron
 from ._membrane import SETTINGS
 from ._morphology import Kind, Morphology
@@ -439,10 +439,10 @@ class NeuronCell:
         now = np.array([self._segments[i].v for i in self._watched])
         drift = np.abs(now - self._init).max()
         if self.settle == 0 and drift > FOREIGN.drift:
-            warnings.warn(
+            warn_assumption(
+                "not-at-rest",
                 f"{self.name} is not at rest at {self._init:g} mV: without a field it moves by "
-                f"{drift:.1f} mV. Give another v_init, or a time to settle (ms).",
-                stacklevel=4,
+                f"{drift:.1f} mV.",
             )
 
 

@@ -1,0 +1,94 @@
+"""Which new samples are unlike those of ``fit``: the question that every system answers alike."""
+
+from __future__ import annotations
+
+import numbers
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.stats import t as student
+from sklearn.utils.validation import check_is_fitted
+
+if TYPE_CHECKING:
+    from .._typing import ArrayLike
+
+
+class UnusualMixin:
+    """``is_unusual`` for an estimator with ``_unusual_scores(X)``.
+
+    ``_unusual_scores`` takes X as `predict` does and returns an array (n,), larger for what is less
+    like the samples of ``fit``. ``fit`` keeps in ``usual_scores_`` the scores of samples that it
+    did not learn from, one for each sample (trial, recording) that can be counted as independent.
+    Where they are few, scores should be near Gaussian: logarithms of energies, say.
+    """
+
+    usual_scores_: np.ndarray
+
+    def is_unusual(self, X: ArrayLike, *, rate: float = 0.05) -> np.ndarray:
+        """Say which samples are unlike those of ``fit``: do not rely on what is predicted of them.
+
+        No labels are needed. A sample is unusual if its score is among the largest of those of
+        samples held out in ``fit`` (a conformal p-value, Vovk et al. 2005); where fewer than
+        ``1 / rate - 1`` were, if it is above their Gaussian prediction limit.
+
+        Parameters
+        ----------
+        X : array-like
+            As in `predict`.
+        rate : float, default=0.05
+            Share of usual samples that are called unusual.
+
+        Returns
+        -------
+        unusual : ndarray of bool of shape (n,)
+            One for each trial, sample or recording.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a rate that is not between 0 and 1, and as `predict`.
+        """
+        if not isinstance(rate, numbers.Real) or isinstance(rate, bool | np.bool_):
+            raise TypeError(f"rate must be a number between 0 and 1. Got {rate!r}.")
+        if not 0 < rate < 1:
+            raise ValueError(f"rate must be between 0 and 1. Got {rate!r}.")
+        check_is_fitted(self)
+        return p_values(self._unusual_scores(X), self.usual_scores_, rate) <= rate
+
+    def _unusual_scores(self, X):
+        raise NotImplementedError
+
+
+def p_values(scores, reference, rate):
+    """Probability of scores as large as these among usual samples.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n,)
+        NaN is as unusual as can be.
+    reference : ndarray of shape (n_reference,)
+        Scores of usual samples.
+    rate : float
+        Smallest p-value that matters: where so few references cannot give it, Student's t of their
+        mean and spread does.
+
+    Returns
+    -------
+    p : ndarray of shape (n,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg._checks.unusual import p_values
+    >>> p_values(np.array([0.5, 98.5]), np.arange(99.0), 0.05)
+    array([0.99, 0.01])
+    """
+    scores = np.where(np.isnan(scores), np.inf, scores)
+    known = np.sort(reference[np.isfinite(reference)])
+    n = len(known)
+    if n + 1 >= 1 / rate:
+        return (1 + n - np.searchsorted(known, scores)) / (n + 1)
+    if n < 2:
+        return np.ones(len(scores))
+    spread = max(known.std(ddof=1), 1e-9 * np.abs(known).max(), 1e-300)
+    return student.sf((scores - known.mean()) / (spread * np.sqrt(1 + 1 / n)), n - 1)

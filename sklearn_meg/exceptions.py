@@ -1,0 +1,213 @@
+"""Warnings that say which assumption the data break, and what helps.
+
+Every code of :data:`ASSUMPTIONS` is explained on the page "What this warning means".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ASSUMPTIONS", "Assumption", "AssumptionWarning"]
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """What a code of :class:`AssumptionWarning` stands for.
+
+    Parameters
+    ----------
+    system : str
+        Who warns: a system, or "All estimators".
+    meaning : str
+        What was found in the data, and what is wrong if it is not mended.
+    remedy : str
+        What to do.
+
+    Examples
+    --------
+    >>> from sklearn_meg.exceptions import ASSUMPTIONS
+    >>> ASSUMPTIONS["field-units"].system
+    'TMS'
+    """
+
+    system: str
+    meaning: str
+    remedy: str
+
+
+def _of(system, **codes):
+    """Entries of one system: (meaning, remedy) by code, underscores for hyphens."""
+    return {code.replace("_", "-"): Assumption(system, *texts) for code, texts in codes.items()}
+
+
+_CODES = {
+    **_of(
+        "All estimators",
+        one_group=(
+            "All trials are of one group, so the best epoch is chosen on trials of that group.",
+            "Give trials of several groups, or hold the last trials out (validation_split='last').",
+        ),
+        other_version=(
+            "A model was written by another version, whose predictions may differ.",
+            "Compare its predictions with those that you trust, or fit it again.",
+        ),
+    ),
+    **_of(
+        "Encoding",
+        small_features=(
+            "Features are so small that the least penalty leaves nothing of their coefficients.",
+            "Scale the features (ChannelScaler) or try smaller alphas.",
+        ),
+    ),
+    **_of(
+        "Source",
+        bad_channels=(
+            "Channels do not look like measurements and were left out.",
+            "Mark them as bad in the data; with find_bad_channels=False they are kept.",
+        ),
+        noise_power=(
+            "The power before the onset is not what noise_cov and the number of trials say.",
+            "Compute noise_cov from these data, check the onset and nave.",
+        ),
+        noise_rank=(
+            "The data have another rank than noise_cov, which is then of other processing.",
+            "Compute noise_cov from these data, after the same Maxwell filter and projections.",
+        ),
+        no_source=(
+            "No source explains more of the data than noise would.",
+            "Average more trials, or check the onset, the noise covariance and the forward model.",
+        ),
+    ),
+    **_of(
+        "TMS",
+        field_units=(
+            "Fields or thresholds are orders of magnitude from those of stimulation, or of fit.",
+            "Give fields in V/m per A/us and thresholds in A/us.",
+        ),
+        outside_grid=(
+            "Part of the axon lies outside the grid, where the field at its surface is taken.",
+            "Give the spacing of the grids, or sample larger ones.",
+        ),
+        repaired_morphology=(
+            "A file of a morphology was damaged or unusual and was repaired.",
+            "Look at the neuron before thresholds of it are used.",
+        ),
+        not_at_rest=(
+            "A neuron moves without a field, so its thresholds depend on when the pulse comes.",
+            "Give another v_init, or a time to settle (ms).",
+        ),
+    ),
+    **_of(
+        "Connectome",
+        not_unit_length=(
+            "Directions are not of unit length, and were divided by it.",
+            "Check that the array holds directions and is read with the right scale.",
+        ),
+        axis_order=(
+            "Directions go on better from voxel to voxel with axes in another order or reversed.",
+            "Check the order and the signs of the axes.",
+        ),
+        off_fibers=(
+            "Directions are far off the nearest fiber, and geodesics from there mean little.",
+            "Give directions of fibers, or use follow.",
+        ),
+        outside_mask=(
+            "Regions are too far from the mask to be reached; their rows are NaN.",
+            "Check that regions and mask are of the same space.",
+        ),
+    ),
+    **_of(
+        "Nerve",
+        signal_units=(
+            "Signals are a thousand times larger or smaller than in fit: no drift does that.",
+            "Give both in the same unit.",
+        ),
+        turned_ring=(
+            "The ring of electrodes seems turned, and was turned back.",
+            "Check the electrodes, or calibrate with labeled trials.",
+        ),
+        doubtful_session=(
+            "Decisions of a session are probably wrong.",
+            "Calibrate with labeled trials, or train again.",
+        ),
+        lost_channels=(
+            "Channels carry no signal; their trials are decided without them.",
+            "Check the electrodes.",
+        ),
+    ),
+    **_of(
+        "Dynamics",
+        doubtful_states=(
+            "States are recordings, nearly empty, or do not return when halves are fitted alone.",
+            "Look at recording_samples_ and generalization_, align recordings, or ask for fewer.",
+        ),
+        transposed=(
+            "A recording has more regions than samples, as if it were transposed.",
+            "Transpose recordings of other shapes than the documentation of X says.",
+        ),
+        doubtful_selection=(
+            "Criteria disagree about the number of states, or choose one at the edge.",
+            "Look at the table of the selection, and try other numbers of states.",
+        ),
+    ),
+    **_of(
+        "Studies",
+        random_folds=(
+            "Folds are others in every run, so nothing in the cache_dir can be found again.",
+            "Give the splitter a random_state.",
+        ),
+    ),
+}
+
+#: What each code means and what to do, an :class:`Assumption` by code.
+ASSUMPTIONS: Mapping[str, Assumption] = MappingProxyType(_CODES)
+
+
+class AssumptionWarning(UserWarning):
+    """The data break an assumption of the model: what it says may be wrong.
+
+    Parameters
+    ----------
+    message : str
+        What was found.
+    code : str
+        A code of :data:`ASSUMPTIONS`.
+    remedy : str or None, default=None
+        What to do; None is the remedy of the code.
+
+    Attributes
+    ----------
+    code : str
+        A code of :data:`ASSUMPTIONS`.
+    remedy : str
+        What to do.
+
+    Raises
+    ------
+    ValueError
+        For a code that is not documented.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from sklearn_meg.exceptions import AssumptionWarning
+    >>> warnings.simplefilter("error", AssumptionWarning)  # never overlook one
+    >>> warnings.simplefilter("default", AssumptionWarning)
+    >>> AssumptionWarning("Signals are 1e6 times as large as in fit.", "signal-units").remedy
+    'Give both in the same unit.'
+    """
+
+    def __init__(self, message: str, code: str, remedy: str | None = None):
+        if code not in ASSUMPTIONS:
+            raise ValueError(f"code must be one of {', '.join(ASSUMPTIONS)}. Got {code!r}.")
+        super().__init__(message, code, remedy)  # these make it anew when it is unpickled
+        self.message, self.code = message, code
+        self.remedy = ASSUMPTIONS[code].remedy if remedy is None else remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy} [{self.code}]"
