@@ -202,7 +202,7 @@ class AssumptionWarning(UserWarning):
     'Give both in the same unit.'
     """
 
-    def __init__(self, message: str, code: str, remedy: str | None = None):
+    def __init__(self, message: str, code: str, remedy: str | None = None) -> None:
         if code not in ASSUMPTIONS:
             raise ValueError(f"code must be one of {', '.join(ASSUMPTIONS)}. Got {code!r}.")
         super().__init__(message, code, remedy)  # these make it anew when it is unpickled

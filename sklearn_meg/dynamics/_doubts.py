@@ -12,6 +12,11 @@ from ._settings import DOUBTS
 class StateWarning(AssumptionWarning):
     """States that should not be believed as they are.
 
+    Parameters
+    ----------
+    message, code, remedy
+        As in :class:`~sklearn_meg.exceptions.AssumptionWarning`.
+
     Examples
     --------
     >>> import warnings

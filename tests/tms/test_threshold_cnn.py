@@ -384,7 +384,7 @@ def test_suspicious_units_are_a_warning(small, fitted):
     X, y = small
     with pytest.warns(UserWarning, match="tens to hundreds of V/m"):
         quick().fit(X, y * 1e-6)
-    with pytest.warns(UserWarning, match="same units"):
+    with pytest.warns(UserWarning, match="in fit it was between"):
         mistaken = fitted.predict(X * 1e6)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
