@@ -50,7 +50,7 @@ def test_few_fresh_samples_are_unusual(each):
 
 def test_every_main_estimator_knows_what_is_unusual():
     have = {each.estimator for each in fresh_worlds()}
-    assert set(MISSING) == set(KINDS) - have
+    assert set(KINDS) - have <= set(MISSING)
 
 
 # ---------------------------------------------------------------------- the harness itself
