@@ -159,7 +159,7 @@ def test_report_is_one_file_with_tables_and_figures(study, tmp_path):
 
 def test_report_without_positions_has_no_topographies(study, tmp_path):
     rng = np.random.default_rng(0)
-    bare = Study({"one": Ridge3D()}, cv=2, scoring="r")
+    bare = Study({"one": Ridge3D()}, cv=2, scoring="r", floors=None)
     bare.run(rng.normal(size=(12, 2, 5)), rng.normal(size=(12, 3, 5)))
     html = bare.report(tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Scores and R over time" in html

@@ -1,5 +1,6 @@
 """Results of a study on disk: content keys, and files that are whole or absent."""
 
+import contextlib
 import hashlib
 import inspect
 import io
@@ -188,6 +189,37 @@ def _damaged(path, error):
 
 def _path(folder, key):
     return Path(folder) / f"{key}.npz"
+
+
+def claim(folder, key):
+    """Say that a result is being computed here.
+
+    Several processes may work on one store, also on a network file system. Nothing depends on
+    claims: they only tell the others what to do last, so one that a killed process left behind
+    stops nobody.
+
+    Returns
+    -------
+    mine : bool
+        False if another process said so before.
+    """
+    try:
+        os.close(os.open(_claim_path(folder, key), os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    except OSError:  # the folder is full or gone: the result will say so
+        return True
+    return True
+
+
+def release(folder, key):
+    """Take back what `claim` said, whoever said it: the result is there, or failed."""
+    with contextlib.suppress(OSError):
+        _claim_path(folder, key).unlink(missing_ok=True)
+
+
+def _claim_path(folder, key):
+    return Path(folder) / f".{key}.claim"
 
 
 def open_store(store, name="store"):

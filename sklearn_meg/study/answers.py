@@ -1,18 +1,31 @@
-"""What can be asked of a study after its run."""
+"""What can be asked of a study after its run: tables and tests."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import checks, compare, inference
 
 if TYPE_CHECKING:
-    from .._typing import DataFrame, Figure, PathLike
+    import numpy as np
+
+    from .._typing import BaseEstimator, DataFrame, Info
+    from .results import Results
 
 
 class Answers:
-    """Tables, tests, sentences, figures and the page of a study."""
+    """What a study knows after its run. Sentences, figures and the page are made of it."""
+
+    models: dict[str, BaseEstimator]
+    all_models_: dict[str, BaseEstimator]
+    results_: Results
+    table_: DataFrame
+    pooled_: DataFrame
+    curves_: DataFrame
+    maps_: dict[str, np.ndarray]
+    knows_: dict[str, dict[str, bool]]
+    info_: Info | None
+    start_: int
 
     def summary(self, reference: str | None = None) -> DataFrame:
         """Mean and spread of every score per model.
@@ -170,70 +183,6 @@ class Answers:
             difference, info, tfce=tfce, n_permutations=n_permutations, tail=tail,
             seed=self.random_state, start=self.start_,
         )  # fmt: skip
-
-    def verdict(self, metric: str | None = None) -> list[str]:
-        """What was found, in sentences, the most important first.
-
-        Parameters
-        ----------
-        metric : str, default=None
-            None means the first score.
-
-        Returns
-        -------
-        sentences : list of str
-        """
-        from .verdict import verdict
-
-        self._check_run()
-        return verdict(self, self._check_metric(metric))
-
-    def methods(self) -> str:
-        """Paragraph on what was done, to paste into a paper.
-
-        Returns
-        -------
-        text : str
-        """
-        from .verdict import methods
-
-        self._check_run()
-        return methods(self)
-
-    def plot(self, metric: str | None = None) -> Figure:
-        """Draw the scores per model and subject beside R over time.
-
-        Parameters
-        ----------
-        metric : str, default=None
-            Score of the left half. None means the first.
-
-        Returns
-        -------
-        figure : matplotlib.figure.Figure
-        """
-        from .plotting import plot_study
-
-        self._check_run()
-        return plot_study(self, self._check_metric(metric))
-
-    def report(self, path: PathLike, title: str = "Cross-validated study") -> Path:
-        """Write one self-contained HTML page: verdict, tables, figures, topographies, methods.
-
-        Parameters
-        ----------
-        path : path-like
-            HTML file; replaced if it exists.
-        title : str, default="Cross-validated study"
-
-        Returns
-        -------
-        path : Path
-        """
-        from .report import write_report
-
-        self._check_run()
-        return write_report(self, Path(path), title)
 
     def _check_run(self):
         if not hasattr(self, "table_"):

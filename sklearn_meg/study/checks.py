@@ -243,14 +243,15 @@ def find_mask_row(models, X):
 
 
 def find_parts(models, X, features):
-    """Rows of X by what they say, or None if nobody names any.
+    """Rows of X by what they say, or None if X has no rows.
 
     Parameters
     ----------
     models : dict of str -> estimator
     X : ndarray
     features : dict of str -> list of int, or None
-        As the user names them. None takes every row that no model names otherwise.
+        As the user names them. None takes every row that no model names otherwise, each as a
+        feature; all of them as one, ``X``, where no model names rows.
 
     Raises
     ------
@@ -258,7 +259,7 @@ def find_parts(models, X, features):
         If a feature is no row of X.
     """
     named = {key for m in models.values() for key in (k.split("__")[-1] for k in m.get_params())}
-    if X.ndim != 3 or (features is None and not {"subject_row", "initial_rows"} & named):
+    if X.ndim != 3:
         return None
     subject = _named_rows(models, X, "subject_row")
     mask = _named_rows(models, X, "mask_row")
@@ -269,6 +270,8 @@ def find_parts(models, X, features):
         features = {f"feature {row}": [row] for row in free}
         constant = [n for n, rows in features.items() if _is_constant(X, rows)]
         features = {n: rows for n, rows in features.items() if n not in constant}
+        if features and not {"subject_row", "initial_rows"} & named:
+            features = {"X": [row for rows in features.values() for row in rows]}
     checked = {}
     for name, rows in features.items():
         rows = np.atleast_1d(rows)

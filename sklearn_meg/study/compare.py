@@ -175,7 +175,7 @@ def feature_table(results):
                 continue
             observed, nulls = drops  # (n_folds, n_subjects), (n_folds, n_permutations, n_subjects)
             drop = np.nanmean(observed - nulls.mean(axis=1), axis=0)
-            z, p = results.null_test(observed, nulls)
+            z, p = null_test(observed, nulls)
             rows.append(
                 {
                     "model": model,

@@ -34,18 +34,17 @@ def with_floors(floors, models, X, y, parts, info):
         raise ValueError(f"floors must be 'auto' or None. Got {floors!r}.")
     if floors is None or y is None:
         return dict(models)
-    added = _encoder_floors(models, parts, info) if checks.is_responses(y) else _chance(models, y)
+    encoders = checks.is_responses(y) and X.ndim == 3
+    added = _encoder_floors(models, parts, info) if encoders else _chance(models, y)
     return {**models, **{name: floor for name, floor in added.items() if name not in models}}
 
 
 def _encoder_floors(models, parts, info):
     from ..encoding import SubjectMean
 
-    if parts is None or not (parts.initial or parts.subject):
-        return {}
     rows = row_params(models)
     added = {"mean": SubjectMean(**rows)}
-    if parts.initial:
+    if parts is not None and parts.initial:
         added["past"] = past_floor(models, parts, rows, info)
     return added
 

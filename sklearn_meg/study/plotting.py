@@ -14,10 +14,10 @@ from ..nerve.plotting import plot_confusion
 
 if TYPE_CHECKING:
     from .._typing import Figure
-    from .study import Study
+    from .answers import Answers
 
 
-def plot_study(study: Study, metric: str = "r", figure: Figure | None = None) -> Figure:
+def plot_study(study: Answers, metric: str = "r", figure: Figure | None = None) -> Figure:
     """Draw the scores of a study beside its R over time.
 
     Parameters

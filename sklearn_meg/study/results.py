@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -42,7 +42,6 @@ class Results:
     start: int
     feature_names: list
     failed: float
-    null_test: object = field(default=staticmethod(null_test), repr=False)
 
     __repr__ = short_repr
 

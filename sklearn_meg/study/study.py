@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import traceback
-import warnings
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import joblib
 import numpy as np
-from sklearn.exceptions import FitFailedWarning
-from tqdm import tqdm
 
 from .._saving import store as _store
-from . import blocks, checks, floors
+from . import blocks, checks, floors, jobs
 from .answers import Answers
-from .folds import Plan, run_fold
+from .folds import Plan
 from .results import Results
 
 if TYPE_CHECKING:
@@ -26,12 +23,14 @@ if TYPE_CHECKING:
         BaseCrossValidator,
         BaseEpochs,
         BaseEstimator,
+        Figure,
         Info,
         PathLike,
         Self,
     )
 
 
+@dataclass(eq=False, repr=False)
 class Study(Answers):
     """Cross-validate several models on the same data and compare them.
 
@@ -66,8 +65,8 @@ class Study(Answers):
         samples that were given away. Likewise, if a model names a ``mask_row`` of X, all are
         scored on the samples that count.
     floors : "auto" or None, default="auto"
-        Models that are added to the study unless it has them: for encoders that name rows of X,
-        ``mean`` (:class:`~sklearn_meg.SubjectMean`) and, where one is given an initial window,
+        Models that are added to the study unless it has them: for encoders ``mean``
+        (:class:`~sklearn_meg.SubjectMean`) and, where one is given an initial window,
         ``past`` (a recurrent TRF with that window and without the features); for classes and
         numbers, ``chance`` (scikit-learn's dummy). None adds none.
     n_permutations : int, default=30
@@ -132,32 +131,18 @@ class Study(Answers):
     True
     """
 
-    def __init__(
-        self,
-        models: dict[str, BaseEstimator],
-        *,
-        cv: int | BaseCrossValidator | Iterable = 5,
-        scoring: str | Sequence[str] | dict[str, Callable | str] | None = None,
-        start: int | None = None,
-        floors: Literal["auto"] | None = "auto",
-        n_permutations: int = 30,
-        random_state: int = 0,
-        cache_dir: PathLike | None = None,
-        n_jobs: int | None = None,
-        verbose: int = 0,
-        error_score: Literal["raise"] | float = "raise",
-    ) -> None:
-        self.models = models
-        self.cv = cv
-        self.scoring = scoring
-        self.start = start
-        self.floors = floors
-        self.n_permutations = n_permutations
-        self.random_state = random_state
-        self.cache_dir = cache_dir
-        self.n_jobs = n_jobs
-        self.verbose = verbose
-        self.error_score = error_score
+    models: dict[str, BaseEstimator]
+    _: KW_ONLY
+    cv: int | BaseCrossValidator | Iterable = 5
+    scoring: str | Sequence[str] | dict[str, Callable | str] | None = None
+    start: int | None = None
+    floors: Literal["auto"] | None = "auto"
+    n_permutations: int = 30
+    random_state: int = 0
+    cache_dir: PathLike | None = None
+    n_jobs: int | None = None
+    verbose: int = 0
+    error_score: Literal["raise"] | float = "raise"
 
     def __repr__(self):
         names = list(self.models) if isinstance(self.models, dict) else self.models
@@ -197,7 +182,7 @@ class Study(Answers):
             Channels of y, for topographies. Taken from `y` if it is Epochs.
         features : dict of str -> list of int, default=None
             Rows of X that make up each feature. None takes every row that differs between trials
-            and that no model names as anything else.
+            and that no model names as anything else; all of them as one where models name none.
         spans : array-like of shape (n_trials, 2), default=None
             First and last second of each trial in its recording. Training trials that overlap in
             time with a test trial are left out. None believes that none do.
@@ -222,10 +207,10 @@ class Study(Answers):
         self.all_models_ = floors.with_floors(self.floors, models, X, y, parts, info)
         plan = self._plan(X, y, times, parts)
         splits = self._splits(y, subjects, groups, spans, recordings)
-        jobs = {(name, k): None for name in self.all_models_ for k in range(len(splits))}
-        keys = self._keys(jobs, plan, (X, y, subjects), splits)
-        jobs.update({job: _store.load_result(*key) for job, key in keys.items()})
-        self.n_fits_ = self._compute(jobs, keys, plan, (X, y, subjects), splits)
+        data = jobs.Data(X, y, subjects, splits)
+        keys = jobs.keys_of(self.all_models_, plan, data, self.cv, self.cache_dir)
+        how = jobs.How(self.cache_dir, self.n_jobs, self.verbose, self.error_score)
+        found, self.n_fits_ = jobs.run_jobs(self.all_models_, plan, data, keys, how)
         self.splits_, self.times_, self.info_, self.start_ = splits, times, info, plan.start
         self.grouped_, self.unit_ = groups is not None, "subject"
         self.subjects_, self.metrics_, self.parts_ = subjects, list(plan.scoring), parts
@@ -234,7 +219,7 @@ class Study(Answers):
         self.y_ = y if y is not None and y.ndim == 1 else None
         self.shapes_ = {"X": X.shape, "y": shape, "n_subjects": n_subjects}
         self.versions_ = _store.versions()
-        self._collect(jobs)
+        self._collect(found)
         return self
 
     def _plan(self, X, y, times, parts):
@@ -262,76 +247,85 @@ class Study(Answers):
             splits, self.n_purged_ = blocks.purge(splits, spans, where)
         return splits
 
-    def _keys(self, jobs, plan, data, splits):
-        """Where each result is kept: job -> (folder, content key); empty without a folder."""
-        X, y, subjects = data
-        if self.cache_dir is None:
-            for name, array in {"X": X, "y": y}.items():
-                checks.check_finite_data(array, name)
-            return {}
-        folder = _store.open_store(self.cache_dir, "cache_dir")
-        if getattr(self.cv, "shuffle", True) and getattr(self.cv, "random_state", 0) is None:
-            warnings.warn(
-                f"{self.cv!r} splits differently in every run: without a random_state nothing "
-                "in the cache_dir can be found again.",
-                UserWarning,
-            )
-        common = [plan.scoring, vars(plan.parts) if plan.parts else None, _store.versions()]
-        common.append([plan.start, plan.mask_row, plan.n_permutations, plan.seed])
-        for name, array in {"X": X, "y": y}.items():
-            checks.check_finite_data(array, name)
-            common.append(None if array is None else _store.fingerprint(array))
-        described = {name: _store.describe(model) for name, model in self.all_models_.items()}
-        return {
-            (name, fold): (
-                folder,
-                _store.content_key(described[name], common, splits[fold], subjects, fold),
-            )
-            for name, fold in jobs
-        }
-
-    def _compute(self, jobs, keys, plan, data, splits):
-        """Run what was not found; put it into `jobs` and the folder. Returns how many it were."""
-        X, y, subjects = data
-        todo = [job for job, result in jobs.items() if result is None]
-        if self.verbose and keys and len(todo) < len(jobs):
-            print(f"{len(jobs) - len(todo)} of {len(jobs)} fits found in {self.cache_dir}.")
-        calls = (
-            joblib.delayed(_run_job)(
-                job, self.all_models_[job[0]], X, y, splits[job[1]], subjects, plan,
-                self.error_score,
-            )
-            for job in todo
-        )  # fmt: skip
-        parallel = joblib.Parallel(n_jobs=self.n_jobs, return_as="generator_unordered")
-        with tqdm(
-            total=len(jobs), initial=len(jobs) - len(todo), desc="study", disable=not self.verbose
-        ) as progress:
-            for job, result in parallel(calls):
-                jobs[job] = result
-                if "failed" in result[1]:
-                    _warn_failed(*job, result[1]["trace"], self.error_score)
-                elif keys:
-                    _store.save_result(*keys[job], *result)
-                progress.set_postfix_str(f"{job[0]}, fold {job[1]}", refresh=False)
-                progress.update()
-        return len(todo)
-
-    def _collect(self, jobs):
+    def _collect(self, found):
         failed = self.error_score if self.error_score != "raise" else np.nan
         names = list(self.parts_.features) if self.parts_ else []
         self.results_ = results = Results(
-            jobs, list(self.all_models_), self.metrics_, np.unique(self.subjects_), self.times_,
+            found, list(self.all_models_), self.metrics_, np.unique(self.subjects_), self.times_,
             self.start_, names, failed,
         )  # fmt: skip
         self.table_, self.pooled_, self.knows_ = results.table, results.pooled, results.knows
         self.curves_, self.maps_ = results.curves(), results.maps()
         n = len(self.subjects_)
-        found = {name: results.predictions(name, self.splits_, n) for name in results.models}
-        self.predictions_ = {name: p for name, p in found.items() if p is not None}
+        predicted = {name: results.predictions(name, self.splits_, n) for name in results.models}
+        self.predictions_ = {name: p for name, p in predicted.items() if p is not None}
         nulls = {name: results.null_maps(name) for name in results.models}
-        self.null_z_ = {name: found[0] for name, found in nulls.items() if found is not None}
-        self.null_p_ = {name: found[1] for name, found in nulls.items() if found is not None}
+        self.null_z_ = {name: null[0] for name, null in nulls.items() if null is not None}
+        self.null_p_ = {name: null[1] for name, null in nulls.items() if null is not None}
+
+    def verdict(self, metric: str | None = None) -> list[str]:
+        """What was found, in sentences, the most important first.
+
+        Parameters
+        ----------
+        metric : str, default=None
+            None means the first score.
+
+        Returns
+        -------
+        sentences : list of str
+        """
+        from .verdict import verdict
+
+        self._check_run()
+        return verdict(self, self._check_metric(metric))
+
+    def methods(self) -> str:
+        """Paragraph on what was done, to paste into a paper.
+
+        Returns
+        -------
+        text : str
+        """
+        from .verdict import methods
+
+        self._check_run()
+        return methods(self)
+
+    def plot(self, metric: str | None = None) -> Figure:
+        """Draw the scores per model and subject beside R over time.
+
+        Parameters
+        ----------
+        metric : str, default=None
+            Score of the left half. None means the first.
+
+        Returns
+        -------
+        figure : matplotlib.figure.Figure
+        """
+        from .plotting import plot_study
+
+        self._check_run()
+        return plot_study(self, self._check_metric(metric))
+
+    def report(self, path: PathLike, title: str = "Cross-validated study") -> Path:
+        """Write one self-contained HTML page: verdict, tables, figures, topographies, methods.
+
+        Parameters
+        ----------
+        path : path-like
+            HTML file; replaced if it exists.
+        title : str, default="Cross-validated study"
+
+        Returns
+        -------
+        path : Path
+        """
+        from .report import write_report
+
+        self._check_run()
+        return write_report(self, Path(path), title)
 
 
 def _order(starts, recordings):
@@ -339,23 +333,3 @@ def _order(starts, recordings):
     if recordings is None:
         return starts
     return np.lexsort((starts, blocks.in_order(np.asarray(recordings)))).argsort()
-
-
-def _run_job(job, model, X, y, split, subjects, plan, error_score):
-    """One (model, fold) with its failure handled: (job, (arrays, meta))."""
-    try:
-        return job, run_fold(model, X, y, split, subjects, job[1], plan)
-    except Exception as error:
-        if error_score == "raise":
-            if hasattr(error, "add_note"):  # Python 3.11 on
-                error.add_note(f"In model {job[0]!r}, fold {job[1]}.")
-            raise
-        names, counts = np.unique(subjects[split[1]], return_counts=True)
-        failed = list(zip(names.tolist(), counts.tolist()))
-        return job, ({}, {"failed": failed, "trace": traceback.format_exc()})
-
-
-def _warn_failed(name, fold, trace, score):
-    warnings.warn(
-        f"Model {name!r} failed in fold {fold} and is scored {score}:\n{trace}", FitFailedWarning
-    )

@@ -124,8 +124,9 @@ def _best(study, metric):
     best = means.idxmax()
     units = study.table_["subject"].nunique()
     others = ", ".join(f"{name} {value:.3f}" for name, value in means.drop(best).items())
+    verb = "scores" if len(means) == 1 else "scores highest,"
     return (
-        f"{best} scores highest, {means[best]:.3f} ({SCORES.get(metric, metric.replace('_', ' '))}"
+        f"{best} {verb} {means[best]:.3f} ({SCORES.get(metric, metric.replace('_', ' '))}"
         f", mean over {units} {study.unit_}{'' if units == 1 else 's'})"
         + (f"; {others}." if others else ".")
     )

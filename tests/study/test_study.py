@@ -3,6 +3,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import joblib
 import numpy as np
@@ -17,9 +19,11 @@ from threadpoolctl import threadpool_limits
 
 import sklearn_meg
 from sklearn_meg import Study
+from sklearn_meg._saving import store
 from sklearn_meg.metrics import make_r_scorer, r_across_trials, r_map
 
 SPENT = ["fit_s", "predict_s"]
+bare = partial(Study, floors=None)
 
 
 class Ridge3D(RegressorMixin, BaseEstimator):
@@ -70,7 +74,7 @@ def count(log):
 
 def test_table_is_what_cross_validate_says(data, models):
     cv = KFold(4, shuffle=True, random_state=0)
-    study = Study(models, cv=cv, scoring=("r", "r_time"), start=2).run(*data)
+    study = bare(models, cv=cv, scoring=("r", "r_time"), start=2).run(*data)
     assert list(study.table_) == ["model", "fold", "subject", "n_test", "r", "r_time", *SPENT]
     assert len(study.table_) == 2 * 4
     scoring = {"r": make_r_scorer(start=2), "r_time": make_r_scorer("time", start=2)}
@@ -85,7 +89,7 @@ def test_table_is_what_cross_validate_says(data, models):
 def test_subjects_are_scored_one_by_one(data, models):
     X, y = data
     subjects = np.arange(48) % 3
-    study = Study({"ridge": models["ridge"]}, cv=4).run(X, y, subjects=subjects)
+    study = bare({"ridge": models["ridge"]}, cv=4).run(X, y, subjects=subjects)
     assert study.table_.groupby("fold")["subject"].apply(list).tolist() == [[0, 1, 2]] * 4
     train, test = study.splits_[1]
     assert (np.bincount(subjects[test]) == 4).all()  # blocks of every subject
@@ -103,9 +107,9 @@ def test_subjects_come_from_the_row_that_models_name_or_from_groups(data):
     X, y = data
     subjects = np.arange(48) % 2
     packed = np.concatenate([X, np.broadcast_to(subjects[:, None, None], (48, 1, 8))], axis=1)
-    named = Study({"m": Ridge3D(subject_row=3)}, cv=3).run(packed, y)
+    named = bare({"m": Ridge3D(subject_row=3)}, cv=3).run(packed, y)
     assert sorted(named.table_["subject"].unique()) == [0, 1]
-    grouped = Study({"m": Ridge3D()}, cv=GroupKFold(3)).run(X, y, groups=np.repeat(list("abc"), 16))
+    grouped = bare({"m": Ridge3D()}, cv=GroupKFold(3)).run(X, y, groups=np.repeat(list("abc"), 16))
     assert sorted(grouped.table_["subject"]) == ["a", "b", "c"]
 
 
@@ -113,6 +117,29 @@ def test_an_int_with_groups_leaves_whole_groups_out(data):
     groups = np.arange(48) % 6
     study = Study({"m": Ridge3D()}, cv=3).run(*data, groups=groups)
     assert all(not set(groups[a]) & set(groups[b]) for a, b in study.splits_)
+
+
+def test_plain_arrays_have_a_floor(data):
+    study = Study({"m": Ridge3D()}, cv=3, n_permutations=10).run(*data)
+    assert study.gains()[["model", "floor"]].values.tolist() == [["m", "mean"]]
+    assert "m explains more than mean" in study.verdict()[0]
+    alone = bare({"m": Ridge3D()}, cv=3).run(*data)
+    assert alone.verdict()[0].startswith("m scores 0.")
+
+
+def test_two_studies_share_one_store(data, tmp_path):
+    models = {f"m{i}": Ridge3D(alpha=float(i)) for i in (1, 10)}
+    first, second = (bare(models, cv=3, cache_dir=tmp_path) for _ in range(2))
+    key = "f" * 32
+    assert store.claim(tmp_path, key) and not store.claim(tmp_path, key)
+    with ThreadPoolExecutor() as pool:
+        for study in pool.map(lambda s: s.run(*data), (first, second)):
+            assert len(study.table_) == 6
+    pd.testing.assert_frame_equal(
+        first.table_.drop(columns=SPENT), second.table_.drop(columns=SPENT)
+    )
+    assert len(list(tmp_path.glob("*.npz"))) == 6
+    assert [path.name for path in tmp_path.glob(".*")] == [f".{key}.claim"]
 
 
 def test_start_is_by_default_the_end_of_the_initial_window(data):
@@ -149,9 +176,9 @@ def test_two_jobs_give_the_same_bits(data, models, backend):
 
 
 def test_progress_bar_counts_finished_jobs(data, models, capsys):
-    Study(models, cv=3, verbose=1).run(*data)
+    bare(models, cv=3, verbose=1).run(*data)
     assert "6/6" in capsys.readouterr().err
-    Study(models, cv=3).run(*data)
+    bare(models, cv=3).run(*data)
     assert capsys.readouterr().err == ""
 
 
@@ -173,10 +200,10 @@ def test_memory_mapped_data_give_the_same(data, models, tmp_path):
 def test_finished_folds_are_not_fitted_again(data, tmp_path):
     log = tmp_path / "log"
     models = {"ridge": Ridge3D(log=str(log))}
-    first = Study(models, cv=3, cache_dir=tmp_path / "store").run(*data)
+    first = bare(models, cv=3, cache_dir=tmp_path / "store").run(*data)
     assert count(log) == first.n_fits_ == 3
     models["other"] = Ridge3D(alpha=2.0, log=str(log))
-    again = Study(models, cv=3, cache_dir=tmp_path / "store").run(*data)
+    again = bare(models, cv=3, cache_dir=tmp_path / "store").run(*data)
     assert count(log) == 6
     assert again.n_fits_ == 3
     old = again.table_[again.table_["model"] == "ridge"]
@@ -254,7 +281,7 @@ def test_a_custom_score_is_known_by_its_code(data, tmp_path):
     log = tmp_path / "log"
     for sign in (1, -1, 1):
         scorer = make_scorer(lambda a, b, sign=sign: sign * r_across_trials(a, b))
-        study = Study(
+        study = bare(
             {"m": Ridge3D(log=str(log))}, cv=2, scoring={"s": scorer}, cache_dir=tmp_path / "s"
         )
         assert (sign * study.run(*data).table_["s"] > 0).all()
@@ -264,7 +291,7 @@ def test_a_custom_score_is_known_by_its_code(data, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"foreign", None, "pickle", "other"])
 def test_a_damaged_result_is_computed_again(data, tmp_path, content):
     log, store = tmp_path / "log", tmp_path / "store"
-    study = Study({"ridge": Ridge3D(log=str(log))}, cv=3, cache_dir=store)
+    study = bare({"ridge": Ridge3D(log=str(log))}, cv=3, cache_dir=store)
     table = study.run(*data).table_
     files = sorted(store.glob("*.npz"))
     if content is None:  # cut off
@@ -288,6 +315,7 @@ import numpy as np
 sys.path.insert(0, {tests!r})
 from test_study import Ridge3D
 from sklearn_meg import Study
+from sklearn_meg._saving import store
 
 class Killed(Ridge3D):
     # The fourth fit of the study never ends: the process is killed from inside.
@@ -356,7 +384,7 @@ def test_compare_is_the_signed_rank_test(data, models):
 
 
 def test_a_model_does_not_differ_from_itself(data):
-    study = Study({"a": Ridge3D(), "b": Ridge3D()}, cv=3)
+    study = bare({"a": Ridge3D(), "b": Ridge3D()}, cv=3)
     study.run(*data, subjects=np.arange(48) % 2)
     assert (study.comparisons_["p"] == 1).all()
     assert (study.comparisons_["effect_size"] == 0).all()
@@ -380,9 +408,9 @@ def test_summary_is_mean_and_spread(data, models):
 def test_failures_are_raised_or_scored(data, models):
     models["failing"] = Failing()
     with pytest.raises(RuntimeError, match="no prediction today"):
-        Study(models, cv=3).run(*data)
+        bare(models, cv=3).run(*data)
     with pytest.warns(FitFailedWarning, match="'failing' failed in fold"):
-        study = Study(models, cv=3, error_score=np.nan).run(*data)
+        study = bare(models, cv=3, error_score=np.nan).run(*data)
     assert study.table_.query("model == 'failing'")["r"].isna().all()
     assert study.table_.query("model == 'ridge'")["r"].notna().all()
     assert len(study.table_) == 9
@@ -391,7 +419,7 @@ def test_failures_are_raised_or_scored(data, models):
 def test_failures_are_not_stored(data, tmp_path):
     for _ in range(2):
         with pytest.warns(FitFailedWarning):
-            study = Study({"f": Failing()}, cv=2, cache_dir=tmp_path, error_score=0.0).run(*data)
+            study = bare({"f": Failing()}, cv=2, cache_dir=tmp_path, error_score=0.0).run(*data)
         assert study.n_fits_ == 2
 
 
