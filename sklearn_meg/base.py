@@ -100,16 +100,18 @@ class TorchEstimator(RoutedGroups, BaseEstimator):
     def _tensor_dtype(self):
         return _DTYPES[self.dtype]
 
-    def _starts_as_a_model(self):
-        """Whether a new network is a model, whose gain the subclass judges; by default not."""
-        return False
+    def _judge(self):
+        """What judges a network that starts as a model (see `BestWeights`); None if it does not."""
+        return None
 
     def _criterion(self):
         return MaskedMSELoss()
 
     # ------------------------------------------------------------------ training
 
-    def _train(self, X, y, *, groups=None, weights=None, callbacks=(), seed=None, **net_params):
+    def _train(
+        self, X, y, *, groups=None, weights=None, callbacks=(), seed=None, split=None, **net_params
+    ):
         """Fit on checked trials: anew, or from the `weights` of a network that was fitted."""
         self._check_training_params()
         fresh = weights is None
@@ -117,7 +119,7 @@ class TorchEstimator(RoutedGroups, BaseEstimator):
             self.__dict__.pop("net_", None)
         if seed is None:
             seed = check_random_state(self.random_state).randint(2**31 - 1)
-        train, valid = self._inner_split(X, y, groups, seed)
+        train, valid = split or self._inner_split(X, y, groups, seed)
         device = resolve_device(self.device, dtype=self.dtype)
         # A second call must not repeat the order of the first.
         seed += 0 if fresh else len(self.history_)
@@ -128,8 +130,7 @@ class TorchEstimator(RoutedGroups, BaseEstimator):
             if not fresh:
                 self._check_same_network(module_params)
             n_batches = -(-len(train) // self.batch_size)
-            residual = fresh and self._starts_as_a_model()
-            start = {"start_is_model": residual or not fresh, "judge": residual}
+            start = {"start_is_model": not fresh, "judge": self._judge() if fresh else None}
             callbacks = [*self._callbacks(n_batches, start), *callbacks]
             checkpoint = self._checkpoint(device, X, y, groups, weights, module_params, seed)
             if checkpoint is not None:

@@ -36,41 +36,54 @@ class StopAtNonFiniteLoss(Callback):
 class BestWeights(EarlyStopping):
     """skorch's early stopping, silent, which always restores the best epoch.
 
-    Weights that are a model before the first epoch (a network that starts as a linear encoder, or
-    goes on from a fit) are left only for an epoch that is better by more than chance, one
-    standard error over the held-out trials. With `judge` that is left to the estimator, which finds
-    the losses of all held-out trials, before and after each epoch, in ``net.held_out_``.
+    Weights that are a model before the first epoch (training goes on from a fit) are left only for
+    an epoch that is better by more than chance, one standard error over the held-out trials.
+
+    Parameters
+    ----------
+    patience : int
+    start_is_model : bool
+    judge : object or None
+        For a new network that starts as a model: ``judge.products(inputs, predicted, targets)``
+        gives some numbers for each held-out trial, ``judge.gain(products)`` what the epoch gains
+        over the start. The best epoch is that with the largest gain; the products after all epochs
+        are left in ``net.held_out_``, with the trials that they are of.
     """
 
-    _LEARNED = ("misses_", "dynamic_threshold_", "best_model_weights_", "best_epoch_", "losses_")
+    _LEARNED = ("misses_", "dynamic_threshold_", "best_model_weights_", "best_epoch_", "evidence_")
 
-    def __init__(self, patience, start_is_model=False, judge=False):
-        super().__init__(patience=patience, threshold=0.0, load_best=True, sink=_silent)
+    def __init__(self, patience, start_is_model=False, judge=None):
+        monitor = {} if judge is None else {"monitor": "gain", "lower_is_better": False}
+        super().__init__(patience=patience, threshold=0.0, load_best=True, sink=_silent, **monitor)
         self.start_is_model, self.judge = start_is_model, judge
-        self.losses_ = []
+        self.evidence_ = []
 
     def on_train_begin(self, net, X, **kwargs):
         super().on_train_begin(net, **kwargs)
         _, self.valid_ = net.get_split_datasets(X)
-        if self.valid_ is None or not self.start_is_model:
+        self.evidence_ = []
+        if self.valid_ is None or not (self.start_is_model or self.judge):
             return
-        self.start_losses_ = _loss_of_trials(net, self.valid_)
-        self.losses_ = [self.start_losses_]
-        self.dynamic_threshold_ = self.start_losses_.mean()
         self.start_weights_ = deepcopy(net.module_.state_dict())
         self.best_model_weights_ = self.start_weights_
+        if self.judge:
+            self.dynamic_threshold_ = 0.0
+            return
+        self.start_losses_ = _loss_of_trials(net, self.valid_)
+        self.dynamic_threshold_ = self.start_losses_.mean()
 
     def on_epoch_end(self, net, **kwargs):
         if "valid_loss" in net.history[-1]:  # too few trials to hold any out
             if self.judge:
-                self.losses_.append(_loss_of_trials(net, self.valid_))
+                self.evidence_.append(_products_of_trials(net, self.valid_, self.judge))
+                net.history.record("gain", float(self.judge.gain(self.evidence_[-1])))
             super().on_epoch_end(net, **kwargs)
 
     def on_train_end(self, net, **kwargs):
         if self.best_model_weights_ is not None:
             net.module_.load_state_dict(self.best_model_weights_)
             if self.judge and self.valid_ is not None:
-                net.held_out_ = np.array(self.losses_), self.valid_.index
+                net.held_out_ = np.array(self.evidence_), self.valid_.index
             elif self.start_is_model:
                 self._doubt(net)
         self.best_model_weights_ = self.start_weights_ = self.valid_ = None
@@ -90,6 +103,14 @@ class BestWeights(EarlyStopping):
         error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
         if not gain.mean() > error:
             net.module_.load_state_dict(self.start_weights_)
+
+
+def _products_of_trials(net, dataset, judge):
+    found = []
+    for inputs, targets in net.get_iterator(dataset):
+        predicted = net.evaluation_step((inputs, targets))
+        found.append(judge.products(inputs, predicted, targets))
+    return np.concatenate(found)
 
 
 def _loss_of_trials(net, dataset):

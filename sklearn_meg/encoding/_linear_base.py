@@ -1,10 +1,7 @@
-"""The linear encoder under a deep one: which, on which features, and what it predicts held out."""
+"""The linear encoder under a deep one: which, and what it predicts held out."""
 
 import numpy as np
 
-from .._checks.trials import pieces
-from ..rows import Rows
-from .features import FeatureExpansion
 from .recurrent_trf import RecurrentTRF
 from .trf import TemporalReceptiveField
 
@@ -30,42 +27,9 @@ class OnLinearBase:
         base = self._new_base()
         pooled = self.subject_row is not None and base.partial_pooling
         small = 4 * max(X.size, y.size) <= HELD_OUT_BYTES
-        if not (pooled and small) or len(X) < 2:
-            if small:
-                self._choose_expansion(X, y)
-            return
-        candidates = [None, self._fit_expansion(X)]
-        counted = Rows(**self._rows).counted(X)
-        least, best = np.inf, None
-        for expansion in dict.fromkeys(candidates):
-            self.expansion_, base = expansion, self._new_base()
-            held_out = base.fit_held_out(self._expanded(X), y, np.arange(len(X)))
-            error = _relative_error(y, held_out, self._rows["n_initial"], counted)
-            if best is None or error < least:
-                least, best = error, (expansion, base, held_out)
-            del held_out
-        self.expansion_, self.base_, self._base_inputs = best
-
-    def _choose_expansion(self, X, y):
-        """Keep the expansion if the base scores better with it in its own cross-validation."""
-        scores, candidates = [], list(dict.fromkeys([None, self._fit_expansion(X)]))
-        for self.expansion_ in candidates if len(candidates) > 1 else []:
-            base = self._new_base()
-            base._fit_trials(self._expanded(X), y, np.arange(len(X)))
-            scores.append(base.cv_scores_.max(axis=-1).mean())
-        better = len(scores) > 1 and scores[1] > scores[0]  # NaN with a single trial
-        self.expansion_ = candidates[1] if better else None
-
-    def _fit_expansion(self, X):
-        if self.expansion is None:
-            return None
-        names = ("subject_row", "initial_rows", "n_initial", "mask_row")
-        where = {name: getattr(self, name) for name in names}
-        expansion = FeatureExpansion(method=self.expansion, **where).fit(X)
-        return expansion if len(expansion.expanded_rows_) else None
-
-    def _expanded(self, X):
-        return X if self.expansion_ is None else self.expansion_.transform(X)
+        if pooled and small and len(X) > 1:
+            self._base_inputs = base.fit_held_out(X, y, np.arange(len(X)))
+            self.base_ = base
 
     def _resolved_base(self):
         if self.base != "auto":
@@ -91,8 +55,6 @@ class OnLinearBase:
         state = super().__getstate__()
         if "base_" in state:  # as plain data: one type to trust when loading
             state["base_"] = dict(vars(self.base_))
-        if state.get("expansion_") is not None:
-            state["expansion_"] = dict(vars(self.expansion_))
         return state
 
     def __setstate__(self, state):
@@ -101,24 +63,4 @@ class OnLinearBase:
             base = LINEAR[state["_base"]]()
             vars(base).update(state["base_"])
             state["base_"] = base
-        if state.get("expansion_") is not None:
-            expansion = FeatureExpansion()
-            vars(expansion).update(state["expansion_"])
-            state["expansion_"] = expansion
         super().__setstate__(state)
-
-
-def _relative_error(y, predicted, start, counted):
-    """Squared error after the initial window over the variance of each channel, read in pieces."""
-    total, squares, error, n = 0.0, 0.0, 0.0, len(y) * y.shape[2]
-    for part in pieces(y):
-        values = np.asarray(y[part])
-        total = total + values.sum(axis=(0, 2), dtype=np.float64)
-        left = (values - predicted[part])[:, :, start:]
-        if counted is not None:
-            left = np.where(counted[part][:, np.newaxis, start:], left, 0.0)
-        error = error + np.square(left, dtype=np.float64).sum(axis=(0, 2))
-    mean = (total / n)[:, np.newaxis]
-    for part in pieces(y):
-        squares = squares + np.square(y[part] - mean).sum(axis=(0, 2))
-    return float((error / np.maximum(squares, 1e-300)).mean())

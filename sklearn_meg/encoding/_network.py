@@ -1,5 +1,6 @@
 """The network of the deep recurrent encoder, in torch alone."""
 
+from copy import deepcopy
 from itertools import pairwise
 
 import torch
@@ -8,7 +9,7 @@ from torch.nn import functional as F
 
 ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu}
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
-SUBJECT_WEIGHTS = ("embedding.weight", "mixing")  # one row a subject
+SUBJECT_WEIGHTS = ("embedding.weight", "mixing")  # one row a subject; how their names end
 
 
 class RecurrentEncoderNet(nn.Module):
@@ -36,6 +37,8 @@ class RecurrentEncoderNet(nn.Module):
         Embedding size of the subject; 0 for none.
     dropout : float
     subject_mixing, skip_connections, residual : bool
+    n_networks : int
+        Networks alike whose mean is predicted; they start alike too, so give each its weights.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class RecurrentEncoderNet(nn.Module):
         subject_mixing,
         skip_connections,
         residual,
+        n_networks=1,
     ):
         super().__init__()
         self.stride, self.residual, self.skip = 2**n_convs, residual, skip_connections
@@ -86,6 +90,7 @@ class RecurrentEncoderNet(nn.Module):
         if residual:
             nn.init.zeros_(self.readout.weight)
             nn.init.zeros_(self.readout.bias)
+        self.others = nn.ModuleList([deepcopy(self) for _ in range(n_networks - 1)])
 
     def forward(self, features, subject, initial=None, base=None):
         """Predict.
@@ -102,6 +107,11 @@ class RecurrentEncoderNet(nn.Module):
         -------
         y : tensor of shape (n_trials, n_channels, n_times)
         """
+        given = features, subject, initial, base
+        networks = (self, *self.others)
+        return sum(network._predict_one(*given) for network in networks) / len(networks)
+
+    def _predict_one(self, features, subject, initial, base):
         n_times = features.shape[-1]
         hidden = self._inputs(features, subject, initial, base)
         hidden = F.pad(hidden, (0, -n_times % self.stride))
@@ -124,9 +134,10 @@ class RecurrentEncoderNet(nn.Module):
     @torch.no_grad()
     def shrink_residual(self, factor):
         """Multiply by `factor` all that is added to the linear encoder."""
-        for weight in (self.readout.weight, self.readout.bias, self.mixing):
-            if self.residual and weight is not None:
-                weight.mul_(factor)
+        for network in (self, *self.others):
+            for weight in (network.readout.weight, network.readout.bias, network.mixing):
+                if self.residual and weight is not None:
+                    weight.mul_(factor)
 
     def _inputs(self, features, subject, initial, base):
         n_times = features.shape[-1]
@@ -146,8 +157,8 @@ class RecurrentEncoderNet(nn.Module):
 def with_new_subjects(weights, n_new):
     """State of a network with `n_new` subjects more, each starting as the mean of the others."""
     grown = dict(weights)
-    for name in SUBJECT_WEIGHTS:
-        if name in grown:
-            new = grown[name].mean(dim=0, keepdim=True).expand(n_new, *grown[name].shape[1:])
-            grown[name] = torch.cat([grown[name], new])
+    for name, known in weights.items():
+        if name.endswith(SUBJECT_WEIGHTS):
+            new = known.mean(dim=0, keepdim=True).expand(n_new, *known.shape[1:])
+            grown[name] = torch.cat([known, new])
     return grown

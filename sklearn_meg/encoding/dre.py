@@ -20,7 +20,7 @@ from ..rows import Rows, resolve_rows
 from ._arx import pieces_of
 from ._base import SubjectParams
 from ._blocks import initial_units
-from ._gate import GatedTraining
+from ._gate import GatedTraining, Judge
 from ._linear_base import LINEAR, OnLinearBase
 from ._network import ACTIVATIONS, CELLS, SUBJECT_WEIGHTS, RecurrentEncoderNet, with_new_subjects
 from ._noise import SETTINGS as NOISE
@@ -38,7 +38,6 @@ NOISE_TRIALS = 2000
 #: Parameters that make :class:`DeepRecurrentEncoder` the network of the paper, trained as there.
 PAPER_PARAMS: dict[str, Any] = {
     "base": None,
-    "expansion": None,
     "hidden_size": 512,
     "n_layers": 2,
     "cell": "lstm",
@@ -79,11 +78,11 @@ class DeepRecurrentEncoder(
     A linear encoder plus a recurrent network that starts at zero: after no training it is the
     linear encoder, after training it adds what that misses (responses that are not linear in the
     features, that depend on the words before, on ongoing activity). The weights kept are those
-    of the epoch, zero included, that predicts held-out trials best. What the network adds is
-    judged on held-out trials on which the epoch was not chosen, in blocks of neighbors: with gain g
-    and its standard error e it is multiplied by ``max(0, 1 - (e / g)**2)``. With few trials several
-    splits are judged. Where there is nothing to gain the result is the linear encoder, to the
-    last bit.
+    of the epoch that explains most of what the linear encoder leaves in held-out trials. How much
+    of what the network adds is added, from nothing to all, is decided on held-out trials on which
+    the epoch was not chosen, in blocks of neighbors. With fewer than 400 trials four networks are
+    trained, each with another quarter held out, and their mean is added. Where there is nothing
+    to gain the result is the linear encoder, to the last bit.
 
     The network is the deep recurrent encoder of Chehab et al.: convolutions, an LSTM and
     transposed convolutions over stimulus, subject embedding and initial MEG. `base=None` is that
@@ -97,11 +96,6 @@ class DeepRecurrentEncoder(
         initial MEG of every channel of y, else "trf".
     base_params : dict or None, default=None
         Parameters of the linear encoder, for example ``{"tmax": 0.6, "sfreq": 120.0}``.
-    expansion : {"spline", "products", "one_hot"} or None, default=None
-        Expansion of the features (:class:`~sklearn_meg.FeatureExpansion`) for the linear encoder,
-        used if it predicts held-out trials better than without. The network takes the features
-        as they are. With "spline" the linear encoder alone is better, and the sum with the
-        network was not (one seed of world N: .350 against .367). A memory-mapped X is not expanded.
     hidden_size : int, default=64
         Units of convolutions and recurrent layers.
     n_layers : int, default=1
@@ -142,12 +136,13 @@ class DeepRecurrentEncoder(
         The trained network; ``net_.module_`` is the torch module.
     base_ : RecurrentTRF or TemporalReceptiveField
         The linear encoder, fitted on all trials.
-    expansion_ : FeatureExpansion or None
-        Expansion of the features before the network.
     gate_ : float
-        Factor of what the network adds, from 0 (the result is `base_`) to 1.
+        Share of what the network adds, from 0 (the result is `base_`) to 1.
+    n_networks_ : int
+        Number of networks whose mean is added: four with fewer than 400 trials.
     history_ : list of dict
-        Losses of each epoch.
+        Losses of each epoch, of the last network; ``gain`` is the share that it explains of what
+        the linear encoder leaves in held-out trials.
     n_iter_ : int
         Number of epochs trained.
     subjects_ : ndarray of shape (n_subjects,)
@@ -185,7 +180,6 @@ class DeepRecurrentEncoder(
 
     base: Literal["auto", "rtrf", "trf"] | None = "auto"
     base_params: dict | None = None
-    expansion: Literal["spline", "products", "one_hot"] | None = None
     hidden_size: int = 64
     n_layers: int = 1
     cell: Literal["lstm", "gru"] = "lstm"
@@ -334,7 +328,7 @@ class DeepRecurrentEncoder(
         X = check_trials(self, X, reset=False)
         weights = self._subject_weights(X)
         if self._base is not None and self.gate_ == 0:
-            y = self.base_._predict_checked(self._expanded(X))
+            y = self.base_._predict_checked(X)
         else:
             y = unstandardize(self._forward(X), weights, self.y_mean_, self.y_scale_)
         if self._knows_the_beginning():
@@ -375,7 +369,6 @@ class DeepRecurrentEncoder(
         for name in ("subject_mixing", "skip_connections", "warm_start"):
             check_bool_param(self, name)
         check_option_param(self, "base", ("auto", *LINEAR, None))
-        check_option_param(self, "expansion", ("spline", "products", "one_hot", None))
         check_option_param(self, "cell", tuple(CELLS))
         check_option_param(self, "activation", tuple(ACTIVATIONS))
         check_option_param(self, "unknown_subject", ("population", "error"))
@@ -393,14 +386,16 @@ class DeepRecurrentEncoder(
     def _prepare(self, X, y, train):
         rows = Rows(**self._rows)
         everyone = np.ones((len(X), 1))
-        counted = rows.counted(X)
-        mean, scale = moments_by_subject(X, everyone, train, rows=rows.features, counted=counted)
+        counted, scaled_on = rows.counted(X), self.__dict__.get("_scaled_on", train)
+        mean, scale = moments_by_subject(
+            X, everyone, scaled_on, rows=rows.features, counted=counted
+        )
         self.feature_mean_, self.feature_scale_ = mean[0], scale[0]
-        for name, values in self._scalings(X, y, train).items():
+        for name, values in self._scalings(X, y, scaled_on).items():
             setattr(self, name, values)
         if self._base is not None and not hasattr(self, "_base_inputs"):
             self.base_ = self._new_base()
-            self.base_._fit_trials(self._expanded(X), y, train)
+            self.base_._fit_trials(X, y, train)
         self._noise = None
         if self._base is not None and self.whitening:
             self._noise = autoregression(
@@ -446,8 +441,8 @@ class DeepRecurrentEncoder(
             found["initial_slope_"], found["initial_offset_"] = map(np.array, zip(*units))
         return found
 
-    def _starts_as_a_model(self):
-        return self._base is not None
+    def _judge(self):
+        return None if self._base is None else Judge()
 
     def _module_params(self):
         rows = Rows(**self._rows)
@@ -458,6 +453,7 @@ class DeepRecurrentEncoder(
             "n_subjects": len(self.subjects_),
             **{name: getattr(self, name) for name in _SIZES},
             "residual": self._resolved_base() is not None,
+            "n_networks": self.n_networks_,
         }
 
     def _training_inputs(self, X, index):
@@ -472,7 +468,7 @@ class DeepRecurrentEncoder(
             known = rows.initial_values(X)
             parts["initial"] = standardize(known, weights, self.initial_mean_, self.initial_scale_)
         if self._base is not None:
-            base = self.base_._predict_checked(self._expanded(X)) if base is None else base
+            base = self.base_._predict_checked(X) if base is None else base
             parts["base"] = standardize(base, weights, self.y_mean_, self.y_scale_)
         dtype = self._tensor_dtype
         return {name: torch.as_tensor(part, dtype=dtype) for name, part in parts.items()}
