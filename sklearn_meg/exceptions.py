@@ -63,6 +63,18 @@ _CODES = {
             "Features are so small that the least penalty leaves nothing of their coefficients.",
             "Scale the features (ChannelScaler) or try smaller alphas.",
         ),
+        repeated_trials=(
+            "Trials occur more than once, so held-out trials are known and fits look too good.",
+            "Take each trial once, or give copies one group and split by groups.",
+        ),
+        artifacts=(
+            "A few trials are so large that they decide the fit.",
+            "Leave them out, mask them (pack_rows), or clip them (ChannelScaler(clip=16)).",
+        ),
+        padding=(
+            "Trials seem to be filled up with zeros, which are fitted as if they were measured.",
+            "Give lists of trials to pack_rows and pad_trials, which make a mask.",
+        ),
     ),
     **_of(
         "Source",

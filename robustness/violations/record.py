@@ -22,6 +22,7 @@ FLAGS = {
     "spread": "metrics: how far geodesics differ between the halves of the field",
     "posterior": "states: no state is probable, so none is claimed",
     "no effect": "studies: no claim is made",
+    "cv_scores_": "encoders: the mean R2 on held-out trials of fit is below .01",
 }
 OURS = (str(Path(sklearn_meg.__file__).parent), str(Path(sklearn.__file__).parent))
 LOUD = ("warned", "refused")

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from .._typing import ArrayLike, BaseEpochs, Self
 from ..metrics import r2
+from ._doubts import doubt_trials
+from ._unusual import UnusualTrials
 
 ALPHAS = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 DEFAULT_LAGS = 40  # as in the paper of the deep recurrent encoder
@@ -77,7 +79,7 @@ class LagParams(SubjectParams):
     sfreq: float = param(1.0, "float", "Sampling frequency in Hz.")
 
 
-class LinearEncoder(RoutedGroups, RegressorMixin, BaseEstimator):
+class LinearEncoder(RoutedGroups, RegressorMixin, UnusualTrials, BaseEstimator):
     """Base of the encoders with one linear model a subject.
 
     A subclass has ``_check_params(X, y, rows)``, ``_fit_subjects(X, y, rows,
@@ -111,9 +113,11 @@ class LinearEncoder(RoutedGroups, RegressorMixin, BaseEstimator):
         X = check_trials(self, X, reset=True)
         check_rate(self, y)
         y, ndim = check_targets(y, X)
-        return self._fit_trials(X, y, np.arange(len(X)), ndim)
+        self._fit_trials(X, y, np.arange(len(X)), ndim, doubt=True)
+        self._keep_usual(X)
+        return self
 
-    def _fit_trials(self, X, y, trials, y_ndim=3):
+    def _fit_trials(self, X, y, trials, y_ndim=3, *, doubt=False):
         """Fit on some trials of checked X and y, reading no others."""
         self.y_ndim_ = y_ndim
         self.n_features_in_, self.n_times_in_ = X.shape[1:]
@@ -124,6 +128,8 @@ class LinearEncoder(RoutedGroups, RegressorMixin, BaseEstimator):
         subjects = rows.subject_values(X)[trials]
         rows.counted(X, check=True)
         self._check_params(X, y, rows)
+        if doubt:
+            doubt_trials(X, y, rows)
         self.subjects_ = np.unique(subjects)
         self.n_outputs_ = y.shape[1]
         with one_blas_thread():
@@ -261,6 +267,11 @@ def _resolve_lags(estimator, ends, sfreq, n_times):
         )
     if tmax is not None and last < first:
         raise ValueError(f"tmin of {name} must not be above tmax. Got {tmin} and {tmax}.")
+    if tmax is not None and tmax > tmin and last == first:
+        raise ValueError(
+            f"tmin={tmin} and tmax={tmax} of {name} are the same sample with sfreq={sfreq} Hz. Is "
+            "it the sampling rate in Hz? (Equal tmin and tmax give a model of a single lag.)"
+        )
     if first <= -n_times or last >= n_times or last < first:
         raise ValueError(
             f"The lags of {name} (tmin={tmin}, tmax={tmax}, sfreq={sfreq}: samples {first} to "

@@ -20,12 +20,14 @@ from ..rows import Rows, resolve_rows
 from ._arx import pieces_of
 from ._base import SubjectParams
 from ._blocks import initial_units
+from ._doubts import doubt_trials
 from ._gate import GatedTraining, Judge
 from ._linear_base import LINEAR, OnLinearBase
 from ._network import ACTIVATIONS, CELLS, SUBJECT_WEIGHTS, RecurrentEncoderNet, with_new_subjects
 from ._noise import SETTINGS as NOISE
 from ._noise import InnovationLoss, autoregression
 from ._scaling import locate_subjects, moments_by_subject, standardize, unstandardize
+from ._unusual import UnusualTrials
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -70,6 +72,7 @@ class DeepRecurrentEncoder(
     ComputeParams,
     GatedTraining,
     OnLinearBase,
+    UnusualTrials,
     RegressorMixin,
     TorchEstimator,
 ):
@@ -151,6 +154,8 @@ class DeepRecurrentEncoder(
         Scaling of the targets inside; their units do not matter.
     feature_mean_, feature_scale_ : ndarray of shape (n_features,)
         Scaling of the stimulus rows inside.
+    usual_scores_ : ndarray
+        Scores of trials of ``fit``, which :meth:`is_unusual` compares with.
     device_ : str
         Device of the network.
     n_features_in_, n_times_in_, n_outputs_ : int
@@ -255,9 +260,11 @@ class DeepRecurrentEncoder(
         subjects = rows.subject_values(X)
         rows.counted(X, check=True)
         if fresh:
+            doubt_trials(X, y, rows)
             self._rows, self._y_ndim = vars(rows), ndim
             self.subjects_, self.n_outputs_ = np.unique(subjects), y.shape[1]
             self._fit_fresh(X, y, groups, subjects)
+            self._keep_usual(X)
             return self
         if y.shape[1] != self.n_outputs_:
             raise ValueError(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._checks.assumptions import warn_assumption
 from .._checks.params import check_bool_param, check_option_param, check_scalar_param
 from .._params import documented
 from ..rows import Rows
@@ -278,11 +278,11 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         """Warn where the features are so small that the least penalty leaves nothing of them."""
         power = float(np.trace(xx))
         if len(self.candidates_) > 1 and 0 < power < self.candidates_.min():
-            warnings.warn(
+            warn_assumption(
+                "small-features",
                 f"The sum of squares of all lagged features is {power:.2g}, below the least of "
                 f"alphas ({self.candidates_.min():.2g}), so the coefficients are shrunk to almost "
-                "nothing. Scale the features (ChannelScaler) or try smaller alphas.",
-                stacklevel=5,
+                "nothing.",
             )
 
     def _fit_one(self, X, y, rows, trials):
