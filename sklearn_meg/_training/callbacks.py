@@ -157,7 +157,7 @@ class TrainLastRows(Callback):
     Parameters
     ----------
     names : tuple of str
-        Names of weights in the module; names that it does not have are ignored.
+        How names of weights end; those that the module does not have are ignored.
     n_rows : int
     """
 
@@ -166,7 +166,7 @@ class TrainLastRows(Callback):
 
     def on_train_begin(self, net, **kwargs):
         for name, weight in net.module_.named_parameters():
-            if name in self.names:
+            if name.endswith(self.names):
                 weight.register_hook(self._last_rows_of)
             else:
                 weight.requires_grad_(False)

@@ -8,7 +8,9 @@ import torch
 
 from sklearn_meg import DeepRecurrentEncoder, RecurrentTRF, TemporalReceptiveField, pack_rows
 from sklearn_meg.encoding import PAPER_PARAMS
+from sklearn_meg.encoding._gate import trust
 from sklearn_meg.encoding._noise import InnovationLoss, autoregression
+from sklearn_meg.exceptions import AssumptionWarning
 from sklearn_meg.metrics import r_across_trials
 
 
@@ -18,7 +20,7 @@ def encoder(rows, **params):
 
 
 # Long enough to learn a product from 240 trials.
-TRAINED = {"hidden_size": 32, "max_epochs": 40, "batch_size": 16}
+TRAINED = {"hidden_size": 16, "max_epochs": 12, "batch_size": 12}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,9 @@ def test_finds_what_no_linear_encoder_can(products):
     X, y, rows, _ = products
     train, test = slice(0, 240), slice(240, None)
     linear = TemporalReceptiveField(**rows).fit(X[train], y[train]).predict(X[test])
-    deep = encoder(rows, base="trf", **TRAINED).fit(X[train], y[train])
+    longer = {**TRAINED, "max_epochs": 30, "validation_fraction": 0.2}  # one network
+    deep = encoder(rows, base="trf", **longer).fit(X[train], y[train])
+    assert deep.n_networks_ == 1
     r_linear = r_across_trials(y[test], linear, start=8)
     assert r_linear < 0.15
     assert r_across_trials(y[test], deep.predict(X[test]), start=8) > r_linear + 0.1
@@ -129,7 +133,7 @@ def test_calibration_helps_a_new_subject_and_leaves_the_others_alone(products):
     model = encoder(rows, base="trf", **TRAINED).fit(X[known], y[known])
     before = model.predict(X[known])
     population = r_across_trials(y[new[50:]], model.predict(X[new[50:]]), start=8)
-    model.set_params(max_epochs=30, lr=0.02).partial_fit(X[new[:50]], y[new[:50]])
+    model.set_params(max_epochs=15, lr=0.02).partial_fit(X[new[:50]], y[new[:50]])
     calibrated = r_across_trials(y[new[50:]], model.predict(X[new[50:]]), start=8)
     assert calibrated > population + 0.05
     np.testing.assert_array_equal(model.predict(X[known]), before)
@@ -171,6 +175,44 @@ def test_with_nothing_to_gain_it_is_the_linear_encoder_to_the_last_bit():
     model = encoder(rows).fit(X, meg)
     assert model.gate_ == 0
     np.testing.assert_array_equal(model.predict(X), RecurrentTRF(**rows).fit(X, meg).predict(X))
+
+
+def test_a_network_that_exaggerates_is_shrunk():
+    rng = np.random.default_rng(0)
+    added = rng.normal(size=(200, 50))
+    for share in (0.0, 0.3, 1.0, 3.0):
+        left = share * added + rng.normal(size=added.shape)
+        found = trust(np.c_[(left * added).sum(axis=1), (added**2).sum(axis=1)])
+        assert found == (0 if share == 0 else pytest.approx(min(share, 1), abs=0.05))
+
+
+def test_with_few_trials_each_is_held_out_once(packed, monkeypatch):
+    X, y, rows, subjects = packed
+    held = []
+    train = DeepRecurrentEncoder._train
+
+    def watched(self, *args, split=None, **kwargs):
+        held.append(split[1])
+        assert not np.intersect1d(*split).size
+        return train(self, *args, split=split, **kwargs)
+
+    monkeypatch.setattr(DeepRecurrentEncoder, "_train", watched)
+    model = encoder(rows).fit(X, y)
+    assert model.n_networks_ == len(held) == 4
+    np.testing.assert_array_equal(np.sort(np.concatenate(held)), np.arange(len(X)))
+
+
+def test_broken_assumptions_are_said():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(12, 2, 20)), rng.normal(size=(12, 3, 20))
+    for spoilt, code in ((np.r_[y[:11], y[:1]], "repeated-trials"), (y * _gains(1e3), "artifacts")):
+        for model in (encoder({}, max_epochs=1), TemporalReceptiveField()):
+            with pytest.warns(AssumptionWarning, match=code):
+                model.fit(X, spoilt)
+
+
+def _gains(size):
+    return np.where(np.arange(12) == 5, size, 1.0)[:, np.newaxis, np.newaxis]
 
 
 def test_its_linear_encoder_pools_subjects(packed):
