@@ -5,6 +5,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 SOURCES = sklearn_meg benchmarks robustness tests examples docs
 BENCHMARKS = $(notdir $(patsubst %/,%,$(dir $(wildcard benchmarks/*/run.py))))
+QUICK = $(addprefix quick-,$(BENCHMARKS) robustness)
 PAGES = --doctest-glob=*.rst docs/index.rst docs/install.rst docs/encoding.rst docs/source.rst docs/tms.rst docs/connectome.rst docs/dynamics.rst docs/nerve.rst docs/study.rst docs/faq.rst docs/saving.rst docs/cluster.rst docs/trust.rst docs/own_network.rst docs/mne_objects.rst docs/from_mne_mtrf.rst docs/from_mne_inverse.rst docs/from_simnibs_neuron.rst docs/from_dipy_mrtrix.rst docs/from_libemg_pyriemann.rst docs/from_hmmlearn_osl.rst docs/make_tables.py docs/make_figures.py
 
 .PHONY: demo test test-oldest test-wheel docs clean
@@ -15,18 +16,22 @@ demo: .venv/installed
 test: .venv/tested
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
-	$(BIN)/python -m pytest -q -n 2
-	$(BIN)/python -m pytest -q $(PAGES)
-	for name in $(BENCHMARKS); do \
-	  $(BIN)/python -m benchmarks $$name --quick --json .venv/quick.json || exit 1; \
-	done
-	$(BIN)/python -m robustness --quick --json .venv/quick.json
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(PAGES)
+	$(MAKE) -j 2 $(QUICK)
+
+# A case of each benchmark, two at a time; what each prints comes at its end.
+quick-%: .venv/tested
+	@mkdir -p .venv/quick
+	@case $* in robustness) run=robustness;; *) run="benchmarks $*";; esac; \
+	$(BIN)/python -m $$run --quick --json .venv/quick/$*.json > .venv/quick/$*.log 2>&1; \
+	failed=$$?; cat .venv/quick/$*.log; exit $$failed
 
 # Every estimator with the oldest versions that setup.cfg allows.
 OLDEST = tests/test_properties.py tests/test_bad_inputs.py tests/test_saving.py tests/test_checkpoint.py tests/test_base.py tests/study/test_study.py tests/test_metrics.py tests/connectome tests/dynamics
 
 test-oldest: .venv-oldest/tested
-	.venv-oldest/bin/python -m pytest -q -n 2 $(OLDEST)
+	.venv-oldest/bin/python -m pytest -q -n 2 --dist worksteal $(OLDEST)
 
 # The tests against an installed wheel: away from the tree, in an environment of its own.
 WHEEL = $(CURDIR)/.venv-wheel
@@ -38,8 +43,8 @@ test-wheel: .venv-wheel/tested
 	$(WHEEL)/bin/python -m pip check
 	cp -r .github conda constraints.txt pyproject.toml setup.* *.md CITATION.cff .pre-commit-config.yaml .zenodo.json LICENSE tests benchmarks robustness docs $(WHEEL)/away
 	cd $(WHEEL)/away && ../bin/python -W error -c "import sklearn_meg; print(sklearn_meg.__file__)"
-	cd $(WHEEL)/away && ../bin/python -m pytest -q -n 2 tests
-	cd $(WHEEL)/away && ../bin/python -m pytest -q -n 2 --pyargs sklearn_meg
+	cd $(WHEEL)/away && ../bin/python -m pytest -q -n 2 --dist worksteal tests
+	cd $(WHEEL)/away && ../bin/python -m pytest -q -n 2 --dist worksteal --pyargs sklearn_meg
 	cd $(WHEEL)/away && ../bin/python -m pytest -q $(PAGES)
 
 docs: .venv/documented
