@@ -158,6 +158,10 @@ _CODES = {
             "States are recordings, nearly empty, or do not return when halves are fitted alone.",
             "Look at recording_samples_ and generalization_, align recordings, or ask for fewer.",
         ),
+        states_in_rhythm=(
+            "States differ in rhythm, of which the means and covariances of a state know nothing.",
+            "Use emission='mar', or TimeDelayEmbedding before the model.",
+        ),
         transposed=(
             "A recording has more regions than samples, as if it were transposed.",
             "Transpose recordings of other shapes than the documentation of X says.",

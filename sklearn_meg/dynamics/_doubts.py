@@ -6,7 +6,7 @@ import numpy as np
 
 from .._checks.assumptions import warn_assumption
 from ..exceptions import AssumptionWarning
-from ._settings import DOUBTS
+from ._settings import DOUBTS, RHYTHM
 
 
 class StateWarning(AssumptionWarning):
@@ -101,16 +101,21 @@ def doubts(samples, visits, generalization, confirmed):
         found.append(
             f"{_names(few)} held by {int(visits.sum(0)[few].max())} or fewer stretches of time"
         )
-    own = samples.sum(1)
-    half = min(own[::2].sum(), own[1::2].sum())
-    returns = generalization >= DOUBTS.least_generalization or confirmed >= DOUBTS.least_confirmed
-    known = np.isfinite(generalization) and half >= DOUBTS.least_half
-    if n_recordings > 1 and known and not returns:
+    if _vanish(samples.sum(1), generalization, confirmed):
+        halves = "the recordings" if n_recordings > 1 else "the blocks of time"
         found.append(
-            "states do not come back when each half of the recordings is fitted alone "
+            f"states do not come back when each half of {halves} is fitted alone "
             f"(generalization_ {generalization:.2f})"
         )
     return found
+
+
+def _vanish(own, generalization, confirmed):
+    """Whether halves that are long enough have other states; `own`: samples of the recordings."""
+    half = min(own[::2].sum(), own[1::2].sum()) if len(own) > 1 else own.sum() / 2
+    if half < DOUBTS.least_half or not np.isfinite(generalization):
+        return False
+    return generalization < DOUBTS.least_generalization and confirmed < DOUBTS.least_confirmed
 
 
 def _of_recordings(samples, visits):
@@ -132,6 +137,20 @@ def _of_recordings(samples, visits):
 def _names(states):
     names = ", ".join(map(str, states))
     return f"state {names} is" if len(states) == 1 else f"states {names} are"
+
+
+def warn_of_rhythms(rand):
+    """Warn of states that differ in rhythm, and say what `warnings_` is to hold; a list of str."""
+    if rand < RHYTHM.least:
+        return []
+    said = f"states of other rhythms return in halves of the recordings (index {rand:.2f})"
+    warn_assumption(
+        "states-in-rhythm",
+        f"These may not be the states of the recordings: {said}, and are not seen in means and "
+        "covariances.",
+        category=StateWarning,
+    )
+    return [said]
 
 
 def warn_of(found, alignment):

@@ -11,6 +11,7 @@ from ._em import Run, iterate, stochastic
 from ._generalization import Halves, compare_halves, confirmed
 from ._prepare import Prepared, fold_spans, in_halves, some_recordings
 from ._race import close_to_best, far, guesses, left_out, left_out_scores, race
+from ._rhythm import hidden_rhythms
 from ._settings import DOUBTS, MAR, RACE
 from ._starts import kinds_of
 
@@ -37,6 +38,8 @@ class Found:
         As `halves.rand`, of halves that begin with the states that were found.
     emissions : dict
         Left-out log-likelihood of each emission; empty where one was given.
+    rhythms : float
+        How well other, autoregressive states return in halves; 0 where there are none.
     """
 
     data: object
@@ -48,6 +51,7 @@ class Found:
     halves: Halves
     confirmed: float
     emissions: dict
+    rhythms: float
 
 
 def with_order(prepared, settings, order, rng):
@@ -93,6 +97,9 @@ def find_states(prepared: Prepared, settings, batch_size, rng, journal):
     sure = judged.halves.rand
     if sure < DOUBTS.surely:
         sure = confirmed(prepared, judged.pieces, run, settings)
+    rhythms = 0.0
+    if not settings.order:
+        rhythms = hidden_rhythms(prepared, judged.pieces, run, settings, np.random.RandomState(0))
     return Found(
         data,
         run,
@@ -103,6 +110,7 @@ def find_states(prepared: Prepared, settings, batch_size, rng, journal):
         judged.halves,
         sure,
         judged.emissions,
+        rhythms,
     )
 
 

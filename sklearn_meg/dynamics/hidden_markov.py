@@ -22,7 +22,7 @@ from .._saving.checkpoint import Journal, checkpoint_of
 from .._training.threads import one_blas_thread
 from ._alignment_choice import ALIGNMENTS, name_of
 from ._base import StateModel
-from ._doubts import doubts, warn_of
+from ._doubts import doubts, warn_of, warn_of_rhythms
 from ._dual import dual_estimates
 from ._em import Settings, m_step, shape_states, shaped_parameters
 from ._fit import find_states, with_order
@@ -195,7 +195,9 @@ class HiddenMarkovGraph(StateModel):
     -----
     StateWarning
         Where states are recordings, are nearly empty, are held by a few stretches of time, or do
-        not come back in halves of the recordings.
+        not come back in halves of the recordings (of a single one, in every other block of time);
+        and where recordings have states of other rhythms, which only "mar" or
+        :class:`TimeDelayEmbedding` would see.
 
     See Also
     --------
@@ -297,8 +299,9 @@ class HiddenMarkovGraph(StateModel):
             setattr(self, f"recording_{name}_", None if value is None else value[back])
         agree = self.generalization_, self.generalization_confirmed_
         doubtful = doubts(found["samples"], found["visits"], *agree)
-        self.warnings_ = np.array(doubtful, dtype=str)
         warn_of(doubtful, self.alignment_)
+        doubtful += warn_of_rhythms(self._rhythms)
+        self.warnings_ = np.array(doubtful, dtype=str)
 
     def _dual(self, prepared):
         group = self.means_, self.covariances_, self.transmat_
@@ -320,6 +323,7 @@ class HiddenMarkovGraph(StateModel):
         self.generalization_ = found.halves.rand
         self.generalization_means_ = found.halves.means
         self.generalization_confirmed_ = found.confirmed
+        self._rhythms = found.rhythms
         self.objective_ = float(run.objective.max())
         self.history_ = np.array(run.history)
         self.n_iter_, self.converged_ = len(run.history), bool(run.converged)

@@ -61,6 +61,12 @@ def test_states_that_are_recordings_are_warned_of(data):
     assert state_accuracy(data.states, model.predict(X)) < 0.8
 
 
+def test_states_that_one_recording_does_not_have_are_warned_of():
+    noise = _rng().normal(size=(600, 8))
+    with pytest.warns(StateWarning, match="blocks of time"):
+        make().fit(noise)
+
+
 def test_new_recordings_are_aligned_by_themselves(data):
     X = SPOILED["mixing"](data.X)
     model = make().fit(X[:3])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import skops.io
 
-from sklearn_meg.dynamics import HiddenMarkovGraph
+from sklearn_meg.dynamics import HiddenMarkovGraph, StateWarning
 from sklearn_meg.dynamics._mar import lagged
 from sklearn_meg.dynamics.metrics import match_states, state_accuracy
 
@@ -72,3 +72,14 @@ def test_gaps_are_borne(data):
     X[1, :, 100:130] = np.nan
     model = HiddenMarkovGraph(n_states=3, emission="mar", order=2, missing="mask", random_state=0)
     assert state_accuracy(data[1], model.fit(X).predict(X)) > 0.93
+
+
+def test_states_that_differ_in_rhythm_only_are_warned_of(data):
+    X, states = data
+    spread = np.stack([np.std(X[0][:, states[0] == k], axis=1) for k in range(3)])
+    level = X - X.mean(2, keepdims=True)
+    level = level / spread[states].transpose(0, 2, 1)
+    with pytest.warns(StateWarning, match="rhythm") as caught:
+        model = HiddenMarkovGraph(n_states=3, n_init=3, random_state=0).fit(level)
+    assert "states-in-rhythm" in {w.message.code for w in caught}
+    assert any("rhythms" in text for text in model.warnings_)
