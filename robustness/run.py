@@ -5,18 +5,19 @@ on; ``lost`` are results that are not those of undisturbed work to the last bit.
 disks, damaged files, killed workers, Ctrl-C. ``bad_inputs``: wrong parameters and data for every
 estimator; ``silent`` are those without a clear error before training. ``malicious_files``: forged
 and damaged files; ``executed`` are payloads that were run. ``cluster``: one study alone, on two
-processes, two threads and two dask workers.
+processes, two threads and two dask workers. ``consortium``: 200 subjects, each a file, on two dask
+workers one of which is killed every 20 seconds.
 """
 
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from . import cluster, files, inputs, kills
+from . import cluster, consortium, files, inputs, kills
 
-PARTS = (kills, inputs, files, cluster)
+PARTS = (kills, inputs, files, cluster, consortium)
 CASES = tuple(case for part in PARTS for case in part.CASES)
 N_SEEDS = 5
-ONCE = ("bad_inputs", "cluster")  # no chance in it; minutes
+ONCE = ("bad_inputs", "cluster", "consortium")  # no chance in it; minutes
 
 
 def run(quick=False, n_seeds=None, cases=None):

@@ -100,9 +100,13 @@ def run_jobs(models, plan, data, keys, how):
     if how.verbose and keys and len(todo) < len(jobs):
         print(f"{len(jobs) - len(todo)} of {len(jobs)} fits found in {how.cache_dir}.")
     calls = (
-        joblib.delayed(_run_job)(job, models[job[0]], data, plan, how.error_score, keys.get(job))
+        # Arrays stand by themselves: dask sends such ones to its workers once.
+        joblib.delayed(_run_job)(
+            job, models[job[0]], data.X, data.y, data.splits[job[1]], data.subjects, plan,
+            how.error_score, keys.get(job),
+        )
         for job in _unclaimed_first(todo, keys)
-    )
+    )  # fmt: skip
     parallel = joblib.Parallel(n_jobs=how.n_jobs, return_as="generator_unordered")
     n_fits = 0
     with tqdm(
@@ -133,7 +137,7 @@ def _unclaimed_first(todo, keys):
     yield from later
 
 
-def _run_job(job, model, data, plan, error_score, key=None):
+def _run_job(job, model, X, y, split, subjects, plan, error_score, key=None):
     """One (model, fold) with its failure handled: (job, (arrays, meta), whether it was computed).
 
     Another process may have finished it since this one looked.
@@ -141,15 +145,14 @@ def _run_job(job, model, data, plan, error_score, key=None):
     found = store.load_result(*key) if key else None
     if found is not None:
         return job, found, False
-    split = data.splits[job[1]]
     try:
-        return job, run_fold(model, data.X, data.y, split, data.subjects, job[1], plan), True
+        return job, run_fold(model, X, y, split, subjects, job[1], plan), True
     except Exception as error:
         if error_score == "raise":
             if hasattr(error, "add_note"):  # Python 3.11 on
                 error.add_note(f"In model {job[0]!r}, fold {job[1]}.")
             raise
-        names, counts = np.unique(data.subjects[split[1]], return_counts=True)
+        names, counts = np.unique(subjects[split[1]], return_counts=True)
         failed = list(zip(names.tolist(), counts.tolist()))
         return job, ({}, {"failed": failed, "trace": traceback.format_exc()}), True
 

@@ -46,6 +46,7 @@ def write_report(study, path, title):
     page.add("Comparisons", *_comparisons(study))
     page.add("What was run", *_what_was_run(study))
     page.add("Trials", *_trials(study))
+    page.add("Subjects without results", *_lost(study))
     page.add("Methods, to paste into a paper", html.paste(methods(study)))
     page.add("Every subject", *_per_subject(study))
     page.add("Every fold", html.fold(f"Show all {len(study.table_)} rows", _table(study.table_)))
@@ -204,6 +205,11 @@ def _short(model):
 def _trials(study):
     counts = getattr(study, "counts_", None)
     return [] if counts is None else [_table(counts)]
+
+
+def _lost(study):
+    failed = getattr(study, "failed_", ())
+    return [_table(failed)] if len(failed) else []
 
 
 def _per_subject(study):

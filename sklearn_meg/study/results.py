@@ -52,9 +52,9 @@ class Results:
         object.__setattr__(self, "knows", {name: self._knowledge(name) for name in self.models})
 
     def of(self, model):
-        """(fold, arrays, meta) of the folds in which a model did not fail."""
+        """(fold, arrays, meta) of the folds in which a model has results."""
         for (name, fold), (arrays, meta) in self.jobs.items():
-            if name == model and "failed" not in meta:
+            if name == model and arrays:
                 yield fold, arrays, meta
 
     def _tables(self):
@@ -65,6 +65,7 @@ class Results:
                 spent = {"fit_s": np.nan, "predict_s": np.nan}
                 rest = {**dict.fromkeys(self.metrics, self.failed), **spent}
                 rows += [{**where, "subject": s, "n_test": n, **rest} for s, n in meta["failed"]]
+            if not arrays:
                 pooled.append({**where, **rest})
                 continue
             spent = {k: meta[k] for k in ("fit_s", "predict_s")}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+import warnings
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sklearn.exceptions import FitFailedWarning
 
 from .._saving import store as _store
-from . import blocks, checks, floors, jobs
+from . import blocks, checks, each, floors, jobs, merge
 from .answers import Answers
 from .folds import Plan
 from .results import Results
@@ -218,7 +220,136 @@ class Study(Answers):
         shape = None if y is None else y.shape
         self.y_ = y if y is not None and y.ndim == 1 else None
         self.shapes_ = {"X": X.shape, "y": shape, "n_subjects": n_subjects}
-        self.versions_ = _store.versions()
+        self.versions_, self.trial_keys_ = _store.versions(), checks.trial_keys(X, y)
+        self._collect(found)
+        return self
+
+    def run_subjects(
+        self,
+        subjects: PathLike | Sequence[PathLike] | dict[str, PathLike | Callable],
+        *,
+        times: ArrayLike | None = None,
+        info: Info | None = None,
+        features: dict[str, list[int]] | None = None,
+        errors: Literal["raise", "continue"] = "raise",
+    ) -> Self:
+        """Run the study of every subject by itself, from files, and merge the results.
+
+        Nothing is loaded as a whole: a worker reads one subject, computes all its folds, and goes
+        on to the next, so its memory does not depend on how many there are. Models are fitted
+        within subjects: one that pools subjects, by a ``subject_row``, has a single one to learn
+        from here, and needs :meth:`run`.
+
+        Parameters
+        ----------
+        subjects : path-like, sequence of path-like, or dict of str -> path-like or callable
+            A folder of .npz files, one a subject; or the files; or subjects by name. A file holds
+            the arrays ``X`` and ``y``, and may hold ``times``, ``groups``, ``spans`` and
+            ``recordings``. A callable returns these arguments of :meth:`run` as a dict.
+        times : array-like of shape (n_times,), default=None
+            As in :meth:`run`, where files do not hold them.
+        info : mne.Info, default=None
+            Channels of y, the same in all subjects.
+        features : dict of str -> list of int, default=None
+            Rows of X that make up each feature.
+        errors : {"raise", "continue"}, default="raise"
+            Whether a subject that cannot be read or studied ends the study, or is left out. Those
+            left out are named in ``failed_``, the verdict and the report, with a warning.
+
+        Returns
+        -------
+        self : Study
+            ``failed_`` is a DataFrame of ``subject, error``.
+
+        Raises
+        ------
+        ValueError
+            If there are no subjects, or none has results, or they do not go together.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from sklearn_meg import Study, TemporalReceptiveField
+        >>> folder = tempfile.mkdtemp()
+        >>> rng = np.random.default_rng(0)
+        >>> for subject in ("sub-01", "sub-02"):
+        ...     X = rng.normal(size=(12, 1, 20))
+        ...     np.savez(f"{folder}/{subject}.npz", X=X, y=np.roll(X, 2, axis=2))
+        >>> study = Study({"trf": TemporalReceptiveField(tmax=3, alphas=1.0)}, cv=3)
+        >>> study.run_subjects(folder).table_.groupby("subject").size().to_dict()
+        {'sub-01': 6, 'sub-02': 6}
+        """
+        if errors not in ("raise", "continue"):
+            raise ValueError(f"errors must be 'raise' or 'continue'. Got {errors!r}.")
+        checks.check_models(self.models)
+        sources = each.find_subjects(subjects)
+        shared = {"times": times, "info": info, "features": features}
+        outcomes = each.run_each(self, sources, shared, errors)
+        studies = [outcome.study for outcome in outcomes if outcome.study is not None]
+        failed = each.failures(outcomes)
+        if not studies:
+            raise ValueError(
+                f"No subject has results. {failed['subject'][0]}: {failed['error'][0]}"
+            )
+        self._take(studies)
+        self.failed_ = failed
+        if len(failed):
+            names = ", ".join(failed["subject"])
+            warnings.warn(
+                f"{len(failed)} of {len(outcomes)} subjects have no results and are left out: "
+                f"{names}. failed_ says why.", FitFailedWarning,
+            )  # fmt: skip
+        return self
+
+    @classmethod
+    def merge(cls, studies: Sequence[Study]) -> Study:
+        """Put finished studies together, from several runs or machines.
+
+        Parameters
+        ----------
+        studies : sequence of Study
+            Of different subjects, with the same models; or of the same trials in the same folds,
+            with different models (a floor that several have counts once).
+
+        Returns
+        -------
+        study : Study
+            As if all had been run at once. ``pooled_`` is the mean over the studies, weighted by
+            test trials.
+
+        Raises
+        ------
+        ValueError
+            If models, scores, times, channels, features or folds differ, or a subject is in two
+            studies, also under two names.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_meg import Study, TemporalReceptiveField
+        >>> rng = np.random.default_rng(0)
+        >>> models = {"trf": TemporalReceptiveField(tmax=3, alphas=1.0)}
+        >>> studies = []
+        >>> for subject in ("sub-01", "sub-02"):
+        ...     X, y = rng.normal(size=(2, 12, 1, 20))
+        ...     study = Study(models, cv=3, n_permutations=5)
+        ...     studies.append(study.run(X, y, subjects=np.full(12, subject)))
+        >>> Study.merge(studies).table_["subject"].unique().tolist()
+        ['sub-01', 'sub-02']
+        """
+        studies = list(studies)
+        if not studies or not all(isinstance(study, Study) for study in studies):
+            raise ValueError(f"studies must be a list of Study, not empty. Got {studies!r}.")
+        for study in studies:
+            study._check_run()
+        return replace(studies[0])._take(studies)
+
+    def _take(self, studies):
+        """Become the merged study."""
+        found, facts = merge.merged(studies)
+        vars(self).update(facts)
+        self.n_fits_ = sum(study.n_fits_ for study in studies)
         self._collect(found)
         return self
 

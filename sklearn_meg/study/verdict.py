@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .channels import few
 from .compare import contrast, same_information
 
 SCORES = {
@@ -54,12 +55,22 @@ def verdict(study, metric=None):
     metric = metric or study.metrics_[0]
     gains = study.gains(metric)
     if not len(gains) or not study.maps_:
-        return [_best(study, metric)]
+        return [_best(study, metric), *_lost(study)]
     claimed = gains[gains["claimed"]]
     means = study.table_.groupby("model")[metric].mean()
     sentences = [_claims(claimed, means) if len(claimed) else _nothing(gains)]
     sentences += [s for s in (_dynamics(gains), _among_equals(study, gains, metric)) if s]
-    return sentences
+    return [*sentences, *_lost(study)]
+
+
+def _lost(study):
+    """Subjects without results."""
+    failed = getattr(study, "failed_", ())
+    if not len(failed):
+        return []
+    n = study.shapes_["n_subjects"] + len(failed)
+    names = few(failed["subject"].tolist())
+    return [f"{len(failed)} of {n} subjects have no results and are left out: {names}."]
 
 
 def _claims(claimed, means):
