@@ -3,8 +3,11 @@
 import argparse
 import shutil
 import sys
+import tempfile
 import time
+from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 
@@ -168,6 +171,15 @@ def _add_validation(group):
         help="exchanges of features between trials, per feature and fold (default: %(default)s)",
     )  # fmt: skip
     add("--n-jobs", type=int, default=None, metavar="N", help="parallel jobs over models and folds")
+    add(
+        "--each-subject", action="store_true", help="fit every subject by itself, with nothing but "
+        "one subject in memory, --n-jobs of them at a time; for many subjects",
+    )  # fmt: skip
+    add(
+        "--continue", dest="go_on", action="store_true",
+        help="with --each-subject: leave out subjects that cannot be read or fitted, and name them "
+        "at the end",
+    )  # fmt: skip
     add("--seed", type=int, default=0, metavar="N", help="random numbers (default: %(default)s)")
     add("--resume", action="store_true", help="go on after an interruption (always done)")
     add_out(group, "sklearn-meg-study")
@@ -175,15 +187,114 @@ def _add_validation(group):
 
 def run_study(arguments):
     """Do what ``sklearn-meg study`` was asked for; return the exit status."""
-    from ..study import Study
-    from ..study.recordings import gather
+    from ..study.recordings import survey
 
     names = check_models(split(arguments.models))
+    if arguments.go_on and not arguments.each_subject:
+        raise CommandError("--continue goes with --each-subject")
+    if arguments.each_subject and arguments.cv_by == "subject":
+        raise CommandError("--each-subject fits within subjects; --cv-by subject needs all at once")
     sources = find_sources(arguments)
     out = open_folder(arguments.out)
-    data = gather(sources, reading_of(arguments), out / "data")
-    folds, groups = folds_of(arguments, data)
-    study = Study(
+    found = survey(sources, reading_of(arguments), go_on=arguments.go_on)
+    study_them = _each_subject if arguments.each_subject else _all_at_once
+    study, data = study_them(found, names, out, arguments)
+    study.notes_, study.counts_ = data.notes, data.counts
+    title = arguments.title or f"Encoding study: {', '.join(data.features)}"
+    write(study, out, title, quiet=arguments.quiet)
+    shutil.rmtree(out / "data", ignore_errors=True)
+    return 0
+
+
+def _all_at_once(found, names, out, arguments):
+    """The study of all subjects together, and its data."""
+    from ..study.recordings import assemble
+
+    data = assemble(found, out / "data")
+    folds, groups = folds_of(arguments, data.subjects, data.runs)
+    study = _study(names, data, folds, out, arguments)
+    _tell(data, arguments, len(study.models) * folds)
+    return study.run(**arguments_of(data, groups), subjects=data.subjects), data
+
+
+def _each_subject(found, names, out, arguments):
+    """The study of one subject after the other; the data of the first."""
+    import pandas as pd
+
+    from ..study.recordings import count_trials
+
+    kept = found.table[found.design.kept]
+    folds, groups = folds_of(arguments, kept["subject"].to_numpy(str), kept["run"].to_numpy(str))
+    subjects = list(dict.fromkeys(kept["subject"]))
+    first = _first_of(found, subjects, out / "data", arguments)
+    study = _study(names, first, folds, out, arguments)
+    _tell(first, arguments, len(study.models) * folds * len(subjects))
+    sources = {
+        subject: _OneSubject(found.of_subject(subject), out, groups is not None)
+        for subject in subjects
+    }
+    study.run_subjects(sources, info=first.info, errors="continue" if arguments.go_on else "raise")
+    if found.lost:
+        print(*(f"Left out: {error}" for error in found.lost.values()), sep="\n", file=sys.stderr)
+        study.failed_ = pd.concat(
+            [
+                study.failed_,
+                pd.Series(found.lost, name="error").rename_axis("subject").reset_index(),
+            ]
+        )
+    first.counts = count_trials(kept, found.reading)
+    return study, first
+
+
+def _first_of(found, subjects, folder, arguments):
+    """Data of the first subject that can be read, for shapes and rates."""
+    from ..study.recordings import assemble
+
+    for subject in subjects:
+        try:
+            return assemble(found.of_subject(subject), folder)
+        except (ValueError, OSError):
+            if not arguments.go_on or subject == subjects[-1]:
+                raise
+
+
+@dataclass
+class _OneSubject:
+    """Reads one subject when a worker asks for it, and removes its files afterwards."""
+
+    found: object
+    out: Path
+    by_run: bool
+
+    @property
+    def n_bytes(self):
+        """Size of its recordings, where they are files."""
+        paths = [Path(source.name) for source in self.found.sources]
+        return sum(path.stat().st_size for path in paths if path.is_file())
+
+    def __call__(self):
+        from ..study.recordings import assemble
+
+        self.folder = tempfile.mkdtemp(prefix="subject-", dir=self.out)
+        data = assemble(self.found, self.folder)
+        return arguments_of(data, data.runs if self.by_run else None)
+
+    def close(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def arguments_of(data, groups):
+    """Arguments of `Study.run`."""
+    return {
+        "X": data.X, "y": data.y, "groups": groups, "times": data.times, "info": data.info,
+        "features": data.features, "spans": data.spans, "recordings": data.recordings,
+    }  # fmt: skip
+
+
+def _study(names, data, folds, out, arguments):
+    from ..study import Study
+
+    return Study(
         build_models(names, data, arguments),
         cv=folds,
         scoring=[arguments.metric, *(m for m in ("r", "r_time", "r2") if m != arguments.metric)],
@@ -193,18 +304,12 @@ def run_study(arguments):
         n_jobs=arguments.n_jobs,
         verbose=not arguments.quiet,
     )
+
+
+def _tell(data, arguments, n_fits):
     if not arguments.quiet:
-        print(*data.notes, *time_warning(data, arguments, len(study.models) * folds), sep="\n")
+        print(*data.notes, *time_warning(data, arguments, n_fits), sep="\n")
         sys.stdout.flush()
-    study.run(
-        data.X, data.y, groups, data.subjects, times=data.times, info=data.info,
-        features=data.features, spans=data.spans, recordings=data.recordings,
-    )  # fmt: skip
-    study.notes_, study.counts_ = data.notes, data.counts
-    title = arguments.title or f"Encoding study: {', '.join(data.features)}"
-    write(study, out, title, quiet=arguments.quiet)
-    shutil.rmtree(out / "data", ignore_errors=True)
-    return 0
 
 
 def time_warning(data, arguments, n_fits):
@@ -299,14 +404,15 @@ def reading_of(arguments):
     )
 
 
-def folds_of(arguments, data):
+def folds_of(arguments, subjects, runs):
     """Number of folds, and the groups that stay together."""
     import pandas as pd
 
-    runs = pd.Series(data.runs).groupby(data.subjects).nunique()
+    names, run_names = subjects, runs
+    runs = pd.Series(run_names).groupby(names).nunique()
     by = arguments.cv_by or ("run" if runs.min() > 1 else "block")
     most = {
-        "block": pd.Series(data.subjects).value_counts().min(),
+        "block": pd.Series(names).value_counts().min(),
         "run": runs.min(),
         "subject": len(runs),
     }[by]
@@ -320,7 +426,7 @@ def folds_of(arguments, data):
             f"{what.get(by, 'subjects')}, there are {most}"
             + (" (--cv-by block leaves out parts of a run)" if by != "block" else "")
         )
-    return folds, {"block": None, "run": data.runs, "subject": data.subjects}[by]
+    return folds, {"block": None, "run": run_names, "subject": names}[by]
 
 
 def build_models(names, data, arguments):

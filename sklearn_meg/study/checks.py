@@ -181,10 +181,10 @@ def trial_keys(X, y):
     return keys
 
 
-def check_count(value, name):
-    """Return an int of at least 0."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{name} must be an int of at least 0. Got {value!r}.")
+def check_permutations(value):
+    """Return an int of 0, or at least 2: the spread of one draw is not known."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 0 or value == 1:
+        raise ValueError(f"n_permutations must be an int of 0 or at least 2. Got {value!r}.")
     return int(value)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.exceptions import FitFailedWarning
 from tqdm import tqdm
 
+from .._checks.assumptions import warn_assumption
 from .._saving import store
 from . import checks
 from .folds import run_fold
@@ -58,10 +59,10 @@ def keys_of(models, plan, data, cv, cache_dir):
         return {}
     folder = store.open_store(cache_dir, "cache_dir")
     if getattr(cv, "shuffle", True) and getattr(cv, "random_state", 0) is None:
-        warnings.warn(
+        warn_assumption(
+            "random-folds",
             f"{cv!r} splits differently in every run: without a random_state nothing "
             "in the cache_dir can be found again.",
-            UserWarning,
         )
     common = [plan.scoring, vars(plan.parts) if plan.parts else None, store.versions()]
     common.append([plan.start, plan.mask_row, plan.n_permutations, plan.seed])

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tempfile
-import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from .._repr import short_repr
-from ..rows import pack_rows
 from .channels import common_channels, few
-from .coding import check_column, code_features, event_types
+from .coding import Design, check_column, code_features, event_types
+from .loading import build_X, load_all
 
 RAW_SUFFIXES = (".vhdr", ".edf", ".bdf", ".gdf", ".ds", ".mff", ".cnt", ".raw", ".sqd", ".con")
 ADVISED_HZ = 250.0
-HEAD_CENTER = (0.0, 0.0, 0.04)  # m, for recordings without digitized points
 
 
 @dataclass(frozen=True)
@@ -129,6 +126,55 @@ class Source:
     run: str | None = None
 
 
+@dataclass
+class Survey:
+    """What is known of recordings before their samples are read.
+
+    Attributes
+    ----------
+    sources : list of Source
+    reading : Reading
+    channels : list of str
+        Channels that are kept, in one order.
+    table : DataFrame
+        One row per trial: subject, run, recording, span, event, metadata.
+    design : Design
+        Values of the features.
+    scale : tuple of ndarray of shape (n_columns,)
+        Mean and standard deviation of each column over all trials.
+    notes : list of str
+    lost : dict of str -> str
+        Subjects with a recording that cannot be read, and why.
+    """
+
+    sources: list
+    reading: Reading
+    channels: list
+    table: pd.DataFrame
+    design: Design
+    scale: tuple
+    notes: list
+    lost: dict = field(default_factory=dict)
+
+    __repr__ = short_repr
+
+    def of_subject(self, subject):
+        """The part that is about one subject; its features are scaled as those of all."""
+        mine = (self.table["subject"] == subject).to_numpy()
+        names = set(self.table["source"][mine])
+        design = replace(
+            self.design,
+            values=self.design.values[mine[self.design.kept]],
+            kept=self.design.kept[mine],
+        )
+        return replace(
+            self,
+            sources=[source for source in self.sources if source.name in names],
+            table=self.table[mine].reset_index(drop=True),
+            design=design,
+        )
+
+
 def gather(sources, reading, folder=None):
     """Read recordings one by one and put their trials together.
 
@@ -150,7 +196,34 @@ def gather(sources, reading, folder=None):
         rates, no metadata, unknown columns, missing values, features that never change.
         After loading: no trial or only one is left, or two files hold the same trials.
     """
-    heads = [_head(source) for source in sources]
+    return assemble(survey(sources, reading), folder)
+
+
+def survey(sources, reading, *, go_on=False):
+    """Look at the headers and metadata of all recordings.
+
+    Parameters
+    ----------
+    sources : list of Source
+    reading : Reading
+    go_on : bool, default=False
+        Leave out the subjects of recordings that cannot be read; ``lost`` says why.
+
+    Returns
+    -------
+    found : Survey
+
+    Raises
+    ------
+    ValueError
+        As `gather`, before anything is loaded.
+    """
+    lost = {}
+    heads = [_head_or_none(source, lost if go_on else None) for source in sources]
+    readable = [(h, s) for h, s in zip(heads, sources) if s.subject not in lost]
+    if lost and not readable:
+        raise ValueError("; ".join(lost.values()))
+    heads, sources = zip(*readable)
     channels, notes = common_channels(heads, sources, reading)
     _check_times(heads, sources, reading)
     untimed = [s.name for head, s in zip(heads, sources) if not times_are_known(head)]
@@ -163,17 +236,43 @@ def gather(sources, reading, folder=None):
     table = table.reset_index(drop=True)
     design = _design(table, heads, sources, reading)
     notes += design.notes + _advice(heads[0], reading)
+    scale = design.values.mean(axis=0), design.values.std(axis=0)
+    return Survey(list(sources), reading, channels, table, design, scale, notes, lost)
+
+
+def assemble(found, folder=None):
+    """Read the samples of the recordings of a survey; their trials are in files of `folder`.
+
+    Raises
+    ------
+    ValueError
+        As `gather`, after loading.
+    """
+    table, design, reading = found.table, found.design, found.reading
     folder = Path(tempfile.mkdtemp(prefix="sklearn-meg-")) if folder is None else Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    y, kept, times, info = _load_all(sources, table, design.kept, channels, reading, folder)
+    y, kept, times, info = load_all(
+        found.sources, table, design.kept, found.channels, reading, folder
+    )
     table = table[kept].reset_index(drop=True)
-    values = design.values[kept[design.kept]]
-    X, rows, features = _build_X(y, values, design, table, times, info, reading, folder)
+    values = (design.values[kept[design.kept]] - found.scale[0]) / found.scale[1]
+    X, rows, features = build_X(y, values, design, table, times, info, reading, folder)
     return StudyData(
         X, y, rows, features, table["subject"].to_numpy(str), table["run"].to_numpy(str),
         table["recording"].to_numpy(str), table[["first", "last"]].to_numpy(float), times, info,
-        count_trials(table, reading), notes,
+        count_trials(table, reading), found.notes,
     )  # fmt: skip
+
+
+def _head_or_none(source, lost):
+    """Head of a recording; with a dict for lost subjects None if it cannot be read."""
+    if lost is None:
+        return _head(source)
+    try:
+        return _head(source)
+    except (ValueError, OSError) as error:
+        lost.setdefault(source.subject, str(error))
+        return None
 
 
 def _head(source):
@@ -288,127 +387,6 @@ def _advice(epochs, reading):
         f"The sampling rate is {rate:g} Hz. --resample 100 makes a study about {factor:.0f} times "
         "faster and loses nothing below 40 Hz."
     ]
-
-
-def _load_all(sources, table, wanted, channels, reading, folder):
-    """Load each recording in turn and write its trials; returns y as a memory map."""
-    kept = np.zeros(len(table), dtype=bool)
-    seen = {}
-    path = folder / "y.f32"
-    with open(path, "wb") as file:
-        for source in sources:
-            rows = np.flatnonzero((table["source"] == source.name).to_numpy())
-            epochs = load_clean(source, wanted[rows], channels, reading)
-            if epochs is None:
-                continue
-            y = epochs.get_data(picks="all", copy=False)
-            chosen = rows[wanted[rows]][epochs.selection_]
-            kept[chosen] = True
-            _check_not_twice(y, table.loc[chosen[0] if len(chosen) else 0, "subject"], source, seen)
-            file.write(np.ascontiguousarray(y, dtype=np.float32))
-            times, info, shape = epochs.times, epochs.info, y.shape[1:]
-            del y, epochs
-    n = int(kept.sum())
-    if n < 2:
-        raise ValueError(
-            f"{n} trial is left of {len(table)}; a study needs at least two. (--reject and "
-            "--missing drop leave trials out.)"
-        )
-    return np.memmap(path, np.float32, "r", shape=(n, *shape)), kept, times, info
-
-
-def load_clean(source, wanted, channels, reading):
-    """Load one recording: chosen trials, clean channels in order; None if no trial is left."""
-    epochs = source.load(preload=True).load_data()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        epochs = epochs[np.flatnonzero(wanted)]
-        number = np.arange(len(epochs))
-        if reading.reject:
-            there = {k: v for k, v in reading.reject.items() if k in epochs.get_channel_types()}
-            before = epochs.events.copy()
-            epochs.drop_bad(reject=there, verbose="error")
-            number = _still_there(before, epochs)
-        if not len(epochs):
-            return None
-        if reading.bads == "interpolate" and epochs.info["bads"]:
-            center = "auto" if epochs.info["dig"] else HEAD_CENTER
-            epochs.interpolate_bads(reset_bads=True, origin=center, verbose="error")
-        epochs.pick(channels).reorder_channels(channels)
-        if reading.resample:
-            epochs.resample(reading.resample, verbose="error")
-    epochs.selection_ = number
-    return epochs
-
-
-def _still_there(before, epochs):
-    """Which of the trials are left, by their position in the drop log."""
-    left = np.flatnonzero(np.isin(before[:, 0], epochs.events[:, 0]))
-    return left if len(left) == len(epochs) else np.arange(len(epochs))
-
-
-def _check_not_twice(y, subject, source, seen):
-    """Raise ValueError if a trial of this subject was read before."""
-    for trial in y:
-        content = hashlib.blake2b(np.ascontiguousarray(trial), digest_size=12).digest()
-        before = seen.setdefault((subject, content), source.name)
-        if before != source.name:
-            raise ValueError(
-                f"{before} and {source.name} of subject {subject} hold the same trials. A trial "
-                "that is in two files would be trained on and tested."
-            )
-
-
-def _build_X(y, values, design, table, times, info, reading, folder):
-    """Features, onset, subject and initial window as a memory map, in pieces."""
-    values = (values - values.mean(axis=0)) / values.std(axis=0)
-    course = time_course(times, info["sfreq"], reading.shape, reading.duration)
-    n_initial = initial_samples(times, info["sfreq"], reading.initial)
-    names, subjects = np.unique(table["subject"].to_numpy(str), return_inverse=True)
-    tell = reading.subject_row and len(names) > 1
-    path = folder / "X.f32"
-    step = max(1, 2**24 // (4 * y[0].size))
-    with open(path, "wb") as file:
-        for first in range(0, len(y), step):
-            part = slice(first, first + step)
-            told = np.concatenate([values[part], np.ones((len(values[part]), 1))], axis=1)
-            X, rows = pack_rows(
-                told[:, :, np.newaxis] * course,
-                subjects=subjects[part] if tell else None,
-                initial=np.asarray(y[part]) if n_initial else None,
-                n_initial=n_initial or None,
-            )
-            file.write(np.ascontiguousarray(X, dtype=np.float32))
-            n_rows = X.shape[1]
-    shape = (len(y), n_rows, len(times))
-    return np.memmap(path, np.float32, "r", shape=shape), rows, design.features
-
-
-def time_course(times, sfreq, shape, duration):
-    """What a feature of value 1 does over the times of a trial."""
-    if shape == "impulse":
-        return (np.arange(len(times)) == np.abs(times).argmin()).astype(float)
-    near = 0.25 / sfreq
-    return ((times > -near) & (times < duration - near)).astype(float)
-
-
-def initial_samples(times, sfreq, initial):
-    """Length of the initial window in samples.
-
-    Raises
-    ------
-    ValueError
-        If it is not shorter than the epoch.
-    """
-    if initial is None:
-        return int(np.sum(times < -0.25 / sfreq))
-    n = round(initial * sfreq)
-    if n >= len(times):
-        raise ValueError(
-            f"The initial window must be shorter than the epoch of {len(times) / sfreq:g} s. "
-            f"Got {initial:g} s."
-        )
-    return n
 
 
 def count_trials(table, reading):

@@ -362,7 +362,7 @@ class Study(Answers):
         models = self.all_models_
         start = checks.find_start(self.start, models, times, y.shape[2]) if responses else 0
         mask_row = checks.find_mask_row(models, X) if responses else None
-        n = checks.check_count(self.n_permutations, "n_permutations")
+        n = checks.check_permutations(self.n_permutations)
         return Plan(scoring, start, mask_row, parts, n, self.random_state, responses)
 
     def _splits(self, y, subjects, groups, spans, recordings):

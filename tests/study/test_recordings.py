@@ -7,7 +7,7 @@ import pytest
 
 from sklearn_meg.cli import main
 from sklearn_meg.datasets import make_recordings
-from sklearn_meg.study.recordings import Reading, gather
+from sklearn_meg.study.recordings import Reading, assemble, gather, survey
 from sklearn_meg.study.sources import Cut, epochs_source, name_subjects, raw_source, read_epochs
 
 SMALL = {"n_trials": 14, "n_meg": 6, "n_eeg": 5, "sfreq": 100.0}
@@ -130,3 +130,24 @@ def test_events_that_are_only_numbered_do_not_overlap(tmp_path):
     data = gather(sources_of([path]), Reading(features=["a"]), tmp_path)
     assert (data.spans[1:, 0] > data.spans[:-1, 1]).all()
     assert any("numbered, not timed" in note for note in data.notes)
+
+
+def test_many_subjects_one_at_a_time(recordings, tmp_path, capsys):
+    found = survey(sources_of(recordings.files), Reading(features=["kind"]))
+    alone = assemble(found.of_subject("sub-02"), tmp_path / "alone")
+    assert set(alone.subjects) == {"sub-02"} and alone.rows["subject_row"] is None
+    files = [str(f) for f in recordings.files]
+    broken = tmp_path / "sub-04_run-1-epo.fif"
+    broken.write_bytes(b"no recording")
+    base = ["study", "--epochs", *files, str(broken), "--features", "kind", "--models", "trf"]
+    base += ["--resample", "50", "--n-permutations", "2", "--initial", "0", "--quiet"]
+    base += ["--out", str(tmp_path / "out")]
+    assert main([*base, "--each-subject"]) == 2
+    assert main([*base, "--each-subject", "--continue"]) == 0
+    assert "sub-04" in capsys.readouterr().err
+    table = pd.read_csv(tmp_path / "out" / "table.csv")
+    assert sorted(table["subject"].unique()) == ["sub-01", "sub-02", "sub-03"]
+    assert len(table) == 2 * 3 * 2  # models, subjects, runs
+    assert "sub-04" in (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir() if p.is_dir()) == ["store"]
+    assert main([*base, "--continue"]) == 2
