@@ -13,7 +13,6 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, check_cv
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
-from skorch import NeuralNet
 from skorch.callbacks import GradientNormClipping, LRScheduler
 from skorch.helper import predefined_split
 
@@ -30,7 +29,7 @@ from ._checks.trials import check_targets, check_trials, flatten_targets, pieces
 from ._params import ComputeParams, OptimizerParams, ValidationParams
 from ._routing import RoutedGroups
 from ._saving.checkpoint import checkpoint_of
-from ._training.batches import Batches, MaskedMSELoss, Trials
+from ._training.batches import Batches, MaskedMSELoss, Trials, WeightedNet
 from ._training.callbacks import (
     BestWeights,
     Checkpoint,
@@ -110,7 +109,17 @@ class TorchEstimator(RoutedGroups, BaseEstimator):
     # ------------------------------------------------------------------ training
 
     def _train(
-        self, X, y, *, groups=None, weights=None, callbacks=(), seed=None, split=None, **net_params
+        self,
+        X,
+        y,
+        *,
+        groups=None,
+        sample_weight=None,
+        weights=None,
+        callbacks=(),
+        seed=None,
+        split=None,
+        **net_params,
     ):
         """Fit on checked trials: anew, or from the `weights` of a network that was fitted."""
         self._check_training_params()
@@ -132,15 +141,17 @@ class TorchEstimator(RoutedGroups, BaseEstimator):
             n_batches = -(-len(train) // self.batch_size)
             start = {"start_is_model": not fresh, "judge": self._judge() if fresh else None}
             callbacks = [*self._callbacks(n_batches, start), *callbacks]
-            checkpoint = self._checkpoint(device, X, y, groups, weights, module_params, seed)
+            marks = groups, sample_weight
+            checkpoint = self._checkpoint(device, X, y, marks, weights, module_params, seed)
             if checkpoint is not None:
                 callbacks.append(("checkpoint", checkpoint))
             net = self._make_net(module_params, device, self.dtype, callbacks, **net_params)
             if not fresh:
                 net.module_.load_state_dict(weights)
             if len(valid):
-                net.set_params(train_split=predefined_split(Trials(self, X, y, valid)))
-            _run(net, Trials(self, X, y, train))
+                held_out = Trials(self, X, y, valid, sample_weight)
+                net.set_params(train_split=predefined_split(held_out))
+            _run(net, Trials(self, X, y, train, sample_weight))
         self._forget_training(net)
         history = [_plain(epoch) for epoch in net.history]
         self.history_ = history if fresh else [*self.history_, *history]
@@ -241,16 +252,17 @@ class TorchEstimator(RoutedGroups, BaseEstimator):
             c if isinstance(c, tuple) else (f"user{i}", c) for i, c in enumerate(user)
         ]
 
-    def _checkpoint(self, device, X, y, groups, weights, module_params, seed):
+    def _checkpoint(self, device, X, y, of_trials, weights, module_params, seed):
         """The callback that keeps this training and goes on with it, if there is a folder."""
         if self.cache_dir is None:
             return None
         before = [] if weights is None else [weights[k].cpu().numpy() for k in sorted(weights)]
-        marks = [X, y, None if groups is None else np.asarray(groups), *before, module_params, seed]
+        of_trials = [None if each is None else np.asarray(each) for each in of_trials]
+        marks = [X, y, *of_trials, *before, module_params, seed]
         return Checkpoint(checkpoint_of(self, marks, device.type), device)
 
     def _make_net(self, module_params, device, dtype, callbacks=(), **net_params):
-        net = NeuralNet(
+        net = WeightedNet(
             **{
                 "module": self._module_class,
                 "criterion": self._criterion(),

@@ -277,10 +277,32 @@ def check_weights(sample_weight, n_trials):
     weights = check_array(sample_weight, input_name="sample_weight", ensure_2d=False, dtype=float)
     if weights.shape != (n_trials,) or (weights < 0).any() or not weights.any():
         raise ValueError(
-            f"sample_weight must be one weight >= 0 for each of the {n_trials} trials, not all 0. "
-            f"Got shape {weights.shape}, smallest {weights.min() if weights.size else None}."
+            f"sample_weight must be one weight >= 0 for each of the {n_trials} trials, not all "
+            f"zero. Got shape {weights.shape}, smallest {weights.min() if weights.size else None}."
         )
     return weights
+
+
+def kept_trials(sample_weight, n_trials, *arrays):
+    """Leave out trials of weight 0.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_trials,) or None
+    n_trials : int
+    *arrays : ndarray of shape (n_trials, ...) or None
+
+    Returns
+    -------
+    weights : ndarray or None
+        Those that are left; None without weights.
+    *arrays : ndarray or None
+    """
+    weights = check_weights(sample_weight, n_trials)
+    if weights is None or weights.all():
+        return weights, *arrays
+    kept = weights > 0
+    return weights[kept], *(None if a is None else np.asarray(a)[kept] for a in arrays)
 
 
 def pieces(X, size=None):

@@ -1,8 +1,11 @@
 """Mini-batches of trials, and a loss that ignores missing samples."""
 
+from inspect import signature
+
 import numpy as np
 import torch
 from sklearn.utils import gen_batches
+from skorch import NeuralNet
 
 from .._checks.trials import release_pages, trials_per_chunk
 
@@ -13,8 +16,13 @@ class Trials(torch.utils.data.Dataset):
     In memory they are converted to tensors once; memory-mapped ones batch by batch.
     """
 
-    def __init__(self, estimator, X, y, index):
+    def __init__(self, estimator, X, y, index, weights=None):
         self.estimator, self.X, self.y, self.index = estimator, X, y, index
+        self.weights = (
+            None
+            if weights is None
+            else torch.as_tensor(weights[index], dtype=estimator._tensor_dtype)
+        )
         mapped = isinstance(X, np.memmap) or isinstance(y, np.memmap)
         self.tensors = None if mapped else self._convert(index)
 
@@ -25,7 +33,8 @@ class Trials(torch.utils.data.Dataset):
         return self.batch(np.atleast_1d(i))
 
     def batch(self, where):
-        """Inputs and targets of the trials at the positions `where`."""
+        """Inputs and targets of the trials at the positions `where`, the targets with weights."""
+        order = where
         if self.tensors is None:
             index = self.index[where]
             inputs, targets = self._convert(np.sort(index))  # the file is read forwards
@@ -34,7 +43,8 @@ class Trials(torch.utils.data.Dataset):
             where = np.argsort(np.argsort(index))
         else:
             inputs, targets = self.tensors
-        return {name: tensor[where] for name, tensor in inputs.items()}, targets[where]
+        inputs, targets = {name: tensor[where] for name, tensor in inputs.items()}, targets[where]
+        return inputs, targets if self.weights is None else (targets, self.weights[order])
 
     def _convert(self, index):
         """Tensors of some trials, filled a piece at a time: what lies between is never whole."""
@@ -84,8 +94,64 @@ class Batches:
 class MaskedMSELoss(torch.nn.Module):
     """Mean squared error over the samples whose target is not NaN."""
 
-    def forward(self, y_pred, y_true):
-        """Return the mean over the valid samples; 0 if there is none."""
+    def forward(self, y_pred, y_true, weight=None):
+        """Return the mean over the valid samples, of weighted trials; 0 if there is none."""
         counted = ~torch.isnan(y_true)
         error = torch.where(counted, y_pred.to(y_true.dtype) - torch.nan_to_num(y_true), 0.0)
-        return error.square().sum() / counted.sum().clamp(min=1)
+        return mean_of_counted(error.square(), counted, weight)
+
+
+def mean_of_counted(values, counted, weight=None):
+    """Mean of values that are 0 where a sample does not count.
+
+    Parameters
+    ----------
+    values : tensor of shape (n_trials, ...)
+    counted : tensor of bool of that shape
+    weight : tensor of shape (n_trials,) or None
+
+    Returns
+    -------
+    mean : tensor
+        0 if no sample counts.
+    """
+    if weight is None:
+        return values.sum() / counted.sum().clamp(min=1)
+    weight = weight.to(values.dtype).reshape(-1, *[1] * (values.ndim - 1))
+    total = (weight * counted).sum()
+    return (weight * values).sum() / torch.where(total > 0, total, 1.0)
+
+
+class WeightedNet(NeuralNet):
+    """A skorch net whose targets may come with weights of trials."""
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Return the loss of a batch, with the weights of its trials where it has them."""
+        if not isinstance(y_true, tuple | list):
+            return super().get_loss(y_pred, y_true, X=X, training=training)
+        target, weight = (part.to(self.device) for part in y_true)
+        return weighted_loss(self.criterion_, y_pred, target, weight)
+
+
+def weighted_loss(criterion, y_pred, y_true, weight):
+    """Loss of weighted trials, by the losses of this package and those of torch.
+
+    Raises
+    ------
+    TypeError
+        For a criterion that neither takes a weight nor has a ``reduction``.
+    """
+    if "weight" in signature(criterion.forward).parameters:
+        return criterion(y_pred, y_true, weight)
+    if getattr(criterion, "reduction", None) != "mean":
+        raise TypeError(
+            "With sample_weight the criterion in net_params must average by reduction='mean', as "
+            "losses of torch do, or have a forward(y_pred, y_true, weight). "
+            f"Got {type(criterion).__name__}."
+        )
+    criterion.reduction = "none"
+    try:
+        losses = criterion(y_pred, y_true).flatten(1).mean(1)
+    finally:
+        criterion.reduction = "mean"
+    return mean_of_counted(losses, torch.ones_like(losses, dtype=torch.bool), weight)

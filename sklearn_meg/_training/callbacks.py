@@ -46,8 +46,9 @@ class BestWeights(EarlyStopping):
     judge : object or None
         For a new network that starts as a model: ``judge.products(inputs, predicted, targets)``
         gives some numbers for each held-out trial, ``judge.gain(products)`` what the epoch gains
-        over the start. The best epoch is that with the largest gain; the products after all epochs
-        are left in ``net.held_out_``, with the trials that they are of.
+        over the start; weights of trials multiply the numbers. The best epoch is that with the
+        largest gain; the products after all epochs are left in ``net.held_out_``, with the trials
+        that they are of.
     """
 
     _LEARNED = ("misses_", "dynamic_threshold_", "best_model_weights_", "best_epoch_", "evidence_")
@@ -70,7 +71,7 @@ class BestWeights(EarlyStopping):
             self.dynamic_threshold_ = 0.0
             return
         self.start_losses_ = _loss_of_trials(net, self.valid_)
-        self.dynamic_threshold_ = self.start_losses_.mean()
+        self.dynamic_threshold_ = np.average(self.start_losses_, weights=_weights(self.valid_))
 
     def on_epoch_end(self, net, **kwargs):
         if "valid_loss" in net.history[-1]:  # too few trials to hold any out
@@ -100,6 +101,8 @@ class BestWeights(EarlyStopping):
     def _doubt(self, net):
         """Restore the start if the gain is within one standard error."""
         gain = self.start_losses_ - _loss_of_trials(net, self.valid_)
+        if (weights := _weights(self.valid_)) is not None:
+            gain = gain * weights / weights.mean()
         error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
         if not gain.mean() > error:
             net.module_.load_state_dict(self.start_weights_)
@@ -108,15 +111,23 @@ class BestWeights(EarlyStopping):
 def _products_of_trials(net, dataset, judge):
     found = []
     for inputs, targets in net.get_iterator(dataset):
+        targets = targets if dataset.weights is None else targets[0]
         predicted = net.evaluation_step((inputs, targets))
         found.append(judge.products(inputs, predicted, targets))
-    return np.concatenate(found)
+    weights, found = _weights(dataset), np.concatenate(found)
+    return found if weights is None else found * weights[:, np.newaxis]
+
+
+def _weights(dataset):
+    """Weights of trials as an array, or None."""
+    return None if dataset.weights is None else dataset.weights.numpy()
 
 
 def _loss_of_trials(net, dataset):
-    """Return the loss of each trial."""
+    """Return the loss of each trial, whatever its weight."""
     losses = []
     for inputs, targets in net.get_iterator(dataset):
+        targets = targets if dataset.weights is None else targets[0]
         predicted = net.evaluation_step((inputs, targets))
         trials = zip(predicted.split(1), targets.to(predicted.device).split(1), strict=True)
         losses += [net.criterion_(p, t).item() for p, t in trials]

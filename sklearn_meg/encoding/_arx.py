@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigh
 
-from ._blocks import n_counted, read_blocks, trials_of, zero_uncounted
+from ._blocks import n_counted, read_blocks, trials_of, weighed
 from ._filters import filter_trials
 from ._lags import lag_sums, ridge, trials_per_block
 from ._recursion import unroll
@@ -55,7 +55,7 @@ class Arx:
             for x, target, *mask in read_blocks(sources, trials, step):
                 x -= self.x_mean[:, np.newaxis, np.newaxis]
                 past = np.tensordot(self.components, target, 1)
-                usable = [with_past(m[0] > 0, n_past) for m in mask]
+                usable = [with_past(m[0] > 0, n_past) * m[0] for m in mask]
                 yield np.concatenate([x, past]) if n_past else x, target, *usable
 
         sums = lag_sums(blocks(), lags, rows.n_initial)
@@ -105,8 +105,8 @@ class Arx:
             for i, model in enumerate(models):
                 predicted = self.unroll(part, known, *model, identity)
                 with np.errstate(over="ignore", invalid="ignore"):
-                    error = np.where(counted, true - predicted[:, :, start:], 0.0)
-                    errors[i] += (error**2).sum()
+                    error = np.where(counted > 0, true - predicted[:, :, start:], 0.0)
+                    errors[i] += (counted * error**2).sum()
         return np.where(np.isfinite(errors), errors, np.finfo(float).max), n_scored
 
     def _project(self, trials):
@@ -132,10 +132,11 @@ def known_values(X, rows, trials, slope, offset):
 
 
 def counted_samples(X, rows, trials):
-    """Which samples count: bool (n_trials, n_times)."""
-    if rows.mask is None:
-        return np.broadcast_to(True, (len(trials), X.shape[2]))
-    return X[trials, rows.mask] > 0
+    """How much each sample counts: 0, or 1 or the weight of its trial; (n_trials, n_times)."""
+    weights = getattr(rows, "weights", None)
+    weights = np.ones(len(trials)) if weights is None else weights[trials]
+    counted = np.broadcast_to(weights[:, np.newaxis], (len(trials), X.shape[2]))
+    return counted if rows.mask is None else counted * (X[trials, rows.mask] > 0)
 
 
 def with_past(counted, n_past):
@@ -164,8 +165,9 @@ def components_of(y, trials, n_components, mask):
     total, products, n = 0.0, 0.0, 0
     step = trials_of(y.shape[2], n_channels)
     for block, *counted in read_blocks([(y, None), *mask], trials, step):
-        flat = zero_uncounted(block, counted).reshape(n_channels, -1)
-        total, products = total + flat.sum(axis=1), products + flat @ flat.T
+        flat = block.reshape(n_channels, -1)
+        weighted = weighed(block, counted).reshape(n_channels, -1)
+        total, products = total + weighted.sum(axis=1), products + weighted @ flat.T
         n += n_counted(block, counted)
     covariance = products / n - np.outer(total, total) / n**2
     scale = np.sqrt(np.maximum(np.diag(covariance), 0.0))
@@ -183,7 +185,7 @@ def scale_of_rows(X, rows, trials):
     step = trials_of(X.shape[2], len(rows.features))
     for x, *counted in read_blocks([(X, rows.features), *rows.mask_source(X)], trials, step):
         n += n_counted(x, counted)
-        x = zero_uncounted(x, counted)
-        total, squares = total + x.sum(axis=(1, 2)), squares + (x**2).sum(axis=(1, 2))
+        total = total + weighed(x, counted).sum(axis=(1, 2))
+        squares = squares + weighed(x**2, counted).sum(axis=(1, 2))
     variance = squares / n - (total / n) ** 2
     return np.sqrt(np.where(variance > 1e-12 * squares / n, variance, 1.0))

@@ -16,11 +16,13 @@ from .._checks.trials import (
     check_targets,
     check_trials,
     flatten_targets,
+    kept_trials,
 )
 from .._params import documented, param
 from .._routing import RoutedGroups
 from .._training.threads import one_blas_thread
 from ..rows import RowParams, Rows, resolve_rows
+from ._blocks import WeightedRows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +89,14 @@ class LinearEncoder(RoutedGroups, RegressorMixin, UnusualTrials, BaseEstimator):
     ``_predict_trials(X, rows, models)``.
     """
 
-    def fit(self, X: ArrayLike, y: ArrayLike | BaseEpochs, groups: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | BaseEpochs,
+        groups: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Fit one model a subject.
 
         Parameters
@@ -99,6 +108,8 @@ class LinearEncoder(RoutedGroups, RegressorMixin, UnusualTrials, BaseEstimator):
             Responses.
         groups : array-like of shape (n_trials,), default=None
             Ignored; taken because the deep encoder does.
+        sample_weight : array-like of shape (n_trials,), default=None
+            Weight of each trial: one of weight 2 counts as two, one of weight 0 is left out.
 
         Returns
         -------
@@ -108,16 +119,18 @@ class LinearEncoder(RoutedGroups, RegressorMixin, UnusualTrials, BaseEstimator):
         ------
         ValueError
             For NaN or infinity, shapes that do not go together, a subject index that is not an
-            integer, a mask that is not 0 or 1, or lags longer than the trials.
+            integer, a mask that is not 0 or 1, lags longer than the trials, or weights that are
+            negative or all 0.
         """
         X = check_trials(self, X, reset=True)
         check_rate(self, y)
         y, ndim = check_targets(y, X)
-        self._fit_trials(X, y, np.arange(len(X)), ndim, doubt=True)
+        weights, X, y = kept_trials(sample_weight, len(X), X, y)
+        self._fit_trials(X, y, np.arange(len(X)), ndim, weights=weights, doubt=True)
         self._keep_usual(X)
         return self
 
-    def _fit_trials(self, X, y, trials, y_ndim=3, *, doubt=False):
+    def _fit_trials(self, X, y, trials, y_ndim=3, *, weights=None, doubt=False):
         """Fit on some trials of checked X and y, reading no others."""
         self.y_ndim_ = y_ndim
         self.n_features_in_, self.n_times_in_ = X.shape[1:]
@@ -130,6 +143,8 @@ class LinearEncoder(RoutedGroups, RegressorMixin, UnusualTrials, BaseEstimator):
         self._check_params(X, y, rows)
         if doubt:
             doubt_trials(X, y, rows)
+        if weights is not None:
+            rows = WeightedRows(**vars(rows), weights=weights)
         self.subjects_ = np.unique(subjects)
         self.n_outputs_ = y.shape[1]
         with one_blas_thread():

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from .._checks.trials import CHUNK_BYTES, release_pages
+from ..rows import Rows
 from ._lags import trials_per_block
+
+
+@dataclass(frozen=True)
+class WeightedRows(Rows):
+    """Rows of trials that count more or less: for the 1 of the mask row stands a trial's weight."""
+
+    weights: np.ndarray | None = None
+
+    def mask_source(self, X):
+        """What to read beside other rows of X to know how much each sample counts."""
+        counts = np.broadcast_to(self.weights[:, np.newaxis, np.newaxis], (len(X), 1, X.shape[2]))
+        if self.mask is not None:
+            counts = counts * (X[:, [self.mask]] > 0)
+        return [(counts, None)]
 
 
 def read_blocks(arrays, trials, step):
@@ -57,25 +74,30 @@ def trials_of(n_times, n_rows, n_bytes=CHUNK_BYTES // 4):
 def mean_of_rows(array, rows, trials, mask=()):
     """Mean over trials and samples of each row, read in pieces.
 
-    `mask` is ``rows.mask_source(X)`` of :class:`~._rows.Rows`: samples left out by it do not count.
+    `mask` is ``rows.mask_source(X)`` of :class:`~._rows.Rows`: how much each sample counts.
     """
     n_rows = array.shape[1] if rows is None else len(rows)
     total, count = np.zeros(n_rows), 0
     step = trials_per_block(n_rows, array.shape[2])
     for block, *counted in read_blocks([(array, rows), *mask], trials, step):
-        total += zero_uncounted(block, counted).sum(axis=(1, 2))
+        total += weighed(block, counted).sum(axis=(1, 2))
         count += n_counted(block, counted)
     return total / count
 
 
-def zero_uncounted(block, counted):
-    """A block of trials, zero where the block of the mask row (if there is one) is."""
-    return np.where(counted[0] > 0, block, 0.0) if counted else block
+def weighed(block, counted):
+    """A block of trials times how much each sample counts, if that is not the same."""
+    return block * counted[0] if counted else block
 
 
 def n_counted(block, counted):
-    """Number of samples of a block that count."""
-    return int(counted[0].sum()) if counted else block[0].size
+    """How many samples of a block count, weighted."""
+    return counted[0].sum() if counted else block[0].size
+
+
+def not_zero(count):
+    """Counts to divide by: 1 where nothing counts."""
+    return np.where(count > 0, count, 1)
 
 
 def initial_units(X, y, rows, trials):
@@ -97,9 +119,8 @@ def initial_units(X, y, rows, trials):
     arrays = [(known, rows.initial), (y[:, :, :n_initial], None), *rows.mask_source(known)]
     for a, b, *counted in read_blocks(arrays, trials, trials_of(y.shape[2], n_channels)):
         n += n_counted(a, counted)
-        a, b = zero_uncounted(a, counted), zero_uncounted(b, counted)
-        sums += [v.sum(axis=(1, 2)) for v in (a, b, a * a, a * b)]
-        difference = difference + ((a - b) ** 2).sum(axis=(1, 2))
+        sums += [weighed(v, counted).sum(axis=(1, 2)) for v in (a, b, a * a, a * b)]
+        difference = difference + weighed((a - b) ** 2, counted).sum(axis=(1, 2))
     if not n:
         return slope, offset
     mean_a, mean_b, square, cross = sums / n

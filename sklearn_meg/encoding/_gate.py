@@ -185,7 +185,8 @@ class GatedTraining:
         networks, evidence = [], []
         for split in splits:
             seed = rng.randint(2**31 - 1)
-            self._train(X, y, groups=self._split_groups(groups, blocks), seed=seed, split=split)
+            stay, weight = self._split_groups(groups, blocks), self._sample_weight
+            self._train(X, y, groups=stay, sample_weight=weight, seed=seed, split=split)
             networks.append(self.net_.module_.state_dict())
             held_out = self.net_.__dict__.pop("held_out_", None)
             if held_out is not None:
@@ -201,7 +202,7 @@ class GatedTraining:
         if self._base is not None and not kept and self._n_valid(len(X)):
             # The network and its best epoch needed trials that the linear encoder had not seen;
             # from here on it may as well use all.
-            self.base_._fit_trials(X, y, np.arange(len(X)))
+            self.base_._fit_trials(X, y, np.arange(len(X)), weights=self._sample_weight)
 
     def _splits(self, blocks, rng):
         """Trials to train on and to hold out, a pair for each network; None: as it is asked for."""

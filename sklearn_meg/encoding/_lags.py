@@ -26,7 +26,8 @@ class LagSums:
     yy : ndarray of shape (n_targets, n_targets)
     x, y : ndarray of shape (n_rows * n_lags,) and (n_targets,)
         Sums, to center with.
-    n_samples : int
+    n_samples : int or float
+        Number of samples, weighted.
     """
 
     xx: np.ndarray
@@ -34,7 +35,7 @@ class LagSums:
     yy: np.ndarray
     x: np.ndarray
     y: np.ndarray
-    n_samples: int
+    n_samples: float
 
     def __sub__(self, other):
         return LagSums(*(a - b for a, b in zip(vars(self).values(), vars(other).values())))
@@ -114,7 +115,7 @@ def lag_sums(blocks, lags, start=0):
     ----------
     blocks : iterable of (x, y) or (x, y, counted)
         Trials in pieces, ``x (n_rows, n_trials, n_times)``, ``y (n_targets, n_trials, n_times)``;
-        ``counted (n_trials, n_times)`` is True where a sample is to be summed over.
+        ``counted (n_trials, n_times)`` is how much a sample counts, 0 or the trial's weight.
     lags : ndarray of int of shape (n_lags,)
         Consecutive.
     start : int
@@ -143,8 +144,9 @@ def lag_sums(blocks, lags, start=0):
             for total, part in zip(sums, parts):
                 total += part
         trials, first, last = _runs(counted, start, *x.shape[1:])
-        ends.append(_at(x, trials, last[:, np.newaxis] - lags))
-        starts.append(_at(x, trials, first[:, np.newaxis] - 1 - lags))
+        size = 1.0 if counted is None else np.sqrt(counted[trials, first - start])
+        ends.append(size * _at(x, trials, last[:, np.newaxis] - lags))
+        starts.append(size * _at(x, trials, first[:, np.newaxis] - 1 - lags))
         if sum(end.shape[1] for end in ends) >= EDGE_TRIALS:
             steps = steps + _edge_products(ends, starts)
             ends, starts = [], []
@@ -155,7 +157,7 @@ def lag_sums(blocks, lags, start=0):
     xx = _along_diagonals(
         first.reshape(n_rows, n_rows, n_lags), steps.reshape(n_rows, n_lags, n_rows, n_lags)
     )
-    return LagSums(xx, xy, yy, x_sum, y_sum, int(count))
+    return LagSums(xx, xy, yy, x_sum, y_sum, count[()])
 
 
 def _block_sums(x, y, lags, start, counted):
@@ -165,18 +167,19 @@ def _block_sums(x, y, lags, start, counted):
     base = wide[:, 0].reshape(n_rows, -1)
     flat = wide.reshape(n_rows * len(lags), -1)
     target = np.ascontiguousarray(y[:, :, start:]).reshape(len(y), -1)
+    weighed = target
     if counted is None:
         x_sum, count = flat.sum(axis=1), target.shape[1]
     else:
         counted = counted.reshape(-1)
-        base, target = base * counted, np.where(counted, target, 0.0)
+        base, weighed = base * counted, target * counted
         x_sum, count = flat @ counted, counted.sum()
     return [
         base @ flat.T,
-        flat @ target.T,
-        target @ target.T,
+        flat @ weighed.T,
+        weighed @ target.T,
         x_sum,
-        target.sum(axis=1),
+        weighed.sum(axis=1),
         np.array(count),
     ]
 
@@ -186,7 +189,7 @@ def _runs(counted, start, n_trials, n_times):
     if counted is None:
         every = np.arange(n_trials)
         return every, np.full(n_trials, start), np.full(n_trials, n_times - 1)
-    edges = np.diff(np.pad(counted.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    edges = np.diff(np.pad((counted > 0).astype(np.int8), ((0, 0), (1, 1))), axis=1)
     trials, first = np.nonzero(edges == 1)
     return trials, start + first, start + np.nonzero(edges == -1)[1] - 1
 

@@ -1,17 +1,63 @@
 """The linear encoder under a deep one: which, and what it predicts held out."""
 
+from contextlib import contextmanager
+
 import numpy as np
 
+from .._checks.trials import release_pages
+from ..rows import Rows
+from ._arx import pieces_of
+from ._noise import SETTINGS as NOISE
+from ._scaling import locate_subjects
 from .recurrent_trf import RecurrentTRF
 from .trf import TemporalReceptiveField
 
 LINEAR = {"rtrf": RecurrentTRF, "trf": TemporalReceptiveField}
+#: Trials that tell how the noise goes on: more would not change it.
+NOISE_TRIALS = 2000
 #: Base models whose held-out predictions of all trials are kept in memory up to so many bytes.
 HELD_OUT_BYTES = 2**30
 
 
 class OnLinearBase:
     """Choose, fit and ask the linear encoder that a network starts from."""
+
+    #: Weights of the trials of the fit that is going on.
+    _sample_weight = None
+
+    @contextmanager
+    def _weighing(self, weights):
+        """Fit with weights of trials, and forget them."""
+        self._sample_weight = weights
+        try:
+            yield
+        finally:
+            del self._sample_weight
+
+    def _weighted(self, shares):
+        """Shares of trials in subjects, (n_trials, n_subjects), times the weight of the trial."""
+        weight = self._sample_weight
+        return shares if weight is None else shares * weight[:, np.newaxis]
+
+    def _subject_weights(self, X):
+        values = Rows(**self._rows).subject_values(X)
+        return locate_subjects(values, self.subjects_, self.unknown_subject)
+
+    def _known_samples(self):
+        return self._rows["n_initial"] if self._knows_the_beginning() else 0
+
+    def _base_errors(self, X, y, trials):
+        """Standardized errors of the linear encoder and weights, some trials at a time."""
+        trials = trials[:: max(1, len(trials) // NOISE_TRIALS)]
+        weights = self._sample_weight
+        copies = NOISE.order + 1  # that an autoregression makes
+        for part in pieces_of(trials, X.shape[2], copies * self.n_outputs_):
+            base = self._training_inputs(X, part)["base"]
+            error = (self._targets(np.asarray(X[part]), np.asarray(y[part])) - base).numpy()
+            error[:, :, : self._known_samples()] = 0
+            yield error.astype(np.float64), 1.0 if weights is None else weights[part]
+            for array in (X, y):
+                release_pages(array)
 
     def _new_base(self):
         names = ("subject_row", "initial_rows", "n_initial", "mask_row")
@@ -28,7 +74,8 @@ class OnLinearBase:
         pooled = self.subject_row is not None and base.partial_pooling
         small = 4 * max(X.size, y.size) <= HELD_OUT_BYTES
         if pooled and small and len(X) > 1:
-            self._base_inputs = base.fit_held_out(X, y, np.arange(len(X)))
+            everyone = np.arange(len(X))
+            self._base_inputs = base.fit_held_out(X, y, everyone, self._sample_weight)
             self.base_ = base
 
     def _resolved_base(self):

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from .._training.batches import MaskedMSELoss
+from .._training.batches import MaskedMSELoss, mean_of_counted
+from ._blocks import not_zero
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,9 @@ def autoregression(pieces, n_channels, n_times, start):
 
     Parameters
     ----------
-    pieces : iterable of ndarray of shape (n_trials, n_channels, n_times)
-        Errors; 0 in the known beginning and NaN where a sample does not count.
+    pieces : iterable of (errors, weights)
+        Errors (n_trials, n_channels, n_times), 0 in the known beginning and NaN where a sample
+        does not count; weights (n_trials,) or 1.
     n_channels, n_times : int
     start : int
         Samples of the known beginning.
@@ -55,17 +57,19 @@ def autoregression(pieces, n_channels, n_times, start):
     first = first_judged(start, order)
     products = np.zeros((n_channels, order + 1, order + 1))
     count = np.zeros(n_channels)
-    for error in pieces:
+    for error, weight in pieces:
         there = ~np.isnan(error[:, :, first:])
         windows = np.lib.stride_tricks.sliding_window_view(
             np.pad(np.nan_to_num(error), ((0, 0), (0, 0), (order, 0))), order + 1, axis=2
         )[:, :, first:, ::-1]  # this sample, then those before it
         windows = np.where(there[..., np.newaxis], windows, 0.0)
-        products += np.einsum("nctj,nctk->cjk", windows, windows)
-        count += there.sum(axis=(0, 2))
-    products /= np.maximum(count, 1)[:, np.newaxis, np.newaxis]
+        weight = np.broadcast_to(weight, len(error))
+        products += np.einsum("nctj,nctk,n->cjk", windows, windows, weight, optimize=True)
+        count += weight @ there.sum(axis=2)
+    count = not_zero(count)
+    products /= count[:, np.newaxis, np.newaxis]
     variance = np.maximum(products[:, 0, 0], 1e-12)
-    weight = SETTINGS.ridge / np.maximum(count, 1) * variance
+    weight = SETTINGS.ridge / count * variance
     ridge = weight[:, np.newaxis, np.newaxis] * np.eye(order)
     filters = np.linalg.solve(products[:, 1:, 1:] + ridge, products[:, 1:, :1])[..., 0]
     left = products[:, 0, 0] - np.einsum("ck,ck->c", filters, products[:, 0, 1:])
@@ -98,9 +102,9 @@ class InnovationLoss(MaskedMSELoss):
         self.order = filters.shape[1]
         self.first, self.share = first_judged(start, self.order), share
 
-    def forward(self, y_pred, y_true):
-        """Return the mean over the valid samples; 0 if there is none."""
-        squares = super().forward(y_pred, y_true)
+    def forward(self, y_pred, y_true, weight=None):
+        """Return the mean over the valid samples, of weighted trials; 0 if there is none."""
+        squares = super().forward(y_pred, y_true, weight)
         if not self.training or not self.order:
             return squares
         counted = ~torch.isnan(y_true)
@@ -109,5 +113,5 @@ class InnovationLoss(MaskedMSELoss):
         new = F.conv1d(F.pad(error, (self.order, 0)), kernel, groups=len(kernel))
         judged = counted[..., self.first :]
         new = torch.where(judged, new[..., self.first :], 0.0)
-        innovations = new.square().sum() / judged.sum().clamp(min=1)
+        innovations = mean_of_counted(new.square(), judged, weight)
         return (1 - self.share) * squares + self.share * innovations

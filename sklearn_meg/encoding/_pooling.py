@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigh
 
+from ._blocks import not_zero
 from ._lags import LagSums, invert, lag_sums, lagged, ridge
 
 
@@ -49,7 +50,7 @@ class TrialSums:
         Lagged features, summed over trials.
     y_course : ndarray of shape (n_channels, n_times)
     count : ndarray of shape (n_times,)
-        Trials that count.
+        Trials that count, weighted.
     """
 
     lags: LagSums
@@ -92,9 +93,9 @@ def _block_courses(x, y, lags, counted=None):
     if counted is None:
         wide = lagged(x.sum(axis=1, keepdims=True), lags)[:, :, 0]
         return wide.reshape(-1, n_times), y.sum(axis=1), np.full(n_times, float(x.shape[1]))
-    wide = np.einsum("rlnt,nt->rlt", lagged(x, lags), counted.astype(float))
-    y_course = np.where(counted, y, 0.0).sum(axis=1)
-    return wide.reshape(-1, n_times), y_course, counted.sum(axis=0).astype(float)
+    wide = np.einsum("rlnt,nt->rlt", lagged(x, lags), counted)
+    y_course = (y * counted).sum(axis=1)
+    return wide.reshape(-1, n_times), y_course, counted.sum(axis=0)
 
 
 @dataclass
@@ -192,14 +193,14 @@ def _intercepts_and_courses(train, weights, choice):
 
 def _own_course(part, w, intercept):
     """Mean residual course of a subject, 0 where no trial counts."""
-    mean = part.residual_course(w) / np.maximum(part.count, 1)
+    mean = part.residual_course(w) / not_zero(part.count)
     return np.where(part.count > 0, mean - intercept[:, np.newaxis], 0.0)
 
 
 def _mean_course(raw, parts):
     """Mean over subjects, each weighted by its trials."""
     counts = np.array([part.count for part in parts])
-    return np.einsum("sct,st->ct", raw, counts) / np.maximum(counts.sum(axis=0), 1)
+    return np.einsum("sct,st->ct", raw, counts) / not_zero(counts.sum(axis=0))
 
 
 def _group_course(parts, w):
@@ -222,7 +223,7 @@ def _group_sums(parts, centered):
         courses = [tuple(map(sum, zip(*courses)))]
     if CENTERED[centered] != "nobody":
         for x, y, count in courses:
-            share = x / np.maximum(count, 1)
+            share = x / not_zero(count)
             xx, xy = xx - share @ x.T, xy - share @ y.T
     return xx, xy
 

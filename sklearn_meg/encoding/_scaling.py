@@ -3,6 +3,7 @@
 import numpy as np
 
 from .._checks.trials import CHUNK_BYTES, release_pages, trials_per_chunk
+from ._blocks import not_zero
 
 
 def locate_subjects(values, known, unknown):
@@ -47,7 +48,7 @@ def moments_by_subject(y, weights, trials, *, rows=None, last=None, counted=None
     ----------
     y : ndarray or memmap of shape (n_trials, n_channels, n_times)
     weights : ndarray of shape (n_trials, n_subjects)
-        One-hot.
+        One-hot, times the weight of the trial.
     trials : ndarray of int
         Which trials to use.
     rows : ndarray of int or None
@@ -80,7 +81,7 @@ def moments_by_subject(y, weights, trials, *, rows=None, last=None, counted=None
         sums[1] += weights[part].T @ np.einsum("nct,nct->nc", values, values)
         count += (weights[part].T @ there.sum(axis=1))[:, np.newaxis]
     seen = count[:, 0] > 0
-    mean, square = sums / np.maximum(count, 1)
+    mean, square = sums / not_zero(count)
     variance = square - mean**2
     # Variance below rounding error of the mean square is a constant channel.
     constant = variance <= 1e-12 * square

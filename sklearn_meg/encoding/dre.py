@@ -11,20 +11,18 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks.params import check_bool_param, check_option_param, check_scalar_param
-from .._checks.trials import check_targets, check_trials, flatten_targets, release_pages
+from .._checks.trials import check_targets, check_trials, flatten_targets, kept_trials
 from .._params import ComputeParams, OptimizerParams, ValidationParams, documented
 from .._training.callbacks import TrainLastRows
 from ..base import TorchEstimator
 from ..metrics import r2
 from ..rows import Rows, resolve_rows
-from ._arx import pieces_of
 from ._base import SubjectParams
-from ._blocks import initial_units
+from ._blocks import WeightedRows, initial_units
 from ._doubts import doubt_trials
 from ._gate import GatedTraining, Judge
 from ._linear_base import LINEAR, OnLinearBase
 from ._network import ACTIVATIONS, CELLS, SUBJECT_WEIGHTS, RecurrentEncoderNet, with_new_subjects
-from ._noise import SETTINGS as NOISE
 from ._noise import InnovationLoss, autoregression
 from ._scaling import locate_subjects, moments_by_subject, standardize, unstandardize
 from ._unusual import UnusualTrials
@@ -33,9 +31,6 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from .._typing import ArrayLike, BaseEpochs, Self
-
-#: Trials that tell how the noise goes on: more would not change it.
-NOISE_TRIALS = 2000
 
 #: Parameters that make :class:`DeepRecurrentEncoder` the network of the paper, trained as there.
 PAPER_PARAMS: dict[str, Any] = {
@@ -200,7 +195,14 @@ class DeepRecurrentEncoder(
     lr: float = 4e-3
     weight_decay: float = 0.1
 
-    def fit(self, X: ArrayLike, y: ArrayLike | BaseEpochs, groups: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | BaseEpochs,
+        groups: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Fit the linear encoder, then the network on what it leaves.
 
         Parameters
@@ -211,6 +213,8 @@ class DeepRecurrentEncoder(
             Responses; the initial window counts for nothing.
         groups : array-like of shape (n_trials,), default=None
             Trials of one group stay together in the inner validation split.
+        sample_weight : array-like of shape (n_trials,), default=None
+            Weight of each trial: one of weight 2 counts as two, one of weight 0 is left out.
 
         Returns
         -------
@@ -226,9 +230,16 @@ class DeepRecurrentEncoder(
             If the loss becomes NaN or infinite.
         """
         fresh = not (self.warm_start and hasattr(self, "net_"))
-        return self._fit(X, y, groups, fresh=fresh)
+        return self._fit(X, y, groups, sample_weight, fresh=fresh)
 
-    def partial_fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        groups: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Train the present network for `max_epochs` more, or calibrate it to new subjects.
 
         Trials of known subjects train all weights. Trials of subjects that were not in ``fit``
@@ -237,7 +248,7 @@ class DeepRecurrentEncoder(
 
         Parameters
         ----------
-        X, y, groups
+        X, y, groups, sample_weight
             As in :meth:`fit`, of the same shape; either all of known or all of new subjects. The
             linear encoder stays, and a new subject gets that of the population.
 
@@ -250,12 +261,18 @@ class DeepRecurrentEncoder(
         ValueError
             If known and new subjects are mixed, or the shape is another.
         """
-        return self._fit(X, y, groups, fresh=not hasattr(self, "net_"), calibrate=True)
+        fresh = not hasattr(self, "net_")
+        return self._fit(X, y, groups, sample_weight, fresh=fresh, calibrate=True)
 
-    def _fit(self, X, y, groups, *, fresh, calibrate=False):
+    def _fit(self, X, y, groups, sample_weight, *, fresh, calibrate=False):
         self._check_params()
         X = check_trials(self, X, reset=fresh)
         y, ndim = check_targets(y, X)
+        weights, X, y, groups = kept_trials(sample_weight, len(X), X, y, groups)
+        with self._weighing(weights):
+            return self._fit_checked(X, y, ndim, groups, fresh, calibrate)
+
+    def _fit_checked(self, X, y, ndim, groups, fresh, calibrate):
         rows = resolve_rows(self, X.shape[1], X.shape[2])
         subjects = rows.subject_values(X)
         rows.counted(X, check=True)
@@ -275,8 +292,13 @@ class DeepRecurrentEncoder(
         if calibrate and len(new):
             return self._calibrate(X, y, groups, subjects, new)
         locate_subjects(subjects, self.subjects_, "error")
-        weights = self.net_.module_.state_dict()
-        return self._train(X, y, groups=groups, weights=weights)
+        return self._train(
+            X,
+            y,
+            groups=groups,
+            sample_weight=self._sample_weight,
+            weights=self.net_.module_.state_dict(),
+        )
 
     def _calibrate(self, X, y, groups, subjects, new):
         """Add subjects: their scaling from their trials, their weights by training."""
@@ -295,6 +317,7 @@ class DeepRecurrentEncoder(
                 X,
                 y,
                 groups=groups,
+                sample_weight=self._sample_weight,
                 weights=weights,
                 callbacks=[frozen],
                 optimizer__weight_decay=0.0,
@@ -392,7 +415,7 @@ class DeepRecurrentEncoder(
 
     def _prepare(self, X, y, train):
         rows = Rows(**self._rows)
-        everyone = np.ones((len(X), 1))
+        everyone = self._weighted(np.ones((len(X), 1)))
         counted, scaled_on = rows.counted(X), self.__dict__.get("_scaled_on", train)
         mean, scale = moments_by_subject(
             X, everyone, scaled_on, rows=rows.features, counted=counted
@@ -402,27 +425,12 @@ class DeepRecurrentEncoder(
             setattr(self, name, values)
         if self._base is not None and not hasattr(self, "_base_inputs"):
             self.base_ = self._new_base()
-            self.base_._fit_trials(X, y, train)
+            self.base_._fit_trials(X, y, train, weights=self._sample_weight)
         self._noise = None
         if self._base is not None and self.whitening:
             self._noise = autoregression(
                 self._base_errors(X, y, train), *y.shape[1:], self._known_samples()
             )
-
-    def _base_errors(self, X, y, trials):
-        """Standardized errors of the linear encoder, some trials at a time."""
-        trials = trials[:: max(1, len(trials) // NOISE_TRIALS)]
-        copies = NOISE.order + 1  # that an autoregression makes
-        for part in pieces_of(trials, X.shape[2], copies * self.n_outputs_):
-            base = self._training_inputs(X, part)["base"]
-            error = (self._targets(np.asarray(X[part]), np.asarray(y[part])) - base).numpy()
-            error[:, :, : self._known_samples()] = 0
-            yield error.astype(np.float64)
-            for array in (X, y):
-                release_pages(array)
-
-    def _known_samples(self):
-        return self._rows["n_initial"] if self._knows_the_beginning() else 0
 
     def _criterion(self):
         noise = self.__dict__.get("_noise")
@@ -432,7 +440,7 @@ class DeepRecurrentEncoder(
 
     def _scalings(self, X, y, trials):
         """Scaling of targets and initial MEG, (n_subjects, n_channels) each, by attribute."""
-        rows, weights = Rows(**self._rows), self._subject_weights(X)
+        rows, weights = Rows(**self._rows), self._weighted(self._subject_weights(X))
         counted, found = rows.counted(X), {}
         found["y_mean_"], found["y_scale_"] = moments_by_subject(
             y, weights, trials, counted=counted
@@ -444,6 +452,8 @@ class DeepRecurrentEncoder(
         if self._knows_the_beginning():
             owned = [trials[weights[trials, s] > 0] for s in range(len(self.subjects_))]
             # A subject that the inner split holds out whole gets the units of everyone.
+            if self._sample_weight is not None:
+                rows = WeightedRows(**vars(rows), weights=self._sample_weight)
             units = [initial_units(X, y, rows, t if len(t) else trials) for t in owned]
             found["initial_slope_"], found["initial_offset_"] = map(np.array, zip(*units))
         return found
@@ -488,7 +498,3 @@ class DeepRecurrentEncoder(
         if counted is not None:
             target = np.where(counted[:, np.newaxis], target, np.nan)
         return torch.as_tensor(target, dtype=self._tensor_dtype)
-
-    def _subject_weights(self, X):
-        values = Rows(**self._rows).subject_values(X)
-        return locate_subjects(values, self.subjects_, self.unknown_subject)

@@ -189,7 +189,13 @@ class RecurrentTRF(LagParams, LinearEncoder):
             self.coef_ = self.subject_coef_.mean(axis=0)
             self.intercept_ = self.subject_intercept_.mean(axis=0)
 
-    def fit_held_out(self, X: np.ndarray, y: np.ndarray, trials: np.ndarray) -> np.ndarray:
+    def fit_held_out(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        trials: np.ndarray,
+        weights: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Fit, pooled, and predict each trial by the model fitted without its fold.
 
         Parameters
@@ -197,13 +203,14 @@ class RecurrentTRF(LagParams, LinearEncoder):
         X, y : ndarray
             Checked trials.
         trials : ndarray of int
+        weights : ndarray of shape (n_trials,) or None
 
         Returns
         -------
         held_out : ndarray of shape (n_trials, n_channels, n_times), float32
         """
         self._held_out = [np.zeros((len(X), *y.shape[1:]), dtype=np.float32) for _ in range(2)]
-        self._fit_trials(X, y, trials)
+        self._fit_trials(X, y, trials, weights=weights)
         held_out, change = self.__dict__.pop("_held_out")
         start = self._rows["n_initial"]
         change *= np.where(np.arange(y.shape[2]) < start, 1.0, self.blend_).astype(np.float32)
@@ -330,7 +337,9 @@ class RecurrentTRF(LagParams, LinearEncoder):
         """Fit the TRF, and how far at each lead the recursion is better on held-out trials."""
         names = ("tmin", "tmax", "sfreq", "cv", *ROWS)
         trf = TemporalReceptiveField(**{name: getattr(self, name) for name in names})
-        fold_models = trf.fit_folds(arx.X, arx.y, np.sort(np.concatenate(trials_of_subjects)))
+        everyone = np.sort(np.concatenate(trials_of_subjects))
+        weights = getattr(arx.rows, "weights", None)
+        fold_models = trf.fit_folds(arx.X, arx.y, everyone, weights)
         self._trf = vars(trf)
         products = np.zeros((2, self.n_outputs_, arx.X.shape[2]))
         total = sum_of(totals)
@@ -365,9 +374,8 @@ class RecurrentTRF(LagParams, LinearEncoder):
                 self._held_out[0][part] = flat
                 self._held_out[1][part] = np.clip(change, -1e30, 1e30)
             counted = counted_samples(arx.X, arx.rows, part)[:, np.newaxis]
-            left = np.where(counted, arx.y[part] - flat, 0.0)
-            change = np.where(counted, change, 0.0)
-            products += np.array([(left * change).sum(axis=0), (change**2).sum(axis=0)])
+            left, weighted = arx.y[part] - flat, counted * change
+            products += np.array([(left * weighted).sum(0), (change * weighted).sum(0)])
         return products
 
     @property

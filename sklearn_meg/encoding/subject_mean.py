@@ -9,7 +9,7 @@ import numpy as np
 from .._params import documented
 from ..rows import RowParams
 from ._base import LinearEncoder
-from ._blocks import read_blocks, trials_of, zero_uncounted
+from ._blocks import not_zero, read_blocks, trials_of, weighed
 
 
 @documented
@@ -56,14 +56,14 @@ class SubjectMean(RowParams, LinearEncoder):
             step = trials_of(y.shape[2], y.shape[1])
             blocks = read_blocks([(y, None), *rows.mask_source(X)], trials, step)
             parts = [
-                (zero_uncounted(b, c).sum(axis=1), c[0][0].sum(axis=0) if c else b.shape[1])
+                (weighed(b, c).sum(axis=1), c[0][0].sum(axis=0) if c else b.shape[1])
                 for b, *c in blocks
             ]
             sums.append(sum(total for total, _ in parts))
             counts.append(np.broadcast_to(sum(count for _, count in parts), y.shape[2]))
         sums, counts = np.array(sums), np.array(counts)[:, np.newaxis]
         channel = sums.sum(axis=(0, 2)) / counts.sum()
-        means = sums / np.maximum(counts, 1)
+        means = sums / not_zero(counts)
         n_subjects = (counts > 0).sum(axis=0)
         self.mean_ = means.sum(axis=0) / np.maximum(n_subjects, 1)
         self.mean_ = np.where(n_subjects > 0, self.mean_, channel[:, np.newaxis])

@@ -169,7 +169,13 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         n_bands = len(group_factors(self.candidates_.shape[1]))
         return penalties, np.array_split(np.arange(len(penalties)), n_bands)
 
-    def fit_folds(self, X: np.ndarray, y: np.ndarray, trials: np.ndarray) -> list:
+    def fit_folds(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        trials: np.ndarray,
+        weights: np.ndarray | None = None,
+    ) -> list:
         """Fit on some trials, pooled; give the models fitted without each fold.
 
         Parameters
@@ -177,16 +183,23 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         X, y : ndarray
             Checked trials.
         trials : ndarray of int
+        weights : ndarray of shape (n_trials,) or None
 
         Returns
         -------
         models : list of FoldModel
         """
         self._fold_models = []
-        self._fit_trials(X, y, trials)
+        self._fit_trials(X, y, trials, weights=weights)
         return self.__dict__.pop("_fold_models")
 
-    def fit_held_out(self, X: np.ndarray, y: np.ndarray, trials: np.ndarray) -> np.ndarray:
+    def fit_held_out(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        trials: np.ndarray,
+        weights: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Fit, pooled, and predict each trial by the model fitted without its fold.
 
         Parameters
@@ -194,12 +207,13 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         X, y : ndarray
             Checked trials.
         trials : ndarray of int
+        weights : ndarray of shape (n_trials,) or None
 
         Returns
         -------
         held_out : ndarray of shape (n_trials, n_channels, n_times), float32
         """
-        models = self.fit_folds(X, y, trials)
+        models = self.fit_folds(X, y, trials, weights)
         subjects = Rows(**self._rows).subject_values(X)[trials]
         owned = [trials[subjects == s] for s in self.subjects_]
         out = self._predict_checked(X).astype(np.float32)
@@ -334,10 +348,9 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         for x, target, *mask in read_blocks(sources, trials, step):
             x -= x_mean[:, np.newaxis, np.newaxis]
             target -= y_mean[:, np.newaxis, np.newaxis]
-            mask = [m[0] > 0 for m in mask]
+            mask = [m[0] for m in mask]
             if self.edges == "drop":
-                mask = [np.broadcast_to(True, x.shape[1:]) & kept, *mask]
-                mask = [np.logical_and.reduce(mask)]
+                mask = [np.multiply.reduce([np.broadcast_to(kept, x.shape[1:]), *mask])]
             yield x, target, *mask
 
     def _predict_trials(self, X, rows, models):

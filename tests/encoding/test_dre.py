@@ -239,7 +239,7 @@ def noise(n_trials=200, start=5):
 def test_the_noise_is_found_also_where_samples_are_missing():
     error = noise()
     for missing in (False, True):
-        filters, scale = autoregression([error[:90], error[90:]], 2, 60, 5)
+        filters, scale = autoregression([(error[:90], 1.0), (error[90:], 1.0)], 2, 60, 5)
         np.testing.assert_allclose(filters[:, 0], [0.9, 0.3], atol=0.1)
         np.testing.assert_allclose(filters[:, 1:], 0, atol=0.1)
         np.testing.assert_allclose(scale, 1, atol=0.1)
