@@ -9,7 +9,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, cross_validate
-from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_limits
 
 from sklearn_meg import RecurrentTRF, SubjectMean, TemporalReceptiveField, pack_rows
@@ -18,11 +17,6 @@ from sklearn_meg.encoding._lags import lag_sums, lagged, ridge
 
 TRF = TemporalReceptiveField
 LINEAR = [SubjectMean, TemporalReceptiveField, RecurrentTRF]
-
-
-@parametrize_with_checks([cls() for cls in LINEAR])
-def test_sklearn_checks(estimator, check):
-    check(estimator)
 
 
 def make_data(seed=0, n_trials=24, n_features=3, n_channels=4, n_times=40, noise=1.0):
