@@ -52,6 +52,10 @@ _CODES = {
             "All trials are of one group, so the best epoch is chosen on trials of that group.",
             "Give trials of several groups, or hold the last trials out (validation_split='last').",
         ),
+        unusual_samples=(
+            "Many samples are unlike those of fit (is_unusual): predictions may mean nothing.",
+            "Compare how both were recorded and prepared, or fit again with such samples.",
+        ),
         other_version=(
             "A model was written by another version, whose predictions may differ.",
             "Compare its predictions with those that you trust, or fit it again.",
@@ -100,6 +104,38 @@ _CODES = {
         field_units=(
             "Fields or thresholds are orders of magnitude from those of stimulation, or of fit.",
             "Give fields in V/m per A/us and thresholds in A/us.",
+        ),
+        capped_thresholds=(
+            "Many thresholds are exactly the largest one: amplitudes at which the search ended.",
+            "Put NaN where no threshold was found; it counts for nothing.",
+        ),
+        not_inverse=(
+            "Thresholds do not fall as fields grow: they are not factors of these fields.",
+            "Give y in A/us, not as V/m at the soma, in the order of the rows of X.",
+        ),
+        unrelated_thresholds=(
+            "Thresholds of held-out fields are predicted no better than by one constant.",
+            "Check that rows of X and y, morphology and spacing belong together.",
+        ),
+        outlying_thresholds=(
+            "Some thresholds are several times those of all others, relative to physics.",
+            "Simulate them again, or put NaN there; they count for nothing.",
+        ),
+        morphology_units=(
+            "A neuron is far smaller or larger than neurons are.",
+            "Give coordinates and diameters in micrometers.",
+        ),
+        repeated_fields=(
+            "The same fields come several times, so held-out errors and intervals are too small.",
+            "Leave copies out, or keep them together by groups.",
+        ),
+        azimuth_degrees=(
+            "Azimuths exceed several turns, as if they were degrees.",
+            "Give azimuths in radians.",
+        ),
+        inward_axes=(
+            "Most axes point into the head, but dendrites of cortical cells point outward.",
+            "Give the axis from the soma to the apical dendrites, or turn the normals of the mesh.",
         ),
         outside_grid=(
             "Part of the axon lies outside the grid, where the field at its surface is taken.",

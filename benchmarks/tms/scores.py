@@ -77,7 +77,7 @@ def trust_rows(case, seed, model, X, y, far):
     inside = ((low <= y) & (y <= high))[known]
     found = {
         "coverage": inside.mean(),
-        "ood_false": model.is_out_of_distribution(X).mean(),
-        "ood_caught": model.is_out_of_distribution(far).mean(),
+        "ood_false": model.is_unusual(X).mean(),
+        "ood_caught": model.is_unusual(far).mean(),
     }
     return [row(case, "default", metric, seed, 100 * value) for metric, value in found.items()]

@@ -6,9 +6,12 @@ import sys
 import warnings
 from pathlib import Path
 
+import sklearn
+
 from ..exceptions import AssumptionWarning
 
-PACKAGE = str(Path(__file__).parents[1])
+# Calls go through both: scikit-learn wraps transform, pipelines and searches call fit.
+INSIDE = (str(Path(__file__).parents[1]), str(Path(sklearn.__file__).parent))
 
 
 def warn_assumption(
@@ -37,6 +40,6 @@ def warn_assumption(
 def _callers_level():
     """Level of the first caller outside the package, as `warn_assumption` has to give it."""
     frame, level = sys._getframe(2), 2  # who called warn_assumption
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(INSIDE):
         frame, level = frame.f_back, level + 1
     return level

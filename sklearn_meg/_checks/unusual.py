@@ -6,11 +6,17 @@ import numbers
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.stats import mannwhitneyu
 from scipy.stats import t as student
 from sklearn.utils.validation import check_is_fitted
 
+from .assumptions import warn_assumption
+
 if TYPE_CHECKING:
     from .._typing import ArrayLike
+
+LOOK_AT = 64  # samples, to see whether all are unusual
+LESS_USUAL = 0.65  # probability of a larger score than one of fit, 0.5 where nothing differs
 
 
 class UnusualMixin:
@@ -57,6 +63,21 @@ class UnusualMixin:
 
     def _unusual_scores(self, X):
         raise NotImplementedError
+
+    def _warn_if_unusual(self, X, what="samples"):
+        """Warn where X as a whole is less usual than what was held out in fit (rank sum test).
+
+        For the end of `predict`. Looks at 64 of many; one in ten thousand is a false alarm.
+        """
+        some, usual = X[:: max(1, len(X) // LOOK_AT)], self.usual_scores_
+        found = mannwhitneyu(self._unusual_scores(some), usual, alternative="greater")
+        share = found.statistic / max(len(some) * len(usual), 1)
+        if share > LESS_USUAL and found.pvalue < 1e-4:
+            warn_assumption(
+                "unusual-samples",
+                f"These {what} are unlike those of fit: a typical one is less usual than "
+                f"{100 * share:.0f} % of those that were held out there.",
+            )
 
 
 def p_values(scores, reference, rate):

@@ -131,7 +131,7 @@ def _write(network, uniform, grids, places, learned, doubts, out, arguments):
     except ValueError:  # too few were held out
         table[["low", "high"]] = np.nan
     table["uniform_field"] = uniform.predict(grids)
-    table["unlike_training"] = network.is_out_of_distribution(grids)
+    table["unlike_training"] = network.is_unusual(grids)
     table.to_csv(out / "thresholds.csv", index=False)
     page = html.Page(
         arguments.title or f"Thresholds of {len(places)} neurons ({arguments.cell_type})"

@@ -16,13 +16,13 @@ from .._checks.params import check_scalar_param
 from .._checks.trials import check_weights
 from .._params import param
 from .._routing import RoutedGroups
+from ._doubts import doubt_thresholds
 from ._drive import SiteDrive
 from ._grids import (
     center_magnitude,
     check_grids,
     check_thresholds,
     doubt_scale,
-    doubt_units,
     turn_grids,
 )
 from ._morphology import Morphology, morphology_key, share_outside
@@ -323,7 +323,7 @@ class ThresholdModel(RoutedGroups, RegressorMixin):
         if not reset:
             self._check_same_outputs(y)
             return X, y
-        doubt_units(X, y)
+        doubt_thresholds(X, y)
         magnitude = center_magnitude(X)
         self.magnitude_range_ = np.array([magnitude.min(), magnitude.max()])
         self.n_outputs_, self._y_ndim = y.shape[1], ndim

@@ -83,34 +83,37 @@ def grouped_residuals(residuals, groups, n_quantiles=40):
     return np.concatenate([*parts, worst])
 
 
-def fit_novelty(grids):
+def fit_novelty(grids, held_out=None):
     """Learn how much of normalized grids is coarse and how much is fine structure.
 
     Parameters
     ----------
     grids : ndarray of shape (n, n_features)
+    held_out : ndarray of shape (n_held_out, n_features) or None
+        Grids that say how far usual ones are from others; None leaves each of `grids` out in turn
+        (cross-validation).
 
     Returns
     -------
     state : dict
         For :func:`novelty`: ``mean``, principal ``axes`` (n_features, n_components) over the
-        standard deviations along them, and mean and scale of :func:`_energies`.
+        standard deviations along them, and mean and scale of :func:`_energies` of left-out grids.
+    scores : ndarray
+        Novelty of the left-out grids.
     """
-    mean = grids.mean(axis=0)
-    centered = grids - mean
-    values, vectors = np.linalg.eigh(centered @ centered.T)
-    n = min(FIT.n_components, max(1, len(grids) // 3))
-    values, vectors = values[::-1][:n], vectors[:, ::-1][:, :n]
-    keep = values > 1e-12 * max(values[0], 1e-300)
-    directions = centered.T @ vectors[:, keep] / np.sqrt(values[keep])
-    axes = directions * np.sqrt(len(grids) / values[keep])
-    energies = _energies(centered, axes)
-    return {
-        "mean": mean,
-        "axes": axes,
-        "energy_mean": energies.mean(axis=0),
-        "energy_scale": np.maximum(energies.std(axis=0), 1e-6),
-    }
+    n_folds = min(FIT.n_folds, len(grids))
+    n = max(1, min(FIT.n_components, len(grids) * (n_folds - 1) // n_folds // 3))
+    state = _principal(grids, n)
+    if held_out is not None:
+        energies = _energies(held_out, state)
+    else:
+        folds = np.arange(len(grids)) % n_folds
+        parts = [(grids[folds != k], grids[folds == k]) for k in range(n_folds)]
+        parts = parts if n_folds > 1 else [(grids, grids)]
+        energies = np.concatenate([_energies(left, _principal(rest, n)) for rest, left in parts])
+    state["energy_mean"] = energies.mean(axis=0)
+    state["energy_scale"] = np.maximum(energies.std(axis=0), 1e-6)
+    return state, _farthest(energies, state)
 
 
 def novelty(grids, state):
@@ -125,20 +128,36 @@ def novelty(grids, state):
     Returns
     -------
     score : ndarray of shape (n,)
-        Largest standardized log energy over groups of principal components.
+        Largest distance of a log energy from its mean, in standard deviations, over groups of
+        principal components.
     """
-    energies = _energies(grids - state["mean"], state["axes"])
-    return ((energies - state["energy_mean"]) / state["energy_scale"]).max(axis=1)
+    return _farthest(_energies(grids, state), state)
 
 
-def _energies(centered, axes):
-    """Log mean square in groups of components, each twice as many as the last, and outside."""
+def _farthest(energies, state):
+    return np.abs((energies - state["energy_mean"]) / state["energy_scale"]).max(axis=1)
+
+
+def _principal(grids, n):
+    """Mean and the first principal axes, over the standard deviations along them."""
+    mean = grids.mean(axis=0)
+    centered = grids - mean
+    values, vectors = np.linalg.eigh(centered @ centered.T)
+    values, vectors = values[::-1][:n], vectors[:, ::-1][:, :n]
+    values = np.where(values > 1e-12 * max(values[0], 1e-300), values, np.inf)  # axes of zeros
+    return {"mean": mean, "axes": centered.T @ vectors * (np.sqrt(len(grids)) / values)}
+
+
+def _energies(grids, state):
+    """Log mean squares: in groups of axes, each twice as many as the last; outside; of x, y, z."""
+    centered, axes = grids - state["mean"], state["axes"]
     along = (centered @ axes) ** 2
     # axes are unit directions over standard deviations: undo that to see what they explain
-    explained = (along / (axes**2).sum(axis=0)).sum(axis=1)
+    explained = (along / np.maximum((axes**2).sum(axis=0), 1e-300)).sum(axis=1)
     total = (centered**2).sum(axis=1)
     starts = [i for i in GROUP_STARTS if i < along.shape[1]]
     sizes = np.diff([*starts, along.shape[1]])
-    groups = np.add.reduceat(along, starts, axis=1) / sizes if starts else along
+    groups = np.add.reduceat(along, starts, axis=1) / sizes
     left = np.maximum(total - explained, 1e-9 * total)
-    return np.log(np.column_stack([groups, left]) + 1e-12)
+    components = (grids.reshape(len(grids), -1, 3) ** 2).mean(axis=1)
+    return np.log(np.column_stack([groups, left, components]) + 1e-12)

@@ -11,6 +11,7 @@ import numpy as np
 
 from .._checks.assumptions import warn_assumption
 from ._morphology import Kind, Morphology
+from ._settings import DOUBTS
 
 if TYPE_CHECKING:
     from .._typing import PathLike
@@ -197,6 +198,9 @@ def _to_morphology(rows, path, require_axon):
     morphology = Morphology(points - points[0], diameters, parents, kinds, name=path.stem)
     if repairs:
         warn_assumption("repaired-morphology", f"{path.name} was repaired: {'; '.join(repairs)}.")
+    extent = np.ptp(morphology.points, axis=0).max()
+    if len(points) > 1 and not DOUBTS.smallest <= extent <= DOUBTS.largest:
+        warn_assumption("morphology-units", f"{path.name} extends over {extent:.3g} micrometers.")
     if require_axon and not morphology.has_axon:
         raise ValueError(
             f"{path.name} has no axon (type 2). TMS excites axons first: a threshold without one "

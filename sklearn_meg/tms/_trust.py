@@ -9,8 +9,14 @@ from scipy.optimize import nnls
 from sklearn.utils import check_consistent_length, column_or_1d, gen_batches
 
 from .._checks.params import check_random_state
+from .._checks.unusual import UnusualMixin
 from ._grids import check_thresholds, normalized, rms_magnitude
-from ._intervals import conformal_margin, fit_novelty, grouped_residuals, novelty
+from ._intervals import (
+    conformal_margin,
+    fit_novelty,
+    grouped_residuals,
+    novelty,
+)
 from ._settings import FIT
 
 if TYPE_CHECKING:
@@ -21,7 +27,7 @@ __all__ = ["IntervalModel", "check_sizes_param", "simplex_weights"]
 PREDICT_BATCH = 512
 
 
-class IntervalModel:
+class IntervalModel(UnusualMixin):
     """Intervals and the flag of unusual fields, for a model with ``_outputs`` and ``_log_field``.
 
     ``_calibrate(X, y, train, held_out)`` is to be called at the end of ``fit``.
@@ -69,7 +75,7 @@ class IntervalModel:
         """Predict intervals that hold the threshold with a given probability.
 
         Split-conformal: the errors of held-out samples, relative to the prediction, say how wide.
-        This holds for new samples like those of ``fit``; see :meth:`is_out_of_distribution`.
+        This holds for new samples like those of ``fit``; see `is_unusual`.
 
         Parameters
         ----------
@@ -95,33 +101,27 @@ class IntervalModel:
         interval = np.stack([middle / factor, middle * factor], axis=-1)
         return interval if self._y_ndim == 2 else interval[:, 0]
 
-    def is_out_of_distribution(self, X: ArrayLike) -> np.ndarray:
-        """Say which fields are unlike those of ``fit``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, s, s, s, 3) or (n, 3 * s**3)
-
-        Returns
-        -------
-        flag : ndarray of bool of shape (n,)
-            True for fields whose shape, whatever their magnitude, is farther from those of ``fit``
-            than that of 97 % of the held-out samples (where none was held out: of the training
-            samples, and then more is flagged): do not rely on their thresholds.
-        """
-        return self._novelty(self._check_X(X)) > self.novelty_threshold_
-
     def _calibrate(self, X, y, train, held_out):
         """What intervals and the flag need, from the held-out samples."""
         self.residuals_ = np.empty((0, self.n_outputs_))
         if len(held_out):
             error = self._outputs(X[held_out])[0] - self._log_targets(X[held_out], y[held_out])
             self.residuals_ = np.abs(error)
-        known = held_out if len(held_out) else train
         if len(train) > FIT.most_shapes:  # before any copy of them is made
             train = train[check_random_state(0).permutation(len(train))[: FIT.most_shapes]]
-        self._novelty_state = fit_novelty(_shapes_of_fields(X[train]))
-        self.novelty_threshold_ = float(np.quantile(self._novelty(X[known]), 1 - FIT.false_alarms))
+        apart = len(held_out) >= FIT.fewest_to_weigh and not np.isin(held_out, train).any()
+        usual = _shapes_of_fields(X[held_out]) if apart else None
+        found = fit_novelty(_shapes_of_fields(X[train]), usual)
+        self._novelty_state, self.usual_scores_ = found
+
+    def _unusual_scores(self, X):
+        """How far the shape of each field is from those of fit, whatever its magnitude."""
+        return self._novelty(super()._check_X(X))
+
+    def _check_X(self, X):
+        X = super()._check_X(X)
+        self._warn_if_unusual(X, "fields")
+        return X
 
     def _novelty(self, X):
         parts = gen_batches(len(X), PREDICT_BATCH)

@@ -247,7 +247,7 @@ def plot_error_by_heterogeneity(
     trained : float, default=None
         Heterogeneity of the training fields: a vertical line.
     flagged : array-like of shape (n_levels,), default=None
-        Percent of fields that :meth:`ThresholdCNN.is_out_of_distribution` flags: written above.
+        Percent of fields that :meth:`ThresholdCNN.is_unusual` flags: written above.
 
     Returns
     -------

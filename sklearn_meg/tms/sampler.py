@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from .._checks.params import check_option_param, check_scalar_param, naming
 from .._checks.trials import validate_data
 from .._training.threads import one_blas_thread
+from ._doubts import doubt_placements
 from ._frames import check_positions, check_units, frames, grid_points
 from ._heterogeneous import (
     HeterogeneousField,
@@ -218,6 +219,8 @@ class EFieldSampler(TransformerMixin, BaseEstimator):
         X = validate_data(self, X, reset=reset, dtype=np.float64)
         if self.moves == "cell":
             _check_rows(X, "X", "axis", seeds=self.heterogeneity > 0)
+            if not reset:
+                doubt_placements(X)
             return X, None
         if cell is None:
             raise ValueError(

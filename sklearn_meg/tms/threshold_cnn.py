@@ -18,9 +18,16 @@ from .._checks.params import (
 from .._params import ComputeParams, OptimizerParams, ValidationParams, documented
 from ..base import TorchEstimator
 from ._base import PhysicsParams, ThresholdModel
+from ._doubts import doubt_relation, doubt_repeated, without_outliers
 from ._grids import center_magnitude, normalized
 from ._network import Correction, ThresholdLoss, ThresholdNet
-from ._physics import apply_physics, cross_validated_errors, fit_correction, fit_physics
+from ._physics import (
+    apply_physics,
+    cross_validated_errors,
+    fit_correction,
+    fit_physics,
+    untrained_physics,
+)
 from ._settings import FIT
 from ._trust import IntervalModel, check_sizes_param, simplex_weights
 
@@ -134,8 +141,9 @@ class ThresholdCNN(
         Samples along each side of the grids.
     magnitude_range_ : ndarray of shape (2,)
         Smallest and largest field at the center in ``fit``.
-    novelty_threshold_ : float
-        Above it :meth:`is_out_of_distribution` is true.
+    usual_scores_ : ndarray of shape (n_held_out,)
+        How far the shapes of held-out fields are from those of the others, which
+        :meth:`is_unusual` compares with.
     history_ : list of dict
         Losses of each epoch.
     n_iter_ : int
@@ -239,6 +247,8 @@ class ThresholdCNN(
         self._check_params()
         self._check_training_params()
         X, y = self._check_fit(X, y, reset=fresh)
+        doubt_repeated(X, groups)
+        y = self._without_outliers(X, y) if fresh else y
         weights = None if fresh else self.net_.module_.state_dict()
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         train, held_out = self._split = super()._inner_split(X, y, groups, seed)
@@ -257,7 +267,16 @@ class ThresholdCNN(
             drive, in_field = self._site_drive(), y * center_magnitude(X)[:, np.newaxis]
             errors = cross_validated_errors(drive, _flat(X), in_field, groups, seed)
             self.residuals_ = np.abs(errors)
+        doubt_relation(X, y, self.residuals_)
         return self
+
+    def _without_outliers(self, X, y):
+        """Thresholds without those that no physics explains, where a morphology tells."""
+        if self.morphology is None:
+            return y
+        magnitude = center_magnitude(X)[:, np.newaxis]
+        physics = untrained_physics(self._site_drive(), y.shape[1])
+        return without_outliers(y * magnitude, apply_physics(physics, _flat(X))[0]) / magnitude
 
     def _are_few(self, held_out):
         """Whether physics learns from all samples, since too few are held out to judge more."""

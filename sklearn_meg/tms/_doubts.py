@@ -1,0 +1,144 @@
+"""Fields, thresholds and placements that are valid numbers and cannot be meant."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._checks.assumptions import warn_assumption
+from ._grids import center_magnitude, doubt_units
+from ._settings import DOUBTS
+
+__all__ = [
+    "doubt_placements",
+    "doubt_relation",
+    "doubt_repeated",
+    "doubt_thresholds",
+    "without_outliers",
+]
+
+
+def doubt_thresholds(X, y):
+    """Warn of thresholds in other units, at the end of a search, or that are no factors of X.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, s, s, s, 3)
+    y : ndarray of shape (n, n_outputs)
+    """
+    doubt_units(X, y)
+    magnitude = np.log(center_magnitude(X))
+    capped, slopes = 0, []
+    for column in y.T:
+        known = np.isfinite(column)
+        if known.sum() < DOUBTS.fewest:
+            continue
+        capped = max(capped, _n_capped(column[known]))
+        slopes.append(_slope(magnitude[known], np.log(column[known])))
+    if capped:
+        warn_assumption(
+            "capped-thresholds",
+            f"{capped} thresholds are exactly {np.nanmax(y):.6g} A/us, the largest one.",
+        )
+    if slopes and np.median(slopes) > DOUBTS.slope:
+        warn_assumption(
+            "not-inverse",
+            "Thresholds are factors of X, so they halve where fields double. These fall with the "
+            f"power {-np.median(slopes):.2f} of the field instead of 1.",
+        )
+
+
+def _n_capped(y):
+    """How many thresholds equal the largest, where the others differ."""
+    n = int((y == y.max()).sum())
+    differ = len(np.unique(y)) > 0.5 * len(y)
+    return n if n > max(3, DOUBTS.capped * len(y)) and differ else 0
+
+
+def _slope(x, y):
+    """Slope of y over x, less three standard errors; -1 where x hardly varies."""
+    x, y = x - x.mean(), y - y.mean()
+    if x.std() < 0.05:
+        return -1.0
+    slope = (x @ y) / (x @ x)
+    error = np.sqrt(((y - slope * x) ** 2).sum() / (len(x) - 2) / (x @ x))
+    return slope - 3 * error
+
+
+def without_outliers(y, logs):
+    """Thresholds with NaN where they are several times what physics says; that is said.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n, n_outputs)
+        Thresholds in V/m at the center.
+    logs : ndarray of shape (n, n_outputs)
+        Logarithm of those of physics, up to a factor.
+
+    Returns
+    -------
+    y : ndarray of shape (n, n_outputs)
+    """
+    off = np.log(y) - logs
+    off = np.abs(off - np.nanmedian(off, axis=0))
+    limit = np.maximum(DOUBTS.outlying, DOUBTS.outlying_mads * np.nanmedian(off, axis=0))
+    outlying = off > limit
+    if not outlying.any():
+        return y
+    warn_assumption(
+        "outlying-thresholds",
+        f"{int(outlying.sum())} of {int(np.isfinite(y).sum())} thresholds are up to "
+        f"{np.exp(off[outlying].max()):.3g} times what the others say.",
+    )
+    return np.where(outlying, np.nan, y)
+
+
+def doubt_repeated(X, groups):
+    """Warn of fields that come twice without groups that keep them together."""
+    center = X.shape[1] // 2
+    some = np.concatenate([X[:, center, center, center], X[:, 0, 0, 0]], axis=1)
+    copies = len(some) - len(np.unique(some, axis=0))
+    if groups is None and len(X) >= DOUBTS.fewest and copies > DOUBTS.repeated * len(X):
+        warn_assumption("repeated-fields", f"{copies} of {len(X)} fields are copies of others.")
+
+
+def doubt_relation(X, y, errors):
+    """Warn where held-out thresholds are predicted no better than by a constant.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, s, s, s, 3)
+    y : ndarray of shape (n, n_outputs)
+    errors : ndarray of shape (n_held_out, n_outputs)
+        Absolute errors of held-out log thresholds.
+    """
+    fields = np.log(y) + np.log(center_magnitude(X))[:, np.newaxis]
+    spread = np.nanmedian(np.abs(fields - np.nanmedian(fields, axis=0)))
+    if np.isfinite(errors).any(axis=1).sum() < DOUBTS.fewest or spread < DOUBTS.spread:
+        return
+    error = np.nanmedian(errors)
+    if error > DOUBTS.unrelated * spread:
+        warn_assumption(
+            "unrelated-thresholds",
+            f"Held-out thresholds are missed by {100 * error:.2g} %, and by {100 * spread:.2g} % "
+            "if the same field is assumed everywhere.",
+        )
+
+
+def doubt_placements(X):
+    """Warn of azimuths in degrees, and of axes that point into the head.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, 7) or (n, 8)
+        Rows of :class:`EFieldSampler`.
+    """
+    largest = np.abs(X[:, 6]).max()
+    if largest > DOUBTS.turns:
+        warn_assumption("azimuth-degrees", f"Azimuths reach {largest:.4g} radians.")
+    length = np.linalg.norm(X[:, :3], axis=1) * np.linalg.norm(X[:, 3:6], axis=1)
+    outward = (X[:, :3] * X[:, 3:6]).sum(axis=1) / np.maximum(length, 1e-12)
+    if len(X) >= 5 and np.median(outward) < DOUBTS.inward:
+        warn_assumption(
+            "inward-axes",
+            f"{int((outward < 0).sum())} of {len(X)} axes point toward the center of the head.",
+        )
