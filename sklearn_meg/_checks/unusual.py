@@ -15,7 +15,6 @@ from .assumptions import warn_assumption
 if TYPE_CHECKING:
     from .._typing import ArrayLike
 
-LOOK_AT = 64  # samples, to see whether all are unusual
 LESS_USUAL = 0.65  # probability of a larger score than one of fit, 0.5 where nothing differs
 
 
@@ -64,20 +63,34 @@ class UnusualMixin:
     def _unusual_scores(self, X):
         raise NotImplementedError
 
-    def _warn_if_unusual(self, X, what="samples"):
-        """Warn where X as a whole is less usual than what was held out in fit (rank sum test).
 
-        For the end of `predict`. Looks at 64 of many; one in ten thousand is a false alarm.
-        """
-        some, usual = X[:: max(1, len(X) // LOOK_AT)], self.usual_scores_
-        found = mannwhitneyu(self._unusual_scores(some), usual, alternative="greater")
-        share = found.statistic / max(len(some) * len(usual), 1)
-        if share > LESS_USUAL and found.pvalue < 1e-4:
-            warn_assumption(
-                "unusual-samples",
-                f"These {what} are unlike those of fit: a typical one is less usual than "
-                f"{100 * share:.0f} % of those that were held out there.",
-            )
+def few_of(X, n=64):
+    """At most so many samples of all parts of X: enough to see whether X as a whole is unusual."""
+    return X[:: -(-len(X) // n)] if len(X) > n else X
+
+
+def warn_if_unusual(scores, reference, what="samples"):
+    """Warn where samples as a whole are less usual than the reference (rank sum test).
+
+    For the end of `predict`: of ten thousand usual sets one is called unusual.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n,)
+        Of the samples that were given, or of `few_of` them.
+    reference : ndarray of shape (n_reference,)
+        ``usual_scores_``.
+    what : str
+        What the samples are.
+    """
+    found = mannwhitneyu(scores, reference, alternative="greater")
+    share = found.statistic / max(len(scores) * len(reference), 1)
+    if share > LESS_USUAL and found.pvalue < 1e-4:
+        warn_assumption(
+            "unusual-samples",
+            f"These {what} are unlike those of fit: a typical one is less usual than "
+            f"{100 * share:.0f} % of those that were held out there.",
+        )
 
 
 def p_values(scores, reference, rate):

@@ -102,7 +102,7 @@ def training(arguments, spacing):
 
     if arguments.training:
         data = load_tms_dataset(arguments.training)
-        X, y = data["grids"], data["thresholds"]
+        X, y = data["grids"], data["threshold"]
     else:
         if arguments.cell_type != "L5 PC":
             raise CommandError(

@@ -97,7 +97,8 @@ def fit_novelty(grids, held_out=None):
     -------
     state : dict
         For :func:`novelty`: ``mean``, principal ``axes`` (n_features, n_components) over the
-        standard deviations along them, and mean and scale of :func:`_energies` of left-out grids.
+        standard deviations along them, and means and scales of :func:`_energies` of left-out
+        grids (``high``) and of `grids` (``low``).
     scores : ndarray
         Novelty of the left-out grids.
     """
@@ -111,8 +112,9 @@ def fit_novelty(grids, held_out=None):
         parts = [(grids[folds != k], grids[folds == k]) for k in range(n_folds)]
         parts = parts if n_folds > 1 else [(grids, grids)]
         energies = np.concatenate([_energies(left, _principal(rest, n)) for rest, left in parts])
-    state["energy_mean"] = energies.mean(axis=0)
-    state["energy_scale"] = np.maximum(energies.std(axis=0), 1e-6)
+    for name, values in {"high": energies, "low": _energies(grids, state)}.items():
+        state[f"{name}_mean"] = values.mean(axis=0)
+        state[f"{name}_scale"] = np.maximum(values.std(axis=0), 1e-6)
     return state, _farthest(energies, state)
 
 
@@ -135,7 +137,10 @@ def novelty(grids, state):
 
 
 def _farthest(energies, state):
-    return np.abs((energies - state["energy_mean"]) / state["energy_scale"]).max(axis=1)
+    """Above the energies of left-out grids, or below those of the grids that were learned from."""
+    above = (energies - state["high_mean"]) / state["high_scale"]
+    below = (state["low_mean"] - energies) / state["low_scale"]
+    return np.maximum(above, below).max(axis=1)
 
 
 def _principal(grids, n):

@@ -62,13 +62,14 @@ class DoubtSettings:
     thresholds, errors a twentieth of the spread.
     """
 
-    fewest: int = 50  # samples to say anything
+    fewest: int = 50  # samples, or points of a neuron, to say anything
     capped: float = 0.02  # share of thresholds that equal the largest
     slope: float = -0.4  # of log thresholds over log fields, where -1 is physics and 0 is V/m
     unrelated: float = 0.9  # median error over the median distance from a constant
     spread: float = 0.02  # of that distance (log), below which a constant is good enough
     repeated: float = 0.02  # share of fields that are copies
-    outlying: float = np.log(2)  # least distance (log) of a threshold from physics, and in its MAD
+    # Least distance (log) of a threshold from physics, also in MADs; true ones are up to 1.1 off.
+    outlying: float = np.log(5)
     outlying_mads: float = 8.0
     smallest: float = 5.0  # um, extent of a neuron
     largest: float = 1e5

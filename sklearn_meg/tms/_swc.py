@@ -199,7 +199,7 @@ def _to_morphology(rows, path, require_axon):
     if repairs:
         warn_assumption("repaired-morphology", f"{path.name} was repaired: {'; '.join(repairs)}.")
     extent = np.ptp(morphology.points, axis=0).max()
-    if len(points) > 1 and not DOUBTS.smallest <= extent <= DOUBTS.largest:
+    if len(points) >= DOUBTS.fewest and not DOUBTS.smallest <= extent <= DOUBTS.largest:
         warn_assumption("morphology-units", f"{path.name} extends over {extent:.3g} micrometers.")
     if require_axon and not morphology.has_axon:
         raise ValueError(

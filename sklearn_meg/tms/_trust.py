@@ -9,7 +9,7 @@ from scipy.optimize import nnls
 from sklearn.utils import check_consistent_length, column_or_1d, gen_batches
 
 from .._checks.params import check_random_state
-from .._checks.unusual import UnusualMixin
+from .._checks.unusual import UnusualMixin, few_of, warn_if_unusual
 from ._grids import check_thresholds, normalized, rms_magnitude
 from ._intervals import (
     conformal_margin,
@@ -120,7 +120,7 @@ class IntervalModel(UnusualMixin):
 
     def _check_X(self, X):
         X = super()._check_X(X)
-        self._warn_if_unusual(X, "fields")
+        warn_if_unusual(self._novelty(few_of(X)), self.usual_scores_, "fields")
         return X
 
     def _novelty(self, X):

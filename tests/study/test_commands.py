@@ -113,6 +113,8 @@ def test_states_says_what_is_wrong(tmp_path, capsys):
     assert "--transpose if it is the other way round" in capsys.readouterr().err
 
 
+# The model learned in folded cortex, the field has no folds: that is said.
+@pytest.mark.filterwarnings("ignore:These fields are unlike those of fit")
 def test_thresholds(tmp_path):
     field = SphereField(figure8_coil().at([0, 0, 0.0925], [0, 0, -1]))
     side = np.arange(-0.02, 0.021, 0.004)
