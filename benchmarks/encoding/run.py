@@ -28,13 +28,15 @@ from sklearn_meg.metrics import r_across_trials, r_over_time
 from ..report import check, row, values
 from . import cost, importance, real, speed
 from .ceiling import ceiling
+from .peers import hist_gb_lags, mlp_lags
 
 CASES = (
-    *("N_stimulus", "L", "N", "S", "many", "L_stimulus_only", "null"),
+    *("N_stimulus", "L", "N", "S", "many", "context", "L_stimulus_only", "null"),
     *("few_L", "few_N", "few_S", "few_subjects", "few_trials", "few_none", "averages"),
     *("importance", "eeg_visual", "erp_words", "eeglab", "speed"),
 )
 WORLDS = ("L", "N", "S")
+MANY = {"many": "N", "context": "C"}
 STIMULUS_ONLY = {"N_stimulus": "N", "L_stimulus_only": "L"}
 # World, subjects, trials of each, trials averaged into one.
 FEW = {
@@ -90,8 +92,8 @@ def _run_case(case, seed, quick):
         return few_rows(case, seed, quick)
     if case == "null":
         return null_rows(seed, quick)
-    if case == "many":
-        return many_rows(seed, quick)
+    if case in MANY:
+        return many_rows(case, seed, quick)
     if case == "importance":
         return importance.importance_rows(seed, quick)
     if case == "speed":
@@ -144,10 +146,10 @@ def world_rows(world, seed, quick):
     return rows
 
 
-def many_rows(seed, quick):
-    """World N of 30 subjects with 60 trials each, who differ in topography, gain and delay."""
+def many_rows(case, seed, quick):
+    """World N or C of 30 subjects with 60 trials each, who differ in topography, gain and delay."""
     size = QUICK_DATA if quick else {"n_subjects": 30, "n_trials": 60}
-    data = make_words("N", random_state=seed, **size)
+    data = make_words(MANY[case], random_state=seed, **size)
     train, test = split(data.subjects, seed)
     start, where = first_scored(data), data.rows
     deep = QUICK_DEEP if quick else {}
@@ -157,10 +159,10 @@ def many_rows(seed, quick):
         "spline_rtrf": make_pipeline(FeatureExpansion(**where), RecurrentTRF(**where)),
     }
     best = ceiling(data, test)
-    rows = scores("many", "ceiling", seed, data.y[test], best, data.subjects[test], start)
+    rows = scores(case, "ceiling", seed, data.y[test], best, data.subjects[test], start)
     for name, model in models.items():
         rows += fit_and_score(
-            "many", name, seed, model, data.X, data.y, train, test, data.subjects, start
+            case, name, seed, model, data.X, data.y, train, test, data.subjects, start
         )
     return rows
 
@@ -173,6 +175,7 @@ def stimulus_only_rows(case, seed, quick):
     deep = DeepRecurrentEncoder(**rows, random_state=seed, **(QUICK_DEEP if quick else {}))
     splines = make_pipeline(FeatureExpansion(**rows), TemporalReceptiveField(**rows))
     models = {"default": deep, "trf": TemporalReceptiveField(**rows), "spline_trf": splines}
+    models |= {"mlp_lags": mlp_lags(seed, **rows), "hist_gb_lags": hist_gb_lags(seed, **rows)}
     result = []
     for name, model in models.items():
         result += fit_and_score(
@@ -204,6 +207,10 @@ def pooling_rows(case, seed, quick):
         "separate_trf": TemporalReceptiveField(**rows, partial_pooling=False),
         "subject_mean": SubjectMean(**rows),
     }
+    if n_averaged == 1:
+        splines = make_pipeline(FeatureExpansion(**rows), TemporalReceptiveField(**rows))
+        models |= {"spline_trf": splines, "mlp_lags": mlp_lags(seed, **rows)}
+        models |= {"hist_gb_lags": hist_gb_lags(seed, **rows)}
     result, start = [], int(np.searchsorted(data.times, 0))
     for name, model in models.items():
         predicted = model.fit(X[train], y[train]).predict(X[test])
@@ -358,6 +365,7 @@ def make_checks(rows):
     ratio("N", "spline_rtrf", ">= 1.3")
     ratio("S", "spline_rtrf", ">= 1.25")
     ratio("many", "spline_rtrf", ">= 1.3")
+    ratio("context", "spline_rtrf", ">= 1.3")
     for case in ("N", "S", "many"):
         ratio(case, "ceiling", ">= 0.97")
     ratio("N", "trf", ">= 3.8")
@@ -365,10 +373,14 @@ def make_checks(rows):
     ratio("N", "oracle", ">= 1.02")
     ratio("S", "rtrf", ">= 1.35")
     ratio("L", "rtrf", ">= 0.998")
-    ratio("N_stimulus", "spline_trf", ">= 1.3")
+    for other in ("spline_trf", "mlp_lags", "hist_gb_lags"):
+        ratio("N_stimulus", other, ">= 1.3" if other == "spline_trf" else "> 1")
     for case in FEW:
         for metric in ("r", "r_time") if case != "averages" else ("r_time",):
-            for other in ("trf", "separate_trf", "subject_mean"):
+            for other in (
+                *("trf", "separate_trf", "subject_mean"),
+                *("spline_trf", "mlp_lags", "hist_gb_lags"),
+            ):
                 if values(rows, case, other, metric).any():
                     gap = values(rows, case, "default", metric) - values(rows, case, other, metric)
                     error = gap.std(ddof=1) / np.sqrt(len(gap)) if len(gap) > 1 else 0.0

@@ -1,4 +1,4 @@
-"""Simulated MEG of subjects who hear words: three worlds with a known answer.
+"""Simulated MEG of subjects who hear words: four worlds with a known answer.
 
 The worlds follow the encoding literature's questions (Chehab et al., arXiv 2103.02339): is the
 response to a word linear in its features, does it depend on what came before, and does ongoing
@@ -45,11 +45,14 @@ WORLDS = {
     "L": {"linear": True, "alpha_gain": 0.5, "alpha_tau": 0.6, "damping": 0.3},
     "N": {"linear": False, "alpha_gain": 0.5, "alpha_tau": 0.6, "damping": 0.3},
     "S": {"linear": False, "alpha_gain": 1.0, "alpha_tau": 1.5, "damping": 1.4},
+    "C": {"linear": False, "alpha_gain": 0.5, "alpha_tau": 0.6, "damping": 0.3, "context": True},
 }
+# Spread over subjects of the logarithm of gains, and of delays in s; in world C the second.
+GAIN_SPREADS, DELAY_SPREADS = (0.25, 0.5), (0.02, 0.04)
 
 
 def make_words(
-    world: Literal["L", "N", "S"] = "N",
+    world: Literal["L", "N", "S", "C"] = "N",
     n_subjects: int = 6,
     n_trials: int = 300,
     n_channels: int = 12,
@@ -70,12 +73,14 @@ def make_words(
 
     Parameters
     ----------
-    world : {"L", "N", "S"}, default="N"
+    world : {"L", "N", "S", "C"}, default="N"
         "L": amplitudes linear in the features, plus a response to the word as such.
         "N": nonlinear in the features and in the time since the word before, later for frequent
         words, and larger when alpha is strong.
         "S": as "N" with a twice as strong and more coherent alpha: much of the signal is
         ongoing activity, whose future depends on the words to come.
+        "C": as "N", and amplitudes depend on the two words before (their context); gains and
+        delays of subjects differ twice as much.
     n_subjects : int, default=6
     n_trials : int, default=300
         Trials of each subject.
@@ -139,7 +144,9 @@ def make_words(
     Amplitude of a word with length l, frequency f, `gap` seconds after the word before, alpha a:
     ``(sqrt(rho) lin + sqrt(1 - rho) non) (1 - 0.6 exp(-gap / 0.35)) (1 + 0.4 (|a| - 1.25))``,
     rho = 0.06, lin = (l, l/2 - f/2, f), non = ((l^2 - 1)/sqrt 2, l f + 0.6, cos 2.5 f - e^-3.125),
-    latency + 30 ms tanh f. The same random numbers are used whatever the world.
+    latency + 30 ms tanh f. In world C the first factor A is, with words 1 and 2 before,
+    ``(A (1 + 0.6 tanh(f - (f1 + f2) / 2)) + 0.5 (l1 f, f1 f2, l1 l)) / 1.3``. The same random
+    numbers are used whatever the world.
 
     References
     ----------
@@ -159,10 +166,11 @@ def make_words(
     common, *rngs = _generator(random_state).spawn(n_subjects + 1)
     patterns = _random_patterns if head is None else head.draw_patterns
     mixing = patterns(common, n_subjects, n_channels)
-    gains = np.exp(0.25 * common.standard_normal((n_subjects, 1, 3)))
+    rich = _in_context(world)
+    gains = np.exp(GAIN_SPREADS[rich] * common.standard_normal((n_subjects, 1, 3)))
     mixing[:, :, :3] *= gains
     mixing = _unit_power(mixing)
-    delays = 0.02 * common.standard_normal((n_subjects, 3))
+    delays = DELAY_SPREADS[rich] * common.standard_normal((n_subjects, 3))
     parts = _allocate(n_subjects * n_trials, mixing.shape[1], len(times), dtype)
     for subject, rng in enumerate(rngs):
         part = slice(subject * n_trials, (subject + 1) * n_trials)
@@ -288,7 +296,7 @@ def words_to_epochs(data: Bunch, subject: int | None = None) -> EpochsArray:
 
 def _check_arguments(world, n_subjects, n_trials, n_channels, sfreq, tmin, tmax, snr, dtype):
     if world not in WORLDS:
-        raise ValueError(f"world must be one of 'L', 'N', 'S'. Got {world!r}.")
+        raise ValueError(f"world must be one of 'L', 'N', 'S', 'C'. Got {world!r}.")
     counts = {"n_subjects": n_subjects, "n_trials": n_trials, "n_channels": n_channels}
     for name, count in counts.items():
         if not isinstance(count, Integral) or count < 1:
@@ -412,8 +420,23 @@ def _amplitudes(world, length, frequency, gaps, alpha):
         np.cos(2.5 * frequency) - np.exp(-3.125),
     ]
     both = np.sqrt(RHO) * linear + np.sqrt(1 - RHO) * np.stack(squares, axis=-1)
+    if _in_context(world):
+        both = _with_context(both, length, frequency)
     state = (1 - 0.6 * np.exp(-gaps / 0.35)) * (1 + 0.4 * (alpha - MEAN_ALPHA))
     return both * np.asarray(state)[..., np.newaxis]
+
+
+def _in_context(world):
+    return WORLDS[world].get("context", False)
+
+
+def _with_context(amplitudes, length, frequency):
+    """Amplitudes that depend on the two words before; there are none before the first."""
+    l1, f1 = (np.pad(x, ((0, 0), (1, 0)))[:, :-1] for x in (length, frequency))
+    f2 = np.pad(f1, ((0, 0), (1, 0)))[:, :-1]
+    surprise = np.tanh(frequency - (f1 + f2) / 2)
+    more = np.stack([l1 * frequency, f1 * f2, l1 * length], axis=-1)
+    return (amplitudes * (1 + 0.6 * surprise)[..., np.newaxis] + 0.5 * more) / 1.3
 
 
 def _latencies(world, frequency):

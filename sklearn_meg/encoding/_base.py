@@ -89,6 +89,13 @@ class LinearEncoder(RoutedGroups, RegressorMixin, UnusualTrials, BaseEstimator):
     ``_predict_trials(X, rows, models)``.
     """
 
+    #: Whether a single subject without `subject_row` is fitted as pooled subjects are, with what is
+    #: common to all trials chosen on held-out ones: under a network, not by itself.
+    _pools_one = False
+
+    def _pools(self):
+        return self.partial_pooling and (self.subject_row is not None or self._pools_one)
+
     def fit(
         self,
         X: ArrayLike,

@@ -62,7 +62,9 @@ class OnLinearBase:
     def _new_base(self):
         names = ("subject_row", "initial_rows", "n_initial", "mask_row")
         where = {name: getattr(self, name) for name in names}
-        return LINEAR[self._base](**where, **(self.base_params or {}))
+        base = LINEAR[self._base](**where, **(self.base_params or {}))
+        base._pools_one = getattr(base, "fit_intercept", True) is True
+        return base
 
     def _fit_base_held_out(self, X, y):
         """Fit a pooled base to all trials; keep what it predicts of each from the others.
@@ -71,9 +73,8 @@ class OnLinearBase:
         base is fitted once.
         """
         base = self._new_base()
-        pooled = self.subject_row is not None and base.partial_pooling
         small = 4 * max(X.size, y.size) <= HELD_OUT_BYTES
-        if pooled and small and len(X) > 1:
+        if base._pools() and small and len(X) > 1:
             everyone = np.arange(len(X))
             self._base_inputs = base.fit_held_out(X, y, everyone, self._sample_weight)
             self.base_ = base

@@ -217,9 +217,6 @@ class RecurrentTRF(LagParams, LinearEncoder):
         held_out += change
         return held_out
 
-    def _pools(self):
-        return self.partial_pooling and self.subject_row is not None
-
     def _keep_models(self, models, units, radius, penalties, scores):
         """Keep the models of all subjects, given one a subject."""
         past, coef, intercept = map(np.array, zip(*models))
@@ -337,6 +334,7 @@ class RecurrentTRF(LagParams, LinearEncoder):
         """Fit the TRF, and how far at each lead the recursion is better on held-out trials."""
         names = ("tmin", "tmax", "sfreq", "cv", *ROWS)
         trf = TemporalReceptiveField(**{name: getattr(self, name) for name in names})
+        trf._pools_one = self._pools_one
         everyone = np.sort(np.concatenate(trials_of_subjects))
         weights = getattr(arx.rows, "weights", None)
         fold_models = trf.fit_folds(arx.X, arx.y, everyone, weights)

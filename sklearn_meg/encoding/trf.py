@@ -159,9 +159,6 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
             -1, factors.shape[1]
         )
 
-    def _pools(self):
-        return self.partial_pooling and self.subject_row is not None
-
     def _penalties(self, rows):
         """Penalty of each coefficient, (n_candidates, p), and runs that differ by a factor."""
         groups = np.repeat(resolve_groups(self, rows.features), len(self.delays_))[self._used]

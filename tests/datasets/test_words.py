@@ -117,6 +117,17 @@ def test_words_damp_alpha(worlds):
     assert np.corrcoef(words, power)[0, 1] < -0.1
 
 
+def test_in_world_c_the_word_before_matters():
+    size = {"n_subjects": 2, "n_trials": 60, "n_channels": 4}
+    plain, context = (make_words(world, **size) for world in "NC")
+    np.testing.assert_array_equal(plain.features, context.features)
+    ratio = context.evoked.var() / plain.evoked.var()
+    assert 0.7 < ratio < 1.6
+    r = across_trials(plain.evoked, context.evoked)[:, plain.times > 0].mean()
+    assert 0.3 < r < 0.9
+    assert context.delays.std() == pytest.approx(2 * plain.delays.std())
+
+
 def test_evoked_is_the_sum_of_true_responses():
     data = make_words("L", n_subjects=2, n_trials=4, tmax=0.3)
     wide = np.arange(-400, 401) / 40

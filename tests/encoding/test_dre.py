@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_meg import DeepRecurrentEncoder, RecurrentTRF, TemporalReceptiveField, pack_rows
+from sklearn_meg import (
+    DeepRecurrentEncoder,
+    RecurrentTRF,
+    SubjectMean,
+    TemporalReceptiveField,
+    pack_rows,
+)
 from sklearn_meg.encoding import PAPER_PARAMS
 from sklearn_meg.encoding._gate import trust
 from sklearn_meg.encoding._noise import InnovationLoss, autoregression
@@ -200,6 +206,16 @@ def test_with_few_trials_each_is_held_out_once(packed, monkeypatch):
     model = encoder(rows).fit(X, y)
     assert model.n_networks_ == len(held) == 4
     np.testing.assert_array_equal(np.sort(np.concatenate(held)), np.arange(len(X)))
+
+
+def test_one_subject_whose_features_say_nothing_gets_its_mean_response():
+    rng = np.random.default_rng(0)
+    X, course = rng.normal(size=(60, 1, 24)), np.sin(np.arange(24) / 3)
+    y = course + rng.normal(size=(60, 2, 24))
+    model = encoder({}).fit(X[:40], y[:40])
+    mean = SubjectMean().fit(X[:40], y[:40])
+    assert model.score(X[40:], y[40:]) > mean.score(X[40:], y[40:]) - 0.02
+    assert TemporalReceptiveField().fit(X[:40], y[:40]).score(X[40:], y[40:]) < 0.1
 
 
 def test_broken_assumptions_are_said():
