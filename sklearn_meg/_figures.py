@@ -63,6 +63,7 @@ def style() -> Iterator[None]:
         "legend.fontsize": 10,
         "figure.dpi": 100,
         "savefig.dpi": 150,
+        "text.parse_math": False,  # names of files and channels are text, whatever is in them
     }
     with matplotlib.rc_context(settings):
         yield

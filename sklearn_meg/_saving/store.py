@@ -19,6 +19,7 @@ import joblib
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 
+from .._checks.claims import check_claims
 from .._checks.trials import pieces
 from .._version import __version__
 
@@ -298,6 +299,7 @@ def read_arrays(path):
     ValueError
         If the file is damaged, something else, or holds objects, which could run code.
     """
+    check_claims(path)
     try:
         with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .._checks.claims import check_claims
 from .common import CommandError, add_out, open_folder, split
 from .steps import Steps
 
@@ -106,6 +107,7 @@ def _read(reader, path):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            check_claims(path)
             return reader(path, verbose="error")
     except Exception as error:  # whatever a damaged file provokes
         raise CommandError(f"{path}: cannot be read: {error}") from error

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .._checks.claims import check_claims
 from .._checks.trials import more_rows_than_columns
 from .common import CommandError, add_out, open_folder, positive, split
 from .steps import Steps
@@ -128,6 +129,7 @@ def _read(path, arguments):
             raise CommandError(f"{path}: NIfTI recordings need --atlas")
         return list(read_parcellated_bold([str(path)], arguments.atlas)[0])
     if path.suffix == ".npy":
+        check_claims(path)
         return [np.load(path, allow_pickle=False)]
     if path.suffix == ".mat":
         from scipy.io import loadmat

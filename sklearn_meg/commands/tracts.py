@@ -104,10 +104,10 @@ def _voxels(arguments, X):
 
 
 def _region(path, there):
-    import nibabel as nib
+    from .._checks.claims import open_image
 
     _check_files(path)
-    region = np.asarray(nib.load(path).dataobj) > 0
+    region = np.asarray(open_image(path).dataobj) > 0
     if region.shape[:3] != there.shape:
         raise CommandError(f"{path} has the shape {region.shape}, the directions {there.shape}")
     voxels = np.argwhere(region & there)

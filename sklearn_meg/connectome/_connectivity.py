@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
+from .._checks.claims import open_image
+
 if TYPE_CHECKING:
     from .._typing import ArrayLike, DataFrame
 
@@ -23,9 +25,7 @@ def check_labels(labels, grid):
         For another shape, numbers that are not whole, or no region.
     """
     if not isinstance(labels, np.ndarray | list | tuple):
-        import nibabel as nib
-
-        labels = (labels if hasattr(labels, "get_fdata") else nib.load(labels)).get_fdata()
+        labels = open_image(labels).get_fdata()
     labels = np.asarray(labels)
     if labels.shape == (*grid, 1):
         labels = labels[..., 0]

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 from scipy.ndimage import distance_transform_edt, generate_binary_structure, label
 
+from .._checks.claims import open_image
 from .._checks.params import naming
 from .._checks.trials import LARGEST_VALUE, as_mask, check_array
 
@@ -171,9 +172,7 @@ def check_mask(mask, grid):
     at the end, an image or its file.
     """
     if not isinstance(mask, np.ndarray | list | tuple):
-        import nibabel as nib
-
-        mask = (mask if hasattr(mask, "get_fdata") else nib.load(mask)).get_fdata()
+        mask = open_image(mask).get_fdata()
     mask = np.asarray(mask)
     if mask.shape == (*grid, 1):
         mask = mask[..., 0]

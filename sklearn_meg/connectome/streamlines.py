@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._checks.claims import open_image
 from .._optional import needs
 
 if TYPE_CHECKING:
@@ -76,9 +77,7 @@ def _without_nan(curves):
 def _grid(reference):
     if isinstance(reference, tuple):
         return np.asarray(reference[0], dtype=float), tuple(int(n) for n in reference[1])
-    import nibabel as nib
-
-    image = reference if hasattr(reference, "affine") else nib.load(reference)
+    image = open_image(reference)
     return np.asarray(image.affine, dtype=float), tuple(image.shape[:3])
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._checks.claims import check_claims
 from .._repr import short_repr
 
 if TYPE_CHECKING:
@@ -146,7 +147,8 @@ def _read(file):
 
 
 def _from_npz(path):
-    with np.load(path) as data:
+    check_claims(path)
+    with np.load(path, allow_pickle=False) as data:
         missing = [key for key in ("emg", "day", "motion", "trial") if key not in data]
         if missing:
             raise ValueError(f"{path} must hold emg, day, motion, trial. Without {missing[0]!r}.")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._checks.claims import open_image
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -126,9 +128,7 @@ def read_parcellated_bold(
 
 
 def _image(image):
-    import nibabel as nib
-
-    return image if hasattr(image, "dataobj") else nib.load(image)
+    return open_image(image)
 
 
 def _regions_of(image, atlas, numbers, regions):

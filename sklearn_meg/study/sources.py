@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .._checks.claims import check_claims
 from .recordings import Source, subject_of
 
 BIDS_SUBJECT = r"sub-([a-zA-Z0-9]+)"
@@ -105,6 +106,7 @@ def read_epochs(path, preload=True):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # names that do not end with -epo.fif, and the like
+            check_claims(path)
             return reader(path, verbose="error", **keys)
     except Exception as error:  # whatever a damaged file provokes
         raise ValueError(
@@ -143,6 +145,7 @@ def read_raw(path):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            check_claims(path)
             return mne.io.read_raw(path, preload=False, verbose="error")
     except Exception as error:  # whatever a damaged file provokes
         raise ValueError(f"{path}: cannot be read as a recording: {_one_line(error)}") from error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
+from .._checks.claims import check_claims
 from .._optional import needs
 from ._frames import check_points, check_positions
 
@@ -247,6 +248,7 @@ def read_field(
     """
     path = Path(path)
     if path.suffix == ".npz":
+        check_claims(path)
         with np.load(path) as file:
             found = _from_arrays(file, path, positions, name)
     elif path.suffix in (".h5", ".hdf5"):
