@@ -13,11 +13,16 @@ from robustness.worlds import world
 FULL_BATCH = {"batch_size": 1000, "validation_fraction": 0, "dropout": 0.0, "dtype": "float64"}
 SAME_ORDER = {
     "DeepRecurrentEncoder": {**FULL_BATCH, "base": "trf", "base_params": {"cv": 3}},
+    "CosineThreshold": {},
     "RecurrentTRF": {},
+    "RidgeThreshold": {"alphas": (1e-3,)},
     "SubjectMean": {},
     "TemporalReceptiveField": {"cv": 3},
+    "ThresholdCNN": FULL_BATCH,
 }
-NAMES = tuple(SAME_ORDER)
+# Where what is held out, or where trees are cut, depends on the number of samples.
+OTHERS = ("BoostedThreshold", "UniformFieldThreshold")
+NAMES = (*SAME_ORDER, *OTHERS)
 
 
 def times_of(w):
@@ -26,7 +31,8 @@ def times_of(w):
     return times[: len(w.X)]
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:.* occur more than once")
+# Trials that occur twice, and thresholds of chance.
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn_meg.exceptions.AssumptionWarning")
 
 
 @pytest.fixture
@@ -35,7 +41,7 @@ def routing():
         yield
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SAME_ORDER)
 def test_a_weight_is_the_trial_repeated(name):
     w = world(name)
     times, params = times_of(w), SAME_ORDER[name]

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import gelu, smooth_l1_loss, softplus
 
+from .._training.batches import mean_of_counted
 from ._physics import correction_outputs, physics_outputs
 
 PAPER_FILTERS = (80, 60, 45, 33)
@@ -320,8 +321,8 @@ class ThresholdLoss(nn.Module):
         super().__init__()
         self.kind, self.beta = kind, beta
 
-    def forward(self, y_pred, y_true):
-        """Mean over counted thresholds; 0 if none is."""
+    def forward(self, y_pred, y_true, weight=None):
+        """Mean over counted thresholds, of weighted fields; 0 if none is."""
         if y_pred.ndim == 3:
             y_true = y_true[:, None].expand_as(y_pred)
         counted = ~torch.isnan(y_true)
@@ -331,4 +332,4 @@ class ThresholdLoss(nn.Module):
         else:
             zero = torch.zeros_like(error)
             losses = smooth_l1_loss(error, zero, beta=self.beta, reduction="none")
-        return losses.sum() / counted.sum().clamp(min=1)
+        return mean_of_counted(losses, counted, weight)

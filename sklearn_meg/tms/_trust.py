@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from scipy.optimize import nnls
 from sklearn.utils import check_consistent_length, column_or_1d, gen_batches
 
@@ -22,7 +23,7 @@ from ._settings import FIT
 if TYPE_CHECKING:
     from .._typing import ArrayLike, Self
 
-__all__ = ["IntervalModel", "check_sizes_param", "simplex_weights"]
+__all__ = ["IntervalModel", "WeighedParts", "check_sizes_param", "simplex_weights"]
 
 PREDICT_BATCH = 512
 
@@ -128,6 +129,63 @@ class IntervalModel(UnusualMixin):
         return np.concatenate(
             [novelty(_shapes_of_fields(X[part]), self._novelty_state) for part in parts]
         )
+
+
+class WeighedParts:
+    """Networks, physics and a Gaussian process, each weighed by what it is worth."""
+
+    def _weigh_members(self, X, y, sample_weight=None):
+        """Weights of the parts that fit held-out samples best (equal ones if there are few)."""
+        module = self.net_.module_
+        n_members, corrected = len(module.members), module.correction is not None
+        n_parts = n_members + 2 * (module.physics is not None)
+        target = self._log_targets(X, y) if len(X) else np.empty((0, self.n_outputs_))
+        known = ~np.isnan(target)
+        fewest = 10 * n_parts if module.physics is None else FIT.fewest_to_weigh
+        weights = np.full(n_members, 1 / n_members)
+        share = 0.0
+        if n_parts > 1 and known.any(axis=1).sum() >= fewest:
+            columns = []
+            for m in range(n_members):
+                self._set_weights(np.eye(n_members)[m], 0.0)
+                columns.append(self._outputs(X)[0])
+            if module.physics is not None:
+                columns += self._columns_of_physics(X, n_members)
+            of_each = np.ones(len(X)) if sample_weight is None else sample_weight
+            root = np.sqrt(np.broadcast_to(of_each[:, np.newaxis], known.shape)[known])
+            columns = np.stack(columns, -1)[known]
+            found = simplex_weights(root[:, np.newaxis] * columns, root * target[known])
+            weights, share = found[:n_members], found[-1] if corrected else 0.0
+        elif module.physics is not None:
+            # Too few samples to compare on: the process has shown its worth by leave-one-out.
+            weights, share = weights * (not corrected), float(corrected)
+        self._set_weights(weights, share)
+        self.shares_ = {"network": float(weights.sum()), "gaussian_process": float(share)}
+
+    def _columns_of_physics(self, X, n_members):
+        """What physics alone adds, which is nothing, and the Gaussian process."""
+        self._set_weights(np.zeros(n_members), 0.0)
+        alone = self._outputs(X)[0]
+        if self.net_.module_.correction is None:
+            return [alone]
+        self._set_weights(np.zeros(n_members), 1.0)
+        return [alone, self._outputs(X)[0]]
+
+    def _set_weights(self, members, correction):
+        module = self.net_.module_
+        module.weights.copy_(torch.as_tensor(members))
+        if module.physics is not None:
+            module.correction_weight.fill_(float(correction))
+
+
+def known_moments(target, weights=None):
+    """Mean and standard deviation (n_outputs,) over weighted samples whose target is not NaN."""
+    if weights is None:
+        return np.nanmean(target, axis=0), np.nanstd(target, axis=0)
+    weights = np.where(np.isnan(target), 0.0, weights[:, np.newaxis])
+    mean = np.average(np.nan_to_num(target), axis=0, weights=weights)
+    square = np.average(np.square(np.nan_to_num(target) - mean), axis=0, weights=weights)
+    return mean, np.sqrt(square)
 
 
 def _shapes_of_fields(X):

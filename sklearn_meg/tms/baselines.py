@@ -18,6 +18,7 @@ from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks.params import check_option_param, check_random_state, check_scalar_param, naming
+from .._checks.trials import kept_trials
 from .._training.threads import one_blas_thread
 from ._base import ThresholdModel
 from ._grids import center_magnitude, check_grids, doubt_scale, normalized
@@ -34,11 +35,18 @@ class _Baseline(ThresholdModel, BaseEstimator):
     """Base: one model an output, of log thresholds from features.
 
     A subclass has ``_check_params()``, ``_learn_features(X)``, ``_features(X)`` (n, n_features),
-    ``_magnitude(X)`` (n,), ``_fit_output(features, target)`` giving a model, and
+    ``_magnitude(X)`` (n,), ``_fit_output(features, target, weights)`` giving a model, and
     ``_predict_output(model, features)``.
     """
 
-    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        groups: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Fit one model an output.
 
         Parameters
@@ -48,6 +56,8 @@ class _Baseline(ThresholdModel, BaseEstimator):
         y : array-like of shape (n,) or (n, n_outputs)
             Thresholds in A/us; NaN (none found) counts for nothing.
         groups : ignored
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each field: one of weight 2 counts as two, one of weight 0 is left out.
 
         Returns
         -------
@@ -61,13 +71,16 @@ class _Baseline(ThresholdModel, BaseEstimator):
         """
         self._check_params()
         X, y = self._check_fit(X, y)
+        weights, X, y = kept_trials(sample_weight, len(X), X, y)
+        weights = np.ones(len(X)) if weights is None else weights
         with one_blas_thread():
             self._learn_features(X)
             target = np.log(y * self._magnitude(X)[:, np.newaxis])
             features = self._features(X)
             known = ~np.isnan(target)
             self.models_ = [
-                self._fit_output(features[k], t[k]) for t, k in zip(target.T, known.T, strict=True)
+                self._fit_output(features[k], t[k], weights[k])
+                for t, k in zip(target.T, known.T, strict=True)
             ]
         self._after_fit()
         return self
@@ -171,10 +184,10 @@ class UniformFieldThreshold(_Baseline):
         directions = self._vectors(X) / self._magnitude(X)[:, None]
         return spherical_harmonics(directions, self._fitted_params["degree"])
 
-    def _fit_output(self, features, target):
+    def _fit_output(self, features, target, weights):
         degrees = np.repeat(np.arange(self.degree + 1), 2 * np.arange(self.degree + 1) + 1)
         roughness = np.maximum(1.0, degrees * (degrees + 1.0))
-        return ridge_fit(features[:, 1:], target, scale=1 / roughness[1:])
+        return ridge_fit(features[:, 1:], target, scale=1 / roughness[1:], weights=weights)
 
     def _predict_output(self, model, features):
         return features[:, 1:] @ model["coef"] + model["intercept"]
@@ -214,14 +227,15 @@ class CosineThreshold(_Baseline):
         center = X.shape[1] // 2
         return X[:, center, center, center] / center_magnitude(X)[:, np.newaxis]
 
-    def _fit_output(self, features, target):
+    def _fit_output(self, features, target, weights):
         def drive(p):
             vector = p[:3]
             return np.linalg.norm(vector) + np.exp(p[3]) + features @ vector
 
         typical = np.median(target)  # of the log threshold: the search is without units
         start = np.array([0.0, 0.0, 1e-2, 0.0])
-        found = least_squares(lambda p: np.log(drive(p)) + target - typical, start).x
+        root = np.sqrt(weights)
+        found = least_squares(lambda p: root * (np.log(drive(p)) + target - typical), start).x
         unit = np.exp(-typical)
         offset = np.linalg.norm(found[:3]) + np.exp(found[3])
         return {"vector": found[:3] * unit, "offset": float(offset * unit)}
@@ -271,8 +285,9 @@ class RidgeThreshold(_Baseline):
     def _features(self, X):
         return normalized(X).reshape(len(X), -1)
 
-    def _fit_output(self, features, target):
-        return ridge_fit(features, target, alphas=np.atleast_1d(np.asarray(self.alphas, float)))
+    def _fit_output(self, features, target, weights):
+        alphas = np.atleast_1d(np.asarray(self.alphas, float))
+        return ridge_fit(features, target, alphas=alphas, weights=weights)
 
     def _predict_output(self, model, features):
         return features @ model["coef"] + model["intercept"]
@@ -359,7 +374,7 @@ class BoostedThreshold(_Baseline):
         # Rounding of another scale of the field must not change the side of a split.
         return np.round(features, 6)
 
-    def _fit_output(self, features, target):
+    def _fit_output(self, features, target, weights):
         return HistGradientBoostingRegressor(
             learning_rate=self.learning_rate,
             max_iter=self.max_iter,
@@ -369,7 +384,7 @@ class BoostedThreshold(_Baseline):
             early_stopping=len(target) >= 100,
             n_iter_no_change=30,
             random_state=self._seed,
-        ).fit(features, target)
+        ).fit(features, target, sample_weight=weights)
 
     def _after_fit(self):
         self.n_iter_ = max(model.n_iter_ for model in self.models_)
@@ -388,7 +403,7 @@ def _is_of_size(X, size):
     return side == size or 3 * side**3 != shape[-1] or side % 2 == 0
 
 
-def ridge_fit(features, target, alphas=ALPHAS, scale=1.0):
+def ridge_fit(features, target, alphas=ALPHAS, scale=1.0, weights=None):
     """Ridge regression with the penalty of least leave-one-out error.
 
     Parameters
@@ -399,24 +414,28 @@ def ridge_fit(features, target, alphas=ALPHAS, scale=1.0):
         Penalties over the sum of squares of a mean feature.
     scale : float or ndarray of shape (n_features,)
         Features times this are penalized evenly.
+    weights : ndarray of shape (n,) or None
+        Of the samples.
 
     Returns
     -------
     model : dict
         ``coef`` (n_features,), ``intercept`` and ``alpha``.
     """
-    mean = features.mean(axis=0)
+    weights = np.ones(len(target)) if weights is None else weights
+    mean = np.average(features, axis=0, weights=weights)
     scaled = (features - mean) * scale
-    unit = max(float(np.square(scaled).sum()) / max(1, scaled.shape[1]), 1e-300)
+    unit = max(float((weights @ np.square(scaled)).sum()) / max(1, scaled.shape[1]), 1e-300)
     penalties = np.asarray(alphas, dtype=float) * unit
     if len(target) > 2:
-        model = RidgeCV(alphas=penalties).fit(scaled, target)
+        model = RidgeCV(alphas=penalties).fit(scaled, target, sample_weight=weights)
         alpha = model.alpha_
     else:  # leaving one out leaves too little
         alpha = penalties.max()
-        model = Ridge(alpha=alpha).fit(scaled, target)
+        model = Ridge(alpha=alpha).fit(scaled, target, sample_weight=weights)
     coef, alpha = model.coef_ * scale, float(alpha / unit)
-    return {"coef": coef, "intercept": float(target.mean() - mean @ coef), "alpha": alpha}
+    intercept = np.average(target, weights=weights) - mean @ coef
+    return {"coef": coef, "intercept": float(intercept), "alpha": alpha}
 
 
 def spherical_harmonics(directions, degree):

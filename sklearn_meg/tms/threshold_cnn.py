@@ -15,6 +15,7 @@ from .._checks.params import (
     check_random_state,
     check_scalar_param,
 )
+from .._checks.trials import kept_trials
 from .._params import ComputeParams, OptimizerParams, ValidationParams, documented
 from ..base import TorchEstimator
 from ._base import PhysicsParams, ThresholdModel
@@ -29,7 +30,7 @@ from ._physics import (
     untrained_physics,
 )
 from ._settings import FIT
-from ._trust import IntervalModel, check_sizes_param, simplex_weights
+from ._trust import IntervalModel, WeighedParts, check_sizes_param, known_moments
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -69,6 +70,7 @@ class ThresholdCNN(
     ValidationParams,
     ComputeParams,
     IntervalModel,
+    WeighedParts,
     ThresholdModel,
     TorchEstimator,
 ):
@@ -194,7 +196,14 @@ class ThresholdCNN(
 
     _module_class = ThresholdNet
 
-    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        groups: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Train the network.
 
         Parameters
@@ -207,6 +216,9 @@ class ThresholdCNN(
             clones or pulses.
         groups : array-like of shape (n,), default=None
             Samples of one group stay together in the inner validation split.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each field in the loss of the network; one of weight 0 is left out. Physics
+            is fitted to all others alike.
 
         Returns
         -------
@@ -221,14 +233,22 @@ class ThresholdCNN(
         NonFiniteLossError
             If the loss becomes NaN or infinite.
         """
-        return self._fit(X, y, groups, fresh=not (self.warm_start and hasattr(self, "net_")))
+        fresh = not (self.warm_start and hasattr(self, "net_"))
+        return self._fit(X, y, groups, sample_weight, fresh=fresh)
 
-    def partial_fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        groups: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Train the present network for `max_epochs` more.
 
         Parameters
         ----------
-        X, y, groups
+        X, y, groups, sample_weight
             As in :meth:`fit`, of the same shape. Intervals and the flag of unusual fields are
             taken anew from the samples held out here.
 
@@ -241,12 +261,13 @@ class ThresholdCNN(
         ValueError
             If the shape is another.
         """
-        return self._fit(X, y, groups, fresh=not hasattr(self, "net_"))
+        return self._fit(X, y, groups, sample_weight, fresh=not hasattr(self, "net_"))
 
-    def _fit(self, X, y, groups, *, fresh):
+    def _fit(self, X, y, groups, sample_weight, *, fresh):
         self._check_params()
         self._check_training_params()
         X, y = self._check_fit(X, y, reset=fresh)
+        of_samples, X, y, groups = kept_trials(sample_weight, len(X), X, y, groups)
         doubt_repeated(X, groups)
         y = self._without_outliers(X, y) if fresh else y
         weights = None if fresh else self.net_.module_.state_dict()
@@ -254,14 +275,17 @@ class ThresholdCNN(
         train, held_out = self._split = super()._inner_split(X, y, groups, seed)
         try:
             relative = self._relative_to_physics(X, y, train, fresh)
-            self._train(X, relative, groups=groups, weights=weights)
+            self._sample_weight = of_samples
+            self._train(X, relative, groups=groups, sample_weight=of_samples, weights=weights)
         finally:  # a fit that fails leaves nothing of it behind
             self.__dict__.pop("_split", None)
+            self.__dict__.pop("_sample_weight", None)
             self.__dict__.pop("_new_physics", None)
         if few := fresh and self._are_few(held_out):
             train = np.arange(len(X))
         self._correct(X[train], relative[train], seed)
-        self._weigh_members(X[held_out], relative[held_out])
+        of_held_out = None if of_samples is None else of_samples[held_out]
+        self._weigh_members(X[held_out], relative[held_out], of_held_out)
         self._calibrate(X, relative, train, held_out)
         if few:
             drive, in_field = self._site_drive(), y * center_magnitude(X)[:, np.newaxis]
@@ -383,48 +407,6 @@ class ThresholdCNN(
         threshold = torch.exp(added * scale + mean + physics) / magnitude
         return torch.autograd.grad(threshold.sum(), grids)[0]
 
-    # ------------------------------------------------------------------ after training
-
-    def _weigh_members(self, X, y):
-        """Weights of the parts that fit held-out samples best (equal ones if there are few)."""
-        module = self.net_.module_
-        n_members, corrected = len(module.members), module.correction is not None
-        n_parts = n_members + 2 * (module.physics is not None)
-        target = self._log_targets(X, y) if len(X) else np.empty((0, self.n_outputs_))
-        known = ~np.isnan(target)
-        fewest = 10 * n_parts if module.physics is None else FIT.fewest_to_weigh
-        weights = np.full(n_members, 1 / n_members)
-        share = 0.0
-        if n_parts > 1 and known.any(axis=1).sum() >= fewest:
-            columns = []
-            for m in range(n_members):
-                self._set_weights(np.eye(n_members)[m], 0.0)
-                columns.append(self._outputs(X)[0])
-            if module.physics is not None:
-                columns += self._columns_of_physics(X, n_members)
-            found = simplex_weights(np.stack(columns, -1)[known], target[known])
-            weights, share = found[:n_members], found[-1] if corrected else 0.0
-        elif module.physics is not None:
-            # Too few samples to compare on: the process has shown its worth by leave-one-out.
-            weights, share = weights * (not corrected), float(corrected)
-        self._set_weights(weights, share)
-        self.shares_ = {"network": float(weights.sum()), "gaussian_process": float(share)}
-
-    def _columns_of_physics(self, X, n_members):
-        """What physics alone adds, which is nothing, and the Gaussian process."""
-        self._set_weights(np.zeros(n_members), 0.0)
-        alone = self._outputs(X)[0]
-        if self.net_.module_.correction is None:
-            return [alone]
-        self._set_weights(np.zeros(n_members), 1.0)
-        return [alone, self._outputs(X)[0]]
-
-    def _set_weights(self, members, correction):
-        module = self.net_.module_
-        module.weights.copy_(torch.as_tensor(members))
-        if module.physics is not None:
-            module.correction_weight.fill_(float(correction))
-
     def _log_targets(self, X, y):
         return np.log(y * center_magnitude(X)[:, np.newaxis])
 
@@ -471,8 +453,10 @@ class ThresholdCNN(
         # An output may have all its thresholds among the held-out samples.
         unseen = np.isnan(target[train]).all(axis=0)
         seen = np.where(unseen, 0.0, target[train])
-        self.y_mean_ = np.where(unseen, np.nanmean(target, axis=0), np.nanmean(seen, axis=0))
-        self.y_scale_ = np.where(unseen, np.nanstd(target, axis=0), np.nanstd(seen, axis=0))
+        weights = self._sample_weight
+        mean, scale = known_moments(seen, None if weights is None else weights[train])
+        self.y_mean_ = np.where(unseen, np.nanmean(target, axis=0), mean)
+        self.y_scale_ = np.where(unseen, np.nanstd(target, axis=0), scale)
         self.y_scale_[self.y_scale_ < 1e-6] = 1.0
 
     def _criterion(self):
