@@ -6,12 +6,14 @@ import sklearn
 from sklearn.model_selection import cross_validate
 from sklearn.pipeline import make_pipeline
 
-from robustness.worlds import world
+from robustness.worlds import SOLVERS, world
 
 # What makes the order of trials, which folds and batches depend on, the same with repeated ones:
 # as many folds as neighbors of equal weight together, one batch of all, nothing held out.
 FULL_BATCH = {"batch_size": 1000, "validation_fraction": 0, "dropout": 0.0, "dtype": "float64"}
+KNOWN_NOISE = {"noise_cov": np.eye(4), "find_bad_channels": False}
 SAME_ORDER = {
+    **dict.fromkeys(SOLVERS, KNOWN_NOISE),
     "DeepRecurrentEncoder": {**FULL_BATCH, "base": "trf", "base_params": {"cv": 3}},
     "CosineThreshold": {},
     "RecurrentTRF": {},
@@ -75,12 +77,12 @@ def test_equal_weights_change_nothing(name):
 def test_weights_are_routed(name, routing):
     w = world(name)
     model = w.model().set_fit_request(sample_weight=True).set_score_request(sample_weight=False)
-    times = times_of(w)
+    times = 1 + times_of(w)
     pipe = make_pipeline("passthrough", model).fit(w.X, w.y, sample_weight=times)
     alone = w.model().fit(w.X, w.y, sample_weight=times)
     np.testing.assert_array_equal(pipe.predict(w.X), alone.predict(w.X))
     scores = cross_validate(
-        model, w.X, w.y, cv=2, params={"sample_weight": times}, error_score="raise"
+        model, w.X, w.y, cv=3, params={"sample_weight": times}, error_score="raise"
     )["test_score"]
     assert np.isfinite(scores).all()
 

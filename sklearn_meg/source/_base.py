@@ -21,6 +21,7 @@ from ._conditions import (
     is_mne,
     read_mne,
     row_key,
+    weigh_rows,
     without_bads,
 )
 from ._forward import ORIENTATIONS
@@ -100,7 +101,11 @@ class SourceEstimator(
     """
 
     def fit(
-        self, X: ArrayLike | None, y: ArrayLike | BaseEpochs | Evoked | list[Evoked] | None = None
+        self,
+        X: ArrayLike | None,
+        y: ArrayLike | BaseEpochs | Evoked | list[Evoked] | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
     ) -> Self:
         """Estimate the sources of each condition.
 
@@ -118,6 +123,10 @@ class SourceEstimator(
             Fields; ``(n_trials, n_channels * n_times)`` or ``(n_trials,)``, too. A channel that is
             NaN throughout is not used, but predicted. Or labels ``(n_trials,)``: each value is
             a condition with a step pulse from `onset` on.
+        sample_weight : array-like of shape (n_trials,), default=None
+            Weight of each trial in the average of its condition and in the noise of that average:
+            one of weight 2 counts as two, one of weight 0 is left out. A noise covariance that is
+            estimated from the data counts the others alike.
 
         Returns
         -------
@@ -136,6 +145,9 @@ class SourceEstimator(
         recording, X, names = read_input(self, X, y)
         X = check_trials(self, X, reset=True)
         fields, used, self.y_ndim_ = check_fields(recording.fields, X)
+        weights = check_weights(sample_weight, len(fields))
+        if weights is not None:
+            fields, X, recording, names = weigh_rows(weights, fields, X, recording, names)
         used = without_bads(used, recording.info)
         check_not_constant(fields[:, used])
         self._check_events(X)
@@ -174,20 +186,24 @@ class SourceEstimator(
         return flatten_targets(self._fields_of(self._events(X)), self.y_ndim_)
 
     def fit_transform(
-        self, X: ArrayLike | MneObject | None, y: ArrayLike | MneObject | None = None
+        self,
+        X: ArrayLike | MneObject | None,
+        y: ArrayLike | MneObject | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
     ) -> np.ndarray:
         """Fit, and give the sources of what was fitted.
 
         Parameters
         ----------
-        X, y : as for ``fit``
+        X, y, sample_weight : as for ``fit``
 
         Returns
         -------
         sources : ndarray of shape (n_trials, n_positions, n_times)
             As ``transform`` gives them of the data, one row a trial; of X where X are events.
         """
-        self.fit(X, y)
+        self.fit(X, y, sample_weight=sample_weight)
         return self.transform(y if X is None else X)
 
     def transform(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,8 @@ class Recording:
         Times in s, from MNE objects.
     info : mne.Info or None
         Info of the channels of `fields`.
+    weights : ndarray of shape (n_rows,) or None
+        How much each row counts, as the user says.
     """
 
     fields: Any
@@ -40,6 +42,25 @@ class Recording:
     names: list
     times: Any = None
     info: Any = None
+    weights: Any = None
+
+
+def weigh_rows(weights, fields, X, recording, names):
+    """Leave out rows of weight 0, and keep the weights of the others.
+
+    Returns
+    -------
+    fields, X : ndarray
+    recording : Recording
+    names : list of str or None
+        Names of the conditions that are left.
+    """
+    kept = np.flatnonzero(weights)
+    labels = group_rows(X)[1][kept]
+    order = labels[np.sort(np.unique(labels, return_index=True)[1])]
+    names = names if names is None else [names[label] for label in order]
+    recording = replace(recording, nave=recording.nave[kept], weights=weights[kept])
+    return fields[kept], X[kept], recording, names
 
 
 def make_events(n_conditions: int, n_times: int, onset: int) -> np.ndarray:
@@ -385,13 +406,14 @@ def index_of(names, wanted):
     return [names.index(name) for name in wanted]
 
 
-def trials_cov(fields, nave, start):
-    """Mean square over rows and samples from `start` on, of single-trial size."""
-    cov, n_samples = np.zeros((fields.shape[1],) * 2), 0
-    for row, weight in zip(fields, nave):
+def trials_cov(fields, nave, start, weights=None):
+    """Mean square over weighted rows and samples from `start` on, of single-trial size."""
+    weights = np.ones(len(fields)) if weights is None else weights
+    cov, n_samples = np.zeros((fields.shape[1],) * 2), 0.0
+    for row, weight, counts in zip(fields, nave, weights):
         part = np.asarray(row[:, start:], dtype=np.float64)
         cov += weight * (part @ part.T)
-        n_samples += part.shape[1]
+        n_samples += counts * part.shape[1]
     return cov / n_samples
 
 

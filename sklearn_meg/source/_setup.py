@@ -190,12 +190,14 @@ def set_up(estimator, X, fields, used, recording):
         if estimator.noise_cov is not None:
             warn_rank(fields, used, len(whitener))
         weights = trial_weights(fields, whitener, labels)
+    if recording.weights is not None:
+        weights = weights * recording.weights
     effective = recording.nave * weights
     means, nave = average(fields, effective, labels)
     halves = half_difference(fields, effective, labels)
     trials = None
     if len(first) < len(fields):
-        trials = trials_cov(fields, effective, change or 0)
+        trials = trials_cov(fields, effective, change or 0, recording.weights)
     singles = np.bincount(labels).min() >= SETTINGS.fewest_trials
     gain = whitener @ lead.gain
     loose = estimator.loose if estimator.orientation == "loose" else 1.0
