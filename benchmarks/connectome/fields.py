@@ -4,7 +4,8 @@ from itertools import product
 
 import numpy as np
 
-STEP = 0.5  # voxels
+STEP = 0.5  # voxels between points
+PIECES = 5  # of a step: with fewer, integral curves are lost at borders of bundles
 
 
 def directions_at(V, places):
@@ -40,7 +41,7 @@ def directions_at(V, places):
     return found
 
 
-def integral_curves(V, scale, n, shortest=8.0, most=200, seed=0):
+def integral_curves(V, scale, n, shortest=8.0, most=200, seed=0, pieces=PIECES):
     """Curves along a field from random places near voxels, by the midpoint rule.
 
     No model has a part in them: they are of the field that all models get.
@@ -57,6 +58,8 @@ def integral_curves(V, scale, n, shortest=8.0, most=200, seed=0):
     most : int
         Steps.
     seed : int
+    pieces : int
+        Of each step, for the integration.
 
     Returns
     -------
@@ -73,8 +76,11 @@ def integral_curves(V, scale, n, shortest=8.0, most=200, seed=0):
     x, alive = places * scale, np.isfinite(first).all(1)
     points, counts = [x], np.ones(len(x), dtype=int)
     for _ in range(most):
-        direction = _aligned(directions_at(V, (x + h / 2 * direction) / scale), direction)
-        x = x + h * direction
+        for _ in range(pieces):
+            near = _aligned(directions_at(V, x / scale), direction)
+            near = np.where(np.isfinite(near), near, direction)
+            direction = _aligned(directions_at(V, (x + h / pieces / 2 * near) / scale), near)
+            x = x + h / pieces * direction
         alive &= _inside(x / scale, mask)
         counts += alive
         points.append(x)

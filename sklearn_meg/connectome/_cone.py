@@ -7,6 +7,8 @@ direction has the metric of its own fiber, as in a Finsler metric.
 
 import numpy as np
 
+from ._settings import SETTINGS
+
 LEAST = 1e-9  # of the energy, that is left to the part along the fiber
 
 
@@ -47,10 +49,12 @@ class ConeGeometry:
         return np.eye(v.shape[1]) - (1 - 1 / self.anisotropy) * v[:, :, None] * v[:, None]
 
     # Hamilton's equations of H = (|p|^2 / a + k (v.p)^2) / 2, k = 1 - 1/a, with a g u as momentum
-    # p, so that it stays of the order of 1: x' = p / a + k (v.p) v, p' = -k (v.p) dv p.
+    # p, so that it stays of the order of 1: x' = p / a + k (v.p) v, p' = -k (v.p) dv p. H is a
+    # constant of a geodesic: each stage is put back on it, with v.p > 0, since steps across a border
+    # of bundles would turn geodesics around otherwise.
 
     def start(self, x, u):
-        """State of geodesics: points, directions, momenta, anisotropies."""
+        """State of geodesics: points, directions, momenta, anisotropies, energies."""
         v = self.peaks.at(x, u)
         u = np.where((v * u).sum(1, keepdims=True) > np.cos(self.doubt), v, u)
         a = np.broadcast_to(np.asarray(self.anisotropy, dtype=float), (len(x), 1))
@@ -63,37 +67,47 @@ class ConeGeometry:
     def _with_momentum(self, x, u, a):
         v = self.peaks.at(x, u)
         along = (v * u).sum(1, keepdims=True)
-        return x, u, a * (u - (1 - 1 / a) * v * along), a
+        across = a * (u - v * along)
+        return x, u, across + v * along, a, (across**2).sum(1, keepdims=True) / a + along**2
 
     def step(self, state, h):
-        """One step of the classical method of fourth order, back on the surface of energy."""
-        x, u, p, a = state
-        k1, f1 = self._rates(x, u, p, a)
-        k2, f2 = self._rates(x + h / 2 * k1, k1, p + h / 2 * f1, a)
-        k3, f3 = self._rates(x + h / 2 * k2, k2, p + h / 2 * f2, a)
-        k4, f4 = self._rates(x + h * k3, k3, p + h * f3, a)
-        x = x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
-        p = p + h / 6 * (f1 + 2 * f2 + 2 * f3 + f4)
-        v = self.peaks.at(x, k4)
-        along = (v * p).sum(1, keepdims=True)
-        across = p - v * along
-        # |across|^2 / a + along^2 is 1 for the momentum of a unit vector along the fiber: what
-        # rounding does to it would turn geodesics around.
-        left = self._energy(state) - (across**2).sum(1, keepdims=True) / a
-        right = np.sign(along) * np.sqrt(np.maximum(left, LEAST))
-        has_fiber = (v * v).sum(1, keepdims=True) > 0.25
-        p = np.where(has_fiber & (left > LEAST), across + v * right, p)
-        velocity = p / a + (1 - 1 / a) * v * (v * p).sum(1, keepdims=True)
-        return x, velocity / np.linalg.norm(velocity, axis=1, keepdims=True), p, a
+        """A step, by the midpoint rule in pieces that are short against a voxel."""
+        n = pieces(self.peaks, h)
+        for _ in range(n):
+            state = self._short_step(*state, h / n)
+        return state
 
-    def _energy(self, state):
-        x, u, p, a = state
-        along = (self.peaks.at(x, u) * p).sum(1, keepdims=True)
-        return ((p**2).sum(1, keepdims=True) - along**2) / a + along**2
+    def _short_step(self, x, u, p, a, energy, h):
+        velocity, force = self._rates(x, u, p, a, energy)
+        u, force = self._rates(x + h / 2 * velocity, velocity, p + h / 2 * force, a, energy)
+        x, p = x + h * u, p + h * force
+        v = self.peaks.at(x, u)
+        p, along = _with_energy(v, p, a, energy)
+        return x, _unit(p / a + (1 - 1 / a) * along * v), p, a, energy
 
-    def _rates(self, x, u, p, a):
+    def _rates(self, x, u, p, a, energy):
         v, dv = self.peaks.gradient(x, u)
-        along = (1 - 1 / a) * (v * p).sum(1, keepdims=True)
+        p, along = _with_energy(v, p, a, energy)
+        along = (1 - 1 / a) * along
         velocity = p / a + along * v
-        speed = np.linalg.norm(velocity, axis=1, keepdims=True)
+        speed = np.maximum(np.linalg.norm(velocity, axis=1, keepdims=True), 1e-300)
         return velocity / speed, -along * (dv @ p[:, :, None])[..., 0] / speed
+
+
+def _with_energy(v, p, a, energy):
+    """Momenta of the energy, forward along v, and their parts along it."""
+    along = (v * p).sum(1, keepdims=True)
+    across = p - v * along
+    left = energy - (across**2).sum(1, keepdims=True) / a
+    on_fiber = ((v * v).sum(1, keepdims=True) > 0.25) & (left > LEAST)
+    along = np.where(on_fiber, np.sqrt(np.maximum(left, LEAST)), along)
+    return np.where(on_fiber, across + v * along, p), along
+
+
+def pieces(peaks, h):
+    """Number of pieces of a step of length h that are short against a voxel."""
+    return max(1, int(np.ceil(h / (SETTINGS.finest * peaks.scale.min()) - 1e-6)))
+
+
+def _unit(v):
+    return v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-300)

@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 
-LEAST_GAP = 0.01  # between strengths of axes, as a share: where two are tied, nothing is steep
+LEAST_GAP = 0.1  # between strengths of axes, as a share: nothing is steeper than a step resolves
 PAD = 2  # voxels without a vector around the grid
 
 

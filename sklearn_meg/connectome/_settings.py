@@ -29,8 +29,11 @@ class Settings:
         the phantom reach the other end of their bundle in 3 cases of 27 instead of 16.
     anisotropies : tuple of float
         Tried for the metric of the nearest fiber. Below 30 geodesics leave curved bundles. Starts
-        along the field want much: in two brain-like fields the mean deviation was .6 voxels with
-        300 and .16 with 1 000 000. Starts off the field want less.
+        along the field want much: in four brain-like fields (seeds 10 and 12 to 14) the mean
+        deviation was .19 voxels with 1e6 and .06 with 1e10. Starts off the field want less.
+    finest : float
+        Voxels of a step of integration. In the same fields a quarter of the usual half voxel made
+        the mean deviation .27 instead of .49, and .08 instead of .18 with ``follow=1``.
     tie : float
         The largest anisotropy within this factor of the best is taken: more of it follows the
         field nearer where it starts along it.
@@ -93,7 +96,8 @@ class Settings:
     trimmed: float = 0.9
     worth_smoothing: float = 0.5
     cones: tuple = (60.0, 25.0, 3.0)
-    anisotropies: tuple = (30.0, 100.0, 300.0, 1000.0, 10_000.0, 1_000_000.0)
+    anisotropies: tuple = (30.0, 100.0, 300.0, 1000.0, 10_000.0, 1_000_000.0, 1e10)
+    finest: float = 0.125
     tie: float = 1.1
     clearly: float = 0.75
     averaged: float = 0.5

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ._cone import pieces
 from ._settings import SETTINGS
 
 
@@ -59,10 +60,13 @@ def _advance(geometry, state, h, follow):
 
 
 def follow_field(peaks, x, u, h):
-    """One step along the field, by the midpoint rule; straight on where there is none."""
-    first = _or_on(peaks.at(x, u), u)
-    middle = _or_on(peaks.at(x + h / 2 * first, first), first)
-    return x + h * middle, middle
+    """A step along the field, by the midpoint rule in short pieces; straight on without a field."""
+    n = pieces(peaks, h)
+    for _ in range(n):
+        first = _or_on(peaks.at(x, u), u)
+        u = _or_on(peaks.at(x + h / n / 2 * first, first), first)
+        x = x + h / n * u
+    return x, u
 
 
 def _or_on(v, u):

@@ -48,7 +48,7 @@ class ConnectomeMetric(LineParams, FieldMetric):
         Which metric; "auto" keeps the more stable one.
     anisotropy : float or "auto", default="auto"
         Cost across a fiber over that along it, squared, of the metric of fibers. "auto" takes the
-        most stable of 30 to 1 000 000.
+        most stable of 30 to 1e10.
     %(LineParams)s
     knot_spacing : int, default=2
         Voxels between the knots of the splines: the finest detail of the spline metric.
