@@ -50,8 +50,8 @@ class ConeGeometry:
 
     # Hamilton's equations of H = (|p|^2 / a + k (v.p)^2) / 2, k = 1 - 1/a, with a g u as momentum
     # p, so that it stays of the order of 1: x' = p / a + k (v.p) v, p' = -k (v.p) dv p. H is a
-    # constant of a geodesic: each stage is put back on it, with v.p > 0, since steps across a border
-    # of bundles would turn geodesics around otherwise.
+    # constant of a geodesic: each stage is put back on it, with v.p > 0, since steps across a
+    # border of bundles would turn geodesics around otherwise.
 
     def start(self, x, u):
         """State of geodesics: points, directions, momenta, anisotropies, energies."""
