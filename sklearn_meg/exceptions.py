@@ -198,6 +198,14 @@ _CODES = {
             "States differ in rhythm, of which the means and covariances of a state know nothing.",
             "Use emission='mar', or TimeDelayEmbedding before the model.",
         ),
+        unlike_recordings=(
+            "Recordings are much less likely than the others under the states of these.",
+            "Look at them (usual_features_), and leave them out if they are not of the same kind.",
+        ),
+        repeated_samples=(
+            "Samples repeat the ones before in all regions, and make a state of their own.",
+            "Put NaN there and set missing='mask', or go back to the rate of the recording.",
+        ),
         transposed=(
             "A recording has more regions than samples, as if it were transposed.",
             "Transpose recordings of other shapes than the documentation of X says.",

@@ -20,6 +20,7 @@ FLAGS = {
     "expected_accuracy": "nerve decoders: how many decisions of a session are right",
     "intervals": "an interval that holds the truth although the answer is far from it",
     "spread": "metrics: how far geodesics differ between the halves of the field",
+    "warnings_": "states: why they should not be believed, of too few samples too",
     "posterior": "states: no state is probable, so none is claimed",
     "no effect": "studies: no claim is made",
     "cv_scores_": "encoders: the mean R2 on held-out trials of fit is below .01",

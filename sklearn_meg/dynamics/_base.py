@@ -28,7 +28,7 @@ from ._graph import (
 )
 from ._mar import plug_in_mar
 from ._prepare import Prepared, with_aligner
-from ._recordings import check_recordings, warn_if_transposed
+from ._recordings import check_recordings, warn_if_repeated, warn_if_transposed
 from ._settings import ALIGN
 from ._tails import spread_of
 
@@ -106,6 +106,7 @@ class StateModel(StateParams, TransformerMixin, BaseEstimator):
         recordings = check_recordings(self, X, reset=reset, missing=self.missing, min_times=n)
         if reset:
             warn_if_transposed(recordings)
+            warn_if_repeated(recordings)
         return recordings
 
     def _set_states(self, startprob, transmat, means, covariances, occupancy):

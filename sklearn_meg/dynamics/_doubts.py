@@ -87,7 +87,9 @@ def doubts(samples, visits, generalization, confirmed):
         were found; NaN where unknown.
     """
     n_recordings, n_states = samples.shape
-    if n_states == 1 or samples.sum() < DOUBTS.least_samples:
+    if n_states == 1:
+        return []
+    if samples.sum() < DOUBTS.least_samples:
         return []
     found = []
     if n_recordings > 1:
@@ -108,6 +110,13 @@ def doubts(samples, visits, generalization, confirmed):
             f"(generalization_ {generalization:.2f})"
         )
     return found
+
+
+def too_few(samples):
+    """What `warnings_` says of a fit of few samples, of which nobody is warned: a list of str."""
+    if samples.shape[1] == 1 or samples.sum() >= DOUBTS.least_samples:
+        return []
+    return [f"{samples.sum():.0f} samples are too few to tell whether states are there"]
 
 
 def _vanish(own, generalization, confirmed):
@@ -151,6 +160,51 @@ def warn_of_rhythms(rand):
         category=StateWarning,
     )
     return [said]
+
+
+def unlike_recordings(log_likelihood, n_regions):
+    """Recordings that are far less likely than the others: in their spread, and in nats a region.
+
+    Parameters
+    ----------
+    log_likelihood : ndarray of shape (n_recordings,)
+        Per sample, of each under the states of the others.
+    n_regions : int
+    """
+    n = len(log_likelihood)
+    if n < DOUBTS.least_recordings:
+        return np.empty(0, int)
+    rest = (log_likelihood.sum() - log_likelihood) / (n - 1)
+    below = rest - log_likelihood
+    squares = (log_likelihood**2).sum() - log_likelihood**2
+    spread = np.sqrt(np.maximum(squares / (n - 1) - rest**2, 0) * (n - 1) / (n - 2))
+    far = below > DOUBTS.unlike * spread * np.sqrt(1 + 1 / (n - 1))
+    return np.flatnonzero(far & (below > DOUBTS.unlike_nats * n_regions))
+
+
+def warn_of_unlike(features, order, n_regions):
+    """Warn of recordings that are unlike the others, and say so; a list of str.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n_recordings, n_features)
+        ``usual_features_``.
+    order : sequence of int
+        Their numbers in X.
+    n_regions : int
+    """
+    if len(features) != len(order):
+        return []
+    which = sorted(order[i] for i in unlike_recordings(features[:, 0], n_regions))
+    if not which:
+        return []
+    names = ", ".join(f"X[{i}]" for i in which[:10])
+    warn_assumption(
+        "unlike-recordings",
+        f"{len(which)} of {len(order)} recordings are unlike the others: {names}.",
+        category=StateWarning,
+    )
+    return [f"{names} unlike the others"]
 
 
 def warn_of(found, alignment):

@@ -143,6 +143,8 @@ def judge(prepared, settings, kinds, rng):
     outliers = far(batch) > RACE.far  # would decide alone
     scores = left_out_scores(batch.without(outliers), run, unseen)
     agree = _returning(prepared, pieces, settings, halves, kinds, seed)
+    if {"kmeans", "unit"} <= set(agree):
+        agree["kmeans"] /= RACE.amplitude
     most = max(agree.values())
     returns = np.array([agree[kind] >= (1 - RACE.tolerance) * most for kind in kinds])
     likely = np.flatnonzero(returns)[close_to_best(scores[returns])]

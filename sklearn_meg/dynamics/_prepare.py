@@ -68,6 +68,37 @@ def _volume(part, change):
     return change.log_det
 
 
+def standardization(recordings, n_states, covariance):
+    """Mean and standard deviation of each region, after a look at whether they can be fitted.
+
+    Raises
+    ------
+    ValueError
+        For a constant region, or too few samples.
+    """
+    n, total, squares = 0, 0.0, 0.0
+    shift = np.nan_to_num(np.nanmean(recordings.parts[0], axis=0))
+    for part in recordings.parts:
+        x = part[~np.isnan(part).any(1)] - shift
+        n, total, squares = n + len(x), total + x.sum(0), squares + (x**2).sum(0)
+    d = len(shift)
+    least = n_states * (d + 1 if covariance == "full" else 2)
+    if n < least:
+        raise ValueError(
+            f"{n_states} states of {d} regions need at least {least} samples with "
+            f"covariance={covariance!r}. Got {n}."
+        )
+    spread = np.sqrt(np.maximum(squares / n - (total / n) ** 2, 0))
+    size = np.abs(shift) + np.sqrt(squares / n)
+    constant = np.flatnonzero(spread <= 1e-9 * size)
+    if len(constant):
+        raise ValueError(
+            f"Regions must vary. Constant: {', '.join(map(str, constant[:10]))} (of {d}); leave "
+            "them out."
+        )
+    return shift + total / n, spread
+
+
 def prepare(recordings, align, robust, scale):
     """Align recordings, and find the units of regions.
 

@@ -8,6 +8,7 @@ from .._checks.assumptions import warn_assumption
 from .._checks.mne_objects import good_data_channels, has_mne_mark
 from .._checks.trials import LARGEST_VALUE, more_rows_than_columns, validate_data
 from ._doubts import StateWarning
+from ._settings import DOUBTS
 
 HINT = (
     "Remove the bad samples, or set missing='mask': samples in which any region is NaN then say "
@@ -198,6 +199,30 @@ def warn_if_transposed(recordings):
         f"X[0] has {n_regions} regions and {n_times} samples: {shapes[recordings.kind]}",
         category=StateWarning,
     )
+
+
+def warn_if_repeated(recordings):
+    """Say where samples repeat the one before: gaps of zeros, held values."""
+    if recordings.parts[0].shape[1] == 1:
+        return
+    shares = np.array([repeated_share(part) for part in recordings.parts])
+    total = shares @ recordings.lengths / recordings.lengths.sum()
+    if total > DOUBTS.repeated:
+        worst = int(shares.argmax())
+        warn_assumption(
+            "repeated-samples",
+            f"{total:.1%} of the samples repeat the one before in all regions ({shares[worst]:.0%} "
+            f"in X[{worst}]).",
+            category=StateWarning,
+        )
+
+
+def repeated_share(part):
+    """Share of the samples in runs of alike ones."""
+    alike = np.r_[False, (part[1:] == part[:-1]).all(1), False]
+    change = np.flatnonzero(alike[1:] != alike[:-1])
+    runs = change[1::2] - change[::2] + 1
+    return runs[runs >= DOUBTS.run].sum() / len(part)
 
 
 def is_list(X):

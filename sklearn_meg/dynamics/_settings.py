@@ -73,6 +73,11 @@ class RaceSettings:
         samples of BOLD come back at .28 to .42, of samples as they are at .21 to .37; with
         one random state, means of ten halvings of five subjects then correlate by .90 instead of
         .80; with five others by .79.
+    amplitude : float
+        By how much better clusters of samples must return than those of unit-norm samples. In
+        halves of the BOLD they return 1.2 times as well, but as states of amplitude that the other
+        half does not have: their means correlate by .63 instead of .89. Without them no fit of 27
+        simulated worlds is worse by more than .02.
     fold_iter, max_folds : int
         Iterations of the restarts that have not seen a fold of recordings.
     fold_samples : int
@@ -93,6 +98,7 @@ class RaceSettings:
     kmeans_init: int = 4
     half_iter: int = 15
     tolerance: float = 0.1
+    amplitude: float = 1.5
     fold_iter: int = 10
     max_folds: int = 4
     fold_samples: int = 4000
@@ -130,6 +136,13 @@ class DoubtSettings:
         1 to 20 recordings of 300 to 5000 samples, 2 to 8 states) wrong fits had up to .57 (.47
         where halves begin by themselves), in 30 plain ones right fits had .70 and more, blocks of a
         single recording too.
+    unlike, unlike_nats, least_recordings : float, float, int
+        A recording is unlike the others where it is less likely than their mean by so many of their
+        standard deviations and nats per sample and region, if there are so many recordings. One of
+        noise among five of 250 samples is .13 to .14 less likely, others of the world .03 at most.
+    run, repeated : int, float
+        Samples of a run of alike ones, and share of the samples in such runs, above which gaps were
+        filled or values held.
     """
 
     least_samples: int = 200
@@ -141,6 +154,11 @@ class DoubtSettings:
     least_generalization: float = 0.5
     surely: float = 0.7
     least_confirmed: float = 0.6
+    unlike: float = 4.0
+    unlike_nats: float = 0.08
+    least_recordings: int = 5
+    run: int = 5
+    repeated: float = 0.01
 
 
 @dataclass(frozen=True)
@@ -193,7 +211,31 @@ class RhythmSettings:
     same: float = 0.5
 
 
+@dataclass(frozen=True)
+class UnusualSettings:
+    """How recordings are compared with those of the fit.
+
+    Attributes
+    ----------
+    few, least : int
+        Fewer recordings are cut into so many blocks of time in all.
+    block : int
+        Samples of a block, at least.
+    most : int
+        Recordings of the fit that are described, at most.
+    least_spread : tuple of float
+        Added in square to the standard deviation of each feature.
+    """
+
+    few: int = 4
+    least: int = 8
+    block: int = 50
+    most: int = 40
+    least_spread: tuple = (0.02, 0.05, 0.01, 0.02, 0.02)
+
+
 MAR = MarSettings()
+UNUSUAL = UnusualSettings()
 RHYTHM = RhythmSettings()
 DOUBTS = DoubtSettings()
 ALIGN = AlignSettings()

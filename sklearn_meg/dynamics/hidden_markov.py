@@ -17,20 +17,22 @@ from .._checks.params import (
     check_scalar_param,
     check_verbose_param,
 )
+from .._checks.unusual import UnusualMixin
 from .._params import documented
 from .._saving.checkpoint import Journal, checkpoint_of
 from .._training.threads import one_blas_thread
 from ._alignment_choice import ALIGNMENTS, name_of
 from ._base import StateModel
-from ._doubts import doubts, warn_of, warn_of_rhythms
+from ._doubts import doubts, too_few, warn_of, warn_of_rhythms, warn_of_unlike
 from ._dual import dual_estimates
 from ._em import Settings, m_step, shape_states, shaped_parameters
 from ._fit import find_states, with_order
 from ._posterior import centered
-from ._prepare import prepare
+from ._prepare import prepare, standardization
 from ._race import first_tails
 from ._starts import KINDS, given_states
 from ._tails import spread_of
+from ._unusual import Refit, features, scores, usual_features, usual_scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +55,7 @@ PAPER_PARAMS: dict[str, Any] = {
 
 @documented
 @dataclass(kw_only=True, eq=False, repr=False)
-class HiddenMarkovGraph(StateModel):
+class HiddenMarkovGraph(UnusualMixin, StateModel):
     """Brain states by a Gaussian hidden Markov model, read as a network of ranked communities.
 
     Each state has a mean and a covariance of the regions; the states follow a Markov chain. Each
@@ -178,8 +180,13 @@ class HiddenMarkovGraph(StateModel):
         units and before it was aligned, shrunk to those of all.
     recording_samples_, recording_visits_ : ndarray of shape (n_recordings, n_states)
         Expected samples in each state, and how often it is entered.
+    usual_scores_, usual_features_, usual_lengths_ : ndarray
+        By what ``is_unusual`` judges recordings: how far those of the fit are from each other, each
+        under the states of the others, in log-likelihood, switching, variances and dependence on
+        the sample before. Fewer than four recordings are cut into blocks of time, which tell less.
     warnings_ : ndarray of str
-        Why the states should not be believed; empty where nothing speaks against them.
+        Why the states should not be believed; empty where nothing speaks against them. There is a
+        warning of each, except of recordings of fewer than 200 samples in all.
     n_iter_ : int
     converged_ : bool
     n_features_in_ : int
@@ -270,14 +277,14 @@ class HiddenMarkovGraph(StateModel):
         journal = Journal(checkpoint_of(self, recordings.parts), rng)
         with one_blas_thread():
             try:
-                prepared = self._fit(recordings, settings, rng, journal)
+                prepared, refit = self._fit(recordings, settings, rng, journal)
             except np.linalg.LinAlgError as error:
                 raise ValueError(
                     f"The covariance of a state became singular ({error}): too few samples for "
                     f"{self.n_states} states, or regions that are sums of others. Use fewer states "
                     "or covariance='shrunk'."
                 ) from error
-            self._keep_recordings(prepared, order)
+            self._keep_recordings(prepared, order, refit)
         return self
 
     def _fit(self, recordings, settings, rng, journal):
@@ -287,12 +294,15 @@ class HiddenMarkovGraph(StateModel):
         prepared, settings, self.order_scores_ = with_order(prepared, settings, self.order, rng)
         found = find_states(prepared, settings, self.batch_size, rng, journal)
         self._keep_course(prepared, found)
-        self._keep(prepared, found)
-        return prepared
+        shape = self._keep(prepared, found)
+        return prepared, Refit(found.run.prior, found.settings, shape)
 
-    def _keep_recordings(self, prepared, order):
+    def _keep_recordings(self, prepared, order, refit):
         """The states as each recording has them, in the order of X; warn of doubtful ones."""
         prepared = replace(prepared, **dict(zip(("center", "spread"), self._scale())))
+        known = usual_features(prepared, self._parameters(), refit)
+        self.usual_features_, self.usual_lengths_ = known
+        self.usual_scores_ = usual_scores(*known)
         found = self._dual(prepared)
         back = np.argsort(order)
         for name, value in found.items():
@@ -300,8 +310,22 @@ class HiddenMarkovGraph(StateModel):
         agree = self.generalization_, self.generalization_confirmed_
         doubtful = doubts(found["samples"], found["visits"], *agree)
         warn_of(doubtful, self.alignment_)
-        doubtful += warn_of_rhythms(self._rhythms)
+        doubtful += too_few(found["samples"])
+        doubtful += warn_of_rhythms(self._rhythms) + self._unlike(order)
         self.warnings_ = np.array(doubtful, dtype=str)
+
+    def _unlike(self, order):
+        return warn_of_unlike(self.usual_features_, order, self.n_features_in_)
+
+    def _unusual_scores(self, X):
+        prepared, parameters = self._prepared(self._recordings(X)), self._parameters()
+        if not len(self.usual_scores_):
+            return np.zeros(len(prepared.recordings.parts))
+        parts = [prepared.crossed.pick([r]) for r in range(len(prepared.recordings.parts))]
+        with one_blas_thread():
+            rows = np.array([features(prepared, part, parameters) for part in parts])
+        lengths = prepared.recordings.lengths
+        return scores(rows, lengths, self.usual_features_, self.usual_lengths_)
 
     def _dual(self, prepared):
         group = self.means_, self.covariances_, self.transmat_
@@ -341,10 +365,10 @@ class HiddenMarkovGraph(StateModel):
         self.order_ = settings.order
         if settings.order:
             self._keep_mar(prepared, run, settings)
-            return
+            return None
         states, *_ = m_step(expected, prior, settings)
         mean, covariance = states.mean[0], self._widened(states)
-        self.rank_, self.common_, self.inflation_ = 0, 0.0, 1.0
+        self.rank_, self.common_, self.inflation_, shape = 0, 0.0, 1.0, None
         if self.covariance == "low_rank":
             expected, shape = shape_states(found.data, run, settings)
             mean, covariance = shaped_parameters(expected, prior, shape)
@@ -360,6 +384,7 @@ class HiddenMarkovGraph(StateModel):
             covariance * spread[:, None] * spread * spread_of(self.tails_),
             expected.moments[0][0],
         )
+        return shape
 
     def _keep_mar(self, prepared, run, settings):
         """Autoregressive states: coefficients, and the moments of the samples in each state."""
@@ -446,34 +471,3 @@ class HiddenMarkovGraph(StateModel):
         for w in windows:
             if not isinstance(w, int | np.integer) or isinstance(w, bool) or w < 2:
                 raise ValueError(f"The 'windows' must be int of at least 2 samples. Got {w!r}.")
-
-
-def standardization(recordings, n_states, covariance):
-    """Mean and standard deviation of each region, after a look at whether they can be fitted.
-
-    Raises
-    ------
-    ValueError
-        For a constant region, or too few samples.
-    """
-    n, total, squares = 0, 0.0, 0.0
-    shift = np.nan_to_num(np.nanmean(recordings.parts[0], axis=0))
-    for part in recordings.parts:
-        x = part[~np.isnan(part).any(1)] - shift
-        n, total, squares = n + len(x), total + x.sum(0), squares + (x**2).sum(0)
-    d = len(shift)
-    least = n_states * (d + 1 if covariance == "full" else 2)
-    if n < least:
-        raise ValueError(
-            f"{n_states} states of {d} regions need at least {least} samples with "
-            f"covariance={covariance!r}. Got {n}."
-        )
-    spread = np.sqrt(np.maximum(squares / n - (total / n) ** 2, 0))
-    size = np.abs(shift) + np.sqrt(squares / n)
-    constant = np.flatnonzero(spread <= 1e-9 * size)
-    if len(constant):
-        raise ValueError(
-            f"Regions must vary. Constant: {', '.join(map(str, constant[:10]))} (of {d}); leave "
-            "them out."
-        )
-    return shift + total / n, spread

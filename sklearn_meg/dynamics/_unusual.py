@@ -1,0 +1,150 @@
+"""Which recordings are unlike those of a fit: their likelihood, switching, rhythm and variances.
+
+The recordings of a fit are described under the states of all others: their own share is taken out
+of the moments of the states, and what is left makes new states (leave-one-out without a new fit).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from scipy.stats import norm
+from scipy.stats import t as student
+
+from ._em import m_step, plug_in, shaped_parameters, sum_of
+from ._factors import Shape
+from ._posterior import Prior
+from ._settings import UNUSUAL
+
+
+@dataclass
+class Refit:
+    """How moments of the states become states.
+
+    Attributes
+    ----------
+    prior : Prior
+    settings : Settings
+    shape : Shape or None
+        Of "low_rank" covariances.
+    """
+
+    prior: Prior
+    settings: object
+    shape: Shape | None
+
+    def __call__(self, expected):
+        """Parameters as an E-step takes them."""
+        if self.shape is not None:
+            mean, covariance = shaped_parameters(expected, self.prior, self.shape)
+            return plug_in(mean[None], covariance[None], expected, self.prior)
+        return m_step(expected, self.prior, self.settings)[2]
+
+
+def usual_features(prepared, parameters, refit):
+    """Features of recordings of the fit, each under the states of the others.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    parameters : tuple
+        The states, as an E-step takes them.
+    refit : Refit
+
+    Returns
+    -------
+    features : ndarray of shape (n_recordings, n_features)
+        Of blocks of time where recordings are few.
+    lengths : ndarray of shape (n_recordings,)
+        Their samples.
+    """
+    spans = _blocks(prepared.recordings.lengths)
+    if len(spans) < 2:
+        return np.empty((0, len(UNUSUAL.least_spread))), np.empty(0, int)
+    own, crossed = (r.cut(spans) for r in (prepared.recordings, prepared.crossed))
+    expected = [prepared.batch(own.pick([r])).expect(*parameters) for r in range(len(spans))]
+    total = sum_of(_of_others(prepared, spans, parameters) + expected)
+    rows = [
+        features(prepared, crossed.pick([r]), refit(total.blend(one, 1.0, -1.0)))
+        for r, one in enumerate(expected)
+    ]
+    return np.array(rows), own.lengths
+
+
+def _blocks(lengths):
+    """Spans (recording, start, stop): recordings, at most so many; blocks where they are few."""
+    n = len(lengths)
+    each = -(-UNUSUAL.least // n) if n < UNUSUAL.few else 1
+    which = np.unique(np.linspace(0, n - 1, min(n, UNUSUAL.most)).astype(int))
+    spans = []
+    for i in which:
+        pieces = int(min(each, max(1, lengths[i] // UNUSUAL.block)))
+        ends = np.linspace(0, lengths[i], pieces + 1).astype(int)
+        spans += [(int(i), int(a), int(b)) for a, b in pairwise(ends)]
+    return spans
+
+
+def _of_others(prepared, spans, parameters):
+    """Moments of recordings that no span is of."""
+    rest = sorted(set(range(len(prepared.recordings.parts))) - {i for i, *_ in spans})
+    return [prepared.batch(prepared.recordings.pick([r])).expect(*parameters) for r in rest]
+
+
+def features(prepared, recordings, parameters):
+    """What is compared of one recording.
+
+    Log-likelihood per sample; logarithms of the share of samples in which the state changes, and of
+    the smallest and largest variance of a region; correlation of samples with the ones before.
+    """
+    batch = prepared.batch(recordings)
+    _, _, moves, log_likelihood = batch.decode(*parameters)
+    there = np.ones(len(batch.X), bool) if batch.missing is None else ~batch.missing
+    n = max(int(there.sum()), 1)
+    changes = moves[0].sum() - np.trace(moves[0])
+    X = batch.X[there]
+    X = X - X.mean(0)
+    variances = (X**2).mean(0)
+    both = (X[1:] * X[:-1]).mean(0) / np.maximum(variances, 1e-12) if n > 1 else np.zeros(1)
+    logs = np.log(np.maximum(variances, 1e-12))
+    return np.array(
+        [
+            float(log_likelihood[0, 0]) / n - np.log(prepared.spread).sum(),
+            np.log((changes + 0.5) / n),
+            np.arctanh(np.clip(both, -0.99, 0.99)).mean(),
+            logs.min(),
+            logs.max(),
+        ]
+    )
+
+
+def scores(rows, lengths, known, known_lengths):
+    """How far the most unusual feature is from those known, as a standard normal deviate.
+
+    Each feature has a p-value by Student's t; the smallest is corrected for their number (Sidak).
+
+    Parameters
+    ----------
+    rows, known : ndarray of shape (n, n_features), (n_known, n_features)
+    lengths, known_lengths : ndarray
+        Samples; features of shorter recordings vary more.
+    """
+    n = len(known)
+    spread = known.std(0, ddof=1) * np.sqrt(1 + 1 / n)
+    least = np.array(UNUSUAL.least_spread)
+    usual = np.maximum(known_lengths.mean() / np.maximum(lengths, 1), 1.0)
+    z = (rows - known.mean(0)) / np.hypot(spread, least) / np.sqrt(usual)[:, None]
+    smallest = np.maximum(2 * student.sf(np.abs(z), n - 1).min(1), 1e-300)
+    return norm.isf(-np.expm1(rows.shape[1] * np.log1p(-np.minimum(smallest, 1 - 1e-12))))
+
+
+def usual_scores(known, lengths):
+    """The same of known recordings, each by the others; none where they are too few."""
+    n = len(known)
+    if n < 4:
+        return np.empty(0)
+    rest = [np.delete(np.arange(n), i) for i in range(n)]
+    return np.concatenate(
+        [scores(known[[i]], lengths[[i]], known[r], lengths[r]) for i, r in enumerate(rest)]
+    )
