@@ -9,6 +9,7 @@ from .._checks.params import check_random_state
 from ._averages import gather_averages
 from ._conditions import first_change
 from ._evidence import gather, n_components_held, wiener
+from ._misfit import Misfit, misfit_of, spread
 from ._scan import Scanner
 from ._settings import SETTINGS
 
@@ -32,6 +33,8 @@ class Found:
         Their time courses in the averages times sqrt(nave).
     n_components : int
         Components of time that hold nearly all of every course.
+    misfit : Misfit
+        How wrong the lead field is.
     spread : ndarray of shape (n_dipoles, 3, 3)
         Covariance of each position in m^2, NaN without coordinates.
     """
@@ -42,6 +45,7 @@ class Found:
     columns: Any = None
     courses: Any = None
     n_components: int = 0
+    misfit: Misfit = Misfit(0.0, 0.0)
     spread: Any = field(default_factory=lambda: np.zeros((0, 3, 3)))
 
     @property
@@ -91,20 +95,22 @@ def find_dipoles(problem, grid, params):
     if blind and params.alpha == "auto":
         least = [(columns, SETTINGS.blind_more * bound) for columns, bound in least]
     counts = params.max_sources, params.n_sources
-    dipoles = scanner.search(Y, least, *counts) if Y.size else []
+    dipoles = scanner.search(Y, least, *counts, noise) if Y.size else []
     stability = None
     if params.n_estimators > 1:
         replicates = [Y + noise[index % len(noise)] for index in range(params.n_estimators)]
-        found = [scanner.search(replicate, least, *counts) for replicate in replicates]
+        found = [scanner.search(replicate, least, *counts, noise) for replicate in replicates]
         stability = np.mean([scanner.neighborhood(each) for each in found], axis=0)
     if not dipoles:
         return Found(dipoles, np.zeros(0), stability)
     columns = np.concatenate([dipole.columns for dipole in dipoles], axis=1)
+    misfit = misfit_of(Y, dipoles, noise)
     amplitudes = wiener(columns, scanner.modes.T @ evidence.Y, len(problem.data))
     return Found(
         dipoles=dipoles,
         evidence=scanner.beside(Y, dipoles, least),
-        spread=np.array([scanner.spread(Y, dipoles, index) for index in range(len(dipoles))])
+        misfit=misfit,
+        spread=np.array([spread(scanner, Y, dipoles, k, misfit) for k in range(len(dipoles))])
         + params.coregistration_error**2 * np.eye(3),
         stability=stability,
         columns=columns,

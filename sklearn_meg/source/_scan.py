@@ -14,6 +14,7 @@ import numpy as np
 
 from ._between import Between
 from ._lead_error import LeadFieldError, explained_power
+from ._misfit import misfit_of, satellite
 from ._pairs import alike, apart, best_pairs, main_components, pair_power
 from ._settings import SETTINGS
 
@@ -225,7 +226,7 @@ class Scanner:
             shares=shares[best],
         )
 
-    def search(self, Y, least, max_sources, n_sources=None):
+    def search(self, Y, least, max_sources, n_sources=None, noise=()):
         """Find dipoles, as many as there is evidence for.
 
         First on the grid, where a source may be anywhere in its cell; then between its points.
@@ -239,6 +240,8 @@ class Scanner:
         max_sources : int
         n_sources : int or None
             That many, whatever the evidence.
+        noise : list of ndarray of shape (n_modes, n_components)
+            Realizations of the noise of Y: beside it the rest shows how wrong the lead field is.
 
         Returns
         -------
@@ -254,6 +257,7 @@ class Scanner:
             dipoles = self._grow(Y, dipoles, bounds, needed, n_most, self._moved)
         if not n_sources:
             dipoles = self._prune(Y, dipoles, bounds)
+            dipoles = self._merge(Y, dipoles, noise)
         return self._turn(Y, dipoles, bounds)
 
     def _grow(self, Y, dipoles, bounds, needed, n_most, errors):
@@ -373,40 +377,6 @@ class Scanner:
             ratios.append(ratio[0])
         return np.array(ratios)
 
-    def spread(self, Y, dipoles, index):
-        """Covariance in m^2 of the position of one dipole, (3, 3); NaN without coordinates.
-
-        The inverse of the Fisher information of its place: how its field changes from place to
-        place, in units of noise and of the error of its lead field, beside what its orientation
-        and the other dipoles can make.
-        """
-        if self.between is None:
-            return np.full((3, 3), np.nan)
-        dipole, others = dipoles[index], dipoles[:index] + dipoles[index + 1 :]
-        columns = np.concatenate([dipole.columns, *(other.columns for other in others)], axis=1)
-        power = float(np.square(np.linalg.pinv(columns)[0] @ Y).sum())
-        noise = np.eye(len(Y)) + power * self._moved.covariance(dipole)[0]
-        values, vectors = np.linalg.eigh(noise)
-        whitener = (vectors / np.sqrt(values)).T
-        taken = [whitener @ dipole.gain, *(whitener @ other.columns for other in others)]
-        basis = _basis_of(taken)
-        change = whitener @ self._gradient(dipole) * np.sqrt(power)
-        change -= basis @ (basis.T @ change)
-        step = self.between.spacing
-        return np.linalg.inv(change.T @ change + np.eye(3) / step**2)
-
-    def _gradient(self, dipole):
-        """Change of the field of a dipole with its place, (n_modes, 3)."""
-        step, out = 0.5 * self.between.spacing, []
-        for axis in np.eye(3):
-            ends = [self._field_at(dipole.place + sign * step * axis) for sign in (1, -1)]
-            out.append((ends[0] - ends[1]) @ dipole.orientations[0] / (2 * step))
-        return np.array(out).T
-
-    def _field_at(self, place):
-        near, share = self.between.shares(place)
-        return np.tensordot(self.gain[:, near], share, axes=(1, 0))
-
     def neighborhood(self, dipoles):
         """Whether each position is one of some, or makes nearly the same fields as one."""
         found = np.zeros(self.n_positions, dtype=bool)
@@ -428,6 +398,14 @@ class Scanner:
             if ratio.min() >= 1:
                 break
             del dipoles[int(np.argmin(ratio))]
+            dipoles = self._between_points(Y, self.refine(Y, dipoles))
+        return dipoles
+
+    def _merge(self, Y, dipoles, noise):
+        """Leave out what the error of the lead field, as the rest shows it, accounts for."""
+        misfit = misfit_of(Y, dipoles, noise)
+        while (index := satellite(Y, dipoles, misfit)) is not None:
+            del dipoles[index]
             dipoles = self._between_points(Y, self.refine(Y, dipoles))
         return dipoles
 

@@ -56,6 +56,19 @@ class Settings:
     cell, moved : float
         Place of a source in its cell: sqrt(3 / 12) of the step to the neighbors; part of that
         left once it was moved between the points.
+    settled : float
+        Part of `cell` by which a source is off where the lead field is exact and it was moved
+        between the points.
+    same_course, satellite : float
+        Correlation with the course of a stronger source, and times the error of the lead field that
+        the rest shows, of what is none of its own. Spheres believed for heads: error .17, further
+        sources 1.9 times that; pairs of one course in exact heads, one with a tenth of the power:
+        more than 5 times.
+    unseen : float
+        Power of the error that looks like the field of a source elsewhere, in each direction, over
+        that which is seen.
+    wrong_field : float
+        Error of the lead field above which it is told.
     silent, steady, same, weak : float
         Share of the mean field power of a position below which an orientation is not seen, without
         and with errors; share of a field that makes two positions nearly the same; singular value
@@ -125,6 +138,11 @@ class Settings:
     local: float = 0.7
     cell: float = 0.5
     moved: float = 0.5
+    settled: float = 0.2
+    same_course: float = 0.9
+    satellite: float = 2.3
+    unseen: float = 0.7
+    wrong_field: float = 0.08
     silent: float = 1e-3
     steady: float = 1e-3
     same: float = 0.9

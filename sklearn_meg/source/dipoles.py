@@ -54,7 +54,7 @@ class DipoleParams:
         "that such an error could make is no source of its own.",
     )
     coregistration_error: float = param(
-        0.002,
+        0.0015,
         "float",
         "Standard deviation in m, along each axis, by which sensors and head may be off: it enters "
         "the volumes that hold the sources.",
@@ -158,6 +158,7 @@ class DipoleEstimator(SourceEstimator):
         dipoles = found.dipoles
         self.support_ = np.array([dipole.position for dipole in dipoles], dtype=int)
         self.evidence_ = found.evidence
+        self.lead_field_error_ = found.misfit.error
         if found.stability is not None:
             self.stability_ = found.stability
         counts = [len(dipole.orientations) for dipole in dipoles]

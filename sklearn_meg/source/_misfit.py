@@ -1,0 +1,148 @@
+"""What is left by all dipoles tells how wrong the lead field is: satellites, volumes, a flag.
+
+In an exact head the rest is noise. In another one, the part of the field of each source that no
+dipole can make stays behind: a share ``error**2`` of its power. As large a part looks like the field
+of a source elsewhere and goes unseen into the places found, and a part that looks like a further
+source of the same course becomes one, a satellite.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._lead_error import LeadFieldError
+from ._settings import SETTINGS
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Share of the power of all sources that neither they nor noise explain.
+
+    Attributes
+    ----------
+    power : float
+        Square of the error of the lead field, relative to the field; not below 0.
+    deviation : float
+        Standard deviation of `power` by noise.
+    """
+
+    power: float
+    deviation: float
+
+    @property
+    def error(self):
+        """Error of the lead field, relative to the field."""
+        return float(np.sqrt(self.power))
+
+    @property
+    def surely(self):
+        """Power that is there whatever the noise."""
+        return max(self.power - self.deviation, 0.0)
+
+    @property
+    def is_wrong(self):
+        """Whether the lead field is further off than noise and a usual head model explain."""
+        return self.power - 3 * self.deviation > SETTINGS.wrong_field**2
+
+
+def misfit_of(Y, dipoles, noise):
+    """Compare what dipoles leave with what they leave of noise.
+
+    Parameters
+    ----------
+    Y : ndarray of shape (n_modes, n_components)
+    dipoles : list of Dipole
+    noise : list of ndarray of shape (n_modes, n_components)
+        Realizations of the noise of Y.
+
+    Returns
+    -------
+    misfit : Misfit
+    """
+    if not dipoles or not len(noise):
+        return Misfit(0.0, 0.0)
+    basis = np.linalg.qr(_columns(dipoles))[0]
+    seen = basis.T @ Y
+    left = np.square(Y).sum() - np.square(seen).sum()
+    of_noise = [np.square(each).sum() - np.square(basis.T @ each).sum() for each in noise]
+    explained = max(np.square(seen).sum(), 1e-300)
+    power = max((left - np.mean(of_noise)) / explained, 0.0)
+    return Misfit(float(power), float(np.std(of_noise) / explained))
+
+
+def satellite(Y, dipoles, misfit):
+    """Dipole that the error of the lead field of others accounts for, or None.
+
+    Its course is made of those of stronger ones, and what it alone explains is no more than three
+    times the error that is surely there, in amplitude, makes of those.
+    """
+    if len(dipoles) < 2:
+        return None
+    columns = _columns(dipoles)
+    courses = np.linalg.pinv(columns) @ Y
+    owner = np.repeat(np.arange(len(dipoles)), [len(d.orientations) for d in dipoles])
+    size = np.square(courses).sum(axis=1)
+    power = size * np.square(columns).sum(axis=0)
+    for column in np.argsort(power):
+        stronger = power > power[column]
+        if (owner == owner[column]).sum() > 1 or not stronger.any():
+            continue  # a source that turns
+        own = np.linalg.lstsq(courses[stronger].T, courses[column], rcond=None)[0]
+        rest = courses[column] - own @ courses[stronger]
+        beside = _beside(columns[:, column], [np.delete(columns, column, axis=1)])
+        alone = np.square(beside).sum() * size[column]
+        made = np.square(rest).sum() < (1 - SETTINGS.same_course**2) * size[column]
+        if made and alone < SETTINGS.satellite**2 * misfit.surely * power[stronger].max():
+            return int(owner[column])
+    return None
+
+
+def spread(scanner, Y, dipoles, index, misfit):
+    """Covariance in m^2 of the position of one dipole, (3, 3); NaN without coordinates.
+
+    The inverse of the Fisher information of its place (how its field changes from place to place,
+    in units of noise and of what is left of it, beside what its orientation and the other dipoles
+    can make), and the places whose fields differ by as much as the lead field is seen to be off.
+    """
+    if scanner.between is None:
+        return np.full((3, 3), np.nan)
+    dipole, others = dipoles[index], dipoles[:index] + dipoles[index + 1 :]
+    power = float(np.square(np.linalg.pinv(_columns([dipole, *others]))[0] @ Y).sum())
+    errors = LeadFieldError(scanner, misfit.error, SETTINGS.settled * SETTINGS.cell)
+    noise = np.eye(len(Y)) + power * errors.covariance(dipole)[0]
+    values, vectors = np.linalg.eigh(noise)
+    whitener = (vectors / np.sqrt(values)).T
+    fields = [dipole.gain, *(other.columns for other in others)]
+    gradient, step = _gradient(scanner, dipole), scanner.between.spacing
+    change = _beside(whitener @ gradient, [whitener @ each for each in fields]) * np.sqrt(power)
+    by_noise = np.linalg.inv(change.T @ change + np.eye(3) / step**2)
+    if not misfit.power > 0:
+        return by_noise
+    off = SETTINGS.unseen * misfit.power * np.square(dipole.columns[:, 0]).sum()
+    change = _beside(gradient, fields)
+    return by_noise + np.linalg.inv(change.T @ change / off + np.eye(3) / (2 * step) ** 2)
+
+
+def _columns(dipoles):
+    return np.concatenate([dipole.columns for dipole in dipoles], axis=1)
+
+
+def _beside(change, fields):
+    """What fields cannot make of a change."""
+    left, size, _ = np.linalg.svd(np.concatenate(fields, axis=1), full_matrices=False)
+    basis = left[:, size > 1e-6 * size[0]]
+    return change - basis @ (basis.T @ change)
+
+
+def _gradient(scanner, dipole):
+    """Change of the field of a dipole with its place, (n_modes, 3)."""
+    step, out = 0.5 * scanner.between.spacing, []
+    for axis in np.eye(3):
+        ends = [_field_at(scanner, dipole.place + sign * step * axis) for sign in (1, -1)]
+        out.append((ends[0] - ends[1]) @ dipole.orientations[0] / (2 * step))
+    return np.array(out).T
+
+
+def _field_at(scanner, place):
+    near, share = scanner.between.shares(place)
+    return np.tensordot(scanner.gain[:, near], share, axes=(1, 0))
