@@ -96,7 +96,22 @@ _CODES = {
         ),
         no_source=(
             "No source explains more of the data than noise would.",
-            "Average more trials, or check the onset, the noise covariance and the forward model.",
+            "Give single trials instead of averages, begin the window before the event, and check "
+            "noise_cov and nave; alpha in percent or n_sources always leave a source.",
+        ),
+        lead_field=(
+            "What the sources leave is more than noise: the forward model is not of this head, "
+            "position or order of channels, or sources are missing. Places are less sure.",
+            "Check co-registration, conductor, channels and units; read dipole_volumes_, and doubt "
+            "sources with the course of a stronger one.",
+        ),
+        told_sources=(
+            "Some of the sources that n_sources asks for explain no more than noise.",
+            "Ask for fewer, or doubt those with evidence_ below 1.",
+        ),
+        current_size=(
+            "Currents are of a size that no brain makes: y and forward are in other units.",
+            "Give y in T, T/m and V, as MNE does.",
         ),
     ),
     **_of(

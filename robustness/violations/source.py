@@ -4,69 +4,333 @@ from functools import cache
 
 import mne
 import numpy as np
+from scipy.spatial.transform import Rotation
 
-from sklearn_meg import DipoleSearch
+from sklearn_meg import DipoleSearch, MinimumNorm, RNNSourceSolver
 from sklearn_meg.datasets import make_head
 
-from .record import Answer, violation
+from .record import Answer, flag_of, fresh, violation
 
 CENTER = np.array([0.0, 0.0, 0.04])
-NOISE, NAVE = 2e-14, 25
+N_CHANNELS, N_TRIALS, N_TIMES, ONSET = 40, 24, 60, 25
+NOISE, CURRENT, BACKGROUND = 1e-14, 6e-8, 6e-9  # T and A m: sensors, source, other sources
+NEAR = 0.01  # m
 
 
 @cache
-def _head():
-    """Info and Forward of 40 magnetometers around a spherical head."""
-    info = make_head(n_channels=40).info_at(100.0)
-    sphere = mne.make_sphere_model(CENTER, 0.09, verbose="error")
+def _info(shift=0.0, turn=0.0):
+    """Magnetometers, moved by `shift` m and turned by `turn` degrees."""
+    info = make_head(n_channels=N_CHANNELS).info_at(100.0)
+    if shift or turn:
+        move = np.eye(4)
+        move[:3, :3] = Rotation.from_euler("x", turn, degrees=True).as_matrix()
+        move[:3, 3] = [0.6 * shift, 0.0, 0.8 * shift]
+        trans = move @ info["dev_head_t"]["trans"]
+        info["dev_head_t"] = mne.transforms.Transform("meg", "head", trans)
+    return info
+
+
+@cache
+def _forward(shift=0.0, turn=0.0, center=0.0, radius=0.07):
+    """Forward of a grid in a sphere: sensors moved, a center that is off, a smaller head."""
+    middle = CENTER + [0.0, center, 0.0]
+    sphere = mne.make_sphere_model(middle, radius + 0.02, verbose="error")
     src = mne.setup_volume_source_space(
-        None, pos=20.0, sphere=(*CENTER, 0.07), sphere_units="m", exclude=10.0, verbose="error"
+        None,
+        pos=15.0,
+        sphere=(*middle, radius),
+        sphere_units="m",
+        exclude=15.0,
+        mindist=0.0,
+        verbose="error",
     )
-    return info, mne.make_forward_solution(info, None, src, sphere, eeg=False, verbose="error")
+    info = _info(shift, turn)
+    return mne.make_forward_solution(info, None, src, sphere, eeg=False, verbose="error")
 
 
-def _world(seed):
-    """Fields of one dipole, where it is (m), and the noise covariance of a trial."""
-    info, forward = _head()
+@cache
+def _world(seed, amplitude=1.0, n_sources=1):
+    """Trials of tangential dipoles in background activity, places (m), and the noise of a trial."""
     rng = np.random.default_rng(seed)
-    where = forward["source_rr"]
-    off_center = np.flatnonzero(np.linalg.norm(where - CENTER, axis=1) > 0.04)
-    source = rng.choice(off_center)
-    direction = np.cross(where[source] - CENTER, rng.normal(size=3))
-    gain = forward["sol"]["data"][:, 3 * source : 3 * source + 3]
-    field = gain @ direction / np.linalg.norm(direction)
-    current = np.zeros(60)
-    current[30:45] = 2e-8
-    data = np.outer(field, current)
-    data += NOISE / np.sqrt(NAVE) * rng.standard_normal(data.shape)
-    names = info["ch_names"]
-    cov = mne.Covariance(NOISE**2 * np.eye(len(names)), names, [], [], nfree=1000)
-    return data, where[source], cov
+    where, gain = _forward()["source_rr"], _forward()["sol"]["data"]
+    outer = np.flatnonzero(np.linalg.norm(where - CENTER, axis=1) > 0.045)
+    chosen = [int(rng.choice(outer))]
+    while len(chosen) < n_sources:
+        away = np.linalg.norm(where[outer][:, None] - where[chosen], axis=2).min(axis=1)
+        chosen.append(int(rng.choice(outer[away > 0.05])))
+    others = rng.choice(len(where), 60, replace=False)
+    mixing = np.array([_field(rng, gain, where, other) for other in others]).T * BACKGROUND
+    trials = np.einsum("cs,nst->nct", mixing, rng.standard_normal((N_TRIALS, 60, N_TIMES)))
+    trials += NOISE * rng.standard_normal(trials.shape)
+    for index, place in enumerate(chosen):
+        course = np.zeros(N_TIMES)
+        course[ONSET + 3 + 9 * index : ONSET + 21 + 9 * index] = np.hanning(18)
+        trials += amplitude * CURRENT * np.outer(_field(rng, gain, where, place), course)
+    return trials, where[chosen], _cov(mixing @ mixing.T + NOISE**2 * np.eye(len(trials[0])))
 
 
-def _miss(data, truth, cov, tolerance=0.01):
-    """How far the found dipole is from the true one (m)."""
-    info, forward = _head()
-    evoked = mne.EvokedArray(data, info, tmin=-0.3, nave=NAVE, verbose="error")
-    model = DipoleSearch(forward=forward, noise_cov=cov).fit([evoked])
-    found = model.dipole_positions_ - truth
-    miss = np.linalg.norm(found, axis=1).min() if len(found) else np.inf
-    return Answer(miss, tolerance)
+def _field(rng, gain, where, place):
+    """Field of a tangential dipole of 1 A m."""
+    way = np.cross(where[place] - CENTER, rng.normal(size=3))
+    return gain[:, 3 * place : 3 * place + 3] @ way / np.linalg.norm(way)
+
+
+def _cov(data):
+    names = _info()["ch_names"]
+    return mne.Covariance(data, list(names), [], [], nfree=10_000)
+
+
+def _epochs(trials, tmin=-ONSET / 100):
+    return mne.EpochsArray(trials, _info().copy(), tmin=tmin, verbose="error")
+
+
+def _average(trials, nave=N_TRIALS):
+    data = trials.mean(axis=0)
+    return mne.EvokedArray(data, _info().copy(), -ONSET / 100, nave=nave, verbose="error")
+
+
+def _search(data, cov, forward=None, **params):
+    forward = _forward() if forward is None else forward
+    return DipoleSearch(forward=forward, noise_cov=cov, random_state=0, **params).fit(data)
+
+
+def _miss(model, truth, tolerance=NEAR):
+    """How far the found dipoles are from the true ones (m); one too many is as bad as none."""
+    found = model.dipole_positions_
+    if len(found) != len(truth):
+        return Answer(np.inf, tolerance)
+    away = np.linalg.norm(found[:, None] - truth, axis=2)
+    return Answer(max(away.min(axis=0).max(), away.min(axis=1).max()), tolerance)
 
 
 @violation("a channel that is dead", right="the source within 1 cm")
 def dead_channel(seed, broken):
-    """One channel is zero throughout."""
-    data, truth, cov = _world(seed)
+    """The channel of the strongest response is zero throughout."""
+    trials, truth, cov = _world(seed)
     if broken:
-        data[np.abs(data).max(1).argmax()] = 0
-    return _miss(data, truth, cov)
+        trials = trials.copy()
+        trials[:, np.abs(trials.mean(axis=0)).max(axis=1).argmax()] = 0
+    return _miss(_search(_epochs(trials), cov), truth)
 
 
-@violation("noise covariance of 1e-2 of the noise", right="the source within 1 cm")
+@violation("jumps in a channel", right="the source within 1 cm")
+def jumps(seed, broken):
+    """A SQUID loses lock in four trials."""
+    trials, truth, cov = _world(seed)
+    if broken:
+        trials = trials.copy()
+        trials[::6, 7, 30:] += 1e-10
+    return _miss(_search(_epochs(trials), cov), truth)
+
+
+@violation("channels with the wrong sign", right="the source within 1 cm")
+def flipped_channels(seed, broken):
+    """A sixth of the channels was wired the other way round; the noise is of those data."""
+    trials, truth, cov = _world(seed)
+    signs = np.ones(N_CHANNELS)
+    signs[::6] = -1.0 if broken else 1.0
+    cov = _cov(cov.data * np.outer(signs, signs))
+    return _miss(_search(_epochs(trials * signs[:, None]), cov), truth)
+
+
+@violation("channels in another order", right="the source within 1 cm")
+def swapped_channels(seed, broken):
+    """Ten channels of an array are in the order of another file than the names say."""
+    trials, truth, cov = _world(seed)
+    order = np.arange(N_CHANNELS)
+    if broken:
+        order[5:15] = np.random.default_rng(seed).permutation(order[5:15])
+    cov = _cov(cov.data[np.ix_(order, order)])
+    return _miss(_search(_epochs(trials[:, order]), cov), truth)
+
+
+@violation("channels with another gain", right="the source within 1 cm")
+def other_gains(seed, broken):
+    """Half of the channels were scaled to other units, and the noise measured afterwards."""
+    trials, truth, cov = _world(seed)
+    gains = np.where(np.arange(N_CHANNELS) % 2 & broken, 10.0, 1.0)
+    cov = _cov(cov.data * np.outer(gains, gains))
+    return _miss(_search(_epochs(trials * gains[:, None]), cov), truth)
+
+
+@violation("data in fT, forward model in T", right="currents within a factor of 2")
+def other_units(seed, broken):
+    """Both data and noise covariance are in fT."""
+    trials, _, cov = _world(seed)
+    unit = 1e15 if broken else 1.0
+    model = _search(_epochs(unit * trials), _cov(unit**2 * cov.data))
+    return Answer(abs(np.log2(model.sources_.max() / CURRENT)), 1.0)
+
+
+@violation("noise covariance in other units than the data", right="the source within 1 cm")
+def other_units_of_noise(seed, broken):
+    """The covariance is in fT, the data in T."""
+    trials, truth, cov = _world(seed)
+    return _miss(_search(_average(trials), _cov((1e30 if broken else 1.0) * cov.data)), truth)
+
+
+@violation("noise covariance of a hundredth of the noise", right="the source within 1 cm")
 def small_noise(seed, broken):
-    """The covariance is of another amplifier range: a hundredth of the noise."""
-    data, truth, cov = _world(seed)
+    """The covariance is that of an average and is taken for that of a trial."""
+    trials, truth, cov = _world(seed)
+    factor = 1e-2 if broken else 1.0
+    return _miss(_search(_average(trials), _cov(factor * cov.data)), truth)
+
+
+@violation("noise covariance of an empty room", right="the source within 1 cm")
+def empty_room(seed, broken):
+    """The covariance holds the sensors only, the data a brain, too."""
+    trials, truth, cov = _world(seed)
+    cov = _cov(NOISE**2 * np.eye(N_CHANNELS)) if broken else cov
+    return _miss(_search(_average(trials), cov), truth)
+
+
+@violation("noise covariance from before a projection", right="the source within 1 cm")
+def other_rank(seed, broken):
+    """Eight directions were taken out of the data afterwards, as Maxwell filters do."""
+    trials, truth, cov = _world(seed)
     if broken:
-        cov["data"] = 1e-4 * cov["data"]
-    return _miss(data, truth, cov)
+        basis = np.linalg.qr(np.random.default_rng(seed).normal(size=(N_CHANNELS, 8)))[0]
+        trials = trials - basis @ (basis.T @ trials)
+    return _miss(_search(_epochs(trials), cov), truth)
+
+
+@violation("an average that is told to be a trial", right="currents within a factor of 2")
+def average_as_trial(seed, broken):
+    """`nave` of an average of 24 trials is 1."""
+    trials, _, cov = _world(seed)
+    model = _search(_average(trials, 1 if broken else N_TRIALS), cov)
+    largest = model.sources_.max() if len(model.support_) else 1e-30
+    return Answer(abs(np.log2(largest / CURRENT)), 1.0)
+
+
+@violation("a trial that is told to be an average", right="the source within 1 cm, or none")
+def trial_as_average(seed, broken):
+    """`nave` of one trial of a weak response is 24."""
+    trials, truth, cov = _world(seed, 0.5 if broken else 1.0)
+    model = _search(_average(trials[: 1 if broken else None]), cov)
+    return Answer(0.0, NEAR) if not len(model.support_) else _miss(model, truth)
+
+
+@violation("a response before the onset", right="the source within 1 cm")
+def early_response(seed, broken):
+    """The trigger comes 150 ms late, so that the response is in the baseline."""
+    trials, truth, cov = _world(seed)
+    return _miss(_search(_average(np.roll(trials, -15 * broken, axis=2)), cov), truth)
+
+
+@violation("sensors 2 cm off", right="the source within 1 cm")
+def wrong_position(seed, broken):
+    """The head moved 2 cm and 15 degrees after its position was measured."""
+    trials, truth, cov = _world(seed)
+    forward = _forward(0.02, 15.0) if broken else None
+    return _miss(_search(_epochs(trials), cov, forward), truth)
+
+
+@violation("co-registration 1 cm off", right="within the 95 % volumes, or 1.5 cm")
+def wrong_coregistration(seed, broken):
+    """The sensors are 1 cm from where the forward model has them."""
+    trials, truth, cov = _world(seed)
+    return _miss(_search(_epochs(trials), cov, _forward(0.01) if broken else None), truth, 0.015)
+
+
+@violation("the forward model of another subject", right="the source within 1 cm")
+def another_head(seed, broken):
+    """The head is 2 cm smaller, and its center 2.5 cm behind."""
+    trials, truth, cov = _world(seed)
+    forward = _forward(center=-0.025, radius=0.05) if broken else None
+    return _miss(_search(_epochs(trials), cov, forward), truth)
+
+
+@violation("no response", right="no source")
+def noise_only(seed, broken):
+    """The event was never shown."""
+    trials, truth, cov = _world(seed, 0.0 if broken else 1.0)
+    model = _search(_epochs(trials), cov)
+    return Answer(float(len(model.support_)), 0.5) if broken else _miss(model, truth)
+
+
+@violation("no response, average", right="no source")
+def noise_only_average(seed, broken):
+    """The event was never shown, and an average was kept."""
+    trials, truth, cov = _world(seed, 0.0 if broken else 1.0)
+    model = _search(_average(trials), cov)
+    return Answer(float(len(model.support_)), 0.5) if broken else _miss(model, truth)
+
+
+@violation("more sources asked for than there are", right="as many sources as there are")
+def too_many_sources(seed, broken):
+    """Four sources are asked for where there is one."""
+    trials, truth, cov = _world(seed)
+    return _miss(_search(_epochs(trials), cov, n_sources=4 if broken else 1), truth)
+
+
+@violation("fewer sources asked for than there are", right="all sources within 1 cm")
+def too_few_sources(seed, broken):
+    """One source is asked for where there are two."""
+    trials, truth, cov = _world(seed, n_sources=2)
+    return _miss(_search(_epochs(trials), cov, n_sources=1 if broken else 2), truth)
+
+
+def _in_new_data(seed, spoiled):
+    """A model fitted to half of the trials is asked about spoiled ones."""
+    trials, _, cov = _world(seed)
+    given = {"forward": _forward(), "noise_cov": cov}
+    model = MinimumNorm(**given).fit(_epochs(trials[::2]))
+    held, changed = trials[1::2], spoiled(trials[1::2])
+    before, after = (model.transform(_epochs(part)).mean(axis=0) for part in (held, changed))
+    error = np.linalg.norm(after - before) / np.linalg.norm(before)
+    return Answer(error, 0.2, flag_of(model.is_unusual(changed)))
+
+
+@violation("new trials in other units", right="currents within 20 %")
+def new_units(seed, broken):
+    """New trials are in fT."""
+    return _in_new_data(seed, lambda trials: 1e15 * trials if broken else trials)
+
+
+@violation("new trials with a dead channel", right="currents within 20 %")
+def new_dead_channel(seed, broken):
+    """The strongest channel dies between the sessions."""
+
+    def spoiled(trials):
+        alive = np.ones(N_CHANNELS)
+        alive[np.abs(trials.mean(axis=0)).max(axis=1).argmax()] = 0.0 if broken else 1.0
+        return trials * alive[:, None]
+
+    return _in_new_data(seed, spoiled)
+
+
+@violation("new trials with channels in another order", right="currents within 20 %")
+def new_order(seed, broken):
+    """New trials are sorted by name."""
+    order = np.random.default_rng(seed).permutation(N_CHANNELS)
+    return _in_new_data(seed, lambda trials: trials[:, order] if broken else trials)
+
+
+@violation("new trials at half the sampling rate", right="currents within 20 %")
+def new_rate(seed, broken):
+    """New trials were recorded at half the rate, and cut to the length."""
+
+    def spoiled(trials):
+        return np.repeat(trials, 2, axis=2)[..., :N_TIMES] if broken else trials
+
+    return _in_new_data(seed, spoiled)
+
+
+@fresh("RNNSourceSolver")
+def fresh_for_network(seed):
+    """Half of the trials."""
+    return _fresh(RNNSourceSolver, seed, random_state=0)
+
+
+@fresh("MinimumNorm")
+def fresh_for_minimum_norm(seed):
+    """Half of the trials."""
+    return _fresh(MinimumNorm, seed)
+
+
+def _fresh(kind, seed, **params):
+    trials, _, cov = _world(seed)
+    model = kind(forward=_forward(), noise_cov=cov, **params).fit(_epochs(trials[::2]))
+    return model, trials[1::2]

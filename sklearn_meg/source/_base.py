@@ -17,6 +17,7 @@ from ._conditions import (
     check_fields,
     check_not_constant,
     first_change,
+    group_rows,
     index_of,
     is_mne,
     read_mne,
@@ -27,6 +28,7 @@ from ._conditions import (
 from ._forward import ORIENTATIONS
 from ._operator import sources_of_fields, support_operator
 from ._setup import has_labels, read_input, set_up, shape_of
+from ._unusual import UnusualFields
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -85,7 +87,12 @@ class SourceParams:
 @documented
 @dataclass(kw_only=True, eq=False, repr=False)
 class SourceEstimator(
-    SourceParams, TransformerMixin, RegressorMixin, BaseEstimator, auto_wrap_output_keys=None
+    SourceParams,
+    UnusualFields,
+    TransformerMixin,
+    RegressorMixin,
+    BaseEstimator,
+    auto_wrap_output_keys=None,
 ):
     """Base of the estimators of sources from fields.
 
@@ -158,6 +165,7 @@ class SourceEstimator(
         self.sources_ = np.asarray(self._maps(problem, sources), dtype=np.float64)
         self.fields_ = self._fitted_fields(problem, sources)
         self.inverse_ = self._operator(problem, sources)
+        self._keep_usual(setting.fields, recording.nave, group_rows(X)[1])
         self.unit_ = 1.0
         if labeled:  # X were the fields
             self.n_features_in_ = self.n_outputs_

@@ -1,15 +1,16 @@
 """What is left by all dipoles tells how wrong the lead field is: satellites, volumes, a flag.
 
 In an exact head the rest is noise. In another one, the part of the field of each source that no
-dipole can make stays behind: a share ``error**2`` of its power. As large a part looks like the field
-of a source elsewhere and goes unseen into the places found, and a part that looks like a further
-source of the same course becomes one, a satellite.
+dipole can make stays behind: a share ``error**2`` of its power. As large a part looks like the
+field of a source elsewhere and goes unseen into the places found, and a part that looks like a
+further source of the same course becomes one, a satellite.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from .._checks.assumptions import warn_assumption
 from ._lead_error import LeadFieldError
 from ._settings import SETTINGS
 
@@ -46,7 +47,9 @@ class Misfit:
 
 
 def misfit_of(Y, dipoles, noise):
-    """Compare what dipoles leave with what they leave of noise.
+    """Compare what dipoles leave in the components that hold their courses with what noise does.
+
+    How much noise there is tell the other components, of which dipoles leave noise alone.
 
     Parameters
     ----------
@@ -61,20 +64,29 @@ def misfit_of(Y, dipoles, noise):
     """
     if not dipoles or not len(noise):
         return Misfit(0.0, 0.0)
-    basis = np.linalg.qr(_columns(dipoles))[0]
-    seen = basis.T @ Y
-    left = np.square(Y).sum() - np.square(seen).sum()
-    of_noise = [np.square(each).sum() - np.square(basis.T @ each).sum() for each in noise]
-    explained = max(np.square(seen).sum(), 1e-300)
-    power = max((left - np.mean(of_noise)) / explained, 0.0)
-    return Misfit(float(power), float(np.std(of_noise) / explained))
+    columns = _columns(dipoles)
+    basis = np.linalg.qr(columns)[0]
+    explained = basis.T @ Y
+    rest, n_left = Y - basis @ explained, len(Y) - basis.shape[1]
+    turn = np.linalg.svd(np.linalg.pinv(columns) @ Y, full_matrices=False)[2]  # of the courses
+    shape = np.mean([np.square(each).mean(axis=0) for each in noise], axis=0)
+    share = np.square(turn).sum(axis=0)
+    beyond = float((shape * (1 - share)).sum())
+    total, seen = np.square(rest).sum(), np.square(rest @ turn.T).sum(axis=0)
+    level = (total - seen.sum()) / (n_left * beyond) if beyond > 0 and n_left > 0 else np.inf
+    if not np.isfinite(level):
+        return Misfit(0.0, 0.0)
+    of_noise = level * n_left * (np.square(turn) @ shape)
+    size = max(np.square(explained).sum(), 1e-300)
+    power = max(seen.sum() - of_noise.sum(), 0.0) / size
+    return Misfit(float(power), float(np.sqrt(2 / n_left * np.square(of_noise).sum()) / size))
 
 
 def satellite(Y, dipoles, misfit):
     """Dipole that the error of the lead field of others accounts for, or None.
 
-    Its course is made of those of stronger ones, and what it alone explains is no more than three
-    times the error that is surely there, in amplitude, makes of those.
+    Its course is made of those of stronger ones, and what it alone explains is no more than a
+    few times what the error that is surely there makes of those.
     """
     if len(dipoles) < 2:
         return None
@@ -146,3 +158,39 @@ def _gradient(scanner, dipole):
 def _field_at(scanner, place):
     near, share = scanner.between.shares(place)
     return np.tensordot(scanner.gain[:, near], share, axes=(1, 0))
+
+
+def warn_of_dipoles(found, n_sources):
+    """Say that there is none, that more were asked for than found, or a wrong lead field.
+
+    Parameters
+    ----------
+    found : Found
+    n_sources : int or None
+        Number of sources that was given.
+    """
+    if not found.dipoles:
+        warn_assumption("no-source", "There is evidence for no source: the estimate is zero.")
+        return
+    doubtful = int((found.evidence < 1).sum())
+    if n_sources and (doubtful or len(found.dipoles) < n_sources):
+        warn_assumption(
+            "told-sources",
+            f"{len(found.dipoles)} source(s) were found where n_sources is {n_sources}, and "
+            f"{doubtful} of them explain no more than noise and the error of the lead field do.",
+        )
+    if found.misfit.is_wrong:
+        warn_assumption(
+            "lead-field",
+            f"The sources leave {100 * found.misfit.error:.0f} % of the amplitude of their fields, "
+            "beyond noise: more than a good forward model and all sources would.",
+        )
+
+
+def warn_of_size(found, problem):
+    """Say that currents in A m are of a size that no brain makes."""
+    if not found.dipoles:
+        return
+    largest = float((np.abs(found.courses).max(axis=(1, 2)) / np.sqrt(problem.nave)).max())
+    if not SETTINGS.least_current < largest < SETTINGS.most_current:
+        warn_assumption("current-size", f"The largest current is {largest:.2g} A m.")

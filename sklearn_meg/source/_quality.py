@@ -1,9 +1,8 @@
 """Channels and trials that are no measurements, and noise that does not fit the data."""
 
-import warnings
-
 import numpy as np
 
+from .._checks.assumptions import warn_assumption
 from ._settings import SETTINGS
 
 
@@ -60,11 +59,10 @@ def warn_bad_channels(bad, names):
     """Say which channels were left out."""
     if bad:
         listed = ", ".join(f"{names[index]} ({bad[index]})" for index in sorted(bad)[:20])
-        warnings.warn(
+        warn_assumption(
+            "bad-channels",
             f"{len(bad)} channel(s) were left out, as they do not look like measurements: "
-            f"{listed}. Mark them as bad in the data; with find_bad_channels=False they are kept.",
-            UserWarning,
-            stacklevel=4,
+            f"{listed}.",
         )
 
 
@@ -115,12 +113,10 @@ def warn_noise(data, baseline):
 
 
 def _warn_power(power, why):
-    warnings.warn(
+    warn_assumption(
+        "noise-power",
         f"The averages hold {power:.2g} times the power before the onset that noise_cov and the "
-        f"number of trials say: {why}. Compute noise_cov from these data, check the onset and "
-        "nave.",
-        UserWarning,
-        stacklevel=5,
+        f"number of trials say: {why}.",
     )
 
 
@@ -146,10 +142,8 @@ def warn_rank(fields, used, rank):
     values = np.linalg.eigvalsh(gram / np.outer(size, size))
     found = int((values > 1e-9 * values[-1]).sum())
     if found < 0.9 * rank:
-        warnings.warn(
+        warn_assumption(
+            "noise-rank",
             f"The data have rank {found}, but noise_cov has rank {rank}: it is of other "
-            "processing, for example from before Maxwell filtering or SSP. Compute it from these "
-            "data.",
-            UserWarning,
-            stacklevel=4,
+            "processing, for example from before Maxwell filtering or SSP.",
         )

@@ -60,15 +60,19 @@ class Settings:
         Part of `cell` by which a source is off where the lead field is exact and it was moved
         between the points.
     same_course, satellite : float
-        Correlation with the course of a stronger source, and times the error of the lead field that
-        the rest shows, of what is none of its own. Spheres believed for heads: error .17, further
-        sources 1.9 times that; pairs of one course in exact heads, one with a tenth of the power:
-        more than 5 times.
+        Correlation with the courses of stronger sources, and times the error of the lead field that
+        the rest shows, up to which a source is none of its own. Spheres believed for heads have
+        errors of .10 to .18 and satellites of 1.6 to 2.9 times that; weak sources of one course
+        with a strong one in exact heads, with a tenth of its power, are at 8 times and more.
     unseen : float
         Power of the error that looks like the field of a source elsewhere, in each direction, over
-        that which is seen.
+        that which is seen. Of 144 sources in heads that are exact, moved by 4 mm, of another shape
+        and a sphere, 97 % were then in their volumes.
     wrong_field : float
-        Error of the lead field above which it is told.
+        Error of the lead field above which it is told. Exact heads show up to .03, sensors 4 mm and
+        2 degrees off .06, 10 mm and 4 degrees .07 to .12, a sphere .10 to .18.
+    least_current, most_current : float
+        A m. Evoked currents are 1e-9 to 1e-7, epileptic spikes up to 1e-6.
     silent, steady, same, weak : float
         Share of the mean field power of a position below which an orientation is not seen, without
         and with errors; share of a field that makes two positions nearly the same; singular value
@@ -107,6 +111,9 @@ class Settings:
         other.
         Events 200 to 400 ms apart in seven intervals: trained to the averages, as where conditions
         have nothing in common, the network missed .94 of what one event makes alone, so .20.
+    usual_rows, fewest_usual, usual_directions, least_spread : int, int, int, float
+        Rows that tell what is usual, fewest, directions in space that hold most of their power, and
+        a guard.
     floor : float
         Added to the relative energy of a position before reweighting.
     """
@@ -140,9 +147,11 @@ class Settings:
     moved: float = 0.5
     settled: float = 0.2
     same_course: float = 0.9
-    satellite: float = 2.3
+    satellite: float = 3.5
     unseen: float = 0.7
-    wrong_field: float = 0.08
+    wrong_field: float = 0.06
+    least_current: float = 1e-12
+    most_current: float = 1e-5
     silent: float = 1e-3
     steady: float = 1e-3
     same: float = 0.9
@@ -172,6 +181,10 @@ class Settings:
     folds: int = 5
     ridges: tuple = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
     predicted: float = 0.5
+    usual_rows: int = 200
+    fewest_usual: int = 8
+    usual_directions: int = 20
+    least_spread: float = 1e-3
     floor: float = 0.02
 
 

@@ -153,6 +153,8 @@ class Setting:
     bad_channels : list of str
         Left out, as they are dead or jump.
     trial_weights : ndarray of shape (n_rows,)
+    fields : ndarray of shape (n_rows, n_channels, n_times)
+        As they came, in the channels of the lead field.
     """
 
     lead: Any
@@ -160,6 +162,7 @@ class Setting:
     noise_scale: np.ndarray
     bad_channels: list
     trial_weights: np.ndarray
+    fields: np.ndarray
 
 
 def set_up(estimator, X, fields, used, recording):
@@ -230,7 +233,8 @@ def set_up(estimator, X, fields, used, recording):
         warn_noise(problem.data, baseline)
     names = [str(index) for index in range(len(used))] if names is None else names
     warn_bad_channels(bad, names)
-    return problem, Setting(lead, info, scale, [names[index] for index in sorted(bad)], weights)
+    bad = [names[index] for index in sorted(bad)]
+    return problem, Setting(lead, info, scale, bad, weights, fields)
 
 
 def _bad_channels(estimator, fields, used, info, labels):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,18 +14,14 @@ from .._training.device import limited_threads
 from ._base import SourceEstimator
 from ._conditions import first_change, is_mne
 from ._dipole_search import find_dipoles
+from ._forward import is_mne_forward
+from ._misfit import warn_of_dipoles, warn_of_size
 from ._operator import courses_of_fields, scattered, wiener_operator
 
 if TYPE_CHECKING:
     from typing import Literal
 
     from .._typing import ArrayLike, Dipole, MneObject, RandomSeed
-
-NO_SOURCE = (
-    "There is evidence for no source: the estimate is zero everywhere. Give single trials instead "
-    "of averages, begin the window before the event, check noise_cov and nave; or give alpha in "
-    "percent or n_sources, which always leave a source."
-)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -54,10 +49,10 @@ class DipoleParams:
         "that such an error could make is no source of its own.",
     )
     coregistration_error: float = param(
-        0.0015,
+        0.002,
         "float",
         "Standard deviation in m, along each axis, by which sensors and head may be off: it enters "
-        "the volumes that hold the sources.",
+        "the volumes that hold the sources. The data do not show it.",
     )
     n_estimators: int = param(
         1,
@@ -143,8 +138,9 @@ class DipoleEstimator(SourceEstimator):
         """Search the dipoles and keep what they are."""
         found = find_dipoles(problem, self._grid(), self)
         self._name(found, problem)
-        if not found.dipoles:
-            warnings.warn(NO_SOURCE, UserWarning, stacklevel=4)
+        warn_of_dipoles(found, self.n_sources)
+        if is_mne_forward(self.forward):
+            warn_of_size(found, problem)
         return found
 
     def _grid(self):
@@ -231,9 +227,13 @@ class DipoleSearch(DipoleParams, DipoleEstimator):
         mne.Forward.
     dipole_orientations_ : ndarray of shape (n_sources, 3) or (n_sources, n_orient)
         The way that each points, or the one it points most; in the axes of an array `forward`.
+    lead_field_error_ : float
+        Error of the lead field relative to the fields of the sources, as what they leave beyond
+        noise shows it: below .05 in a good forward model, above .1 in a sphere for a head.
     dipole_covariances_ : ndarray of shape (n_sources, 3, 3)
-        Covariance of each position in m^2, from noise, the error of the lead field and that of
-        the co-registration. Only with an mne.Forward whose grid fills a volume, else NaN.
+        Covariance of each position in m^2, from noise, the error of the lead field that is seen and
+        that of the co-registration that is stated. Only with an mne.Forward whose grid fills a
+        volume, else NaN.
     dipole_volumes_ : ndarray of shape (n_sources,)
         Volume in m^3 of the ellipsoid that holds the source with 95 %. Only with an mne.Forward.
     stability_ : ndarray of shape (n_positions,)

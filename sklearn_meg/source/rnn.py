@@ -29,6 +29,7 @@ UNITS = (16, 512)  # recurrent units of an event, least and most, and where that
 FORGOTTEN = (
     "net_", "history_", "n_iter_", "device_", "sources_", "evidence_", "stability_",
     "dipole_positions_", "dipole_orientations_", "dipole_covariances_", "dipole_volumes_",
+    "lead_field_error_",
 )  # fmt: skip
 
 #: Parameters that make :class:`RNNSourceSolver` the network of the paper, trained as there: all
@@ -114,7 +115,7 @@ class RNNSourceSolver(
     support_ : ndarray of int of shape (n_sources,)
         Positions there is evidence for, the nearest of the grid; all with ``localizer="penalty"``
         or ``forward=None``.
-    evidence_, dipole_covariances_, dipole_volumes_ : ndarray
+    evidence_, lead_field_error_, dipole_covariances_, dipole_volumes_ : ndarray or float
         As in :class:`DipoleSearch`. Only where positions are chosen: with
         ``localizer="dipoles"`` and a `forward`.
     dipole_positions_ : ndarray of shape (n_sources, 3)
