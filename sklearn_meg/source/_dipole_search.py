@@ -1,6 +1,6 @@
 """The dipoles there is evidence for: noise measured, a null, the search, their time courses."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -105,6 +105,8 @@ def find_dipoles(problem, grid, params):
         return Found(dipoles, np.zeros(0), stability)
     columns = np.concatenate([dipole.columns for dipole in dipoles], axis=1)
     misfit = misfit_of(Y, dipoles, noise)
+    if blind or params.alpha != "auto":  # fields of sources that were not looked for
+        misfit = replace(misfit, bound=SETTINGS.wrong_average if blind else np.inf)
     amplitudes = wiener(columns, scanner.modes.T @ evidence.Y, len(problem.data))
     return Found(
         dipoles=dipoles,

@@ -25,10 +25,13 @@ class Misfit:
         Square of the error of the lead field, relative to the field; not below 0.
     deviation : float
         Standard deviation of `power` by noise.
+    bound : float
+        Error above which the lead field is wrong.
     """
 
     power: float
     deviation: float
+    bound: float = SETTINGS.wrong_field
 
     @property
     def error(self):
@@ -43,7 +46,7 @@ class Misfit:
     @property
     def is_wrong(self):
         """Whether the lead field is further off than noise and a usual head model explain."""
-        return self.power - 3 * self.deviation > SETTINGS.wrong_field**2
+        return self.power - 3 * self.deviation > self.bound**2
 
 
 def misfit_of(Y, dipoles, noise):

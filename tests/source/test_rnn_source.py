@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
+from sklearn_meg.exceptions import AssumptionWarning
 from sklearn_meg.source import (
     GROUP_PARAMS,
     PAPER_PARAMS,
@@ -281,7 +282,8 @@ def test_alpha_decides_how_many_sources():
         for alpha in (99.9, 30.0, "auto")
     ]
     assert counts == [1, 3, 3]
-    few = RNNSourceSolver(forward=gain, max_sources=2, **QUICK).fit(X, y)
+    with pytest.warns(AssumptionWarning, match="The sources leave"):
+        few = RNNSourceSolver(forward=gain, max_sources=2, **QUICK).fit(X, y)
     assert len(few.support_) == 2
 
 
@@ -454,7 +456,8 @@ def test_held_out_channels_prefer_the_true_lead_field(one):
     solver = RNNSourceSolver(forward=gain, **FIT)
     true = cross_val_channels(solver, X, y, 2, random_state=0)
     other = np.random.default_rng(9).normal(size=gain.shape)
-    false = cross_val_channels(solver.set_params(forward=other), X, y, 2, random_state=0)
+    with pytest.warns(AssumptionWarning, match="The sources leave"):
+        false = cross_val_channels(solver.set_params(forward=other), X, y, 2, random_state=0)
     assert true.shape == (2,) and true.min() > 0.3 > false.max()
 
 
