@@ -94,15 +94,17 @@ class NerveModel(RoutedGroups):
 
     # ------------------------------------------------------------------ sessions
 
-    def _fit_normal(self, F, session, y=None):
+    def _fit_normal(self, F, session, y=None, weights=None):
         """Learn mean and scale of all sessions and of each, and normalize; classes y alike."""
         session = np.zeros(len(F)) if session is None else session
         self.sessions_ = np.unique(session)
-        normal_of = location_and_scale if y is None else class_means
-        chosen = [np.flatnonzero(session == s) for s in self.sessions_]
-        each = [normal_of(F[i], *(() if y is None else (y[i],))) for i in chosen]
-        self.session_normals_ = np.stack(each)
-        self.normal_ = normal_of(F, *(() if y is None else (y,)))
+
+        def normal_of(i):
+            w = None if weights is None else weights[i]
+            return location_and_scale(F[i], w) if y is None else class_means(F[i], y[i], w)
+
+        self.session_normals_ = np.stack([normal_of(session == s) for s in self.sessions_])
+        self.normal_ = normal_of(np.arange(len(F)))
         if self.adaptation is not None:
             self.normal_ = mean_normal(self.session_normals_)
         self.n_windows_ = F.shape[2]

@@ -12,7 +12,7 @@ TREES = {"max_iter": 100, "learning_rate": 0.1, "max_leaf_nodes": 15, "max_featu
 TREES["early_stopping"] = False
 
 
-def fit_boosting(X, residual, fold, seed):
+def fit_boosting(X, residual, fold, seed, weights=None):
     """Trees for each output, their gates, and what they say of windows left out.
 
     Parameters
@@ -22,6 +22,7 @@ def fit_boosting(X, residual, fold, seed):
         Error of the linear regression on windows left out.
     fold : ndarray of int of shape (n,)
     seed : int
+    weights : ndarray of shape (n,) or None
 
     Returns
     -------
@@ -37,34 +38,38 @@ def fit_boosting(X, residual, fold, seed):
     half = fold % 2 == 0
     if len(X) < LEAST_ROWS or half.all() or not half.any():
         return trees, gates, unseen
+    w = np.ones(len(X)) if weights is None else weights
     for o in range(n_outputs):
         guess = np.empty(len(X))
         for part in (half, ~half):
-            guess[part] = _fitted(X[~part], residual[~part, o], seed).predict(X[part])
-        gates[o] = gate(residual[:, o], guess)
+            trained = _fitted(X[~part], residual[~part, o], seed, w[~part])
+            guess[part] = trained.predict(X[part])
+        gates[o] = gate(residual[:, o], guess, w)
         if gates[o] > LEAST_GATE:
             unseen[:, o] = gates[o] * guess
-            trees[o] = _fitted(X, residual[:, o], seed)
+            trees[o] = _fitted(X, residual[:, o], seed, w)
         else:
             gates[o] = 0.0
     return trees, gates, unseen
 
 
-def _fitted(X, y, seed):
+def _fitted(X, y, seed, w):
     if len(X) > MOST_ROWS:
         chosen = np.random.RandomState(seed).choice(len(X), MOST_ROWS, replace=False)
-        X, y = X[chosen], y[chosen]
+        X, y, w = X[chosen], y[chosen], w[chosen]
+    w = None if (w == 1).all() else w
     with one_thread():
-        return HistGradientBoostingRegressor(random_state=seed, **TREES).fit(X, y)
+        return HistGradientBoostingRegressor(random_state=seed, **TREES).fit(X, y, w)
 
 
-def gate(true, guess):
-    """Factor of a guess, 0 to 1, less its standard error."""
-    power = np.square(guess).sum()
+def gate(true, guess, w=None):
+    """Factor of a guess, 0 to 1, less its standard error; samples weighted by `w`."""
+    w = np.ones(len(true)) if w is None else w
+    power = w @ np.square(guess)
     if not power:
         return 0.0
-    factor = (true * guess).sum() / power
-    error = np.sqrt(np.square(true - factor * guess).mean() / power)
+    factor = w @ (true * guess) / power
+    error = np.sqrt(w @ np.square(true - factor * guess) / w.sum() / power)
     return float(np.clip(factor - error, 0.0, 1.0))
 
 

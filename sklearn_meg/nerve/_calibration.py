@@ -19,7 +19,7 @@ N_FOLDS = 5
 HOTTEST = 1000.0  # a temperature beyond says nothing more
 
 
-def with_temperatures(Z, y, session, n_classes):
+def with_temperatures(Z, y, session, n_classes, weights=None):
     """The session model of labeled trials, with temperatures of trials and windows.
 
     Whole sessions are left out where there are several, else every fifth trial of a class; those
@@ -32,13 +32,14 @@ def with_temperatures(Z, y, session, n_classes):
     y : ndarray of int of shape (n_trials,)
     session : ndarray of shape (n_trials,)
     n_classes : int
+    weights : ndarray of shape (n_trials,) or None
 
     Returns
     -------
     model : SessionModel
         Its temperatures are 1 where there are too few trials to leave some out.
     """
-    model = SessionModel.fit(Z, y, session, n_classes)
+    model = SessionModel.fit(Z, y, session, n_classes, weights)
     folds = _folds(y, session)
     if not folds:
         return model
@@ -47,7 +48,8 @@ def with_temperatures(Z, y, session, n_classes):
     for fold in folds:
         rest = np.setdiff1d(np.arange(len(y)), fold)
         try:
-            other = SessionModel.fit(Z[rest], y[rest], session[rest], n_classes)
+            left = None if weights is None else weights[rest]
+            other = SessionModel.fit(Z[rest], y[rest], session[rest], n_classes, left)
         except ValueError:  # so few that nothing varies within classes
             return model
         for s in np.unique(session[fold]):

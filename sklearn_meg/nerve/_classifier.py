@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from .._checks.params import naming
-from .._checks.trials import check_kind
+from .._checks.trials import check_kind, kept_trials
 from .._training.threads import one_blas_thread
 from ..rows import split_session
 from ._base import NerveModel
@@ -200,8 +200,8 @@ class NerveClassifier(NerveModel):
                 out[mine] = expected_accuracy(self._sessions_model, found)
         return out
 
-    def _check_classes(self, X, y):
-        """Features, sessions, and the index of each trial's class."""
+    def _check_classes(self, X, y, sample_weight=None):
+        """Features, sessions, the index of each trial's class, and weights, of those that count."""
         if y is None:
             raise ValueError("This estimator requires y to be passed, but the target y is None.")
         F, session = self._raw_features(X, reset=True)
@@ -211,6 +211,7 @@ class NerveClassifier(NerveModel):
             assert_all_finite(y, input_name="y")
             check_classification_targets(y)
         check_consistent_length(F, y)
+        weights, F, y, session = kept_trials(sample_weight, len(F), F, y, session)
         self.classes_, y = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
@@ -218,7 +219,7 @@ class NerveClassifier(NerveModel):
                 f"{self.classes_[0]}."
             )
         self._keep_training(F, y, session)
-        return F, session, y
+        return F, session, y, weights
 
     def _keep_training(self, F, y, session):
         """Keep what is needed where a session has lost channels."""
@@ -327,9 +328,9 @@ class NerveClassifier(NerveModel):
 
     # ------------------------------------------------------------------ the model of sessions
 
-    def _fit_session_model(self, Z, y, session):
+    def _fit_session_model(self, Z, y, session, weights=None):
         """Learn how trials and sessions differ, and how far decisions can be trusted."""
-        self._keep(with_temperatures(Z, y, session, len(self.classes_)))
+        self._keep(with_temperatures(Z, y, session, len(self.classes_), weights))
         for name in LABELED:
             self.__dict__.pop(name, None)
 

@@ -19,7 +19,7 @@ from ._settings import SETTINGS
 TINY = 1e-7  # added to variances, which are about one
 
 
-def fit_gaussian(P, y, sessions, n_classes):
+def fit_gaussian(P, y, sessions, n_classes, weights=None):
     """Means of classes and the two covariances; every class counts the same.
 
     Parameters
@@ -28,20 +28,23 @@ def fit_gaussian(P, y, sessions, n_classes):
     y : ndarray of int of shape (n_trials,)
     sessions : ndarray of shape (n_trials,)
     n_classes : int
+    weights : ndarray of shape (n_trials,) or None
 
     Returns
     -------
     means : ndarray of shape (n_classes, n_dims)
     within, between : ndarray of shape (n_dims, n_dims)
     """
-    means = np.stack([P[y == c].mean(0) for c in range(n_classes)])
+    w = np.ones(len(P)) if weights is None else weights
+    means = np.stack([w[y == c] @ P[y == c] / w[y == c].sum() for c in range(n_classes)])
     pairs, cell = np.unique(np.stack([y, sessions]), axis=1, return_inverse=True)
-    cell, owner, sizes = cell.ravel(), pairs[0].astype(int), np.bincount(cell.ravel())
-    centers = np.stack([P[cell == i].mean(0) for i in range(len(owner))])
+    cell, owner, sizes = cell.ravel(), pairs[0].astype(int), np.bincount(cell.ravel(), weights=w)
+    each = (cell == i for i in range(len(owner)))
+    centers = np.stack([w[i] @ P[i] / w[i].sum() for i in each])
     spread = P - centers[cell]
-    share = len(P) / (n_classes * np.bincount(y))  # of a trial, against one of equal classes
-    free_trials = max(1, len(P) - len(owner))
-    within = _regular((spread.T * share[y]) @ spread / free_trials)
+    share = w.sum() / (n_classes * np.bincount(y, w))  # of a trial, against one of equal classes
+    free_trials = max(1, w.sum() - len(owner))
+    within = _regular((spread.T * (w * share[y])) @ spread / free_trials)
     if len(owner) == n_classes:  # no class in two sessions
         return means, within, SETTINGS.one_session * within
     middle = np.stack([centers[owner == c].mean(0) for c in range(n_classes)])

@@ -37,11 +37,11 @@ def folds_of(n_trials, n_windows):
     return (np.arange(n_trials)[:, np.newaxis] + n_trials * block) % N_FOLDS
 
 
-def fit_ridge(Z, target):
+def fit_ridge(Z, target, weights=None):
     """Ridge regression from windows (n, f, k) to targets (n, o, k).
 
     Its strength is chosen by leaving out whole trials, or blocks of time where there are few:
-    windows overlap, and those beside a window would tell its target.
+    windows overlap, and those beside a window would tell its target. `weights` (n,) are of trials.
 
     Returns
     -------
@@ -53,17 +53,19 @@ def fit_ridge(Z, target):
     """
     fold = folds_of(len(Z), Z.shape[2]).ravel()
     X, y = as_rows(Z), as_rows(target)
+    w = np.ones(len(X)) if weights is None else np.repeat(weights, Z.shape[2])
     if fold.max() == 0:
-        coef, intercept = (part[0] for part in _path(X, y, ALPHAS[:1]))
+        coef, intercept = (part[0] for part in _path(X, y, ALPHAS[:1], w))
         return coef, intercept, linear(Z, coef, intercept), float(ALPHAS[0])
     errors, guesses = np.zeros(len(ALPHAS)), np.empty((len(ALPHAS), *y.shape))
     for f in np.unique(fold):
         out = fold == f
-        for i, (coef, intercept) in enumerate(zip(*_path(X[~out], y[~out], ALPHAS), strict=True)):
+        path = _path(X[~out], y[~out], ALPHAS, w[~out])
+        for i, (coef, intercept) in enumerate(zip(*path, strict=True)):
             guesses[i, out] = X[out] @ coef.T + intercept
-            errors[i] += np.square(guesses[i, out] - y[out]).sum()
+            errors[i] += (w[out] @ np.square(guesses[i, out] - y[out])).sum()
     best = int(errors.argmin())
-    coef, intercept = (part[0] for part in _path(X, y, ALPHAS[best : best + 1]))
+    coef, intercept = (part[0] for part in _path(X, y, ALPHAS[best : best + 1], w))
     return coef, intercept, of_rows(guesses[best], len(Z)), float(ALPHAS[best])
 
 
@@ -72,12 +74,13 @@ def of_rows(rows, n):
     return rows.reshape(n, -1, rows.shape[1]).transpose(0, 2, 1)
 
 
-def _path(X, y, alphas):
+def _path(X, y, alphas, w):
     """Coefficients (n_alphas, o, f) and intercepts (n_alphas, o) for several strengths."""
-    mean_x, mean_y = X.mean(0), y.mean(0)
+    mean_x, mean_y = w @ X / w.sum(), w @ y / w.sum()
     X, y = X - mean_x, y - mean_y
-    values, vectors = np.linalg.eigh(X.T @ X)
-    turned = vectors.T @ (X.T @ y)
+    weighted = X.T * w
+    values, vectors = np.linalg.eigh(weighted @ X)
+    turned = vectors.T @ (weighted @ y)
     coefs = [(vectors @ (turned / (values + a)[:, np.newaxis])).T for a in alphas]
     return np.stack(coefs), np.stack([mean_y - coef @ mean_x for coef in coefs])
 
@@ -87,26 +90,32 @@ def linear(Z, coef, intercept):
     return np.einsum("of,nfk->nok", coef, Z) + intercept[:, np.newaxis]
 
 
-def fit_dynamic(target, seen):
+def fit_dynamic(target, seen, weights=None):
     """The linear dynamic of movements (n, d, k), and how `seen` (n, d, k) depends on them.
+
+    `weights` (n,) are of trials.
 
     Returns
     -------
     transition, process, observation, noise : ndarray of shape (d, d)
     """
     d = target.shape[1]
+    w = np.ones(len(target)) if weights is None else weights
+    root = np.sqrt(w)[:, np.newaxis, np.newaxis]  # of what only enters in products
+    target, seen = root * target, root * seen
     small = 1e-6 * np.eye(d)
     before, after = as_rows(target[:, :, :-1]), as_rows(target[:, :, 1:])
     if len(before):
         A = np.linalg.solve(before.T @ before + small, before.T @ after).T
         error = after - before @ A.T
-        process = error.T @ error / len(error) + small
+        process = error.T @ error / (w.sum() * (target.shape[2] - 1)) + small
     else:  # single windows follow nothing
         A, process = np.zeros((d, d)), np.eye(d)
     seen, true = as_rows(seen), as_rows(target)
-    H = np.linalg.solve(true.T @ true + small * len(true), true.T @ seen).T
+    n = w.sum() * target.shape[2]
+    H = np.linalg.solve(true.T @ true + small * n, true.T @ seen).T
     error = seen - true @ H.T
-    return A, process, H, error.T @ error / len(error) + small
+    return A, process, H, error.T @ error / n + small
 
 
 def filtered(seen, dynamic, state=None):

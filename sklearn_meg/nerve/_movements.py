@@ -10,11 +10,11 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks.params import check_scalar_param, naming
-from .._checks.trials import check_targets, check_weights, flatten_targets
+from .._checks.trials import check_targets, check_weights, flatten_targets, kept_trials
 from ._base import NerveModel
 from ._linear import as_rows, lagged, linear
 from ._online import OnlineSession
-from ._sessions import normalized
+from ._sessions import normalized, weighted_moments
 
 if TYPE_CHECKING:
     from .._typing import ArrayLike
@@ -90,18 +90,19 @@ class NerveMovements(RegressorMixin, NerveModel):
         tags.target_tags.multi_output = True
         return tags
 
-    def _check_movements(self, X, y):
+    def _check_movements(self, X, y, sample_weight=None):
+        """Normalized features, standardized movements and weights of the trials that count."""
         F, session = self._raw_features(X, reset=True)
         _check_windows(y, F.shape[2])
         y, self._y_ndim = check_targets(y, F)
+        weights, F, y, session = kept_trials(sample_weight, len(F), F, y, session)
         self.n_outputs_ = y.shape[1]
-        self.y_mean_ = y.mean(axis=(0, 2))
-        sd = y.std(axis=(0, 2))
+        self.y_mean_, sd = weighted_moments(y, weights)
         self.y_scale_ = np.where(sd > 1e-9 * (1 + np.abs(self.y_mean_)), sd, 1.0)
-        Z, session = self._fit_normal(F, session)
+        Z, _ = self._fit_normal(F, session, weights=weights)
         self._set_history(Z.shape[1])
         target = (y - self.y_mean_[:, np.newaxis]) / self.y_scale_[:, np.newaxis]
-        return Z, target, session
+        return Z, target, weights
 
     def _set_history(self, n_features):
         """How many earlier windows are looked at."""

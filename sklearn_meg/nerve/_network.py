@@ -146,11 +146,12 @@ class WindowLoss(nn.Module):
         super().__init__()
         self.smoothing, self.class_weights = smoothing, class_weights
 
-    def forward(self, y_pred, y_true):
-        """Mean over trials, each weighted by how certain its target is."""
+    def forward(self, y_pred, y_true, weight=None):
+        """Mean over trials, weighted by how certain their targets are, and by `weight`."""
         logs = torch.log_softmax(y_pred.to(y_true.dtype), dim=1).mean(2)
         target = (1 - self.smoothing) * y_true + self.smoothing / y_true.shape[1]
-        weight = y_true.amax(1).square()
+        certain = y_true.amax(1).square()
+        weight = certain if weight is None else certain * weight.to(certain.dtype)
         if self.class_weights is not None:
             weight = weight * weight.new_tensor(self.class_weights)[y_true.argmax(1)]
         return -((target * logs).sum(1) * weight).sum() / weight.sum()

@@ -22,6 +22,7 @@ from ._in_time import SessionInTime
 from ._linear import as_rows
 from ._sessions import by_class, normalized
 from ._settings import SETTINGS
+from ._weighted import discriminant_axes, fit_discriminants
 
 
 class Sorted(NamedTuple):
@@ -82,7 +83,7 @@ class SessionModel:
     usual: np.ndarray
 
     @classmethod
-    def fit(cls, Z, y, session, n_classes):
+    def fit(cls, Z, y, session, n_classes, weights=None):
         """Learn from labeled trials of one or several sessions; every class counts the same.
 
         Parameters
@@ -92,6 +93,7 @@ class SessionModel:
         y : ndarray of int of shape (n_trials,)
         session : ndarray of shape (n_trials,)
         n_classes : int
+        weights : ndarray of shape (n_trials,) or None
 
         Raises
         ------
@@ -100,17 +102,25 @@ class SessionModel:
         """
         priors = np.full(n_classes, 1 / n_classes)
         lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto", priors=priors)
+        rows, labels = as_rows(Z), np.repeat(y, Z.shape[2])
         try:
-            lda.fit(as_rows(Z), np.repeat(y, Z.shape[2]))
+            if weights is None:
+                lda.fit(rows, labels)
+            else:
+                of_rows = np.repeat(weights, Z.shape[2])
+                lda = fit_discriminants(rows, labels, of_rows, priors)
+                lda.scalings_ = discriminant_axes(rows, of_rows, lda.covariance_)
         except np.linalg.LinAlgError as error:
             raise ValueError("The features in X do not vary within the classes of y.") from error
-        counts = np.full(n_classes, len(y) * Z.shape[2] / n_classes)
+        n = len(y) if weights is None else weights.sum()
+        counts = np.full(n_classes, n * Z.shape[2] / n_classes)
         coef, intercept = discriminants(counts, lda.means_, lda.covariance_)
         projection = lda.scalings_[:, : min(n_classes - 1, Z.shape[1])]
         offset = lda.means_.mean(0) @ projection
         P = _windows_of(Z) @ projection - offset
-        early = np.square(running_mean(P) - P.mean(1, keepdims=True)).mean((0, 2))
-        gaussian = fit_gaussian(P.mean(1), y, session, n_classes)
+        early = np.square(running_mean(P) - P.mean(1, keepdims=True)).mean(2)
+        early = np.average(early, axis=0, weights=weights)
+        gaussian = fit_gaussian(P.mean(1), y, session, n_classes, weights)
         known = counts, lda.means_, lda.covariance_
         return cls(
             *known,

@@ -6,13 +6,22 @@ MINIMAL = 1e-9  # of a standard deviation, relative: less is rounding
 CLIP = 8.0  # standard deviations
 
 
-def location_and_scale(F):
+def location_and_scale(F, weights=None):
     """Mean and standard deviation (2, n_features) of features (n_trials, n_features, n_windows).
 
     That of a constant feature is infinite: it stays nothing where it moves in a later session.
     """
-    mean, sd = F.mean(axis=(0, 2)), F.std(axis=(0, 2))
+    mean, sd = weighted_moments(F, weights)
     return np.stack([mean, _scale(mean, sd, np.inf)])
+
+
+def weighted_moments(F, weights=None):
+    """Mean and standard deviation of each feature, over weighted trials and windows."""
+    if weights is None:
+        return F.mean(axis=(0, 2)), F.std(axis=(0, 2))
+    mean = np.average(F.mean(axis=2), axis=0, weights=weights)
+    away = np.square(F - mean[:, np.newaxis]).mean(axis=2)
+    return mean, np.sqrt(np.average(away, axis=0, weights=weights))
 
 
 def mean_normal(normals):
@@ -92,9 +101,10 @@ class RunningNormalizer:
         return new
 
 
-def class_means(F, y):
+def class_means(F, y, weights=None):
     """Mean and scale (2, n_features) of trials (n, n_features, n_windows), all classes alike."""
-    weight = 1 / np.bincount(y)[y]
+    weights = np.ones(len(y)) if weights is None else weights
+    weight = weights / np.bincount(y, weights=weights)[y]
     weight = weight / weight.sum()
     mean, square = weight @ F.mean(2), weight @ np.square(F).mean(2)
     sd = np.sqrt(np.maximum(square - mean**2, 0.0))

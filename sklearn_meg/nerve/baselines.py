@@ -10,6 +10,7 @@ from scipy.special import log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import Ridge
+from sklearn.utils.validation import has_fit_parameter
 
 from .._checks.params import check_bool_param, check_scalar_param
 from .._params import documented
@@ -20,6 +21,7 @@ from ._params import HistoryParams, SessionParams, WindowParams
 from ._reduced import LosingClassifier
 from ._sessions import normalized
 from ._settings import SETTINGS
+from ._weighted import fit_discriminants
 
 if TYPE_CHECKING:
     from .._typing import ArrayLike, Self
@@ -86,7 +88,14 @@ class WindowClassifier(
 
     channel_dropout = 0.0
 
-    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        groups: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Fit the classifier to the windows of labeled trials.
 
         Parameters
@@ -95,6 +104,8 @@ class WindowClassifier(
         y : array-like of shape (n_trials,)
             Classes.
         groups : ignored
+        sample_weight : array-like of shape (n_trials,), default=None
+            Weight of each trial: one of weight 2 counts as two, one of weight 0 is left out.
 
         Returns
         -------
@@ -120,25 +131,32 @@ class WindowClassifier(
                 f"estimator must be a classifier with predict_proba or decision_function, or None. "
                 f"Got {self.estimator!r}."
             )
-        F, session, y = self._check_classes(X, y)
-        Z, session = self._fit_normal(F, session, y if self.session_model else None)
+        if sample_weight is not None:
+            _check_takes_weights(self.estimator)
+        F, session, y, weights = self._check_classes(X, y, sample_weight)
+        classes = y if self.session_model else None
+        Z, session = self._fit_normal(F, session, classes, weights)
         with one_blas_thread():
-            self.estimator_ = self._fitted(Z, y)
+            self.estimator_ = self._fitted(Z, y, weights)
             if self.session_model:
-                self._fit_session_model(Z, y, session)
+                self._fit_session_model(Z, y, session, weights)
         if self.n_self_training:
-            self._training = Z, y
+            self._training = Z, y, weights
         return self
 
     @property
     def _session_model(self):
         return self.session_model
 
-    def _fitted(self, Z, y):
+    def _fitted(self, Z, y, weights=None):
+        rows, labels = as_rows(Z), np.repeat(y, Z.shape[2])
+        weights = None if weights is None else np.repeat(weights, Z.shape[2])
+        if self.estimator is None and weights is not None:
+            return fit_discriminants(rows, labels, weights)
         estimator = self.estimator
         if estimator is None:
             estimator = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-        return clone(estimator).fit(as_rows(Z), np.repeat(y, Z.shape[2]))
+        return clone(estimator).fit(rows, labels, **_as_keyword(weights))
 
     def _window_logs(self, Z, estimator=None):
         with one_blas_thread(), np.errstate(divide="ignore"):
@@ -155,11 +173,13 @@ class WindowClassifier(
         trials, windows = super()._decide_session(F, kind, normal, name)
         if not (kind == "batch" and self.n_self_training):
             return trials, windows
-        Z, (old, y) = normalized(F, normal), self._training
+        Z, (old, y, weights) = normalized(F, normal), self._training
+        if weights is not None:
+            weights = np.append(weights, np.ones(len(Z)))
         for _ in range(self.n_self_training):
             own = trials.argmax(1)
             with one_blas_thread():
-                again = self._fitted(np.concatenate([old, Z]), np.concatenate([y, own]))
+                again = self._fitted(np.concatenate([old, Z]), np.append(y, own), weights)
             windows = self._window_logs(Z, again)
             trials = log_softmax(windows.mean(2), axis=-1)
         return trials, windows
@@ -212,7 +232,14 @@ class WindowRegressor(WindowParams, SessionParams, HistoryParams, NerveMovements
 
     channel_dropout = 0.0
 
-    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        groups: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Fit the regressor to the windows of trials whose movements are known.
 
         Parameters
@@ -220,6 +247,8 @@ class WindowRegressor(WindowParams, SessionParams, HistoryParams, NerveMovements
         X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
         y : array-like of shape (n_trials, n_dof, n_windows), flat or 1-D
         groups : ignored
+        sample_weight : array-like of shape (n_trials,), default=None
+            Weight of each trial: one of weight 2 counts as two, one of weight 0 is left out.
 
         Returns
         -------
@@ -235,19 +264,24 @@ class WindowRegressor(WindowParams, SessionParams, HistoryParams, NerveMovements
             raise TypeError(
                 f"estimator must be a regressor of scikit-learn, or None. Got {self.estimator!r}."
             )
-        Z, target, _ = self._check_movements(X, y)
+        if sample_weight is not None:
+            _check_takes_weights(self.estimator)
+        Z, target, weights = self._check_movements(X, y, sample_weight)
         with one_blas_thread():
-            self._fit_windows(Z, target)
+            self._fit_windows(Z, target, weights)
         return self
 
-    def _fit_windows(self, Z, target):
+    def _fit_windows(self, Z, target, weights):
         Z = self._lagged(Z)[0]
-        estimator = (
-            Ridge(fit_ridge(Z, target)[3]) if self.estimator is None else clone(self.estimator)
-        )
+        if self.estimator is None:
+            estimator = Ridge(fit_ridge(Z, target, weights)[3])
+        else:
+            estimator = clone(self.estimator)
+        of_windows = _as_keyword(None if weights is None else np.repeat(weights, Z.shape[2]))
         wanted = as_rows(target)
         one = wanted.shape[1] == 1
-        self.estimator_ = estimator.fit(as_rows(Z), wanted[:, 0] if one else wanted)
+        wanted = wanted[:, 0] if one else wanted
+        self.estimator_ = estimator.fit(as_rows(Z), wanted, **of_windows)
 
     def _step(self, Z, state):
         Z, state = self._lagged(Z, state)
@@ -309,7 +343,14 @@ class KalmanRegressor(WindowParams, SessionParams, HistoryParams, NerveMovements
 
     channel_dropout = 0.0
 
-    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        groups: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Fit the regression and the dynamic to trials whose movements are known.
 
         Parameters
@@ -317,6 +358,8 @@ class KalmanRegressor(WindowParams, SessionParams, HistoryParams, NerveMovements
         X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
         y : array-like of shape (n_trials, n_dof, n_windows), flat or 1-D
         groups : ignored
+        sample_weight : array-like of shape (n_trials,), default=None
+            Weight of each trial: one of weight 2 counts as two, one of weight 0 is left out.
 
         Returns
         -------
@@ -328,11 +371,11 @@ class KalmanRegressor(WindowParams, SessionParams, HistoryParams, NerveMovements
             For input as of :meth:`NerveRegressor.fit`, always before fitting.
         """
         self._check_model()
-        Z, target, _ = self._check_movements(X, y)
+        Z, target, weights = self._check_movements(X, y, sample_weight)
         with one_blas_thread():
             Z = self._lagged(Z)[0]
-            self.coef_, self.intercept_, unseen, _ = fit_ridge(Z, target)
-            dynamic = fit_dynamic(target, unseen)
+            self.coef_, self.intercept_, unseen, _ = fit_ridge(Z, target, weights)
+            dynamic = fit_dynamic(target, unseen, weights)
         self.transition_, self.process_, self.observation_, self.noise_ = dynamic
         return self
 
@@ -357,6 +400,18 @@ class KalmanRegressor(WindowParams, SessionParams, HistoryParams, NerveMovements
     def _movements(self, Z):
         with one_blas_thread():
             return self._unscaled(self._step(Z, None)[0])
+
+
+def _check_takes_weights(estimator):
+    if estimator is not None and not has_fit_parameter(estimator, "sample_weight"):
+        raise ValueError(
+            f"With sample_weight the estimator must take it in fit. Got {estimator!r}, which does "
+            "not."
+        )
+
+
+def _as_keyword(weights):
+    return {} if weights is None else {"sample_weight": weights}
 
 
 def _is_estimator(thing, method):

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from scipy.special import log_softmax
 from sklearn.base import ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from .._checks.params import check_bool_param, check_option_param, check_scalar_param
+from .._checks.trials import kept_trials
 from .._params import documented
 from .._training.device import limited_threads
 from .._training.threads import LOCK
@@ -225,7 +226,14 @@ class NerveDecoder(
 
     _session_model = True
 
-    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        groups: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Train on labeled trials of one or several sessions.
 
         Parameters
@@ -236,6 +244,9 @@ class NerveDecoder(
             Classes.
         groups : array-like of shape (n_trials,), default=None
             Trials of one group stay together in the inner validation split.
+        sample_weight : array-like of shape (n_trials,), default=None
+            Weight of each trial: one of weight 2 counts as two, one of weight 0 is left out. With
+            `balanced` it counts within its class.
 
         Returns
         -------
@@ -250,15 +261,17 @@ class NerveDecoder(
             If the loss becomes NaN or infinite.
         """
         self._check_params()
-        F, session, y = self._check_classes(X, y)
-        Z, session = self._fit_normal(F, session, y)
+        F, session, y, weights = self._check_classes(X, y, sample_weight)
+        groups = kept_trials(sample_weight, _num_samples(X), groups)[1]
+        Z, session = self._fit_normal(F, session, y, weights)
         with limited_threads(self.n_threads):
-            self._fit_session_model(Z, y, session)
+            self._fit_session_model(Z, y, session, weights)
         self._n_outputs = len(self.classes_)
-        counts = np.bincount(y)
+        counts = np.bincount(y, weights=weights)
         unequal = self.balanced and counts.min() < counts.max()
         self._class_weights = (counts.mean() / counts).tolist() if unequal else None
-        return self._train(Z, np.eye(self._n_outputs)[y], groups=groups)
+        targets = np.eye(self._n_outputs)[y]
+        return self._train(Z, targets, groups=groups, sample_weight=weights)
 
     def fine_tuned(self, X: ArrayLike, max_epochs: int = 20, lr: float = 1e-3) -> NerveDecoder:
         """A decoder for the sessions of X, trained further on them without labels.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from sklearn.cluster import KMeans
+from sklearn.utils.validation import _num_samples
 
 from .._checks.params import (
     check_bool_param,
@@ -15,7 +16,9 @@ from .._checks.params import (
     check_random_state,
     check_scalar_param,
 )
+from .._checks.trials import kept_trials
 from .._params import documented
+from .._training.batches import mean_of_counted
 from .._training.device import limited_threads
 from .._training.threads import one_thread
 from ..base import ComputeParams, OptimizerParams, ValidationParams
@@ -141,7 +144,14 @@ class NerveRegressor(
     weight_decay: float = 1e-2
     validation_fraction: float | Literal["auto"] = 0
 
-    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        groups: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Train on trials whose movements are known.
 
         Parameters
@@ -152,6 +162,8 @@ class NerveRegressor(
             degree of freedom in one window.
         groups : array-like of shape (n_trials,), default=None
             Trials of one group stay together in the inner validation split.
+        sample_weight : array-like of shape (n_trials,), default=None
+            Weight of each trial: one of weight 2 counts as two, one of weight 0 is left out.
 
         Returns
         -------
@@ -166,52 +178,60 @@ class NerveRegressor(
             If the loss becomes NaN or infinite.
         """
         self._check_params()
-        Z, target, _ = self._check_movements(X, y)
+        Z, target, weights = self._check_movements(X, y, sample_weight)
+        groups = kept_trials(sample_weight, _num_samples(X), groups)[1]
         for name in ("kind_coef_", "kind_intercept_"):
             self.__dict__.pop(name, None)  # of an earlier fit
         with limited_threads(self.n_threads):
-            missed = self._fit_base(Z, target)
-            self.strategy_, kinds = self._strategy(target)
+            missed = self._fit_base(Z, target, weights)
+            self.strategy_, kinds = self._strategy(target, weights)
             parts = []
             if self.strategy_ != "classify":
                 parts.append(missed)
             if self.strategy_ != "direct":
-                parts.append(self._fit_kinds(Z, target, kinds))
+                parts.append(self._fit_kinds(Z, target, kinds, weights))
         target = np.concatenate(parts, axis=1)
         self._n_outputs = target.shape[1]
         self.network_gates_ = np.ones(self.n_outputs_)
         n_trials = len(Z)
         Z, target = _pieces(Z), _pieces(target)
+        if weights is not None:
+            weights = np.repeat(weights, len(Z) // n_trials)
         if self.strategy_ == "direct" and self.gated:
-            self.network_gates_ = self._gates(Z, target)
-        return self._train(Z, target, groups=groups if len(Z) == n_trials else None)
+            self.network_gates_ = self._gates(Z, target, weights)
+        groups = groups if len(Z) == n_trials else None
+        return self._train(Z, target, groups=groups, sample_weight=weights)
 
-    def _fit_base(self, Z, target):
+    def _fit_base(self, Z, target, weights):
         """Ridge regression and boosting; returns what both miss on windows left out."""
         L = self._lagged(Z)[0]
-        self.coef_, self.intercept_, unseen, _ = fit_ridge(L, target)
+        self.coef_, self.intercept_, unseen, _ = fit_ridge(L, target, weights)
         missed = target - unseen
         self.trees_, self.gates_ = [None] * self.n_outputs_, np.zeros(self.n_outputs_)
         if self.boosting:
             seed = check_random_state(self.random_state).randint(2**31 - 1)
             fold = folds_of(len(Z), Z.shape[2]).ravel()
             args = as_rows(L), as_rows(missed), fold, seed
-            self.trees_, self.gates_, more = fit_boosting(*args)
+            of_windows = None if weights is None else np.repeat(weights, Z.shape[2])
+            self.trees_, self.gates_, more = fit_boosting(*args, of_windows)
             missed = missed - of_rows(more, len(Z))
         return missed
 
-    def _gates(self, Z, target):
+    def _gates(self, Z, target, weights):
         """How far the network can be trusted: measured on every fifth trial, left out for that."""
         held = np.arange(len(Z)) % N_FOLDS == 0
         if len(Z) < 2 * N_FOLDS:
             return np.ones(self.n_outputs_)
-        self._train(Z[~held], target[~held])
+        learned, judged = (None if weights is None else weights[i] for i in (~held, held))
+        self._train(Z[~held], target[~held], sample_weight=learned)
         with limited_threads(self.n_threads):
             guess = self._forward(Z[held]).astype(float)
         pairs = zip(as_rows(target[held]).T, as_rows(guess).T, strict=True)
-        return np.array([gate(true, said) for true, said in pairs])
+        if judged is not None:
+            judged = np.repeat(judged, Z.shape[2])
+        return np.array([gate(true, said, judged) for true, said in pairs])
 
-    def _strategy(self, target):
+    def _strategy(self, target, weights):
         """What to do, and kinds of movement by their end."""
         if self.strategy == "direct":
             return "direct", None
@@ -219,19 +239,23 @@ class NerveRegressor(
         n = min(self.n_gestures, len(np.unique(ends.round(9), axis=0)))
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         with one_thread():
-            means = KMeans(n, n_init=5, random_state=seed).fit(ends)
+            means = KMeans(n, n_init=5, random_state=seed).fit(ends, sample_weight=weights)
         if self.strategy != "auto":
             return self.strategy, means.labels_
-        missed = means.inertia_ / np.square(ends - ends.mean(0)).sum() if n > 1 else 1.0
-        enough = np.bincount(means.labels_).min() >= LEAST_ALIKE and 1 - missed >= EXPLAINED
+        w = np.ones(len(ends)) if weights is None else weights
+        away = (w @ np.square(ends - np.average(ends, axis=0, weights=w))).sum()
+        missed = means.inertia_ / away if n > 1 else 1.0
+        enough = np.bincount(means.labels_, w).min() >= LEAST_ALIKE and 1 - missed >= EXPLAINED
         return "both" if enough else "direct", means.labels_
 
-    def _fit_kinds(self, Z, target, kinds):
+    def _fit_kinds(self, Z, target, kinds, weights):
         """A ridge regression for each kind; returns kinds as targets."""
         n = kinds.max() + 1
-        weights = [fit_ridge(Z[kinds == k], target[kinds == k]) for k in range(n)]
-        self.kind_coef_ = np.stack([each[0] for each in weights])
-        self.kind_intercept_ = np.stack([each[1] for each in weights])
+        w = np.ones(len(Z)) if weights is None else weights
+        parts = (kinds == k for k in range(n))
+        found = [fit_ridge(Z[part], target[part], w[part]) for part in parts]
+        self.kind_coef_ = np.stack([each[0] for each in found])
+        self.kind_intercept_ = np.stack([each[1] for each in found])
         return np.repeat(np.eye(n)[kinds][:, :, np.newaxis], Z.shape[2], axis=2)
 
     # ------------------------------------------------------------------ for TorchEstimator
@@ -287,6 +311,10 @@ class NerveRegressor(
             return self._unscaled(out)
 
 
+def _mean(losses, weight):
+    return mean_of_counted(losses, torch.ones_like(losses, dtype=torch.bool), weight)
+
+
 def _pieces(Z):
     """Long recordings (n, f, k) in pieces that a network can be trained on."""
     n_pieces = Z.shape[2] // PIECE
@@ -309,12 +337,12 @@ class MovementLoss(torch.nn.Module):
         super().__init__()
         self.n_movements = n_movements
 
-    def forward(self, y_pred, y_true):
-        """Mean over trials and windows."""
+    def forward(self, y_pred, y_true, weight=None):
+        """Mean over weighted trials and windows."""
         n = self.n_movements
         y_pred = y_pred.to(y_true.dtype)
-        loss = (y_pred[:, :n] - y_true[:, :n]).square().mean() if n else 0.0
+        loss = _mean((y_pred[:, :n] - y_true[:, :n]).square(), weight) if n else 0.0
         if n == y_true.shape[1]:
             return loss
-        kinds = -(torch.log_softmax(y_pred[:, n:], 1) * y_true[:, n:]).sum(1).mean()
+        kinds = -_mean((torch.log_softmax(y_pred[:, n:], 1) * y_true[:, n:]).sum(1), weight)
         return loss + KINDS * kinds if n else kinds
