@@ -109,9 +109,10 @@ class StateModel(StateParams, TransformerMixin, BaseEstimator):
             warn_if_repeated(recordings)
         return recordings
 
-    def _set_states(self, startprob, transmat, means, covariances, occupancy):
+    def _set_states(self, startprob, transmat, means, covariances, occupancy, *, sort=True):
         """Keep the parameters, the most frequent state first, and what follows from them."""
-        order = self._order = np.argsort(-occupancy, kind="stable")
+        order = np.argsort(-occupancy, kind="stable") if sort else np.arange(len(occupancy))
+        self._order = order
         self.startprob_ = startprob[order]
         self.transmat_ = transmat[np.ix_(order, order)]
         self.means_ = means[order]

@@ -50,6 +50,7 @@ class Settings:
     tails: float = np.inf
     order: int = 0
     verbose: int = 0
+    known: object = None
 
     def prior(self, n_restarts, n_regions):
         """The prior before anything is known."""
@@ -105,7 +106,7 @@ class Expected:
 class Batch:
     """Some recordings in memory, standardized."""
 
-    def __init__(self, recordings, center, spread, weights=None, order=0):
+    def __init__(self, recordings, center, spread, weights=None, order=0, known=None):
         X, missing = recordings.samples()
         X = (X - center) / spread
         if missing is not None:
@@ -114,7 +115,7 @@ class Batch:
         if order:
             self.Y, self.missing = lagged(X, self.lengths, order, missing)
         self.samples = Samples(self.Y, self.missing)
-        self.weights = weights
+        self.weights, self.known = weights, known
         self.states = recordings.states and np.concatenate(recordings.states)
         self._layouts = {}
 
@@ -173,7 +174,7 @@ class Batch:
             by_recording = by_recording * self.weights
         gamma, scores = self._counted(gamma, distance, parameters[3])
         log_likelihood = by_recording.sum(1)
-        return Expected(self.samples.moments(gamma), starts, trans, log_likelihood, scores)
+        return Expected(self.moments(gamma), starts, trans, log_likelihood, scores)
 
     def _counted(self, gamma, distance, tails):
         """Probabilities times how much samples count, and scores of the tails."""
@@ -185,13 +186,18 @@ class Batch:
         scores = neighbour_scores(distance, gamma, tails, d)
         return gamma * weight(distance, tails[:, None], d), scores
 
+    def moments(self, gamma):
+        """Weighted moments; about means that are known."""
+        found = self.samples.moments(gamma)
+        return found if self.known is None else self.known.about(*found)
+
     def fold_moments(self, parameters, folds=None):
         """Moments of the only restart by fold; a dict."""
         (gamma, *_), distance = self._decoded(*parameters)
         gamma, _ = self._counted(gamma, distance, parameters[3])
         folds = folds_of(self.lengths) if folds is None else folds
         return {
-            f: tuple(m[0] for m in self.samples.moments(gamma * (folds == f)[:, None, None]))
+            f: tuple(m[0] for m in self.moments(gamma * (folds == f)[:, None, None]))
             for f in np.unique(folds)
         }
 
@@ -199,8 +205,9 @@ class Batch:
 class Stream:
     """The same for recordings that are read in turn, some at a time."""
 
-    def __init__(self, recordings, center, spread, batch_size, order=0):
+    def __init__(self, recordings, center, spread, batch_size, order=0, known=None):
         self.recordings, self.batch_size, self.order = recordings, batch_size, order
+        self.known = known
         self.center, self.spread = center, spread
         self.n_samples = recordings.n_present()
 
@@ -210,7 +217,7 @@ class Stream:
         for start in range(0, len(order), self.batch_size):
             which = order[start : start + self.batch_size]
             some = self.recordings.pick(which)
-            yield Batch(some, self.center, self.spread, order=self.order), which
+            yield Batch(some, self.center, self.spread, None, self.order, self.known), which
 
     def expect(self, *parameters):
         """E-step."""
@@ -266,7 +273,10 @@ def m_step(expected, prior, settings, choose=False):
     factor, constant, log_det = log_density_parts(states, settings.variational)
     taken = penalty(states, prior, factor, log_det, settings.variational)
     chain = chain_parts(states, settings.variational)
-    return states, prior, (states.mean, factor, constant, prior.tails, *chain), taken
+    parameters = states.mean, factor, constant, prior.tails, *chain
+    if settings.known is not None:
+        return states, prior, settings.known.into(parameters), np.zeros(len(taken))
+    return states, prior, parameters, taken
 
 
 def stochastic(stream, expected, prior, settings, rng, journal):
@@ -410,7 +420,10 @@ def shape_states(data, run, settings):
     previous = -np.inf
     for _ in range(SHAPE_ITER):
         mean, covariance = shaped_parameters(expected, prior, shape)
-        expected = data.expect(*plug_in(mean[None], covariance[None], expected, prior))
+        parameters = plug_in(mean[None], covariance[None], expected, prior)
+        if settings.known is not None:
+            parameters = settings.known.into(parameters)
+        expected = data.expect(*parameters)
         log_likelihood = expected.log_likelihood[0] / data.n_samples
         if log_likelihood - previous < settings.tol:
             break

@@ -28,6 +28,8 @@ class Prepared:
         Options and their left-out scores.
     order : int
         Samples of the past beside each, for autoregressive states.
+    known : Known or None
+        Parameters that stay as they are.
     """
 
     recordings: Recordings
@@ -37,17 +39,19 @@ class Prepared:
     aligner: Aligner
     table: dict
     order: int = 0
+    known: object = None
 
     def batch(self, recordings=None):
         """All or some recordings in memory."""
         recordings = self.recordings if recordings is None else recordings
-        return Batch(recordings, self.center, self.spread, order=self.order)
+        return Batch(recordings, self.center, self.spread, None, self.order, self.known)
 
     def data(self, batch_size):
         """All recordings, in memory or in turn."""
         if batch_size is None:
             return self.batch()
-        return Stream(self.recordings, self.center, self.spread, batch_size, self.order)
+        scale = self.center, self.spread
+        return Stream(self.recordings, *scale, batch_size, self.order, self.known)
 
     def volumes(self, recordings):
         """Per recording, what is added to log-densities to be those of the given units."""

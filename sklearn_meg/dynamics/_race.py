@@ -52,7 +52,7 @@ def expected_of_guess(batch, gamma, counts):
     if batch.weights is not None:
         gamma *= np.repeat(batch.weights.T, batch.lengths, axis=0)[..., None]
     scores = np.tile([0.0, 1.0, 0.0], (n_restarts, 1))
-    return Expected(batch.samples.moments(gamma), starts, transitions, np.zeros(n_restarts), scores)
+    return Expected(batch.moments(gamma), starts, transitions, np.zeros(n_restarts), scores)
 
 
 def left_out(batch, gamma, counts, settings):

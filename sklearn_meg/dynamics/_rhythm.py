@@ -76,7 +76,9 @@ def dependence(batch, states, parameters):
 def _states_of_halves(batch, settings, rng):
     """States that either half of the recordings finds in all samples, and which samples count."""
     whole = _components(batch)
-    settings = replace(settings, emission="mar", tails=np.inf, order=RHYTHM.order, verbose=0)
+    settings = replace(
+        settings, emission="mar", tails=np.inf, order=RHYTHM.order, verbose=0, known=None
+    )
     states, n = [], len(batch.lengths)
     data = whole.batch()
     for half in (range(0, n, 2), range(1, n, 2)):

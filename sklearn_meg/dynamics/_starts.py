@@ -92,6 +92,15 @@ def given_states(init, recordings, n_states):
     return [part.astype(int) for part in parts]
 
 
+def check_windows(windows):
+    """Raise where the parameter `windows` is no sequence of lengths."""
+    if isinstance(windows, str) or not np.iterable(windows) or not len(windows):
+        raise TypeError(f"The 'windows' parameter must be a sequence of int. Got {windows!r}.")
+    for w in windows:
+        if not isinstance(w, int | np.integer) or isinstance(w, bool) or w < 2:
+            raise ValueError(f"The 'windows' must be int of at least 2 samples. Got {w!r}.")
+
+
 def cluster(features, n_states, seed, n_init=1):
     """Labels of k-means; rows that are all alike are told apart by nothing."""
     distinct = len(np.unique(features, axis=0))

@@ -39,7 +39,8 @@ class Refit:
         """Parameters as an E-step takes them."""
         if self.shape is not None:
             mean, covariance = shaped_parameters(expected, self.prior, self.shape)
-            return plug_in(mean[None], covariance[None], expected, self.prior)
+            found = plug_in(mean[None], covariance[None], expected, self.prior)
+            return found if self.settings.known is None else self.settings.known.into(found)
         return m_step(expected, self.prior, self.settings)[2]
 
 

@@ -27,10 +27,11 @@ from ._doubts import doubts, too_few, warn_of, warn_of_rhythms, warn_of_unlike
 from ._dual import dual_estimates
 from ._em import Settings, m_step, shape_states, shaped_parameters
 from ._fit import find_states, with_order
+from ._known import check_fixed, check_known, known_parts, states_of
 from ._posterior import centered
 from ._prepare import prepare, standardization
 from ._race import first_tails
-from ._starts import KINDS, given_states
+from ._starts import KINDS, check_windows, given_states
 from ._tails import spread_of
 from ._unusual import Refit, features, scores, usual_features, usual_scores
 
@@ -96,12 +97,13 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         Dirichlet parameter added for transitions of a state to itself: favors long visits.
     n_init : int, default=8
         Number of restarts. All are iterated a little side by side, the best to the end.
-    init : {"auto", "windows", "kmeans", "unit", "random"} or array-like of int, default="auto"
+    init : {"auto", "windows", "kmeans", "unit", "random"}, dict or array-like, default="auto"
         Clusters of the moments of short windows, of samples, of samples of unit norm, or chance.
         "auto" tries all; kinds whose states come back in halves of the recordings are kept, and of
         these the restarts that make recordings likely which they have not seen. An
-        array of states, one for each sample of X as ``predict`` returns them (-1: unknown), is the
-        only start; `n_init` does not count then.
+        array of states (int), one for each sample of X as ``predict`` returns them (-1: unknown),
+        is the only start; so is a dict of ``means``, ``covariances``, and perhaps ``transmat`` and
+        ``startprob``. `n_init` does not count then.
     windows : sequence of int, default=(8, 12, 20)
         Lengths of these windows in samples, taken in turn by the restarts.
     max_iter : int, default=200
@@ -117,6 +119,9 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
     cache_dir : path-like or None, default=None
         Folder in which iterations are kept, so that the same fit goes on there after it was killed,
         to the same states; `random_state` must be an int.
+    fixed : sequence of {"startprob", "transmat", "means", "covariances"}, default=()
+        Parameters of the dict `init` that stay as they are; states then keep their order.
+        Recordings are not aligned if means or covariances stay, and states are Gaussian.
 
     Attributes
     ----------
@@ -243,13 +248,14 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
     transition_prior: float = 1.0
     stay_prior: float = 0.0
     n_init: int = 8
-    init: Literal["auto", "windows", "kmeans", "unit", "random"] | ArrayLike = "auto"
+    init: Literal["auto", "windows", "kmeans", "unit", "random"] | dict | ArrayLike = "auto"
     windows: Sequence[int] = (8, 12, 20)
     max_iter: int = 200
     tol: float = 1e-4
     batch_size: int | None = None
     verbose: int = 0
     cache_dir: PathLike | None = None
+    fixed: Sequence[str] = ()
 
     def fit(self, X: ArrayLike | Sequence[ArrayLike], y: None = None) -> Self:
         """Find the states, and the network.
@@ -268,7 +274,10 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         """
         self._check_parameters()
         given = self._recordings(X, reset=True)
-        if not isinstance(self.init, str):
+        parameters = isinstance(self.init, dict)
+        if parameters:
+            check_known(self.init, self.fixed, self.n_states, self.n_features_in_)
+        elif not isinstance(self.init, str):
             given.states = given_states(self.init, given, self.n_states)
         order = given.order()
         recordings = given.pick(order)
@@ -290,19 +299,37 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
     def _fit(self, recordings, settings, rng, journal):
         scale = standardization(recordings, self.n_states, self.covariance)
         robust = self.emission != "gaussian"
-        prepared = prepare(recordings, self.align, robust, scale)
+        held = {"means", "covariances"} & set(self.fixed)
+        align = "none" if held else self.align
+        prepared = prepare(recordings, align, robust and not held, scale)
+        if isinstance(self.init, dict):
+            prepared, settings = self._with_known(prepared, settings, held)
         prepared, settings, self.order_scores_ = with_order(prepared, settings, self.order, rng)
         found = find_states(prepared, settings, self.batch_size, rng, journal)
         self._keep_course(prepared, found)
         shape = self._keep(prepared, found)
         return prepared, Refit(found.run.prior, found.settings, shape)
 
+    def _with_known(self, prepared, settings, held):
+        """What begins with given parameters, of which some stay."""
+        given = check_known(self.init, self.fixed, self.n_states, self.n_features_in_)
+        states = states_of(prepared, given)
+        known = known_parts(given, self.fixed, prepared.center, prepared.spread)
+        prepared.recordings.states = states
+        if not self.fixed:
+            return prepared, settings
+        emission = "gaussian" if held else settings.emission
+        tails = first_tails(emission)
+        settings = replace(settings, known=known, emission=emission, tails=tails)
+        return replace(prepared, known=known), settings
+
     def _keep_recordings(self, prepared, order, refit):
         """The states as each recording has them, in the order of X; warn of doubtful ones."""
         prepared = replace(prepared, **dict(zip(("center", "spread"), self._scale())))
-        known = usual_features(prepared, self._parameters(), refit)
-        self.usual_features_, self.usual_lengths_ = known
-        self.usual_scores_ = usual_scores(*known)
+        usual = usual_features(prepared, self._parameters(), refit)
+        self.usual_features_, self.usual_lengths_ = usual
+        self.usual_scores_ = usual_scores(*usual)
+        prepared = replace(prepared, known=None)
         found = self._dual(prepared)
         back = np.argsort(order)
         for name, value in found.items():
@@ -369,7 +396,7 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         states, *_ = m_step(expected, prior, settings)
         mean, covariance = states.mean[0], self._widened(states)
         self.rank_, self.common_, self.inflation_, shape = 0, 0.0, 1.0, None
-        if self.covariance == "low_rank":
+        if self.covariance == "low_rank" and "covariances" not in self.fixed:
             expected, shape = shape_states(found.data, run, settings)
             mean, covariance = shaped_parameters(expected, prior, shape)
             self.rank_, self.inflation_ = int(shape.rank), float(shape.inflation)
@@ -377,13 +404,14 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         start = expected.starts[0] + prior.start
         trans = expected.transitions[0] + prior.trans
         spread = prepared.spread
-        self._set_states(
-            start / start.sum(),
-            trans / trans.sum(1, keepdims=True),
-            prepared.center + mean * spread,
-            covariance * spread[:, None] * spread * spread_of(self.tails_),
-            expected.moments[0][0],
-        )
+        found = {
+            "startprob": start / start.sum(),
+            "transmat": trans / trans.sum(1, keepdims=True),
+            "means": prepared.center + mean * spread,
+            "covariances": covariance * spread[:, None] * spread * spread_of(self.tails_),
+        }
+        found |= {name: np.array(self.init[name], dtype=float) for name in self.fixed}
+        self._set_states(**found, occupancy=expected.moments[0][0], sort=not self.fixed)
         return shape
 
     def _keep_mar(self, prepared, run, settings):
@@ -453,6 +481,7 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
             check_option_param(self, "init", ("auto", *sorted(set(KINDS))))
         check_option_param(self, "align", ALIGNMENTS)
         check_option_param(self, "emission", ("auto", "gaussian", "t", "mar"))
+        check_fixed(self)
         check_scalar_param(self, "order", "int", 1, allow_none=True)
         check_bool_param(self, "means")
         check_verbose_param(self)
@@ -465,9 +494,4 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         check_scalar_param(self, "transition_prior", "float", 0, closed="neither")
         check_scalar_param(self, "stay_prior", "float", 0)
         check_scalar_param(self, "tol", "float", 0)
-        windows = self.windows
-        if isinstance(windows, str) or not np.iterable(windows) or not len(windows):
-            raise TypeError(f"The 'windows' parameter must be a sequence of int. Got {windows!r}.")
-        for w in windows:
-            if not isinstance(w, int | np.integer) or isinstance(w, bool) or w < 2:
-                raise ValueError(f"The 'windows' must be int of at least 2 samples. Got {w!r}.")
+        check_windows(self.windows)
