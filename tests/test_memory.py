@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sklearn_meg import Study, TemporalReceptiveField, pack_rows
-from sklearn_meg.study import folds
+from sklearn_meg.study import mapped
 
 pytest.importorskip("resource")  # not on Windows
 
@@ -50,7 +50,7 @@ def test_a_mapped_recording_is_never_read_as_a_whole(tmp_path):
 
 
 def test_a_study_of_a_mapped_recording_takes_little(tmp_path, monkeypatch):
-    monkeypatch.setattr(folds, "IN_MEMORY_BYTES", 2**20)
+    monkeypatch.setattr(mapped, "IN_MEMORY_BYTES", 2**20)
     rng = np.random.default_rng(0)
     shape, subjects = (240, 64, 500), np.repeat([0, 1], 120)
     y = np.memmap(tmp_path / "y", np.float32, "w+", shape=shape)

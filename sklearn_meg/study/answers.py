@@ -67,9 +67,10 @@ class Answers:
             ``"subjects"`` (bootstrap) with at least six of them, otherwise ``"trials"``, which
             says nothing about other subjects. ``p`` belongs to the interval; ``p_features`` to the
             exchange of features between trials; ``p_holm`` is the latter, adjusted for the number
-            of models. ``effect_size`` is the rank-biserial correlation over subjects and ``d``
-            their mean over their standard deviation. ``claimed`` says that the interval is above
-            0 and ``p_holm`` below .05.
+            of models. ``effect_size`` is the rank-biserial correlation over subjects, ``d`` their
+            mean over their standard deviation with its interval ``d_low, d_high``, and ``bf10``
+            the Bayes factor of a difference over none. ``claimed`` says that the interval is
+            above 0 and ``p_holm`` below .05.
         """
         self._check_run()
         return compare.gains(self.results_, self._check_metric(metric))

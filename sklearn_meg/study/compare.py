@@ -99,7 +99,8 @@ def contrast(results, a, b, metric, level=0.95):
     -------
     row : dict
         ``gain`` (a - b), ``ci_low``, ``ci_high``, ``interval_over``, ``p``, ``n_better``,
-        ``n_subjects``, ``effect_size`` and ``d`` (mean over SD of the subjects).
+        ``n_subjects``, ``effect_size``, ``d`` (mean over SD of the subjects) with its interval
+        ``d_low, d_high``, and ``bf10``, the Bayes factor of a difference over none.
     """
     _, difference = _differences(results.table, results.pooled, a, b, metric)
     by_subject = difference.groupby("subject").mean()
@@ -110,8 +111,10 @@ def contrast(results, a, b, metric, level=0.95):
         "n_better": int((by_subject > 0).sum()),
         "n_subjects": n,
         "effect_size": effect,
-        "d": gain / by_subject.std() if n > 1 and by_subject.std() > 0 else np.nan,
+        "bf10": inference.bayes_factor(by_subject.to_numpy()),
     }
+    d = inference.standardized_mean(by_subject.to_numpy(), level=level)
+    row |= dict(zip(("d", "d_low", "d_high"), d))
     if n >= inference.MIN_SUBJECTS:
         low, high = inference.bootstrap_subjects(by_subject.to_numpy(), level=level)
         return {**row, "ci_low": low, "ci_high": high, "interval_over": "subjects", "p": p}
@@ -147,7 +150,8 @@ def gain_columns(gains):
     """Columns of gains that a page shows; those without any value are left out."""
     shown = [
         "model", "floor", "told", "gain", "ci_low", "ci_high", "p_features", "p_holm", "p",
-        "n_better", "n_subjects", "effect_size", "d", "interval_over", "claimed",
+        "n_better", "n_subjects", "effect_size", "d", "d_low", "d_high", "bf10", "interval_over",
+        "claimed",
     ]  # fmt: skip
     return [name for name in shown if gains[name].notna().any()]
 

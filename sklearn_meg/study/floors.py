@@ -7,7 +7,7 @@ from sklearn.base import is_classifier
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from . import checks
-from .knowledge import WithoutFeatures
+from .without_features import WithoutFeatures
 
 
 def with_floors(floors, models, X, y, parts, info):

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from sklearn.base import clone
 
-from .._checks.trials import release_pages, trials_per_chunk
+from .._checks.trials import release_pages
 from .._scores import blocks, nanmean, standardize
 from ..metrics import r2, r_across_trials, r_map, r_over_time
 from ..rows import mask_of
 from . import null
 from .knowledge import from_others, predict_in_parts, what_it_knows
+from .mapped import take, training_trials
 
-# Training trials of mapped arrays above this size are not copied into memory.
-IN_MEMORY_BYTES = 2**26
 SCORES = {"r": r_across_trials, "r_time": r_over_time, "r2": r2}
 
 
@@ -102,9 +98,11 @@ def run_fold(model, X, y, split, subjects, fold, plan):
 def _predict(fitted, test_set):
     """Checked prediction of all test trials, made a part at a time."""
     X, y = test_set.X, test_set.y
-    found = predict_in_parts(fitted, X.__getitem__, X)
-    parts = [check_prediction(fitted, part, y[trials]) for trials, part in found]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    found = predict_in_parts(fitted, X.__getitem__, X, y)
+    y_pred = np.empty_like(y)
+    for trials, part in found:
+        y_pred[trials] = check_prediction(fitted, part, y[trials])
+    return y_pred
 
 
 @dataclass(frozen=True)
@@ -211,7 +209,7 @@ def _nulls(fitted, test_set, fold, plan):
     y_pred = np.empty(test_set.y.shape, test_set.y.dtype)
 
     def maps(changed):
-        for part, found in predict_in_parts(fitted, changed, test_set.X):
+        for part, found in predict_in_parts(fitted, changed, test_set.X, test_set.y):
             y_pred[part] = found
         return subject_maps(test_set.y, y_pred, masks, counted)
 
@@ -262,57 +260,6 @@ def _exchanger(X, own, rows):
 def _map_means(maps, start):
     """Mean over channels and samples of the map of each subject."""
     return nanmean(maps[:, :, start:].reshape(len(maps), -1), axis=1)
-
-
-@contextmanager
-def training_trials(arrays, rows):
-    """Trials of each array; those of large memory-mapped arrays lie in a file, too.
-
-    They are copied beside the mapped file, or into the folder for temporary files where that is
-    not possible, and removed afterwards.
-    """
-    mapped = [a for a in arrays if isinstance(a, np.memmap) and a.nbytes > IN_MEMORY_BYTES]
-    if not mapped or _are_neighbors(rows):
-        yield [take(array, rows) for array in arrays]
-        return
-    with _folder_beside(mapped[0]) as folder:
-        taken = [
-            _copy_to_file(a, rows, Path(folder) / f"{i}")
-            if any(a is m for m in mapped)
-            else a[rows]
-            for i, a in enumerate(arrays)
-        ]
-        yield taken
-        del taken
-
-
-def _folder_beside(mapped):
-    options = {"prefix": "fold-", "ignore_cleanup_errors": True}
-    try:
-        return tempfile.TemporaryDirectory(dir=Path(mapped.filename).parent, **options)
-    except OSError:
-        return tempfile.TemporaryDirectory(**options)
-
-
-def _copy_to_file(array, rows, path):
-    """Some trials of a memory-mapped array as a mapped file of their own."""
-    step = trials_per_chunk(array)
-    with open(path, "wb") as file:
-        for first in range(0, len(rows), step):
-            file.write(array[rows[first : first + step]])
-            release_pages(array)
-    return np.memmap(path, array.dtype, "r", shape=(len(rows), *array.shape[1:]))
-
-
-def _are_neighbors(rows):
-    return len(rows) > 0 and bool((np.diff(rows) == 1).all())
-
-
-def take(X, rows):
-    """Trials of an array; a view (which stays memory-mapped) where they are contiguous."""
-    if _are_neighbors(rows):
-        return X[rows[0] : rows[-1] + 1]
-    return X[rows]
 
 
 def _score(scorer, fitted, test_set, y_pred, trials, start, counted):

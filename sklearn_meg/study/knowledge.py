@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.utils import gen_batches
 
 from .._checks.trials import trials_per_chunk
 
-if TYPE_CHECKING:
-    from .._typing import ArrayLike, Self
-
-PART_BYTES = 2**24
+PART_BYTES = 2**23
 KINDS = ("features", "initial", "subject")
 WORDS = {"features": "features", "initial": "initial window", "subject": "subject"}
 
@@ -32,98 +27,6 @@ class Parts:
         if kind == "features":
             return np.unique([row for rows in self.features.values() for row in rows]).astype(int)
         return np.array(getattr(self, kind), dtype=int)
-
-
-class WithoutFeatures(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
-    """An encoder that is told when stimuli come, but not what they are.
-
-    The features are replaced by one course, the mean of their absolute values over the training
-    trials, which is the same in every trial. All other rows of X (subject, initial window, mask)
-    stay: what is left is the floor that knows as much as `estimator` does without the features.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Cloned, never fitted in place.
-    features : list of int
-        Rows of X that hold the features.
-
-    Attributes
-    ----------
-    estimator_ : estimator
-        Fitted without the features.
-    course_ : ndarray of shape (n_times,)
-        Course that replaces the first feature; the others are 0.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_meg import RecurrentTRF, pack_rows
-    >>> from sklearn_meg.study import WithoutFeatures
-    >>> rng = np.random.default_rng(0)
-    >>> X, rows = pack_rows(rng.normal(size=(20, 2, 30)))
-    >>> y = rng.normal(size=(20, 3, 30))
-    >>> floor = WithoutFeatures(RecurrentTRF(alphas=1.0, tmax=3, **rows), features=[0, 1]).fit(X, y)
-    >>> bool(np.ptp(floor.predict(X), axis=0).max() < 1e-9)  # the same in every trial
-    True
-    >>> bool(floor.score(X, y) < 0.05)
-    True
-    """
-
-    def __init__(self, estimator: BaseEstimator, *, features: list[int]) -> None:
-        self.estimator = estimator
-        self.features = features
-
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Fit the estimator on X without the features.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_trials, n_rows, n_times)
-        y : array-like of shape (n_trials, n_channels, n_times)
-
-        Returns
-        -------
-        self : WithoutFeatures
-        """
-        self.course_ = np.abs(np.asarray(X[:, self.features])).mean(axis=(0, 1))
-        self.estimator_ = clone(self.estimator).fit(self._uninformed(X), y)
-        return self
-
-    def predict(self, X: ArrayLike) -> np.ndarray:
-        """Predict from X without the features.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_trials, n_rows, n_times)
-
-        Returns
-        -------
-        y : ndarray of shape (n_trials, n_channels, n_times)
-        """
-        return self.estimator_.predict(self._uninformed(X))
-
-    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Score of the estimator on X without the features.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_trials, n_rows, n_times)
-        y : array-like of shape (n_trials, n_channels, n_times)
-        sample_weight : array-like of shape (n_trials,), default=None
-            Weight of each trial.
-
-        Returns
-        -------
-        score : float
-        """
-        return self.estimator_.score(self._uninformed(X), y, sample_weight)
-
-    def _uninformed(self, X):
-        X = np.array(X)
-        X[:, self.features] = 0.0
-        X[:, self.features[0]] = self.course_
-        return X
 
 
 def exchange(subjects, rng):
@@ -153,7 +56,7 @@ def from_others(X, rows, source, part=slice(None)):
     return changed
 
 
-def predict_in_parts(fitted, changed, X):
+def predict_in_parts(fitted, changed, X, y):
     """Yield parts of trials, and what is predicted for them, so that little is in memory.
 
     Parameters
@@ -162,8 +65,11 @@ def predict_in_parts(fitted, changed, X):
     changed : callable
         ``changed(part)`` returns X of these trials, changed.
     X : ndarray of shape (n_trials, n_rows, n_times)
+    y : ndarray of shape (n_trials, n_channels, n_times)
+        As large as what is predicted.
     """
-    size = len(X) if _adapts(fitted) else trials_per_chunk(X, PART_BYTES)
+    larger = max(X, y, key=lambda array: array[:1].size)
+    size = len(X) if _adapts(fitted) else trials_per_chunk(larger, PART_BYTES)
     for part in gen_batches(len(X), size):
         yield part, np.asarray(fitted.predict(changed(part)))
 
@@ -200,7 +106,7 @@ def _moves(fitted, X, rows, source, y_pred):
         return from_others(X, rows, source, part)
 
     try:
-        for part, moved in predict_in_parts(fitted, changed, X):
+        for part, moved in predict_in_parts(fitted, changed, X, y_pred):
             if moved.any() if scale == 0 else _differ(moved, y_pred[part], 1e-6 * scale):
                 return True
     except ValueError:  # refuses what it does not know: it looks at it

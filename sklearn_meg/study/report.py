@@ -31,6 +31,9 @@ NAMES = {
     "n_subjects": "of",
     "sd": "SD",
     "sem": "SEM",
+    "d_low": "d from",
+    "d_high": "d to",
+    "bf10": "Bayes factor",
 }
 
 
@@ -76,7 +79,9 @@ def _gains(study):
     text += (
         "p, features exchanged: how often the fitted model would do as well with the features of "
         "other trials. A gain is claimed where the interval is above 0 and the p value, adjusted "
-        "for the number of models (Holm), is below .05."
+        "for the number of models (Holm), is below .05. d: mean over standard deviation of the "
+        "subjects. Bayes factor: how much likelier the differences are with a gain or loss than "
+        "without one (above 1: for a difference, below 1: for none)."
     )
     drawn = draw_gains(gains, study.metrics_[0])
     return [

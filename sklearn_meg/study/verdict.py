@@ -237,4 +237,10 @@ def _tests(study):
         if study.shapes_["n_subjects"] >= MIN_SUBJECTS
         else "Intervals of 95 % are over the trials of these subjects and say nothing about others."
     )
-    return f"{features} {over}"
+    effects = (
+        "Effect sizes are the mean difference over the standard deviation of the subjects, with "
+        "intervals from the noncentral t distribution (Cumming & Finch 2001), and "
+        "Jeffreys-Zellner-Siow Bayes factors of the t test with a Cauchy prior of scale .707 "
+        "(Rouder et al. 2009)."
+    )
+    return f"{features} {over}" + (f" {effects}" if study.shapes_["n_subjects"] > 1 else "")

@@ -86,5 +86,5 @@ class Adapting(DummyRegressor):
 def test_a_model_that_adapts_is_given_all_test_trials_at_once(adaptation, together):
     X = np.zeros((12, 4, 2**16))  # 2 MiB a trial, more than a part
     model = make_pipeline("passthrough", Adapting(adaptation)).fit(X, np.zeros(12))
-    given = np.concatenate([y for _, y in predict_in_parts(model, X.__getitem__, X)])
+    given = np.concatenate([y for _, y in predict_in_parts(model, X.__getitem__, X, X)])
     assert bool(given.max() == len(X)) is together

@@ -2,7 +2,8 @@ import mne
 import numpy as np
 import pytest
 from mne.channels import find_ch_adjacency, make_standard_montage
-from scipy.stats import kstest, wilcoxon
+from scipy.integrate import trapezoid
+from scipy.stats import cauchy, kstest, nct, wilcoxon
 from scipy.stats import t as student
 
 from sklearn_meg.study import inference, null
@@ -115,3 +116,27 @@ def test_intervals_within_subjects_cover():
         outside += not low < 0 < high
         assert (p < 0.05) == (not low < 0 < high)
     assert outside < 20
+
+
+def test_the_interval_of_an_effect_covers():
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(200):
+        d, low, high = inference.standardized_mean(rng.normal(0.5, size=12))
+        assert low < d < high
+        covered.append(low < 0.5 < high)
+    assert 0.91 <= np.mean(covered) <= 0.985
+    assert np.isnan(inference.standardized_mean([1.0, 1.0])).all()
+
+
+@pytest.mark.parametrize("mean, n", [(0.0, 10), (0.4, 20), (2.0, 8), (1.0, 200)])
+def test_the_bayes_factor_is_the_ratio_of_marginal_likelihoods(mean, n):
+    values = np.random.default_rng(n).normal(mean, size=n)
+    observed = np.sqrt(n) * values.mean() / values.std(ddof=1)
+    effects = np.linspace(-15, 15, 40001)
+    with np.errstate(all="ignore"):
+        likelihood = np.nan_to_num(nct.pdf(observed, n - 1, effects * np.sqrt(n)))
+    marginal = trapezoid(likelihood * cauchy.pdf(effects, scale=0.707), effects)
+    expected = marginal / student.pdf(observed, n - 1)
+    np.testing.assert_allclose(inference.bayes_factor(values), expected, rtol=0.01)
+    assert np.isnan(inference.bayes_factor([2.0]))

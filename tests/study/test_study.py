@@ -11,16 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import wilcoxon
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import GroupKFold, KFold, LeaveOneOut, ShuffleSplit, cross_validate
 from threadpoolctl import threadpool_limits
 
 import sklearn_meg
-from sklearn_meg import Study
+from sklearn_meg import RecurrentTRF, Study, pack_rows
 from sklearn_meg._saving import store
 from sklearn_meg.metrics import make_r_scorer, r_across_trials, r_map
+from sklearn_meg.study import WithoutFeatures, mapped
 
 SPENT = ["fit_s", "predict_s"]
 bare = partial(Study, floors=None)
@@ -314,7 +315,7 @@ import os, sys, signal
 import numpy as np
 sys.path.insert(0, {tests!r})
 from test_study import Ridge3D
-from sklearn_meg import Study
+from sklearn_meg import RecurrentTRF, Study, pack_rows
 from sklearn_meg._saving import store
 
 class Killed(Ridge3D):
@@ -490,3 +491,27 @@ def test_questions_before_the_run_and_unknown_names(data, models):
     ):
         with pytest.raises(ValueError, match="must be"):
             call()
+
+
+@pytest.mark.parametrize("onset", [False, True])
+def test_the_floor_has_no_rows_of_features(onset, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    boxcar = (np.arange(12) > 5).astype(float)
+    told = rng.normal(size=(20, 2, 1)) * boxcar
+    told = np.concatenate([told, np.tile(boxcar, (20, 1, 1))], axis=1) if onset else told
+    y = rng.normal(size=(20, 3, 12)).cumsum(axis=2)
+    X, rows = pack_rows(told, subjects=np.arange(20) % 2, initial=y, n_initial=4)
+    floor = WithoutFeatures(RecurrentTRF(tmax=3, n_past=2, alphas=1.0, **rows), features=[0, 1])
+    y_pred = floor.fit(X, y).predict(X)
+    assert floor.kept_rows_.tolist() == list(range(2 if onset else 0, 1)) + list(
+        range(2, X.shape[1])
+    )
+    others = X.copy()
+    others[:, :2] = rng.normal(size=(20, 2, 12))
+    np.testing.assert_array_equal(floor.predict(others), y_pred)
+    assert r_across_trials(y, y_pred, start=4) > 0.3  # it knows the initial window
+    np.save(tmp_path / "X.npy", X)
+    mapped_X = np.load(tmp_path / "X.npy", mmap_mode="r")
+    monkeypatch.setattr(mapped, "IN_MEMORY_BYTES", 1000)
+    np.testing.assert_allclose(clone(floor).fit(mapped_X, y).predict(mapped_X), y_pred)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["X.npy"]
