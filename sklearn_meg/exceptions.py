@@ -236,6 +236,38 @@ _CODES = {
             "Folds are others in every run, so nothing in the cache_dir can be found again.",
             "Give the splitter a random_state.",
         ),
+        leaked_trials=(
+            "Copies of the same trial are in both halves of a fold, so scores are too good.",
+            "Take each trial once, or give copies one group.",
+        ),
+        overlapping_trials=(
+            "Trials were cut from the same samples and stand on both sides of a fold.",
+            "Give spans (and recordings), so that they are left out, or cut shorter trials.",
+        ),
+        same_subject=(
+            "Two subjects hold the same trials: one person counts twice.",
+            "Name each person once, and check the files.",
+        ),
+        mixed_units=(
+            "The responses of one subject are orders of magnitude larger than those of another.",
+            "Give all in the same unit.",
+        ),
+        odd_channels=(
+            "A few channels are much larger than the others of their type.",
+            "Mark them as bad, and interpolate them or leave them out.",
+        ),
+        time_unit=(
+            "Times look like milliseconds, so lags and the onset are read wrong.",
+            "Give seconds.",
+        ),
+        response_in_features=(
+            "A row of X is a channel of the response, so the response predicts itself.",
+            "Leave the row out of X; initial windows are made by pack_rows.",
+        ),
+        number_codes=(
+            "A column holds few whole numbers in a row, which may be codes of categories.",
+            "For categories use a formula with C(name), or text; for numbers the formula 'name'.",
+        ),
     ),
 }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .common import CommandError, add_out, open_folder, pairs, positive, split
+from .common import CommandError, add_out, give_memory_back, open_folder, pairs, positive, split
 
 MODELS = {
     "mean": "the mean response of each subject: the floor of models without initial window",
@@ -189,6 +189,7 @@ def run_study(arguments):
     """Do what ``sklearn-meg study`` was asked for; return the exit status."""
     from ..study.recordings import survey
 
+    give_memory_back()
     names = check_models(split(arguments.models))
     if arguments.go_on and not arguments.each_subject:
         raise CommandError("--continue goes with --each-subject")

@@ -134,6 +134,12 @@ def _check_responses(y, times, info):
     times = np.arange(y.shape[2]) if times is None else np.asarray(times, dtype=float)
     if times.shape != (y.shape[2],):
         raise ValueError(f"times must have the shape ({y.shape[2]},) of y. Got {times.shape}.")
+    steps = np.diff(times) if info is not None and times.dtype.kind == "f" else ()
+    if len(steps) and abs(np.median(steps) * info["sfreq"] - 1) > 0.05:
+        raise ValueError(
+            f"times must be seconds at the sampling rate of info, {info['sfreq']:g} Hz, a step of "
+            f"{1 / info['sfreq']:g}. Got steps of {np.median(steps):g}."
+        )
     if info is not None and len(info["ch_names"]) != y.shape[1]:
         raise ValueError(
             f"info must describe the {y.shape[1]} channels of y. It has {len(info['ch_names'])}."
@@ -169,9 +175,8 @@ def check_finite_data(X, name):
         check_finite(X, name)
 
 
-def trial_keys(X, y):
-    """Hash of what was measured in each trial: y if it holds responses, otherwise X."""
-    measured = y if is_responses(y) else X
+def trial_keys(measured):
+    """Hash of what was measured in each trial."""
     keys = np.empty(len(measured), dtype="S24")
     for part in pieces(measured):
         keys[part] = [
@@ -292,6 +297,11 @@ def find_parts(models, X, features):
             raise ValueError(
                 f"features[{name!r}] must be rows of X that hold features, among {free}. "
                 f"Got {rows.tolist()}."
+            )
+        if _is_constant(X, rows):
+            raise ValueError(
+                f"features[{name!r}] must differ between trials. Rows {rows.tolist()} of X are the "
+                "same in all: they say when, not what."
             )
         checked[str(name)] = tuple(int(row) for row in rows)
     return Parts(checked, tuple(sorted(initial)), tuple(sorted(subject))) if checked else None

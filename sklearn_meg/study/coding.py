@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from .._checks.assumptions import warn_assumption
+
+MOST_CODES = 8  # levels of a column that may be codes of categories
 MISSING = ("", "n/a", "N/A", "NA", "nan", "NaN", "None", "null")
 
 
@@ -81,6 +84,7 @@ def code_features(
     for name, column in columns.items():
         values = column[kept]
         if pd.api.types.is_numeric_dtype(values):
+            _warn_codes(name, values)
             _add(design, name, [name], values.to_numpy(float)[:, np.newaxis])
             continue
         levels, reference = _levels(values, name, references.get(name))
@@ -91,6 +95,17 @@ def code_features(
             f"{reference}."
         )
     return design
+
+
+def _warn_codes(name, values):
+    """Whole numbers in a row from 0 or 1, as categories are numbered."""
+    levels = np.unique(values)
+    first, n = levels[0], len(levels)
+    if first in (0, 1) and 3 <= n <= MOST_CODES and (levels == np.arange(first, first + n)).all():
+        warn_assumption(
+            "number-codes",
+            f"{name} holds the numbers {first:g} to {levels[-1]:g}, and is used as a number.",
+        )
 
 
 def check_column(table, name):

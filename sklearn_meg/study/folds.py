@@ -66,7 +66,8 @@ def run_fold(model, X, y, split, subjects, fold, plan):
     -------
     arrays : dict of ndarray
         ``subjects``, ``n_test``, ``scores`` (n_subjects, n_metrics) and ``pooled`` over all test
-        trials; of responses also ``maps`` (n_subjects, n_channels, n_times), ``pooled_curve`` and
+        trials; ``unusual`` (n_subjects,), the share of trials unlike those of `fit`, of models that
+        say so; of responses also ``maps`` (n_subjects, n_channels, n_times), ``pooled_curve`` and
         ``influence`` (n_test,), the share of each trial in R.
     meta : dict
         ``fit_s``, ``predict_s``, and ``knows``.
@@ -81,11 +82,11 @@ def run_fold(model, X, y, split, subjects, fold, plan):
     )
     meta = {"fit_s": between - began}
     if not plan.responses:
-        arrays = _plain_scores(fitted, test_set, plan)
+        arrays = {**_plain_scores(fitted, test_set, plan), **_unusual(fitted, test_set)}
         return arrays, {**meta, "predict_s": time.perf_counter() - between}
     y_pred = _predict(fitted, test_set)
     meta["predict_s"] = time.perf_counter() - between
-    arrays = _response_scores(fitted, test_set, y_pred, plan)
+    arrays = {**_response_scores(fitted, test_set, y_pred, plan), **_unusual(fitted, test_set)}
     if plan.parts is not None:
         meta["knows"] = what_it_knows(fitted, test_set.X, y_pred, plan.parts)
         if meta["knows"]["features"] and plan.n_permutations:
@@ -140,6 +141,17 @@ def _plain_scores(fitted, test_set, plan):
     if test_set.y is not None and test_set.y.ndim == 1 and hasattr(fitted, "predict"):
         arrays["predicted"] = np.asarray(fitted.predict(test_set.X))
     return arrays
+
+
+def _unusual(fitted, test_set):
+    """Whose test trials are unlike those of `fit`, where the model says so."""
+    if not hasattr(fitted, "is_unusual"):
+        return {}
+    found = np.asarray(fitted.is_unusual(test_set.X), dtype=bool)
+    names, masks = test_set.by_subject()
+    if len(found) != len(test_set.X):
+        return {}
+    return {"unusual": np.array([found[mask].mean() for mask in masks])}
 
 
 def _response_scores(fitted, test_set, y_pred, plan):

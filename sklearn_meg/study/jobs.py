@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from .._checks.assumptions import warn_assumption
 from .._saving import store
-from . import checks
 from .folds import run_fold
 
 
@@ -45,16 +44,7 @@ class How:
 
 
 def keys_of(models, plan, data, cv, cache_dir):
-    """Where each result is kept: (model, fold) -> (folder, content key); empty without a folder.
-
-    Raises
-    ------
-    ValueError
-        For NaN or infinity in the data.
-    """
-    arrays = {"X": data.X, "y": data.y}
-    for name, array in arrays.items():
-        checks.check_finite_data(array, name)
+    """Where each result is kept: (model, fold) -> (folder, content key); empty without a folder."""
     if cache_dir is None:
         return {}
     folder = store.open_store(cache_dir, "cache_dir")
@@ -66,7 +56,7 @@ def keys_of(models, plan, data, cv, cache_dir):
         )
     common = [plan.scoring, vars(plan.parts) if plan.parts else None, store.versions()]
     common.append([plan.start, plan.mask_row, plan.n_permutations, plan.seed])
-    common += [None if a is None else store.fingerprint(a) for a in arrays.values()]
+    common += [None if a is None else store.fingerprint(a) for a in (data.X, data.y)]
     described = {name: store.describe(model) for name, model in models.items()}
     return {
         (name, fold): (

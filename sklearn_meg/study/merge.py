@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # Axis of the subjects (or test trials) in what a fold keeps.
 SUBJECT_AXIS = {
     "subjects": 0, "n_test": 0, "scores": 0, "maps": 0, "null_mean": 0, "null_sd": 0,
+    "unusual": 0,
     "influence": 0, "predicted": 0, "null": 1, "feature_nulls": 2,
 }  # fmt: skip
 AVERAGED = ("pooled", "pooled_map")

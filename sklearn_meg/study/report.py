@@ -50,6 +50,7 @@ def write_report(study, path, title):
     page.add("What was run", *_what_was_run(study))
     page.add("Trials", *_trials(study))
     page.add("Subjects without results", *_lost(study))
+    page.add("Trials unlike those that models were fitted on", *_unusual(study))
     page.add("Methods, to paste into a paper", html.paste(methods(study)))
     page.add("Every subject", *_per_subject(study))
     page.add("Every fold", html.fold(f"Show all {len(study.table_)} rows", _table(study.table_)))
@@ -210,6 +211,22 @@ def _short(model):
 def _trials(study):
     counts = getattr(study, "counts_", None)
     return [] if counts is None else [_table(counts)]
+
+
+def _unusual(study):
+    found = study.unusual_
+    if not len(found):
+        return []
+    wide = found.pivot(index="subject", columns="model", values="unusual").reset_index()
+    wide.columns = [str(name) for name in wide.columns]
+    return [
+        _table(wide),
+        html.note(
+            "Share of the trials left out that a model finds unlike those it was fitted on, by the "
+            "stimulus and what else it is given; .05 is expected. Where it is much more, training "
+            "and test trials differ, and scores say little about trials like those of training."
+        ),
+    ]
 
 
 def _lost(study):

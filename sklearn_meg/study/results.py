@@ -154,6 +154,18 @@ class Results:
             z.append(whole)
         return null.combine_folds(z) if z else None
 
+    def unusual(self):
+        """Share of left-out trials that are unlike those of `fit`: ``model, subject, unusual``."""
+        rows = [
+            {"model": name, "subject": subject, "unusual": share}
+            for name in self.models
+            for _, arrays, _ in self.of(name)
+            if "unusual" in arrays
+            for subject, share in zip(arrays["subjects"].tolist(), arrays["unusual"].tolist())
+        ]
+        table = pd.DataFrame(rows, columns=["model", "subject", "unusual"])
+        return table.groupby(["model", "subject"], sort=False, as_index=False)["unusual"].mean()
+
     def drops(self, model, number=None):
         """Mean R of every fold and subject, and under the null of a feature (None: of all).
 

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.exceptions import FitFailedWarning
 
 from .._saving import store as _store
-from . import blocks, checks, each, floors, jobs, merge
+from . import blocks, checks, doubts, each, floors, jobs, merge
 from .answers import Answers
 from .folds import Plan
 from .results import Results
@@ -105,6 +105,9 @@ class Study(Answers):
     knows_ : dict of str -> dict
         Inputs of each model: ``features``, ``initial`` (window), ``subject``. It is found by
         exchanging them between trials, so it holds for models of any kind.
+    unusual_ : DataFrame
+        ``model, subject, unusual``: share of left-out trials that a model finds unlike those that
+        it was fitted on; about .05 where they are alike. Of models with ``is_unusual``.
     predictions_ : dict of str -> ndarray of shape (n_trials,)
         Classes or numbers that each model predicted for the trials that were left out.
     subjects_ : ndarray of shape (n_trials,)
@@ -203,6 +206,8 @@ class Study(Answers):
         """
         models = checks.check_models(self.models)
         X, y, times, info = checks.check_data(X, y, times, info)
+        for name, array in {"X": X, "y": y}.items():
+            checks.check_finite_data(array, name)
         checks.check_error_score(self.error_score)
         subjects = checks.find_subjects(models, X, subjects, groups)
         parts = checks.find_parts(models, X, features) if checks.is_responses(y) else None
@@ -210,6 +215,8 @@ class Study(Answers):
         plan = self._plan(X, y, times, parts)
         splits = self._splits(y, subjects, groups, spans, recordings)
         data = jobs.Data(X, y, subjects, splits)
+        look = doubts.look_at(X, y)
+        doubts.warn_doubts(look, data, times, info, spans)
         keys = jobs.keys_of(self.all_models_, plan, data, self.cv, self.cache_dir)
         how = jobs.How(self.cache_dir, self.n_jobs, self.verbose, self.error_score)
         found, self.n_fits_ = jobs.run_jobs(self.all_models_, plan, data, keys, how)
@@ -220,7 +227,7 @@ class Study(Answers):
         shape = None if y is None else y.shape
         self.y_ = y if y is not None and y.ndim == 1 else None
         self.shapes_ = {"X": X.shape, "y": shape, "n_subjects": n_subjects}
-        self.versions_, self.trial_keys_ = _store.versions(), checks.trial_keys(X, y)
+        self.versions_, self.trial_keys_ = _store.versions(), look.keys
         self._collect(found)
         return self
 
@@ -387,6 +394,7 @@ class Study(Answers):
         )  # fmt: skip
         self.table_, self.pooled_, self.knows_ = results.table, results.pooled, results.knows
         self.curves_, self.maps_ = results.curves(), results.maps()
+        self.unusual_ = results.unusual()
         n = len(self.subjects_)
         predicted = {name: results.predictions(name, self.splits_, n) for name in results.models}
         self.predictions_ = {name: p for name, p in predicted.items() if p is not None}

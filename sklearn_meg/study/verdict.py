@@ -19,6 +19,8 @@ CITATIONS = {
     "RNNSourceSolver": "O'Reilly et al. 2023, J. Neural Eng.",
 }
 
+MANY_UNUSUAL = 0.3  # 6 times what is expected; small samples reach .2
+
 
 def signed(value):
     """Number with its sign, three significant places: +0.0123."""
@@ -55,12 +57,25 @@ def verdict(study, metric=None):
     metric = metric or study.metrics_[0]
     gains = study.gains(metric)
     if not len(gains) or not study.maps_:
-        return [_best(study, metric), *_lost(study)]
+        return [_best(study, metric), *_unusual(study), *_lost(study)]
     claimed = gains[gains["claimed"]]
     means = study.table_.groupby("model")[metric].mean()
     sentences = [_claims(claimed, means) if len(claimed) else _nothing(gains)]
     sentences += [s for s in (_dynamics(gains), _among_equals(study, gains, metric)) if s]
-    return [*sentences, *_lost(study)]
+    return [*sentences, *_unusual(study), *_lost(study)]
+
+
+def _unusual(study):
+    """Subjects whose trials left out are unlike those of training."""
+    found = study.unusual_[study.unusual_["unusual"] > MANY_UNUSUAL]
+    if not len(found):
+        return []
+    names = few([str(name) for name in dict.fromkeys(found["subject"])])
+    n = found["subject"].nunique()
+    return [
+        f"In {n} {_plural(n)} ({names}) more than {MANY_UNUSUAL:.0%} of the trials left out are "
+        "unlike those that models were fitted on; .05 is expected."
+    ]
 
 
 def _lost(study):

@@ -171,3 +171,16 @@ def test_arguments_come_from_a_function():
     found = study().run_subjects({"a": partial(trials, 0), "b": partial(trials, 1)})
     assert found.table_["subject"].unique().tolist() == ["a", "b"]
     assert np.isfinite(r_across_trials(trials(0)["y"], trials(0)["y"]))
+
+
+def test_the_page_says_whose_trials_are_unusual(tmp_path):
+    data = trials(0, n=40)
+    data["X"][20:] *= 5  # the second half is another experiment
+    half = [(np.arange(20), np.arange(20, 40))]
+    found = Study({"trf": MODELS["trf"]}, cv=half, n_permutations=0).run(**data)
+    assert found.unusual_["unusual"].tolist() > [0.5]
+    assert "more than 30% of the trials left out are unlike" in found.verdict()[-1]
+    page = found.report(tmp_path / "page.html").read_text("utf-8")
+    assert "Trials unlike those that models were fitted on" in page
+    usual = Study({"trf": MODELS["trf"]}, cv=2, n_permutations=0).run(**trials(1, n=40))
+    assert usual.unusual_["unusual"].max() < 0.3
