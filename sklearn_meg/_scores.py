@@ -8,7 +8,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from ._checks.mne_objects import unwrap_mne
 from ._checks.trials import as_mask, check_weights
 
-BLOCK_BYTES = 2**23
+BLOCK_BYTES = 2**22
 
 
 def check_start(start, n_times=None):

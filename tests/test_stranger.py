@@ -340,8 +340,10 @@ def test_a_study_of_nothing_can_be_shown_and_an_unknown_score_cannot(packed):
 
 def test_command_line_takes_repeated_and_spaced_options(tmp_path, capsys):
     paths = [str(tmp_path / f"{name}-epo.fif") for name in "ab"]
-    for path in paths:
-        make_epochs(frequency=np.arange(20.0)).save(path, verbose=False)
+    for shift, path in enumerate(paths):
+        epochs = make_epochs(frequency=np.arange(20.0))
+        epochs._data += shift * epochs._data.std()  # the second is another person
+        epochs.save(path, verbose=False)
     command = ["study", "--quiet", "--cv", "2", "--out", str(tmp_path / "out")]
     options = ["--features", "length", "frequency", "--models", "mean", "trf"]
     assert main([*command, "--epochs", paths[0], "--epochs", paths[1], *options]) == 0

@@ -90,7 +90,7 @@ def run_fold(model, X, y, split, subjects, fold, plan):
     if plan.parts is not None:
         meta["knows"] = what_it_knows(fitted, test_set.X, y_pred, plan.parts)
         if meta["knows"]["features"] and plan.n_permutations:
-            arrays.update(_nulls(fitted, test_set, fold, plan))
+            arrays.update(_nulls(fitted, test_set, y_pred, fold, plan))
     release_pages(X)
     release_pages(y)
     return arrays, meta
@@ -213,12 +213,10 @@ def _z_scored(values, there):
     return np.where(flat, 0.0, z / np.where(sd > 0, sd, 1.0))
 
 
-def _nulls(fitted, test_set, fold, plan):
-    """Scores, and maps, of the model with features of other trials."""
+def _nulls(fitted, test_set, y_pred, fold, plan):
+    """Scores, and maps, of the model with features of other trials; they overwrite `y_pred`."""
     names, masks = test_set.by_subject()
     counted = test_set.counted(plan.mask_row)
-
-    y_pred = np.empty(test_set.y.shape, test_set.y.dtype)
 
     def maps(changed):
         for part, found in predict_in_parts(fitted, changed, test_set.X, test_set.y):
