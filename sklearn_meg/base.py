@@ -76,6 +76,7 @@ class TorchEstimator(RoutedGroups, BaseEstimator):
     """
 
     _module_class: type | None = None
+    _auto_epochs = False  # whether max_epochs may be "auto"
 
     # ------------------------------------------------------------------ what a subclass defines
 
@@ -145,7 +146,9 @@ class TorchEstimator(RoutedGroups, BaseEstimator):
             checkpoint = self._checkpoint(device, X, y, marks, weights, module_params, seed)
             if checkpoint is not None:
                 callbacks.append(("checkpoint", checkpoint))
-            net = self._make_net(module_params, device, self.dtype, callbacks, **net_params)
+            net = self._make_net(
+                module_params, device, self.dtype, callbacks, n_batches, **net_params
+            )
             if not fresh:
                 net.module_.load_state_dict(weights)
             if len(valid):
@@ -161,7 +164,8 @@ class TorchEstimator(RoutedGroups, BaseEstimator):
         return self
 
     def _check_training_params(self):
-        check_scalar_param(self, "max_epochs", "int", 1)
+        if not (self._auto_epochs and self.max_epochs == "auto"):
+            check_scalar_param(self, "max_epochs", "int", 1)
         check_scalar_param(self, "batch_size", "int", 1)
         check_scalar_param(self, "lr", "float", 0, closed="neither")
         check_scalar_param(self, "weight_decay", "float", 0)
@@ -229,11 +233,16 @@ class TorchEstimator(RoutedGroups, BaseEstimator):
             return min(n - 1, max(1, round(self.validation_fraction * n)))
         return round(max(0.1 * n, min(50, 0.25 * n)))
 
+    def _n_epochs(self, n_batches):
+        """Number of epochs of so many batches."""
+        return self.max_epochs
+
     def _callbacks(self, n_batches, start):
         callbacks = [("finite", StopAtNonFiniteLoss())]
         if self.clip_norm is not None:
             callbacks.append(("clip", GradientNormClipping(float(self.clip_norm))))
-        n_steps = self.max_epochs * n_batches
+        n_epochs = self._n_epochs(n_batches)
+        n_steps = n_epochs * n_batches
         if self.schedule == "onecycle":
             policy = torch.optim.lr_scheduler.OneCycleLR
             params = {"max_lr": self.lr, "total_steps": n_steps + 1}
@@ -243,7 +252,7 @@ class TorchEstimator(RoutedGroups, BaseEstimator):
         if self.schedule is not None:
             callbacks.append(("schedule", LRScheduler(policy, step_every="batch", **params)))
         if self.validation_fraction != 0:
-            patience = self.max_epochs + 1 if self.patience is None else self.patience
+            patience = n_epochs + 1 if self.patience is None else self.patience
             callbacks.append(("best", BestWeights(patience, **start)))
         if self.verbose:
             callbacks.append(("progress", Progress(type(self).__name__)))
@@ -261,7 +270,7 @@ class TorchEstimator(RoutedGroups, BaseEstimator):
         marks = [X, y, *of_trials, *before, module_params, seed]
         return Checkpoint(checkpoint_of(self, marks, device.type), device)
 
-    def _make_net(self, module_params, device, dtype, callbacks=(), **net_params):
+    def _make_net(self, module_params, device, dtype, callbacks=(), n_batches=1, **net_params):
         net = WeightedNet(
             **{
                 "module": self._module_class,
@@ -269,7 +278,7 @@ class TorchEstimator(RoutedGroups, BaseEstimator):
                 "optimizer": torch.optim.AdamW,
                 "optimizer__weight_decay": self.weight_decay,
                 "lr": self.lr,
-                "max_epochs": self.max_epochs,
+                "max_epochs": self._n_epochs(n_batches),
                 "batch_size": self.batch_size,
                 "iterator_train": Batches,
                 "iterator_valid": Batches,

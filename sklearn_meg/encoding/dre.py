@@ -120,6 +120,9 @@ class DeepRecurrentEncoder(
         of each channel expects from the errors just before. Ongoing activity is slow; so the same
         responses need fewer trials. Needs a linear encoder; epochs are chosen, and the network
         is judged, on squared errors.
+    max_epochs : int or "auto", default="auto"
+        Number of passes over the training trials. "auto" is 20, or more with few trials: as many
+        as make 400 steps, 100 at most.
     warm_start : bool, default=False
         Go on from the weights of the previous ``fit``.
     %(OptimizerParams)s
@@ -177,6 +180,7 @@ class DeepRecurrentEncoder(
     """
 
     _module_class = RecurrentEncoderNet
+    _auto_epochs = True
 
     base: Literal["auto", "rtrf", "trf"] | None = "auto"
     base_params: dict | None = None
@@ -192,6 +196,7 @@ class DeepRecurrentEncoder(
     dropout: float = 0.1
     whitening: float = 0.5
     warm_start: bool = False
+    max_epochs: int | Literal["auto"] = "auto"
     lr: float = 4e-3
     weight_decay: float = 0.1
 
