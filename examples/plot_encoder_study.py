@@ -45,7 +45,7 @@ lags = {"sfreq": data.sfreq, "tmax": 0.8}
 models = {
     "trf": TemporalReceptiveField(**lags, **data.rows),
     "rtrf": RecurrentTRF(n_past=20, **lags, **data.rows),
-    "dre": DeepRecurrentEncoder(random_state=0, **data.rows),
+    "dre": DeepRecurrentEncoder(max_epochs=20, random_state=0, **data.rows),
     "mean": SubjectMean(**data.rows),
 }
 study = Study(models, cv=2).run(data.X, data.y, times=data.times, info=data.info)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy as np
 from .._checks.trials import CHUNK_BYTES, release_pages
 from ..rows import Rows
 from ._lags import trials_per_block
+
+#: Held-out predictions of all trials are kept in memory up to so many bytes.
+IN_MEMORY_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -152,3 +156,11 @@ def subject_folds(trials_of_subjects, n_folds):
         turn += len(trials) if few else 0
         folds.append(parts)
     return folds
+
+
+def room_for(y):
+    """Zeros of the shape of y, float32; in a nameless file if y is mapped, or large."""
+    if not isinstance(y, np.memmap) and 4 * y.size <= IN_MEMORY_BYTES:
+        return np.zeros(y.shape, dtype=np.float32)
+    with tempfile.TemporaryFile() as file:  # the mapping keeps it until it is let go
+        return np.memmap(file, np.float32, "w+", shape=y.shape)

@@ -15,8 +15,6 @@ from .trf import TemporalReceptiveField
 LINEAR = {"rtrf": RecurrentTRF, "trf": TemporalReceptiveField}
 #: Trials that tell how the noise goes on: more would not change it.
 NOISE_TRIALS = 2000
-#: Base models whose held-out predictions of all trials are kept in memory up to so many bytes.
-HELD_OUT_BYTES = 2**30
 
 
 class OnLinearBase:
@@ -59,6 +57,12 @@ class OnLinearBase:
             for array in (X, y):
                 release_pages(array)
 
+    def _training_inputs(self, X, index):
+        base = self.__dict__.get("_base_inputs")
+        inputs = self._inputs(np.asarray(X[index]), None if base is None else base[index])
+        release_pages(base)
+        return inputs
+
     def _new_base(self):
         names = ("subject_row", "initial_rows", "n_initial", "mask_row")
         where = {name: getattr(self, name) for name in names}
@@ -73,8 +77,7 @@ class OnLinearBase:
         base is fitted once.
         """
         base = self._new_base()
-        small = 4 * max(X.size, y.size) <= HELD_OUT_BYTES
-        if base._pools() and small and len(X) > 1:
+        if base._pools() and len(X) > 1:
             everyone = np.arange(len(X))
             self._base_inputs = base.fit_held_out(X, y, everyone, self._sample_weight)
             self.base_ = base

@@ -122,7 +122,7 @@ class DeepRecurrentEncoder(
         is judged, on squared errors.
     max_epochs : int or "auto", default="auto"
         Number of passes over the training trials. "auto" is 20, or more with few trials: as many
-        as make 400 steps, 100 at most.
+        as make 300 steps, 100 at most.
     warm_start : bool, default=False
         Go on from the weights of the previous ``fit``.
     %(OptimizerParams)s
@@ -140,10 +140,9 @@ class DeepRecurrentEncoder(
     gate_ : float
         Share of what the network adds, from 0 (the result is `base_`) to 1.
     n_networks_ : int
-        Number of networks whose mean is added: four with fewer than 400 trials.
+        Number of networks whose mean is added.
     history_ : list of dict
-        Losses of each epoch, of the last network; ``gain`` is the share that it explains of what
-        the linear encoder leaves in held-out trials.
+        Losses of each epoch of the last network; ``gain``: the share explained of what `base_` leaves.
     n_iter_ : int
         Number of epochs trained.
     subjects_ : ndarray of shape (n_subjects,)
@@ -477,10 +476,6 @@ class DeepRecurrentEncoder(
             "residual": self._resolved_base() is not None,
             "n_networks": self.n_networks_,
         }
-
-    def _training_inputs(self, X, index):
-        base = self.__dict__.get("_base_inputs")
-        return self._inputs(np.asarray(X[index]), None if base is None else base[index])
 
     def _inputs(self, X, base=None):
         rows, weights = Rows(**self._rows), self._subject_weights(X)

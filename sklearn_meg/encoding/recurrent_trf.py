@@ -9,6 +9,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from .._checks.params import check_bool_param, check_scalar_param
+from .._checks.trials import pieces, release_pages
 from .._params import documented
 from ._arx import (
     Arx,
@@ -20,7 +21,7 @@ from ._arx import (
     with_past,
 )
 from ._base import ALPHAS, LagParams, LinearEncoder, resolve_alphas, resolve_delays
-from ._blocks import contiguous_folds, initial_units, mean_of_rows, subject_folds
+from ._blocks import contiguous_folds, initial_units, mean_of_rows, room_for, subject_folds
 from ._filters import filter_trials
 from ._pooling import sum_of
 from ._recursion import damp, unroll
@@ -209,12 +210,15 @@ class RecurrentTRF(LagParams, LinearEncoder):
         -------
         held_out : ndarray of shape (n_trials, n_channels, n_times), float32
         """
-        self._held_out = [np.zeros((len(X), *y.shape[1:]), dtype=np.float32) for _ in range(2)]
+        self._held_out = [room_for(y) for _ in range(2)]
         self._fit_trials(X, y, trials, weights=weights)
         held_out, change = self.__dict__.pop("_held_out")
         start = self._rows["n_initial"]
-        change *= np.where(np.arange(y.shape[2]) < start, 1.0, self.blend_).astype(np.float32)
-        held_out += change
+        blend = np.where(np.arange(y.shape[2]) < start, 1.0, self.blend_).astype(np.float32)
+        for part in pieces(y):
+            held_out[part] += blend * change[part]
+            for array in (held_out, change):
+                release_pages(array)
         return held_out
 
     def _keep_models(self, models, units, radius, penalties, scores):
@@ -371,6 +375,8 @@ class RecurrentTRF(LagParams, LinearEncoder):
             if hasattr(self, "_held_out"):
                 self._held_out[0][part] = flat
                 self._held_out[1][part] = np.clip(change, -1e30, 1e30)
+                for array in self._held_out:
+                    release_pages(array)
             counted = counted_samples(arx.X, arx.rows, part)[:, np.newaxis]
             left, weighted = arx.y[part] - flat, counted * change
             products += np.array([(left * weighted).sum(0), (change * weighted).sum(0)])

@@ -9,10 +9,18 @@ import numpy as np
 
 from .._checks.assumptions import warn_assumption
 from .._checks.params import check_bool_param, check_option_param, check_scalar_param
+from .._checks.trials import pieces, release_pages
 from .._params import documented
 from ..rows import Rows
 from ._base import ALPHAS, LagParams, LinearEncoder, resolve_alphas, resolve_delays
-from ._blocks import contiguous_folds, mean_of_rows, read_blocks, subject_folds
+from ._blocks import (
+    contiguous_folds,
+    mean_of_rows,
+    read_blocks,
+    room_for,
+    subject_folds,
+    trials_of,
+)
 from ._filters import (
     filter_trials,
     group_factors,
@@ -213,11 +221,18 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         models = self.fit_folds(X, y, trials, weights)
         subjects = Rows(**self._rows).subject_values(X)[trials]
         owned = [trials[subjects == s] for s in self.subjects_]
-        out = self._predict_checked(X).astype(np.float32)
+        out = room_for(y)
+        if len(trials) < len(X) or len(models) < 2:
+            for part in pieces(X):
+                out[part] = self._predict_checked(X[part])
         for subject, parts in enumerate(subject_folds(owned, self.cv)):
-            for model, part in zip(models, parts):
-                if len(part):
+            for model, fold in zip(models, parts):
+                step = trials_of(X.shape[2], self.n_outputs_)
+                for first in range(0, len(fold), step):
+                    part = fold[first : first + step]
                     out[part] = model.predict_subject(subject)(X, part)
+                    for array in (X, out):
+                        release_pages(array)
         return out
 
     def _fit_subjects(self, X, y, rows, trials_of_subjects):
