@@ -142,7 +142,7 @@ class DeepRecurrentEncoder(
     n_networks_ : int
         Number of networks whose mean is added.
     history_ : list of dict
-        Losses of each epoch of the last network; ``gain``: the share explained of what `base_` leaves.
+        Losses of each epoch of the last network; ``gain``: share explained of what `base_` leaves.
     n_iter_ : int
         Number of epochs trained.
     subjects_ : ndarray of shape (n_subjects,)
