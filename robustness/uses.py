@@ -393,8 +393,8 @@ NO_FOLDS = "one field is one sample: there is nothing to hold out"
 NO_TARGET = "has no y: it is scored by how well it describes X"
 ONE_OUTPUT = "scikit-learn combines one number a sample; here a sample has channels x times"
 NO_WEIGHTS = (
-    "not offered: parts of the model (penalties, physics, sessions) would not know the weights; "
-    "repeat trials, or leave samples out by the mask row"
+    "the amplitude of a peak is its weight, and mask leaves voxels out; the length of a recording "
+    "is its weight, and it can be left out of the list"
 )
 NO_CLASSES = "for classifiers"
 NO_ITERATION = (
@@ -445,7 +445,7 @@ EXPLAINED = {
     },
     "lists": {STATES: "a list is a list of recordings, each of them an array"},
     "weights_in_score": {(*FIELD, *STATES): NO_TARGET},
-    "weights_in_fit": {KINDS: NO_WEIGHTS},
+    "weights_in_fit": {(*FIELD, *STATES): NO_WEIGHTS},
     "going_on": {
         ("TemporalReceptiveField", *SOURCE, *FIELD, *STATES): NO_ITERATION,
         ("NerveDecoder", "NerveRegressor"): "new sessions adapt a fitted model instead",
