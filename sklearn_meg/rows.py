@@ -332,8 +332,9 @@ def _one_row(estimator, parameter, every):
         return None
     name = type(estimator).__name__
     if not isinstance(row, Integral) or isinstance(row, bool):
+        got = row.item() if isinstance(row, np.generic) else row
         raise ValueError(
-            f"The {parameter!r} parameter of {name} must be an int or None. Got {row!r} instead."
+            f"The {parameter!r} parameter of {name} must be an int or None. Got {got!r} instead."
         )
     return int(_take(every, row, parameter, name))
 
@@ -387,7 +388,8 @@ def split_session(X, session_row):
         return X, None
     n_rows = X.shape[1]
     if isinstance(session_row, bool) or not isinstance(session_row, int | np.integer):
-        raise TypeError(f"session_row must be an int or None. Got {session_row!r}.")
+        got = session_row.item() if isinstance(session_row, np.generic) else session_row
+        raise TypeError(f"session_row must be an int or None. Got {got!r}.")
     if not -n_rows <= session_row < n_rows or n_rows < 2:
         raise ValueError(
             f"session_row must select one of the rows of X beside others. Got {session_row} for "

@@ -1,5 +1,7 @@
 """Ordinary uses of scikit-learn that every estimator takes part in: routing, weights, data."""
 
+from pathlib import Path
+
 import mne
 import numpy as np
 import pytest
@@ -9,14 +11,19 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_val_s
 from sklearn.pipeline import make_pipeline
 from skorch.callbacks import EpochScoring
 
+import sklearn_meg
 from robustness.worlds import ENCODERS, public_estimators, world
 from sklearn_meg import MinimumNorm, NerveDecoder, SubjectMean, TemporalReceptiveField
 from sklearn_meg._checks.containers import as_numpy
 from sklearn_meg._training import device
+from sklearn_meg.base import TorchEstimator
 from sklearn_meg.metrics import r2
 
 NAMES = [cls.__name__ for cls in public_estimators()]
 WITH_GROUPS = ("DeepRecurrentEncoder", "NerveDecoder", "NerveRegressor", "ThresholdCNN")
+DEEP = [cls.__name__ for cls in public_estimators() if issubclass(cls, TorchEstimator)]
+SOURCES = sorted(p for p in Path(sklearn_meg.__file__).parent.rglob("*.py"))
+SOURCES = [path for path in SOURCES if ".double()" in path.read_text(encoding="utf-8")]
 SCORED = [
     *ENCODERS,
     "KalmanRegressor",
@@ -170,6 +177,20 @@ def test_the_device_that_auto_takes(monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert device.resolve_device("auto").type == "mps"
     assert device.resolve_device("auto", dtype="float64").type == "cpu"
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_what_moves_to_a_device_has_no_float64(name):
+    model = world(name).fitted()  # the GPU of Apple has none
+    parts = [model._module_class(**model._fitted_params), model._criterion()]
+    moved = [each for part in parts for each in (*part.parameters(), *part.buffers())]
+    assert not [each.shape for each in moved if each.dtype == torch.float64]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_tensors_become_float64_on_the_cpu_only(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.count(".double()") == text.count(".cpu().double()")
 
 
 def test_the_html_of_an_estimator_links_to_its_page():

@@ -83,6 +83,8 @@ def save(estimator: BaseEstimator, path: PathLike) -> None:
     if not isinstance(estimator, BaseEstimator) or isinstance(estimator, type):
         raise TypeError(f"estimator must be an estimator of scikit-learn. Got {estimator!r}.")
     path = _as_path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {path.parent} for {path.name}: make it first.")
     data = pack(estimator, "model", type(estimator).__name__)
     write_whole(path, lambda file: file.write(data))
 

@@ -147,7 +147,7 @@ class ConvolutionalMetric(LineParams, OptimizerParams, ComputeParams, FieldMetri
             field = self._inputs(X[np.newaxis])["field"].to(weight.device, weight.dtype)
             with isolated(0, self.n_threads, weight.device), torch.inference_mode():
                 coef = module.coefficients(field).permute(*range(1, X.ndim - 1), 0)
-            coef = coef.double().cpu().numpy().copy()
+            coef = coef.cpu().double().numpy().copy()
             self.coef_ = extended(coef, lines, self._space, self.knot_spacing_)
         finally:  # what training needs goes, also after a fit that failed
             del self._lines

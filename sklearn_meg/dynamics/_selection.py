@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, check_cv
 
+from .._repr import short_repr
 from ._doubts import StateWarning
 from ._recordings import as_arrays, is_list
 
@@ -61,6 +62,8 @@ class StateSelection:
     scores_: np.ndarray
     messages_: list
     flat_: tuple = ()
+
+    __repr__ = short_repr
 
 
 def select_n_states(

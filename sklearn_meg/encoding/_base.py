@@ -298,6 +298,7 @@ def _resolve_lags(estimator, ends, sfreq, n_times):
         raise ValueError(
             f"The lags of {name} (tmin={tmin}, tmax={tmax}, sfreq={sfreq}: samples {first} to "
             f"{last}) must be shorter than the trials, which have {n_times} samples."
+            + (" (With sfreq the lags are seconds, not ms.)" if last > 10 * n_times else "")
             + (" (Time on axis 0, as in continuous data? See to_trials.)" if n_times == 1 else "")
         )
     return first, last

@@ -78,7 +78,7 @@ def change_products(inputs, predicted, targets):
     counted = ~torch.isnan(left)
     left, added = torch.where(counted, left, 0.0), torch.where(counted, added, 0.0)
     pairs = (left * added, added.square(), left.square())
-    return torch.stack([pair.double().sum((1, 2)) for pair in pairs], 1).cpu().numpy()
+    return torch.stack([pair.cpu().double().sum((1, 2)) for pair in pairs], 1).numpy()
 
 
 def explained(products):

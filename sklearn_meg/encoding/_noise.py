@@ -98,7 +98,7 @@ class InnovationLoss(MaskedMSELoss):
         super().__init__()
         kernel = np.concatenate([-filters[:, ::-1], np.ones((len(filters), 1))], axis=1)
         kernel = kernel / scale[:, np.newaxis]
-        self.register_buffer("kernel", torch.as_tensor(kernel[:, np.newaxis]), persistent=False)
+        self.kernel = torch.as_tensor(kernel[:, np.newaxis])  # float64: some devices have none
         self.order = filters.shape[1]
         self.first, self.share = first_judged(start, self.order), share
 
@@ -109,7 +109,7 @@ class InnovationLoss(MaskedMSELoss):
             return squares
         counted = ~torch.isnan(y_true)
         error = torch.where(counted, y_pred.to(y_true.dtype) - torch.nan_to_num(y_true), 0.0)
-        kernel = self.kernel.to(error.dtype)
+        kernel = self.kernel.to(error.dtype).to(error.device)
         new = F.conv1d(F.pad(error, (self.order, 0)), kernel, groups=len(kernel))
         judged = counted[..., self.first :]
         new = torch.where(judged, new[..., self.first :], 0.0)

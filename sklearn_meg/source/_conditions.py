@@ -14,7 +14,10 @@ from .._checks.trials import check_targets
 if TYPE_CHECKING:
     from .._typing import Epochs, Evoked
 
-MISSING_Y = "This estimator requires y to be passed, but the target y is None."
+MISSING_Y = (
+    "This estimator requires y to be passed, but the target y is None. (Fields without event time "
+    "courses are y, too: fit(None, fields).)"
+)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class SourceNet(nn.Module):
         gain, scale = np.asarray(gain) * scale, np.asarray(scale)
         # Not in the state: they are rebuilt from the parameters of this module.
         self.register_buffer("gain", torch.tensor(gain, dtype=torch.float32), persistent=False)
-        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float64), persistent=False)
+        self.scale = torch.tensor(scale, dtype=torch.float64)  # on the CPU: not all have float64
 
     def forward(self, events):
         """Fields (n, n_outputs, n_times) of events (n, n_events, n_times).
@@ -63,8 +63,8 @@ class SourceNet(nn.Module):
         return self.rnn(events.transpose(1, 2))[0]
 
     def currents(self, events):
-        """Sources in A m, float64: (n, n_sources, n_times)."""
-        return (self.layer(events).double() * self.scale.double()).transpose(1, 2)
+        """Sources in A m, float64 on the CPU: (n, n_sources, n_times)."""
+        return (self.layer(events).cpu().double() * self.scale).transpose(1, 2)
 
 
 def start_as_oscillators(rnn, span):

@@ -51,8 +51,8 @@ class Settle(Callback):
 def layer_problem(module, events, targets):
     """What the units do and fields: (n_conditions, n_times, n_units) and (.., n_outputs)."""
     with torch.no_grad():
-        hidden = module.hidden(events).double().cpu().numpy()
-    return hidden, targets.double().cpu().numpy().transpose(0, 2, 1)
+        hidden = module.hidden(events).cpu().double().numpy()
+    return hidden, targets.cpu().double().numpy().transpose(0, 2, 1)
 
 
 def settle(module, events, targets, ridge=SETTINGS.ridge):
@@ -78,7 +78,7 @@ def settle(module, events, targets, ridge=SETTINGS.ridge):
     gram += (ridge * np.trace(gram) / len(gram) + 1e-30) * np.eye(len(gram))
     layer = np.linalg.solve(gram, hidden.T @ fields)
     with torch.no_grad():
-        gain = module.gain.double().cpu().numpy()
+        gain = module.gain.cpu().double().numpy()
         weights = np.linalg.lstsq(gain, layer.T, rcond=1e-6)[0]
         module.sources.weight.copy_(torch.as_tensor(weights))
     rest = fields - hidden @ weights.T @ gain.T

@@ -92,7 +92,7 @@ def _scorer(name, scorer, responses):
     known = ", ".join(map(repr, SCORES)) if responses else "the names of scikit-learn's scorers"
     raise ValueError(
         f"scoring must be among {known}, or a dict of name -> one of these or a "
-        f"scorer(estimator, X, y). Got {scorer!r} named {name!r}."
+        f"scorer(estimator, X, y). Got {scorer!r}{f' named {name!r}' if name != scorer else ''}."
     )
 
 
