@@ -297,8 +297,14 @@ def kept_trials(sample_weight, n_trials, *arrays):
     weights : ndarray or None
         Those that are left; None without weights.
     *arrays : ndarray or None
+
+    Raises
+    ------
+    ValueError
+        For bad weights, or an array of another length.
     """
     weights = check_weights(sample_weight, n_trials)
+    check_consistent_length(range(n_trials), *arrays)
     if weights is None or weights.all():
         return weights, *arrays
     kept = weights > 0
