@@ -25,7 +25,7 @@ from ._checks.params import (
     check_verbose_param,
     naming,
 )
-from ._checks.trials import check_targets, check_trials, flatten_targets, pieces
+from ._checks.trials import check_targets, check_trials, check_weights, flatten_targets, pieces
 from ._params import ComputeParams, OptimizerParams, ValidationParams
 from ._routing import RoutedGroups
 from ._saving.checkpoint import checkpoint_of
@@ -49,6 +49,7 @@ __all__ = [
     "ValidationParams",
     "check_targets",
     "check_trials",
+    "check_weights",
     "flatten_targets",
 ]
 

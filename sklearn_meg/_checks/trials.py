@@ -255,7 +255,7 @@ def as_mask(values, name):
     return values.astype(bool)
 
 
-def check_weights(sample_weight, n_trials):
+def check_weights(sample_weight: ArrayLike | None, n_trials: int) -> np.ndarray | None:
     """Check weights of trials.
 
     Parameters
@@ -271,6 +271,12 @@ def check_weights(sample_weight, n_trials):
     ------
     ValueError
         If they are negative, not finite, all 0, or not one a trial.
+
+    Examples
+    --------
+    >>> from sklearn_meg.base import check_weights
+    >>> check_weights([2, 1, 0], n_trials=3)
+    array([2., 1., 0.])
     """
     if sample_weight is None:
         return None

@@ -384,7 +384,7 @@ class BoostedThreshold(_Baseline):
             early_stopping=len(target) >= 100,
             n_iter_no_change=30,
             random_state=self._seed,
-        ).fit(features, target, sample_weight=weights)
+        ).fit(features, target, sample_weight=None if (weights == 1).all() else weights)
 
     def _after_fit(self):
         self.n_iter_ = max(model.n_iter_ for model in self.models_)
