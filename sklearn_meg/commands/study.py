@@ -4,14 +4,12 @@ import argparse
 import shutil
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-import numpy as np
-
 from .common import CommandError, add_out, give_memory_back, open_folder, pairs, positive, split
+from .duration import time_warning
 
 MODELS = {
     "mean": "the mean response of each subject: the floor of models without initial window",
@@ -21,9 +19,6 @@ MODELS = {
     "dre": "deep recurrent encoder",
 }
 DEFAULT_FOLDS = 5
-# A recurrent TRF: samples and components of its past, and how often it solves its equations (13
-# penalties and 5 deviations in three inner folds).
-N_PAST, N_PARTS, SOLUTIONS = 20, 30, 54
 EXAMPLE = """\
 example:
   sklearn-meg study --epochs sub-*_run-*-epo.fif --features word_length,pos \\
@@ -214,7 +209,7 @@ def _all_at_once(found, names, out, arguments):
     data = assemble(found, out / "data")
     folds, groups = folds_of(arguments, data.subjects, data.runs)
     study = _study(names, data, folds, out, arguments)
-    _tell(data, arguments, len(study.models) * folds)
+    _tell(data, arguments, study.models, folds)
     return study.run(**arguments_of(data, groups), subjects=data.subjects), data
 
 
@@ -229,7 +224,7 @@ def _each_subject(found, names, out, arguments):
     subjects = list(dict.fromkeys(kept["subject"]))
     first = _first_of(found, subjects, out / "data", arguments)
     study = _study(names, first, folds, out, arguments)
-    _tell(first, arguments, len(study.models) * folds * len(subjects))
+    _tell(first, arguments, study.models, folds * len(subjects))
     sources = {
         subject: _OneSubject(found.of_subject(subject), out, groups is not None)
         for subject in subjects
@@ -307,41 +302,10 @@ def _study(names, data, folds, out, arguments):
     )
 
 
-def _tell(data, arguments, n_fits):
+def _tell(data, arguments, models, n_repeats):
     if not arguments.quiet:
-        print(*data.notes, *time_warning(data, arguments, n_fits), sep="\n")
+        print(*data.notes, *time_warning(data, arguments, models, n_repeats), sep="\n")
         sys.stdout.flush()
-
-
-def time_warning(data, arguments, n_fits):
-    """What to say before a study that will take long: a sentence, or nothing.
-
-    Fits of recurrent models at a high rate are mostly solutions of their normal equations, one
-    for each penalty and inner fold. One of them is timed here.
-    """
-    from ..study.recordings import ADVISED_HZ
-
-    sfreq = float(data.info["sfreq"])
-    if sfreq <= ADVISED_HZ:
-        return []
-    n_told = sum(len(rows) for rows in data.features.values()) + 1
-    size = int(n_told * arguments.trf_lags * sfreq) + N_PAST * min(data.y.shape[1], N_PARTS)
-    minutes = n_fits * SOLUTIONS * _seconds_to_solve(size) / 60
-    if minutes < 2:
-        return []
-    return [
-        f"At {sfreq:g} Hz the {n_fits} fits have {size} coefficients a channel and take at least "
-        f"about {minutes:.0f} minutes of computing; --resample 100 needs a small part of that."
-    ]
-
-
-def _seconds_to_solve(size):
-    """How long this computer takes for one set of normal equations."""
-    tried = min(size, 1200)
-    matrix = np.eye(tried) + 1e-3
-    began = time.perf_counter()
-    np.linalg.solve(matrix, matrix[:, :30])
-    return (time.perf_counter() - began) * (size / tried) ** 3
 
 
 def run_demo(arguments):

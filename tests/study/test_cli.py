@@ -14,7 +14,7 @@ import pytest
 
 import sklearn_meg
 from sklearn_meg.cli import main
-from sklearn_meg.commands import study as command
+from sklearn_meg.commands import duration
 from sklearn_meg.encoding.epochs import epochs_to_xy
 
 
@@ -283,10 +283,14 @@ def test_the_command_on_a_real_recording(tmp_path):
 
 
 def test_a_study_that_takes_long_says_so_before(monkeypatch):
-    monkeypatch.setattr(command, "_seconds_to_solve", lambda size: size / 1000)
+    monkeypatch.setattr(duration, "_times", lambda size: (size / 10000, 0.2))
     arguments = argparse.Namespace(trf_lags=0.6)
-    data = SimpleNamespace(features={"length": [0]}, y=np.zeros((2, 40, 5)), info={"sfreq": 1000.0})
-    (said,) = command.time_warning(data, arguments, 10)
-    assert "1800 coefficients a channel and take at least about 16 minutes" in said
+    data = SimpleNamespace(
+        features={"length": [0]}, y=np.zeros((24, 40, 50)), info={"sfreq": 1000.0}
+    )
+    (said,) = duration.time_warning(data, arguments, ["mean", "rtrf"], 10)
+    assert "up to 1800 coefficients a channel" in said
+    assert "10 fits of each take at least about 17 minutes" in said  # 10 * 240 * 0.12 * 1.5**3 s
+    assert duration.time_warning(data, arguments, ["mean"], 10) == []
     data.info["sfreq"] = 100.0
-    assert command.time_warning(data, arguments, 10) == []
+    assert duration.time_warning(data, arguments, ["rtrf"], 10) == []
