@@ -179,6 +179,14 @@ _CODES = {
             "Directions are far off the nearest fiber, and geodesics from there mean little.",
             "Give directions of fibers, or use follow.",
         ),
+        other_basis=(
+            "Orientation distributions are clearly less negative in another basis of harmonics.",
+            "Say which software wrote them: basis='dipy' or basis='mrtrix'.",
+        ),
+        random_directions=(
+            "Neighboring directions differ as random ones do: there are no lines to follow.",
+            "Leave out voxels without a clear direction (min_fa), or look at the order of axes.",
+        ),
         outside_mask=(
             "Regions are too far from the mask to be reached; their rows are NaN.",
             "Check that regions and mask are of the same space.",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from .._checks.claims import open_image
+from .._checks.assumptions import warn_assumption
 
 if TYPE_CHECKING:
     from .._typing import ArrayLike, DataFrame
@@ -25,7 +24,9 @@ def check_labels(labels, grid):
         For another shape, numbers that are not whole, or no region.
     """
     if not isinstance(labels, np.ndarray | list | tuple):
-        labels = open_image(labels).get_fdata()
+        import nibabel as nib
+
+        labels = (labels if hasattr(labels, "get_fdata") else nib.load(labels)).get_fdata()
     labels = np.asarray(labels)
     if labels.shape == (*grid, 1):
         labels = labels[..., 0]
@@ -87,11 +88,10 @@ def counts(paths, space, own, regions, assignment):
 def with_missing(matrix, regions, missing):
     """The matrix with NaN where a region is too far from the mask, which is said."""
     if len(missing):
-        warnings.warn(
+        warn_assumption(
+            "outside-mask",
             f"{len(missing)} of {len(regions)} regions are too far from the mask: "
             f"{missing[:10].tolist()}. Their rows are NaN.",
-            UserWarning,
-            stacklevel=3,
         )
         at = np.searchsorted(regions, missing)
         matrix[at], matrix[:, at] = np.nan, np.nan

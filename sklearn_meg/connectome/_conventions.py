@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
-
-from .._checks.claims import open_image
 
 #: Places of the six numbers of a symmetric tensor: rows and columns.
 TENSORS = {
@@ -15,7 +11,6 @@ TENSORS = {
     "mrtrix": ((0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)),  # xx, yy, zz, xy, xz, yz
 }
 ORDERS = tuple(TENSORS)
-CLEARLY = 0.03  # of a mean cosine: by so much another convention must fit better to be named
 NOT_DEFINITE = 0.2  # share of tensors that are not positive definite, from which an order is wrong
 
 
@@ -76,47 +71,12 @@ def _not_definite(D):
     return float((np.linalg.eigvalsh(D)[:, 0] < 0).mean())
 
 
-def warn_if_turned(V, scale=(1.0, 1.0, 1.0)):
-    """Warn if directions go on better from voxel to voxel with an axis reversed.
-
-    Parameters
-    ----------
-    V : ndarray of shape (nx, ny, nz, 3)
-        First peaks, NaN where absent.
-    scale : sequence of float
-        Size of a voxel.
-    """
-    signs = {"no axis": (1, 1, 1), "x": (-1, 1, 1), "y": (1, -1, 1), "z": (1, 1, -1)}
-    found = {name: _continuity(V * np.array(s, dtype=float), scale) for name, s in signs.items()}
-    best = max(found, key=found.get)
-    chance = 1 / np.sqrt(max(np.isfinite(V[..., 0]).sum(), 1))
-    if found[best] > found["no axis"] + CLEARLY + chance:
-        warnings.warn(
-            f"Directions go on better from voxel to voxel with {best} reversed (mean cosine "
-            f"{found[best]:.2f} instead of {found['no axis']:.2f}). Is `order` right?",
-            UserWarning,
-            stacklevel=3,
-        )
-
-
-def _continuity(V, scale):
-    """Mean cosine between the direction of a voxel and that of the next along it, 0 if none is."""
-    there = np.isfinite(V[..., 0])
-    voxels = np.argwhere(there)
-    v = V[there]
-    step = v / np.asarray(scale)
-    step = np.round(1.5 * step / np.abs(step).max(1, keepdims=True)).astype(int)
-    other = voxels + step
-    good = ((other >= 0) & (other < V.shape[:3])).all(1)
-    w = np.full_like(v, np.nan)
-    w[good] = V[tuple(other[good].T)]
-    cosine = np.abs((v * w).sum(1))
-    return float(np.nan_to_num(cosine).mean()) if len(cosine) else 0.0
-
-
 def load(image):
     """Data and affine of an image or its file."""
-    image = open_image(image)
+    import nibabel as nib
+
+    if not hasattr(image, "get_fdata"):
+        image = nib.load(image)
     return image.get_fdata(), np.asarray(image.affine, dtype=float)
 
 

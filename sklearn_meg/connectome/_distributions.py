@@ -4,12 +4,15 @@ import warnings
 
 import numpy as np
 
+from .._checks.assumptions import warn_assumption
 from .._optional import needs
 
 #: Names of software, and basis and variant of its spherical harmonics in dipy's words.
 BASES = {"dipy": ("descoteaux07", True), "mrtrix": ("tournier07", False)}
 SPHERE = "repulsion724"
 CHUNK = 20_000  # voxels at a time
+FEW = 500  # voxels that tell the basis
+MORE_NEGATIVE = 0.1  # of the maximum: by so much another basis must fit better to be named
 
 
 def order_of(n_coefficients):
@@ -34,6 +37,26 @@ def amplitudes(coefficients, directions, basis):
             return_inv=False,
         )
     return coefficients @ matrix
+
+
+def warn_if_other_basis(coefficients, basis):
+    """Warn if distributions are clearly less negative in the other basis: none should be."""
+    with needs("Orientation distributions", "dipy", "sklearn-meg[connectome]"):
+        from dipy.data import get_sphere
+    some = coefficients[:: max(1, len(coefficients) // FEW)]
+    vertices = get_sphere(name=SPHERE).vertices
+    found = {name: _negative(amplitudes(some, vertices, name)) for name in BASES}
+    best = min(found, key=found.get)
+    if found[basis] > found[best] + MORE_NEGATIVE:
+        warn_assumption(
+            "other-basis",
+            f"Distributions go down to -{found[basis]:.0%} of their maximum with basis={basis!r}, "
+            f"but to -{found[best]:.0%} with basis={best!r}.",
+        )
+
+
+def _negative(values):
+    return float(np.median(-values.min(1) / np.maximum(values.max(1), 1e-12)))
 
 
 def find_peaks(coefficients, basis, n_peaks, share, separation):

@@ -1,11 +1,9 @@
 """Where voxels are: grid coordinates inside, world coordinates outside."""
 
-import warnings
-
 import numpy as np
 from scipy.ndimage import distance_transform_edt, generate_binary_structure, label
 
-from .._checks.claims import open_image
+from .._checks.assumptions import warn_assumption
 from .._checks.params import naming
 from .._checks.trials import LARGEST_VALUE, as_mask, check_array
 
@@ -156,11 +154,10 @@ def check_fields(X, mask=None, name="X"):
         )
     off = there & (np.abs(length - 1) > UNIT)
     if off.any():
-        warnings.warn(
+        warn_assumption(
+            "not-unit-length",
             f"{int(off.sum())} vector(s) of {name} are not of unit length (from "
             f"{length[off].min():.3g} to {length[off].max():.3g}): all are divided by it.",
-            UserWarning,
-            stacklevel=4,
         )
     return X / length[..., None], there.any(0)
 
@@ -172,7 +169,9 @@ def check_mask(mask, grid):
     at the end, an image or its file.
     """
     if not isinstance(mask, np.ndarray | list | tuple):
-        mask = open_image(mask).get_fdata()
+        import nibabel as nib
+
+        mask = (mask if hasattr(mask, "get_fdata") else nib.load(mask)).get_fdata()
     mask = np.asarray(mask)
     if mask.shape == (*grid, 1):
         mask = mask[..., 0]

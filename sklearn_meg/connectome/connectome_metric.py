@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._checks.assumptions import warn_assumption
 from .._checks.params import check_option_param, check_scalar_param, check_verbose_param
 from .._params import documented
 from .._training.device import limited_threads
@@ -19,6 +19,8 @@ from ._settings import SETTINGS
 from ._space import check_amplitude
 from ._spline_solver import LineParams, check_line_params, fitted_lines
 from ._stability import Stability
+from ._turned import warn_if_turned
+from ._unusual import UnusualPlaces
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 @documented
 @dataclass(kw_only=True, eq=False, repr=False)
-class ConnectomeMetric(LineParams, FieldMetric):
+class ConnectomeMetric(LineParams, UnusualPlaces, FieldMetric):
     r"""Find the metric whose geodesics follow fiber directions.
 
     For unit vectors V, whose sign means nothing, a metric g is sought in which the lines along V
@@ -99,6 +101,8 @@ class ConnectomeMetric(LineParams, FieldMetric):
         ones.
     smoothness_ : float
         The smoothness used.
+    usual_scores_ : ndarray of shape (n,)
+        Degrees between vectors and those around them, what :meth:`is_unusual` compares with.
     doubt_ : float
         Degrees that the direction of the field is in doubt. In the metric of fibers, a geodesic
         that starts off the field by less than it starts along it.
@@ -186,6 +190,7 @@ class ConnectomeMetric(LineParams, FieldMetric):
         """
         self._check_params()
         X, self.mask_ = self._check_X(X, mask, reset=True)
+        warn_if_turned(X, self._space.scale, self._space.rotation)
         self.amplitude_ = check_amplitude(amplitude, X)
         with limited_threads(self.n_threads):
             lines = fitted_lines(self, X, self._space.scale)
@@ -193,6 +198,7 @@ class ConnectomeMetric(LineParams, FieldMetric):
             self.is_smoothed_ = lines.is_smooth
             self._choose(lines)
             self.loss_ = float((self._residual(lines) ** 2).sum(-1).mean())
+        self._keep_usual(X)
         return self
 
     # ------------------------------------------------------------------ the two metrics
@@ -254,13 +260,11 @@ class ConnectomeMetric(LineParams, FieldMetric):
         off = (v * v).sum(1) > 0.5
         off &= np.abs((v * u).sum(1)) < np.cos(np.deg2rad(SETTINGS.astray + self.doubt_))
         if off.any():
-            warnings.warn(
+            warn_assumption(
+                "off-fibers",
                 f"{int(off.sum())} of {len(u)} directions are more than {SETTINGS.astray:g} "
                 "degrees off the nearest fiber: geodesics from there go across fibers and mean "
-                f"little in a metric with anisotropy {self.anisotropy_:g}. Give directions of "
-                "fibers, or use follow.",
-                UserWarning,
-                stacklevel=3,
+                f"little in a metric with anisotropy {self.anisotropy_:g}.",
             )
 
     @property

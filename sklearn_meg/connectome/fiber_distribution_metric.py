@@ -10,7 +10,7 @@ import numpy as np
 from .._checks.params import check_option_param, check_scalar_param
 from .._checks.trials import check_array
 from .._params import documented
-from ._distributions import BASES, amplitudes, find_peaks, order_of
+from ._distributions import BASES, amplitudes, find_peaks, order_of, warn_if_other_basis
 from ._graph import FiberGraph, steps_of
 from ._space import check_mask
 from .connectome_metric import ConnectomeMetric
@@ -108,6 +108,7 @@ class FiberDistributionMetric(ConnectomeMetric):
         self._check_distribution_params()
         X = check_distributions(X)
         peaks, values, inside = self._find(X, mask)
+        warn_if_other_basis(X[inside], self.basis)
         super().fit(peaks, mask=mask if mask is None else inside, amplitude=values)
         steps = steps_of(3) * self._space.scale
         unit = steps / np.linalg.norm(steps, axis=1, keepdims=True)

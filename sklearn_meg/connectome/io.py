@@ -14,10 +14,10 @@ from ._conventions import (
     load_mask,
     tensors_from,
     to_grid,
-    warn_if_turned,
 )
 from ._distributions import order_of
 from ._space import check_mask, check_option
+from ._turned import continuity, warn_if_turned
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -33,6 +33,7 @@ __all__ = [
 
 KINDS = ("peaks", "angles", "tensors")
 SMALLEST = 1e-12
+OTHER_KIND = 0.08  # of a mean cosine: by so much the other kind must fit better
 
 
 def tensor_directions(
@@ -148,8 +149,9 @@ def read_directions(
 
     Warns
     -----
-    UserWarning
-        If directions go on better from voxel to voxel with an axis reversed.
+    AssumptionWarning
+        "axis-order": directions go on better from voxel to voxel with axes reversed or in another
+        order.
 
     Examples
     --------
@@ -179,7 +181,8 @@ def read_directions(
         X = tensor_directions(D, mask, min_fa=min_fa)[0]
     else:
         X = _unit_peaks(_peaks_of(data, kind), mask, min_share) @ turn
-    warn_if_turned(X[0], np.linalg.norm(affine[:3, :3], axis=0))
+        _check_kind(X, data, kind, turn, affine)
+    warn_if_turned(X, np.linalg.norm(affine[:3, :3], axis=0))
     return X, affine
 
 
@@ -214,6 +217,25 @@ def _peaks_of(data, kind):
             "holds orientation distributions, no peaks: use read_distributions."
         )
     return data.reshape(*data.shape[:3], -1, 3)
+
+
+def _check_kind(X, data, kind, turn, affine):
+    """Raise if vectors are angles, or angles vectors: then the others go on better."""
+    other = {"peaks": "angles", "angles": "peaks"}[kind]
+    data = data.reshape(*data.shape[:3], -1)
+    polar = np.nan_to_num(data[..., ::2])
+    in_range = bool(((polar >= 0) & (polar <= np.pi + 1e-3)).all())
+    if data.shape[-1] % 6 or in_range == (kind == "angles"):
+        return
+    scale = np.linalg.norm(affine[:3, :3], axis=0)
+    Y = _unit_peaks(_peaks_of(data, other), None, 0.01) @ turn
+    Y[:, np.isnan(X[..., 0]).all(0)] = np.nan
+    own, others = continuity(X, scale), continuity(Y, scale)
+    if others > own + OTHER_KIND:
+        raise ValueError(
+            f"kind={kind!r} makes directions that do not go on from voxel to voxel (mean cosine "
+            f"{own:.2f}), but kind={other!r} makes some that do ({others:.2f})."
+        )
 
 
 def _are_distributions(data):
@@ -338,8 +360,9 @@ def fit_tensor_directions(
 
     Warns
     -----
-    UserWarning
-        If directions go on better from voxel to voxel with an axis reversed.
+    AssumptionWarning
+        "axis-order": directions go on better from voxel to voxel with axes reversed or in another
+        order.
 
     Examples
     --------
@@ -380,5 +403,5 @@ def fit_tensor_directions(
     bvecs = np.where(np.isfinite(bvecs), bvecs, 0.0) @ to_grid(order, affine)
     fit = TensorModel(gradient_table(bvals, bvecs=bvecs)).fit(data, mask=mask)
     X, fa = tensor_directions(fit.quadratic_form, mask, min_fa=min_fa)
-    warn_if_turned(X[0], np.linalg.norm(affine[:3, :3], axis=0))
+    warn_if_turned(X, np.linalg.norm(affine[:3, :3], axis=0))
     return X, affine, fa

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._checks.claims import open_image
 from .._optional import needs
 
 if TYPE_CHECKING:
@@ -77,7 +76,9 @@ def _without_nan(curves):
 def _grid(reference):
     if isinstance(reference, tuple):
         return np.asarray(reference[0], dtype=float), tuple(int(n) for n in reference[1])
-    image = open_image(reference)
+    import nibabel as nib
+
+    image = reference if hasattr(reference, "affine") else nib.load(reference)
     return np.asarray(image.affine, dtype=float), tuple(image.shape[:3])
 
 

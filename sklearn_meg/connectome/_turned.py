@@ -1,0 +1,92 @@
+"""Whether directions go on from voxel to voxel, along these axes or along others."""
+
+from __future__ import annotations
+
+from itertools import permutations, product
+
+import numpy as np
+
+from .._checks.assumptions import warn_assumption
+
+CLEARLY = 0.02  # of a mean cosine: by so much another convention must fit better to be named
+MOST = 4000  # vectors that are looked at
+AXES = "xyz"
+
+
+def warn_if_turned(X, scale, rotation=None):
+    """Warn if directions go on better from voxel to voxel with axes reversed or in another order.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_fields, nx, ny[, nz], dim)
+        Vectors along the grid, NaN where absent.
+    scale : sequence of float
+        Size of a voxel.
+    rotation : ndarray of shape (dim, dim) or None
+        Another turn to try: that between the axes of the grid and of the world.
+    """
+    own = continuity(X, scale)
+    name, best = max(
+        ((name, continuity(X, scale, turn)) for name, turn in _turns(X.shape[-1], rotation)),
+        key=lambda each: each[1],
+    )
+    chance = 1 / np.sqrt(max(2 * np.isfinite(X[..., 0]).sum(), 1))
+    if best > own + CLEARLY + chance:
+        warn_assumption(
+            "axis-order",
+            f"Directions go on better from voxel to voxel with {name} (mean cosine {best:.2f} "
+            f"instead of {own:.2f}).",
+        )
+
+
+def _turns(dim, rotation):
+    """Names and matrices of what may have been done to the axes, the identity left out."""
+    for order in permutations(range(dim)):
+        for signs in product((1, -1), repeat=dim - 1):
+            turn = np.eye(dim)[list(order)] * np.array([1, *signs])
+            if not np.allclose(turn, np.eye(dim)):
+                yield _name(order, (1, *signs)), turn
+    if rotation is not None and not np.allclose(np.abs(rotation), np.eye(dim), atol=1e-3):
+        for turn in (rotation, rotation.T):
+            yield "the axes of the world instead of the grid, or the other way round", turn
+
+
+def _name(order, signs):
+    minus = [AXES[k] for k, sign in enumerate(signs) if sign < 0]
+    if len(minus) == 2 and len(signs) == 3:  # a vector and its negative are the same
+        minus = [AXES[k] for k, sign in enumerate(signs) if sign > 0]
+    what = f"{' and '.join(minus)} reversed" if minus else ""
+    if list(order) != sorted(order):
+        axes = ", ".join(AXES[k] for k in np.argsort(order))
+        what = f"axes in the order {axes}{' and ' if what else ''}{what}"
+    return what
+
+
+def continuity(X, scale, turn=None):
+    """Mean cosine between a direction and the nearest of the voxel that it points to.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_fields, nx, ny[, nz], dim)
+    scale : sequence of float
+    turn : ndarray of shape (dim, dim) or None
+        Vectors are multiplied by it.
+
+    Returns
+    -------
+    continuity : float
+        0 where no voxel has a neighbor.
+    """
+    field, *voxels = np.nonzero(np.isfinite(X[..., 0]))
+    some = slice(None, None, max(1, -(-len(field) // MOST)))
+    field, voxels = field[some], np.stack(voxels, axis=1)[some]
+    v = X[(field, *voxels.T)]
+    turn = np.eye(X.shape[-1]) if turn is None else turn
+    step = v @ turn / np.asarray(scale)
+    step = np.round(1.5 * step / np.abs(step).max(1, keepdims=True)).astype(int)
+    total = 0.0
+    for other in (voxels + step, voxels - step):
+        good = ((other >= 0) & (other < X.shape[1:-1])).all(1)
+        w = X[(slice(None), *other[good].T)]  # a turn of both leaves their angle as it is
+        total += np.abs((v[good] * np.nan_to_num(w)).sum(-1)).max(0).sum()
+    return float(total / max(2 * len(v), 1))
