@@ -101,10 +101,13 @@ def tube(geometry, peaks, x, u, noise, length, step, inside):
         state = follow_field(peaks, *state, step)
         on &= inside(state[0])
         curves[on, i] = state[0][on]
-    paths = shoot(geometry, x, u + noise, length, step, lambda y: np.isfinite(y).all(1))[:, 1:]
-    lost = SETTINGS.lost * step
-    distance = np.linalg.norm(np.where(np.isfinite(paths), paths, np.inf) - curves, axis=2)
+        if not on.any():
+            break
     known = np.isfinite(curves[..., 0])
-    distance = np.where(known, np.minimum(distance, lost), 0.0)
+    n = max(1, int(known.any(0).sum()))  # geodesics need not go on longer
+    paths = shoot(geometry, x, u + noise, n * step, step, lambda y: np.isfinite(y).all(1))[:, 1:]
+    lost = SETTINGS.lost * step
+    distance = np.linalg.norm(np.where(np.isfinite(paths), paths, np.inf) - curves[:, :n], axis=2)
+    distance = np.where(known[:, :n], np.minimum(distance, lost), 0.0)
     counts = known.sum(1)
     return np.where(counts > n_steps // 4, distance.sum(1) / np.maximum(counts, 1), np.nan)

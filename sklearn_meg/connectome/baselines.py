@@ -22,6 +22,8 @@ from ._space import check_mask
 if TYPE_CHECKING:
     from .._typing import ArrayLike, Self
 
+LARGEST_LOG = 300.0  # of a conformal factor that numbers hold, squared
+
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class _TensorMetric(FieldMetric):
@@ -212,6 +214,11 @@ class ConformalMetric(AnisotropyParams, _TensorMetric):
         base = np.linalg.inv(D)
         wanted = self._wanted_gradient(base, X, scale)
         alpha = poisson(self.mask_, wanted, D, scale)
+        if np.abs(alpha).max() > LARGEST_LOG:
+            raise ValueError(
+                f"With anisotropy={self.anisotropy:g} the logarithm of the conformal factor goes "
+                f"up to {np.abs(alpha).max():.0f}: distances cannot be computed. Try a smaller one."
+            )
         return base * np.exp(alpha)[:, None, None]
 
     def _wanted_gradient(self, base, X, scale):
