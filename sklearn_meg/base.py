@@ -26,6 +26,7 @@ from ._checks.params import (
     naming,
 )
 from ._checks.trials import check_targets, check_trials, check_weights, flatten_targets, pieces
+from ._checks.whole import WholeFit
 from ._params import ComputeParams, OptimizerParams, ValidationParams
 from ._routing import RoutedGroups
 from ._saving.checkpoint import checkpoint_of
@@ -57,7 +58,7 @@ __all__ = [
 _DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
 
 
-class TorchEstimator(RoutedGroups, BaseEstimator):
+class TorchEstimator(WholeFit, RoutedGroups, BaseEstimator):
     """Base of all deep estimators: parameters, training, inference, persistence.
 
     A subclass is a dataclass that inherits its training parameters from the groups of
@@ -395,7 +396,7 @@ def _run(net, trials):
     try:
         net.fit_loop(trials, epochs=net.max_epochs - len(net.history))
     except KeyboardInterrupt:  # skorch's way of stopping early
-        if "train_loss" not in net.history[-1]:  # within an epoch it was Ctrl-C
+        if not net.history or "train_loss" not in net.history[-1]:  # within an epoch it was Ctrl-C
             raise
     net.notify("on_train_end", X=trials, y=None)
 

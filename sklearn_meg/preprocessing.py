@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._checks.mne_objects import unwrap_mne
 from ._checks.params import check_bool_param, check_option_param, check_scalar_param
 from ._checks.trials import check_trials, ndim_of, pieces, release_pages, trials_per_chunk
+from ._checks.whole import WholeFit
 from ._params import documented
 from .rows import RowParams, resolve_rows
 
@@ -35,7 +36,7 @@ def _is_flat(scaler):
 
 @documented
 @dataclass(kw_only=True, eq=False, repr=False)
-class ChannelScaler(RowParams, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class ChannelScaler(WholeFit, RowParams, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Center, scale and clip each channel over trials and times.
 
     Knows the rows of :func:`~sklearn_meg.pack_rows`: the subject row and the mask row are left

@@ -9,6 +9,7 @@ import datetime
 import importlib
 import types
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 from scipy import sparse
@@ -134,6 +135,10 @@ def _random_state(value, arrays, where):
 
 def _datetime(value, arrays, where):
     return value.isoformat() if type(value) is datetime.datetime else None
+
+
+def _path(value, arrays, where):
+    return str(value) if isinstance(value, Path) else None
 
 
 def _sparse(value, arrays, where):
@@ -344,6 +349,12 @@ def _read_sklearn(content, arrays):
     return _with_state(cls, state, arrays)
 
 
+def _read_path(content):
+    if not isinstance(content, str):
+        raise CannotRead("a path is no text.")
+    return Path(content)
+
+
 _KINDS = {
     "array": _array,
     "dict": _dict,
@@ -355,6 +366,7 @@ _KINDS = {
     "tensor": _tensor,
     "random_state": _random_state,
     "datetime": _datetime,
+    "path": _path,
     "sparse": _sparse,
     "named": _named,
     "mne": _mne,
@@ -373,6 +385,7 @@ _READERS = {
     "tensor": _read_tensor,
     "random_state": _read_random_state,
     "datetime": lambda content, arrays: datetime.datetime.fromisoformat(content),
+    "path": lambda content, arrays: _read_path(content),
     "sparse": _read_sparse,
     "named": _read_named,
     "mne": _read_mne,

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks.params import check_option_param
+from .._checks.whole import WholeFit
 from .._params import param
 from .._training.device import limited_threads
 from ._base import MetricModel
@@ -40,7 +41,7 @@ class SpaceParams:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class FieldMetric(SpaceParams, TransformerMixin, MetricModel, BaseEstimator):
+class FieldMetric(WholeFit, SpaceParams, TransformerMixin, MetricModel, BaseEstimator):
     """Base of the metrics of fields."""
 
     def transform(self, X: ArrayLike) -> np.ndarray:

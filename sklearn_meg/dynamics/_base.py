@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks.params import check_option_param, check_random_state, check_scalar_param
+from .._checks.whole import WholeFit
 from .._params import param
 from .._training.threads import one_blas_thread
 from ._align import Aligner, Static
@@ -78,7 +79,7 @@ class StateParams:
     )
 
 
-class StateModel(StateParams, TransformerMixin, BaseEstimator):
+class StateModel(WholeFit, StateParams, TransformerMixin, BaseEstimator):
     """Base of models of Gaussian states that follow a Markov chain.
 
     A subclass calls ``_recordings`` and ``_set_states`` in ``fit``.

@@ -18,6 +18,7 @@ from .._checks.trials import (
     flatten_targets,
     kept_trials,
 )
+from .._checks.whole import WholeFit
 from .._params import documented, param
 from .._routing import RoutedGroups
 from .._training.threads import one_blas_thread
@@ -81,7 +82,7 @@ class LagParams(SubjectParams):
     sfreq: float = param(1.0, "float", "Sampling frequency in Hz.")
 
 
-class LinearEncoder(RoutedGroups, RegressorMixin, UnusualTrials, BaseEstimator):
+class LinearEncoder(WholeFit, RoutedGroups, RegressorMixin, UnusualTrials, BaseEstimator):
     """Base of the encoders with one linear model a subject.
 
     A subclass has ``_check_params(X, y, rows)``, ``_fit_subjects(X, y, rows,

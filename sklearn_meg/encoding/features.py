@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._checks.params import check_option_param, check_scalar_param
 from .._checks.trials import check_trials, ndim_of
+from .._checks.whole import WholeFit
 from .._params import documented
 from ..rows import RowParams, resolve_rows
 
@@ -26,7 +27,7 @@ MAX_LEVELS = 50
 
 @documented
 @dataclass(kw_only=True, eq=False, repr=False)
-class FeatureExpansion(RowParams, TransformerMixin, BaseEstimator):
+class FeatureExpansion(WholeFit, RowParams, TransformerMixin, BaseEstimator):
     """Add nonlinear functions of the stimulus features as further rows of X.
 
     A linear encoder on expanded features finds responses that are no linear function of the

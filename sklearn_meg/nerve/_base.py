@@ -9,13 +9,14 @@ import numpy as np
 from .._checks.mne_objects import has_mne_mark
 from .._checks.params import check_option_param, check_scalar_param
 from .._checks.trials import check_trials
+from .._checks.whole import WholeFit
 from .._routing import RoutedGroups
 from ..rows import split_session
 from ._sessions import RunningNormalizer, class_means, location_and_scale, mean_normal, normalized
 from .features import NerveFeatures, check_windows
 
 
-class NerveModel(RoutedGroups):
+class NerveModel(WholeFit, RoutedGroups):
     """Checks, features and normalization within sessions, of classifiers and regressors."""
 
     def _check_model(self):

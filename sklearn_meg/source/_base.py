@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._checks.params import check_bool_param, check_option_param, check_scalar_param, naming
 from .._checks.trials import check_array, check_trials, check_weights, flatten_targets
+from .._checks.whole import WholeFit
 from .._params import documented, param
 from ._conditions import (
     MISSING_Y,
@@ -87,6 +88,7 @@ class SourceParams:
 @documented
 @dataclass(kw_only=True, eq=False, repr=False)
 class SourceEstimator(
+    WholeFit,
     SourceParams,
     UnusualFields,
     TransformerMixin,

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._checks.assumptions import warn_assumption
 from .._checks.params import check_scalar_param
 from .._checks.trials import check_weights
+from .._checks.whole import WholeFit
 from .._params import param
 from .._routing import RoutedGroups
 from ._doubts import doubt_thresholds
@@ -126,7 +127,7 @@ class PhysicsParams:
                 )
 
 
-class ThresholdModel(RoutedGroups, RegressorMixin):
+class ThresholdModel(WholeFit, RoutedGroups, RegressorMixin):
     """Predictions asked in other ways, for a class with ``_predict_grids(X)``.
 
     ``_predict_grids`` takes checked grids (n, s, s, s, 3) and returns thresholds (n, n_outputs).
