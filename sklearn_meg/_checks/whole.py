@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import wraps
+from inspect import isfunction
 
 
 class WholeFit:
@@ -15,7 +16,7 @@ class WholeFit:
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
         for name in ("fit", "partial_fit"):
-            if name in cls.__dict__:
+            if isfunction(cls.__dict__.get(name)):
                 setattr(cls, name, _all_or_nothing(cls.__dict__[name]))
 
 
