@@ -65,6 +65,22 @@ def time_blocks(subjects):
     return blocks
 
 
+def of_known_subjects(subjects, held):
+    """Which held-out trials are of subjects who have others: the rest tell of new subjects only.
+
+    Parameters
+    ----------
+    subjects : ndarray of int of shape (n_trials,)
+    held : ndarray of int
+
+    Returns
+    -------
+    told : ndarray of bool of shape (n_held,)
+    """
+    others = np.delete(subjects, held)
+    return np.isin(subjects[held], others)
+
+
 def change_products(inputs, predicted, targets):
     """Products of what a network adds and what the linear encoder leaves, summed over each trial.
 
@@ -195,6 +211,9 @@ class GatedTraining:
             held_out = self.net_.__dict__.pop("held_out_", None)
             if held_out is not None:
                 products, index = held_out
+                if groups is None:
+                    told = of_known_subjects(subjects, index)
+                    products, index = products[:, told], index[told]
                 evidence.append(cross_fitted(products, blocks[index], seed))
         if len(networks) > 1:
             self._join(networks)

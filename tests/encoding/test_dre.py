@@ -14,7 +14,7 @@ from sklearn_meg import (
     pack_rows,
 )
 from sklearn_meg.encoding import PAPER_PARAMS
-from sklearn_meg.encoding._gate import trust
+from sklearn_meg.encoding._gate import of_known_subjects, trust
 from sklearn_meg.encoding._noise import InnovationLoss, autoregression
 from sklearn_meg.exceptions import AssumptionWarning
 from sklearn_meg.metrics import r_across_trials
@@ -206,6 +206,14 @@ def test_with_few_trials_each_is_held_out_once(packed, monkeypatch):
     model = encoder(rows).fit(X, y)
     assert model.n_networks_ == len(held) == 4
     np.testing.assert_array_equal(np.sort(np.concatenate(held)), np.arange(len(X)))
+
+
+def test_one_trial_of_each_subject_cannot_judge_a_network():
+    rng = np.random.default_rng(0)
+    X, rows = pack_rows(rng.normal(size=(20, 1, 24)), subjects=np.arange(20))
+    course = rng.normal(size=(20, 2, 1)) * np.sin(np.arange(24) / 3) + rng.normal(size=(20, 2, 24))
+    assert encoder(rows, base="trf").fit(X, course).gate_ == 0
+    assert of_known_subjects(np.array([0, 0, 1, 2, 2]), np.array([1, 2])).tolist() == [True, False]
 
 
 def test_one_subject_whose_features_say_nothing_gets_its_mean_response():
