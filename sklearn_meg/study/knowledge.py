@@ -9,7 +9,7 @@ from sklearn.utils import gen_batches
 
 from .._checks.trials import trials_per_chunk
 
-PART_BYTES = 2**23
+PART_BYTES = 2**22
 KINDS = ("features", "initial", "subject")
 WORDS = {"features": "features", "initial": "initial window", "subject": "subject"}
 
