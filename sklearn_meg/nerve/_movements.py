@@ -15,6 +15,7 @@ from ._base import NerveModel
 from ._linear import as_rows, lagged, linear
 from ._online import OnlineSession
 from ._sessions import normalized, weighted_moments
+from ._usual_movements import UnusualMovements
 
 if TYPE_CHECKING:
     from .._typing import ArrayLike
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 HISTORY, MOST_FEATURES = 3, 600  # windows looked back, and features of all of them
 
 
-class NerveMovements(RegressorMixin, NerveModel):
+class NerveMovements(RegressorMixin, UnusualMovements, NerveModel):
     """Predictions of movements, window by window; a subclass defines ``_movements(Z)``."""
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -100,6 +101,7 @@ class NerveMovements(RegressorMixin, NerveModel):
         self.y_mean_, sd = weighted_moments(y, weights)
         self.y_scale_ = np.where(sd > 1e-9 * (1 + np.abs(self.y_mean_)), sd, 1.0)
         Z, _ = self._fit_normal(F, session, weights=weights)
+        self._learn_usual(Z)
         self._set_history(Z.shape[1])
         target = (y - self.y_mean_[:, np.newaxis]) / self.y_scale_[:, np.newaxis]
         return Z, target, weights

@@ -105,6 +105,8 @@ class NerveRegressor(
     strategy_ : {"both", "direct", "classify"}
         Strategy that was chosen.
     y_mean_, y_scale_ : ndarray of shape (n_outputs,)
+    usual_scores_ : ndarray of shape (n_trials,)
+        Distance of each trial from the others when it was left out, for ``is_unusual``.
     net_ : skorch.NeuralNet
     history_ : list of dict
         Losses of each epoch.
