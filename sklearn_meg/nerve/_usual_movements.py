@@ -40,6 +40,8 @@ def summaries(Z):
 def gaussian(S):
     """Mean and inverse covariance, shrunk as Ledoit and Wolf (2004) say."""
     mean = S.mean(axis=0)
+    if len(S) < 2:
+        return mean, np.eye(len(mean))
     shrunk = ledoit_wolf(S - mean, assume_centered=True)[0]
     floor = 1e-6 * max(np.trace(shrunk) / len(shrunk), 1e-12)
     return mean, np.linalg.inv(shrunk + floor * np.eye(len(shrunk)))
