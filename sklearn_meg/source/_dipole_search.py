@@ -10,6 +10,7 @@ from ._averages import gather_averages
 from ._conditions import first_change
 from ._evidence import gather, n_components_held, wiener
 from ._misfit import Misfit, misfit_of, spread
+from ._overlap import responses_of
 from ._scan import Scanner
 from ._settings import SETTINGS
 
@@ -31,6 +32,8 @@ class Found:
         Fields of all orientations of the dipoles, whitened.
     courses : ndarray of shape (n_conditions, n_courses, n_times) or None
         Their time courses in the averages times sqrt(nave).
+    responses : ndarray of shape (n_events, n_courses, n_lags) or None
+        Courses of each event alone, where conditions are sums of them.
     n_components : int
         Components of time that hold nearly all of every course.
     misfit : Misfit
@@ -44,6 +47,7 @@ class Found:
     stability: Any = None
     columns: Any = None
     courses: Any = None
+    responses: Any = None
     n_components: int = 0
     misfit: Misfit = Misfit(0.0, 0.0)
     spread: Any = field(default_factory=lambda: np.zeros((0, 3, 3)))
@@ -107,7 +111,9 @@ def find_dipoles(problem, grid, params):
     misfit = misfit_of(Y, dipoles, noise)
     if blind or params.alpha != "auto":  # fields of sources that were not looked for
         misfit = replace(misfit, bound=SETTINGS.wrong_average if blind else np.inf)
-    amplitudes = wiener(columns, scanner.modes.T @ evidence.Y, len(problem.data))
+    inverse, fields = np.linalg.pinv(columns), scanner.modes.T @ evidence.Y
+    draws = [inverse @ (scanner.modes.T @ draw) for draw in evidence.noise]
+    amplitudes = wiener(columns, fields, len(problem.data))
     return Found(
         dipoles=dipoles,
         evidence=scanner.beside(Y, dipoles, least),
@@ -117,6 +123,7 @@ def find_dipoles(problem, grid, params):
         stability=stability,
         columns=columns,
         courses=evidence.courses(amplitudes),
+        responses=responses_of(problem.events, inverse @ fields, draws, evidence, problem.nave),
         n_components=n_components_held(amplitudes, len(problem.data), SETTINGS.held),
     )
 

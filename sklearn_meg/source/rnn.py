@@ -17,6 +17,7 @@ from ..base import TorchEstimator
 from ._conditions import first_change
 from ._network import CELLS, PenalizedLoss, SourceNet
 from ._operator import scattered, support_operator
+from ._overlap import single_events, sums_of
 from ._settle import Settle
 from ._training import Phases, layer_scale, lead_modes, penalty_strength
 from .dipoles import DipoleEstimator, DipoleParams
@@ -235,12 +236,12 @@ class RNNSourceSolver(
             if self.localizer == "penalty":
                 targets, strength = self._all_positions(problem)
             else:
-                targets = self._chosen_positions(problem)
+                events, targets = self._chosen_positions(problem)
         if self.localizer == "penalty":
             phases = Phases(strength, self.n_reweight)
             self._train(problem.events, targets, callbacks=[("phases", phases)])
         elif len(self._scale):
-            self._train(problem.events, targets, callbacks=[("settle", Settle())])
+            self._train(events, targets, callbacks=[("settle", Settle())])
         return self._currents(problem.events)
 
     def _size_network(self, problem, n_components=None):
@@ -276,29 +277,35 @@ class RNNSourceSolver(
         return targets, strength
 
     def _chosen_positions(self, problem):
-        """What is trained by default: time courses of the dipoles there is evidence for."""
+        """What is trained by default: events, and courses of the dipoles there is evidence for."""
         if self.forward is None:  # no inverse problem
             targets = problem.data / np.sqrt(problem.nave)[:, None, None]
             self.support_ = np.arange(problem.n_positions)
             scale = np.full(problem.n_positions, np.sqrt(np.square(targets).mean()))
             scale /= np.linalg.norm(problem.gain, axis=0).max()
             self._keep_all(problem, problem.gain, scale)
-            return targets
+            return problem.events, targets
         return self._courses_of(self._find(problem), problem)
 
     def _courses_of(self, found, problem):
-        """Time courses of the dipoles as fields, to be learned; None without dipoles."""
-        self._metric, self._scale = np.zeros((0, 0)), np.zeros(0)
+        """Events, and time courses of the dipoles as fields, to be learned; None without dipoles.
+
+        Where conditions are sums of what each event makes alone, these sums, and each event alone.
+        """
+        self._metric, self._scale, events = np.zeros((0, 0)), np.zeros(0), problem.events
         if not found.dipoles:
-            return None
+            return events, None
         courses = found.courses / np.sqrt(problem.nave)[:, None, None]
+        if found.responses is not None:
+            events = np.concatenate([events, single_events(events)])
+            courses = sums_of(events, found.responses)
         self._size_network(problem, found.n_components)
         scale = np.sqrt(np.square(courses).mean(axis=(0, 2)))
         scale = np.maximum(scale, 1e-3 * scale.max() or 1.0)
         metric = np.linalg.qr(found.columns)[1]  # as far apart as their fields are
         size = np.sqrt(np.square(metric @ courses).mean()) or 1.0
         self._metric, self._scale = metric / size, scale
-        return metric @ courses / size
+        return events, metric @ courses / size
 
     def _keep_all(self, problem, metric, scale):
         """Keep every orientation of every position as a source.

@@ -1,8 +1,12 @@
 """Events whose responses overlap: what one makes alone is predicted."""
 
+from types import SimpleNamespace
+
 import numpy as np
 
 from sklearn_meg.source import RNNSourceSolver
+from sklearn_meg.source._evidence import cosines
+from sklearn_meg.source._overlap import responses_of, single_events, sums_of
 
 ONSET, N_TIMES, N_TRIALS = 5, 60, 12
 
@@ -35,3 +39,25 @@ def test_a_single_event_is_predicted_from_pairs_at_several_intervals():
         alone[ONSET:] = kernel[: N_TIMES - ONSET]
         found = solver.transform(steps(only=event)[None])[0, 7]
         assert np.square(found - alone).sum() < 0.1 * np.square(alone).sum()
+
+
+def test_single_responses_are_those_whose_sums_were_seen():
+    rng = np.random.default_rng(0)
+    n_times, onset, n_lags = 60, 10, 50
+    truth = np.array([np.exp(-np.square((np.arange(n_lags) - at) / 4) / 2) for at in (12, 18)])
+    events = np.zeros((7, 2, n_times))
+    for row, interval in enumerate(range(4, 25, 3)):
+        events[row, 0, onset:] = events[row, 1, onset + interval :] = 1.0
+    basis = cosines(n_times, onset)
+    level = 0.3 * np.ones((7, n_lags))
+    evidence = SimpleNamespace(basis=basis, deviation=level)
+    clean = sums_of(events, truth[:, None])[:, 0] @ basis / level
+    noise = [rng.standard_normal((1, clean.size)) for _ in range(30)]
+    amplitudes = clean.reshape(1, -1) + rng.standard_normal((1, clean.size))
+    found = responses_of(events, amplitudes, noise, evidence, np.ones(7))
+    assert found.shape == (2, 1, n_lags)
+    assert np.square(found[:, 0] - truth).sum() < 0.1 * np.square(truth).sum()
+    # Two conditions of two events do not tell; noise is no sum.
+    assert responses_of(events[:2], amplitudes[:, :100], noise, evidence, np.ones(2)) is None
+    assert responses_of(events, 20 * noise[0], noise, evidence, np.ones(7)) is None
+    assert single_events(events).sum(axis=2).tolist() == [[n_lags, 0], [0, n_lags]]
