@@ -8,6 +8,7 @@ import warnings
 from time import process_time
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from sklearn_meg.source import LCMV, GammaMap, MinimumNorm, MixedNorm, RapMusic, RNNSourceSolver
@@ -38,7 +39,9 @@ def violated_rows(case, seed, peers=True):
     -------
     rows : list of dict
         Metrics ``dle_mm``, ``n_sources``, ``false_sources``, ``nmse``, ``fit_s``; of ours also
-        ``current_ratio`` (peak current found over the true one, of sources that were found) and
+        ``place_mm`` (mean distance of the dipoles themselves, which lie between grid points, 100
+        for a source without one), ``lead_field_error``, ``current_ratio`` (peak current found over
+        the true one, of sources that were found) and
         ``covered`` (share of the found sources within their 95 % ellipsoid).
     """
     scenario, snr_db = CELLS[case]
@@ -63,6 +66,10 @@ def _ours(case, seed, world):
     n_false = (away.min(axis=0) > FALSE).sum() if away.size else len(places)
     rows.append(row(case, "default", "n_sources", seed, len(places)))
     rows.append(row(case, "default", "false_sources", seed, int(n_false)))
+    error = getattr(fitted, "lead_field_error_", 0.0)
+    rows.append(row(case, "default", "lead_field_error", seed, error))
+    if len(world.positions):
+        rows.append(row(case, "default", "place_mm", seed, _place_error(away)))
     peaks = np.abs(_moments(fitted)).max(axis=1)
     for source in np.flatnonzero(away.min(axis=1, initial=MISS) < FALSE):
         found = int(away[source].argmin())
@@ -72,6 +79,13 @@ def _ours(case, seed, world):
         far = step @ np.linalg.inv(fitted.dipole_covariances_[found]) @ step
         rows.append(row(case, "default", "covered", seed, float(far <= CHI2_95)))
     return rows
+
+
+def _place_error(away):
+    """Mean distance in mm of sources to dipoles, each dipole to one, 100 without."""
+    n = len(away)
+    cost = np.minimum(np.hstack([away, np.full((n, n), MISS)]), MISS)
+    return float(cost[linear_sum_assignment(cost)].mean())
 
 
 def _moments(fitted):
@@ -144,6 +158,16 @@ def checks(rows):
         number = values(rows, case, "default", "n_sources")
         if len(number):
             result.append(check(f"{case}: data sets with a source", (number > 0).mean(), "<= 0.05"))
+    for case, bound in {
+        "dead": 3,
+        "jumps": 3,
+        "average_1dip": 4,
+        "coreg+5": 3,
+        "coreg+15": 3,
+    }.items():
+        place = values(rows, case, "default", "place_mm")
+        if len(place):
+            result.append(check(f"{case}: distance of dipoles, mm", place.mean(), f"<= {bound}"))
     for case in ("dead", "jumps"):
         ratio = values(rows, case, "default", "current_ratio")
         if len(ratio):
@@ -152,4 +176,5 @@ def checks(rows):
     covered = [r["value"] for r in rows if r["metric"] == "covered"]
     if covered:
         result.append(check("95 % volumes cover", float(np.mean(covered)), ">= 0.9"))
+        result.append(check("95 % volumes cover no more", float(np.mean(covered)), "<= 0.98"))
     return result
