@@ -210,6 +210,26 @@ _CODES = {
             "Channels carry no signal; their trials are decided without them.",
             "Check the electrodes.",
         ),
+        saturated=(
+            "Channels are often at the largest value that they have: the amplifier cuts them off.",
+            "Lower the gain, or leave these channels out.",
+        ),
+        copied_trials=(
+            "Trials occur more than once in fit, so that probabilities say too much.",
+            "Take each trial once.",
+        ),
+        undecidable=(
+            "Trials left out of fit are hardly decided as they are labeled.",
+            "Check that y belongs to the trials of X, their onsets, and the sampling rate.",
+        ),
+        doubtful_labels=(
+            "Many trials left out of fit are surely decided otherwise than they are labeled.",
+            "Look at the labels of these trials, and at the order of trials.",
+        ),
+        unusual_session=(
+            "Most trials are unlike those of fit, and nothing adapts to them.",
+            "Check electrodes and units; give new sessions a number of their own, and adaptation.",
+        ),
     ),
     **_of(
         "Dynamics",

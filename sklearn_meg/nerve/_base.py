@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from .._checks.mne_objects import has_mne_mark
 from .._checks.params import check_option_param, check_scalar_param
 from .._checks.trials import check_trials
 from .._checks.whole import WholeFit
+from .._padding import is_ragged
 from .._routing import RoutedGroups
 from ..rows import split_session
+from ._doubts import doubt_amplifier, doubt_copies, doubt_units
 from ._sessions import RunningNormalizer, class_means, location_and_scale, mean_normal, normalized
 from .features import NerveFeatures, check_windows
+
+
+def check_not_ragged(X):
+    """Say what to do with trials of unequal length, which need the same number of windows."""
+    if is_ragged(X):
+        lengths = sorted({np.shape(trial)[-1] for trial in X})
+        raise ValueError(
+            f"X must hold trials of one length. Got {lengths[0]} to {lengths[-1]} samples. Cut "
+            f"them to {lengths[0]}, [trial[:, :{lengths[0]}] for trial in X], or give them to "
+            "stream() one by one, which takes trials of any length."
+        )
 
 
 class NerveModel(WholeFit, RoutedGroups):
@@ -64,6 +75,7 @@ class NerveModel(WholeFit, RoutedGroups):
             )
         if extractor is not None and not reset:
             extractor._check_not_one_trial(X, self.n_features_in_)
+        check_not_ragged(X)
         X = check_trials(self, X, reset=reset)
         if reset:  # later trials may be of another length
             del self.n_times_in_
@@ -75,11 +87,13 @@ class NerveModel(WholeFit, RoutedGroups):
         extractor._check_params()
         extractor._check_length(signal)
         if reset:
+            doubt_copies(signal)
             extractor._learn(signal)
             self.thresholds_ = extractor.thresholds_
             self._fitted_windows = extractor.get_params()
         else:
             doubt_units(signal, self.thresholds_)
+        doubt_amplifier(signal)
         return extractor._features(signal), session
 
     def _channels(self, n_features):
@@ -146,14 +160,3 @@ class NerveModel(WholeFit, RoutedGroups):
             else:
                 found.append((index, "online", None))
         return found
-
-
-def doubt_units(signal, thresholds):
-    """Warn if signals are a thousand times larger or smaller than in fit: no drift does that."""
-    ratio = float(np.median(signal.std(axis=(0, 2)) / (2 * thresholds[1])))
-    if ratio > 1e3 or 0 < ratio < 1e-3:
-        warnings.warn(
-            f"Signals are {ratio:.2g} times as large as in fit: are both in the same unit? "
-            "Decisions on other units mean nothing.",
-            stacklevel=5,
-        )

@@ -4,12 +4,7 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from .._training.threads import one_thread
-
-LEAST_GATE = 0.1  # of what it adds: less is not worth its time
-LEAST_ROWS = 2_000  # windows: with fewer there is little to boost
-MOST_ROWS = 30_000
-TREES = {"max_iter": 100, "learning_rate": 0.1, "max_leaf_nodes": 15, "max_features": 0.25}
-TREES["early_stopping"] = False
+from ._settings import SETTINGS
 
 
 def fit_boosting(X, residual, fold, seed, weights=None):
@@ -36,7 +31,7 @@ def fit_boosting(X, residual, fold, seed, weights=None):
     n_outputs = residual.shape[1]
     trees, gates, unseen = [None] * n_outputs, np.zeros(n_outputs), np.zeros(residual.shape)
     half = fold % 2 == 0
-    if len(X) < LEAST_ROWS or half.all() or not half.any():
+    if len(X) < SETTINGS.least_rows or half.all() or not half.any():
         return trees, gates, unseen
     w = np.ones(len(X)) if weights is None else weights
     for o in range(n_outputs):
@@ -45,7 +40,7 @@ def fit_boosting(X, residual, fold, seed, weights=None):
             trained = _fitted(X[~part], residual[~part, o], seed, w[~part])
             guess[part] = trained.predict(X[part])
         gates[o] = gate(residual[:, o], guess, w)
-        if gates[o] > LEAST_GATE:
+        if gates[o] > SETTINGS.least_gate:
             unseen[:, o] = gates[o] * guess
             trees[o] = _fitted(X, residual[:, o], seed, w)
         else:
@@ -54,12 +49,16 @@ def fit_boosting(X, residual, fold, seed, weights=None):
 
 
 def _fitted(X, y, seed, w):
-    if len(X) > MOST_ROWS:
-        chosen = np.random.RandomState(seed).choice(len(X), MOST_ROWS, replace=False)
+    if len(X) > SETTINGS.most_rows:
+        chosen = np.random.RandomState(seed).choice(len(X), SETTINGS.most_rows, replace=False)
         X, y, w = X[chosen], y[chosen], w[chosen]
     w = None if (w == 1).all() else w
+    trees = HistGradientBoostingRegressor(
+        max_iter=SETTINGS.trees, max_leaf_nodes=SETTINGS.leaves, learning_rate=SETTINGS.tree_rate,
+        max_features=SETTINGS.tree_features, early_stopping=False, random_state=seed,
+    )  # fmt: skip
     with one_thread():
-        return HistGradientBoostingRegressor(random_state=seed, **TREES).fit(X, y, w)
+        return trees.fit(X, y, w)
 
 
 def gate(true, guess, w=None):

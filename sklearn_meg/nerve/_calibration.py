@@ -12,8 +12,9 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from ._novelty import signs_of_failure
+from ._novelty import distances, signs_of_failure
 from ._session_model import SessionModel
+from ._settings import SETTINGS
 
 N_FOLDS = 5
 HOTTEST = 1000.0  # a temperature beyond says nothing more
@@ -38,12 +39,16 @@ def with_temperatures(Z, y, session, n_classes, weights=None):
     -------
     model : SessionModel
         Its temperatures are 1 where there are too few trials to leave some out.
+    left_out : tuple of ndarray of shape (n_trials, n_classes) and (n_trials,)
+        Of each trial when it was left out: log probabilities, and distance from all classes. Empty
+        where none was left out.
     """
     model = SessionModel.fit(Z, y, session, n_classes, weights)
     folds = _folds(y, session)
+    nothing = np.zeros((0, n_classes)), np.zeros(0)
     if not folds:
-        return model
-    trials, signs = np.empty((len(y), n_classes)), np.empty((len(y), 2))
+        return model, nothing
+    trials, signs, far = np.empty((len(y), n_classes)), np.empty((len(y), 3)), np.empty(len(y))
     windows = np.zeros((*trials.shape, Z.shape[2]))
     for fold in folds:
         rest = np.setdiff1d(np.arange(len(y)), fold)
@@ -51,15 +56,16 @@ def with_temperatures(Z, y, session, n_classes, weights=None):
             left = None if weights is None else weights[rest]
             other = SessionModel.fit(Z[rest], y[rest], session[rest], n_classes, left)
         except ValueError:  # so few that nothing varies within classes
-            return model
+            return model, nothing
         for s in np.unique(session[fold]):
             mine = fold[session[fold] == s]
             no_network, unknown = windows[mine], np.full(len(mine), -1)  # zeros
             found = other.sort(None, Z[mine], no_network, unknown, equal=True)
             trials[mine], windows[mine] = found.trials, found.windows
             signs[mine] = signs_of_failure(other, found)
-    found = np.array([temperature(trials, y), temperature(windows, y)])
-    return replace(model, temperatures=found, usual=signs.mean(0))
+            far[mine] = distances(other, Z[mine])
+    found = np.array([temperature(trials, y) ** SETTINGS.trust, temperature(windows, y)])
+    return replace(model, temperatures=found, usual=signs.mean(0)), (trials, far)
 
 
 def _folds(y, session):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 from copy import copy
 from typing import TYPE_CHECKING
 
@@ -14,15 +13,18 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
+from .._checks.assumptions import warn_assumption
 from .._checks.params import naming
 from .._checks.trials import check_kind, kept_trials
+from .._checks.unusual import UnusualMixin
 from .._training.threads import one_blas_thread
 from ..rows import split_session
 from ._base import NerveModel
 from ._calibration import with_temperatures
+from ._doubts import doubt_labels, doubt_session
 from ._electrodes import find_turn, turned
 from ._lost import patterns
-from ._novelty import expected_accuracy, novelty
+from ._novelty import distances, expected_accuracy, novelty
 from ._online import OnlineSession
 from ._session_model import SessionModel
 from ._sessions import normalized
@@ -45,12 +47,14 @@ def _takes_labels(model):
     return model.adaptation is not None and model._session_model
 
 
-class NerveClassifier(NerveModel):
+class NerveClassifier(UnusualMixin, NerveModel):
     """Decisions of a window-wise classifier, of windows and of whole trials.
 
     A subclass defines ``_window_logs(F)``: log probabilities (n, n_classes, n_windows) of
     normalized features; and may say that it has a ``_session_model``.
     """
+
+    _doubts = True  # whether it warns of labels and sessions
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Probabilities of the classes for each trial.
@@ -154,17 +158,27 @@ class NerveClassifier(NerveModel):
             Without a model of sessions.
         """
         check_is_fitted(self, "classes_")
-        if not self._session_model:
-            raise ValueError("novelty needs a model of sessions. Got session_model=False.")
-        F, session = self._turned_features(X)
         probability = self.predict_proba(X).max(axis=1)
-        score = np.empty(len(F))
+
+        def score(index, Z):
+            return novelty(self._sessions_model, Z, probability[index])
+
+        return self._scored(X, score, "novelty")
+
+    def _unusual_scores(self, X):
+        return self._scored(X, lambda _, Z: distances(self._sessions_model, Z), "is_unusual")
+
+    def _scored(self, X, score, name):
+        """A score of each trial, from features normalized within its session."""
+        if not self._session_model:
+            raise ValueError(f"{name} needs a model of sessions. Got session_model=False.")
+        F, session = self._turned_features(X)
+        scores = np.empty(len(F))
         with one_blas_thread():
             for index, _, normal in self._by_session(F, session):
                 normal = self._batch_normal(F[index]) if normal is None else normal
-                Z = normalized(F[index], normal)
-                score[index] = novelty(self._sessions_model, Z, probability[index])
-        return score
+                scores[index] = score(index, normalized(F[index], normal))
+        return scores
 
     def expected_accuracy(self, X: ArrayLike) -> np.ndarray:
         """Estimate, without labels, how often the decisions in a new session are right.
@@ -276,11 +290,8 @@ class NerveClassifier(NerveModel):
 
         turn = find_turn(signal, self._extractor()._features, evidence)
         if turn:
-            warnings.warn(
-                f"Session {name:g}: the ring of electrodes seems turned by {-turn:g}; it was "
-                "turned back.",
-                stacklevel=5,
-            )
+            said = f"Session {name:g}: the ring of electrodes seems turned by {-turn:g}."
+            warn_assumption("turned-ring", said)
         return turn
 
     def _known_turn(self, name):
@@ -298,23 +309,27 @@ class NerveClassifier(NerveModel):
             model = self._sessions_model
             self._warn_of_failure(model, found, name)
             return model.weighed(found.trials, found.start), model.cooled(found.windows)
-        return self._decide_known(F, normal, kind == "batch")
+        return self._decide_known(F, normal, name)
 
     def _warn_of_failure(self, model, found, name):
         if len(found.trials) < SETTINGS.enough_trials:
             return
         expected = expected_accuracy(model, found)
         if expected < SETTINGS.fails:
-            warnings.warn(
-                f"Session {name:g}: decisions are probably wrong (expected accuracy "
-                f"{expected:.2f}). Calibrate with labeled trials, or train again.",
-                stacklevel=6,
-            )
+            said = f"Session {name:g}: decisions are probably wrong ({expected:.2f} may be right)."
+            warn_assumption("doubtful-session", said)
+        elif expected < SETTINGS.may_fail:
+            self._doubt(found.Z, name, SETTINGS.most_adapted)
 
-    def _decide_known(self, F, normal, is_new):
+    def _doubt(self, Z, name, most):
+        if self._doubts:
+            doubt_session(distances(self._sessions_model, Z), self.usual_scores_, name, most)
+
+    def _decide_known(self, F, normal, name):
         Z = normalized(F, normal)
         logs = self._window_logs(Z)
         if self._session_model:
+            self._doubt(Z, name, SETTINGS.most_unusual)
             return self._sessions_model.decide(Z, logs)
         return log_softmax(logs.mean(2), axis=-1), logs
 
@@ -330,7 +345,11 @@ class NerveClassifier(NerveModel):
 
     def _fit_session_model(self, Z, y, session, weights=None):
         """Learn how trials and sessions differ, and how far decisions can be trusted."""
-        self._keep(with_temperatures(Z, y, session, len(self.classes_), weights))
+        found = with_temperatures(Z, y, session, len(self.classes_), weights)
+        model, (logs, self.usual_scores_) = found
+        self._keep(model)
+        if len(logs) and self._doubts:
+            doubt_labels(logs, y)
         for name in LABELED:
             self.__dict__.pop(name, None)
 

@@ -6,8 +6,7 @@ labels are needed. On surface EMG the search found every turn by one electrode e
 
 import numpy as np
 
-GAIN = 3.0  # log evidence that a turn must bring
-STEP = 0.5  # of a turn, in electrodes
+from ._settings import SETTINGS
 
 
 def turned(signal, turn):
@@ -32,10 +31,10 @@ def find_turn(signal, features_of, evidence_of):
         From features to the log evidence of the session.
     """
     half = signal.shape[1] // 2
-    turns = np.arange(-half, half, STEP)
+    turns = np.arange(-half, half, SETTINGS.turn_step)
     found = np.array([evidence_of(features_of(turned(signal, turn))) for turn in turns])
     best = int(found.argmax())
-    return float(turns[best]) if found[best] > found[turns == 0][0] + GAIN else 0.0
+    return float(turns[best]) if found[best] > found[turns == 0][0] + SETTINGS.turn_gain else 0.0
 
 
 def filled(window, scale):

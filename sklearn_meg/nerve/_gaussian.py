@@ -60,6 +60,13 @@ def _regular(C):
     return shrunk_covariance(C, SETTINGS.shrink) + TINY * np.eye(len(C))
 
 
+def in_parts(windows, n_parts):
+    """Means (n, n_parts, n_dims) of the parts of trials, from windows (n, n_windows, n_dims)."""
+    edges = np.arange(n_parts + 1) * windows.shape[1] // n_parts
+    each = zip(edges[:-1], np.maximum(edges[1:], edges[:-1] + 1), strict=True)
+    return np.stack([windows[:, start:end].mean(1) for start, end in each], axis=1)
+
+
 class Found(NamedTuple):
     """The classes of a session's trials.
 

@@ -6,14 +6,11 @@ from scipy.special import log_softmax
 from ._assign import are_equally_frequent, by_frequency, clamped, equal_counts, free
 from ._discriminants import discriminants, learned
 from ._evidence import SoFar
-from ._gaussian import adapt
+from ._gaussian import adapt, in_parts
 from ._sessions import by_class_of_sums
 from ._settings import SETTINGS
 
 LISTS = ("firsts", "seconds", "owns", "labels", "sizes")
-# Of a trial of training: what is shorter is no motion, what is longer is learned from in parts, and
-# a trial that is longer is one that nobody ends.
-LEAST, MOST, TOO_LONG = 0.5, 1.0, 1.3
 
 
 class SessionInTime:
@@ -35,6 +32,8 @@ class SessionInTime:
         Means and scales of the session class by class, where its classes are not equally frequent.
     equal : bool
         Whether the classes of the trials so far count as equally frequent.
+    cut : bool
+        Whether there are trials that nobody ended: they have no beginning and end to be compared.
     """
 
     def __init__(self, model, training, learns, prior):
@@ -44,7 +43,7 @@ class SessionInTime:
         self.scatter = np.zeros((2, n, n))  # within trials, of unlabeled and labeled windows
         self.n_windows = np.zeros(2)
         self.normal, self.by_class, self.equal = None, training, True
-        self.unattended = False
+        self.unattended = self.cut = False
         self._set(0.0, (model.coef, model.intercept))
         self.start_trial()
 
@@ -66,7 +65,7 @@ class SessionInTime:
 
     def _clear(self):
         self.count = 0
-        self.first = self.second = self.own = self.linear = self.learned_linear = 0.0
+        self.first = self.second = self.own = self.linear = 0.0
         self.kept = []
 
     def step(self, F, Z, logs):
@@ -93,9 +92,9 @@ class SessionInTime:
             so_far, ended = self.so_far.step(P[k : k + 1])
             both = self.own_weight * logs[k] + fresh[k] + SETTINGS.so_far_weight * so_far[0]
             out.append(self.model.cooled(log_softmax(both)[np.newaxis])[0])
-            self._add(F[:, k], logs[k], plain[k], fresh[k])
+            self._add(F[:, k], logs[k], plain[k])
             if self._is_over(ended[0]):
-                before = self.normal
+                before, self.cut = self.normal, True
                 self.learn()
                 if self.normal is not before:
                     break
@@ -105,11 +104,10 @@ class SessionInTime:
     def _learned_logs(self, Z):
         return self.model.linear_logs(Z[np.newaxis], self.coefficients)[0].T
 
-    def _add(self, f, own, plain, fresh):
+    def _add(self, f, own, plain):
         self.count += 1
         self.first, self.second = self.first + f, self.second + f**2
         self.own, self.linear = self.own + own, self.linear + plain
-        self.learned_linear = self.learned_linear + fresh
         if self.learns:
             self.kept.append(f)
 
@@ -123,13 +121,13 @@ class SessionInTime:
         if not self.learns:
             return False
         if not self.unattended:
-            self.unattended = self.count > TOO_LONG * length
+            self.unattended = self.count > SETTINGS.endless * length
             if self.unattended:
                 self._clear()
             return False
         if not changed:
-            return self.count >= MOST * length
-        long = self.count >= LEAST * length
+            return self.count >= SETTINGS.longest_motion * length
+        long = self.count >= SETTINGS.shortest_motion * length
         if not long:
             self._clear()
         return long
@@ -141,9 +139,8 @@ class SessionInTime:
             return None
         result = start = self._start()
         if self.learns:
-            vote = SETTINGS.sharpness * self._learned_start()
-            logs = log_softmax(vote + self.learn(label))
-            result = self.model.weighed(logs[np.newaxis], start)[0]
+            logs = log_softmax(self.learn(label))
+            result = self.model.weighed(logs[np.newaxis], start[np.newaxis])[0]
         self.start_trial()
         return result
 
@@ -151,20 +148,21 @@ class SessionInTime:
         both = self.own + SETTINGS.linear_weight * self.linear
         return log_softmax(both / self.count)
 
-    def _learned_start(self):
-        own = self.own_weight * self.own
-        return log_softmax((own + self.learned_linear) / self.count)
-
     def learn(self, label=None):
         """Learn from the windows since the last trial; their log likelihoods in the session."""
         kind = int(label is not None)
-        self._add_scatter(kind, np.array(self.kept))
-        each = self.first / self.count, self.second / self.count, self.own / self.count
+        windows = np.array(self.kept)
+        self._add_scatter(kind, windows)
+        each = self._parts(windows), self.second / self.count, self.own / self.count
         each = *each, -1 if label is None else label, self.count
         for name, value in zip(LISTS, each, strict=True):
             setattr(self, name, [*getattr(self, name), value][-SETTINGS.remembered :])
         self._clear()
         return self._sorted()
+
+    def _parts(self, windows):
+        """Means of the parts of a trial, (n_parts, n_features)."""
+        return in_parts(windows[np.newaxis], self.model.n_parts)[0]
 
     def _add_scatter(self, kind, windows):
         away = windows - windows.mean(0)
@@ -174,7 +172,7 @@ class SessionInTime:
     def add_labeled(self, F, owns, labels):
         """Learn from labeled trials (n_trials, n_features, n_windows) of this session."""
         for f, own, label in zip(F, owns, labels, strict=True):
-            self.firsts.append(f.mean(1))
+            self.firsts.append(self._parts(f.T))
             self.seconds.append(np.square(f).mean(1))
             self.owns.append(own)
             self.labels.append(int(label))
@@ -196,12 +194,12 @@ class SessionInTime:
 
     def _sorted(self):
         """Sort all trials so far into classes and learn from them; what the last one says."""
-        first, second, own = (np.array(getattr(self, name)) for name in LISTS[:3])
-        labels = np.array(self.labels)
+        parts, second, own = (np.array(getattr(self, name)) for name in LISTS[:3])
+        first, labels = parts.mean(1), np.array(self.labels)
         loose = clamped(free, labels)
         tried = []
         for normal in (self._whole(first, second), self.by_class):
-            tried.append((self._found(first, normal, own, loose), normal))
+            tried.append((self._found(parts, normal, own, loose), normal))
         args = np.exp(tried[1][0].logs), self.training, self.model.window_means, self.prior
         self.by_class = by_class_of_sums(first, second, *args)
         whole_wins = tried[0][0].evidence >= tried[1][0].evidence
@@ -209,10 +207,10 @@ class SessionInTime:
         found, normal = tried[0] if whole_wins else (tried[1][0], self.by_class)
         self.equal = are_equally_frequent(found.logs)
         assign = clamped(equal_counts if self.equal else by_frequency, labels)
-        found = self._found(first, normal, own, assign)
+        found = self._found(parts, normal, own, assign)
         coefficients = self._coefficients(first, normal, np.exp(found.logs), labels)
         self._set(found.shifts, coefficients)
-        return found.likelihood[-1] / SETTINGS.cooling
+        return found.likelihood[-1] / self._cooling
 
     def _whole(self, first, second):
         """Means and scales of all trials so far, those of training counting as some."""
@@ -224,18 +222,23 @@ class SessionInTime:
         scale = np.sqrt(np.maximum(square - center**2, 0.0))
         return np.stack([center, np.where(np.isfinite(sd) & (scale > 0), scale, np.inf)])
 
-    def _found(self, first, normal, own, assign):
+    @property
+    def _cooling(self):
+        return SETTINGS.cooling if self.cut else self.model.cooling
+
+    def _found(self, parts, normal, own, assign):
         """Trials sorted by the Gaussian model, beginning with network and linear discriminants.
 
         The mean of a trial's windows is enough for these: differences of log probabilities of
         classes are linear in the features.
         """
-        Z = (first - normal[0]) / normal[1]
-        linear = log_softmax(Z @ self.model.coef.T + self.model.intercept, axis=1)
+        Z = (parts - normal[0]) / normal[1]
+        linear = log_softmax(Z.mean(1) @ self.model.coef.T + self.model.intercept, axis=1)
         start = own + SETTINGS.linear_weight * np.maximum(linear, SETTINGS.least_log)
         P = Z @ self.model.projection - self.model.offset
-        n_iter, cooling = SETTINGS.n_iter_online, SETTINGS.cooling
-        return adapt(P, assign(start), *self.model.gaussian, n_iter, assign, cooling)
+        P = P.mean(1) if self.cut else P.reshape(len(P), -1)
+        known = self.model.whole if self.cut else self.model.gaussian
+        return adapt(P, assign(start), *known, SETTINGS.n_iter_online, assign, self._cooling)
 
     def _coefficients(self, first, normal, probability, labels):
         """Discriminants of training and session together, from sums over windows."""
@@ -254,12 +257,13 @@ class SessionInTime:
     def state(self):
         """All of it as arrays and plain values."""
         plain = ("scatter", "n_windows", "by_class", "shifts", "count", "kept", "unattended")
-        sums = ("first", "second", "own", "linear", "learned_linear")
+        sums = ("first", "second", "own", "linear")
         return {
             **{key: np.array(getattr(self, key)) for key in (*plain, *sums, *LISTS)},
             "coefficients": [np.array(part) for part in self.coefficients],
             "normal": None if self.normal is None else self.normal.copy(),
             "equal": self.equal,
+            "cut": self.cut,
             "so_far": self.so_far.state(),
         }
 
@@ -267,13 +271,13 @@ class SessionInTime:
         """Go on from a `state`."""
         for key in ("scatter", "n_windows", "by_class", "first", "second"):
             setattr(self, key, np.array(state[key]))
-        for key in ("own", "linear", "learned_linear"):
+        for key in ("own", "linear"):
             setattr(self, key, np.array(state[key]))
         for key in LISTS:
             setattr(self, key, list(np.array(state[key])))
         self.kept = list(np.array(state["kept"]))
         self.count, self.equal = int(state["count"]), bool(state["equal"])
-        self.unattended = bool(state["unattended"])
+        self.unattended, self.cut = bool(state["unattended"]), bool(state["cut"])
         self.normal = None if state["normal"] is None else np.array(state["normal"])
         self._set(np.array(state["shifts"]), tuple(np.array(p) for p in state["coefficients"]))
         self.so_far.restore(state["so_far"])

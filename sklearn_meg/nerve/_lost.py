@@ -108,7 +108,7 @@ def known_powers(logs, session):
     return np.concatenate([rows.T @ rows / len(rows), sd[np.newaxis]])
 
 
-def noisy_channels(logs, known):
+def noisy_channels(logs, known, n_trials=None):
     """Channels (n_channels,) whose power hardly varies, and not with that of the others.
 
     Of a channel that is lost nothing can be predicted, and its neighbors are predicted wrongly: the
@@ -119,11 +119,13 @@ def noisy_channels(logs, known):
     ----------
     logs : ndarray of shape (n_trials, n_channels, n_windows)
     known : ndarray of shape (n_channels + 1, n_channels)
+    n_trials : int or None
+        Number of trials where they stand one after the other in one.
     """
     rows, correlation, sd = power_rows(logs), known[:-1], known[-1]
     found = np.zeros(len(sd), dtype=bool)
     kept, lost = np.flatnonzero(sd > 0), []
-    if len(logs) < SETTINGS.enough_trials:
+    if (n_trials or len(logs)) < SETTINGS.enough_trials:
         return found
     while len(kept) > 2:
         if predictable(rows, correlation, kept).min() >= SETTINGS.least_alike:

@@ -15,13 +15,11 @@ from ._base import NerveModel
 from ._linear import as_rows, lagged, linear
 from ._online import OnlineSession
 from ._sessions import normalized, weighted_moments
+from ._settings import SETTINGS
 from ._usual_movements import UnusualMovements
 
 if TYPE_CHECKING:
     from .._typing import ArrayLike
-
-
-HISTORY, MOST_FEATURES = 3, 600  # windows looked back, and features of all of them
 
 
 class NerveMovements(RegressorMixin, UnusualMovements, NerveModel):
@@ -110,8 +108,10 @@ class NerveMovements(RegressorMixin, UnusualMovements, NerveModel):
         """How many earlier windows are looked at."""
         if self.history != "auto":
             check_scalar_param(self, "history", "int", 0)
-        most = max(0, MOST_FEATURES // n_features - 1)
-        self.history_length_ = min(HISTORY, most) if self.history == "auto" else self.history
+        most = max(0, SETTINGS.most_features // n_features - 1)
+        self.history_length_ = (
+            min(SETTINGS.history, most) if self.history == "auto" else self.history
+        )
 
     def _lagged(self, Z, past=None):
         return lagged(Z, self.history_length_, past)

@@ -5,7 +5,6 @@ from scipy.special import softmax
 
 from ._settings import SETTINGS
 
-DOUBT = 0.3  # weight of the doubt beside the distances
 TINY = 1e-6
 
 
@@ -25,15 +24,34 @@ def novelty(model, Z, probability):
         Probability of the likeliest class.
     """
     means = Z.mean(2)
-    trials = _nearest(means @ model.projection - model.offset, model.means, model.within)
+    trials = _nearest(means @ model.projection - model.offset, *model.whole[:2])
     windows = _nearest(means, model.window_means, model.window_covariance)
-    return np.log(trials + TINY) + np.log(windows + TINY) + DOUBT * np.log(1 - probability + TINY)
+    return (
+        np.log(trials + TINY)
+        + np.log(windows + TINY)
+        + SETTINGS.doubt * np.log(1 - probability + TINY)
+    )
+
+
+def distances(model, Z):
+    """Logarithm (n_trials,) of how far trials are from all classes of training, part by part.
+
+    Parameters
+    ----------
+    model : SessionModel
+    Z : ndarray of shape (n_trials, n_features, n_windows)
+        Normalized features.
+    """
+    parts = _nearest(model.points(model.embedded(Z)), model.means, model.within)
+    windows = _nearest(Z.mean(2), model.window_means, model.window_covariance)
+    return np.log(parts + TINY) + np.log(windows + TINY)
 
 
 def signs_of_failure(model, found):
-    """What tells that trials of a session are decided wrongly, (n_trials, 2).
+    """What tells that trials of a session are decided wrongly, (n_trials, 3).
 
-    How much the linear model before adaptation disagrees with what was decided, and the novelty.
+    How much the linear model before adaptation disagrees with what was decided, the novelty, and
+    the log evidence of the session by trial and dimension.
 
     Parameters
     ----------
@@ -43,14 +61,16 @@ def signs_of_failure(model, found):
     trials = model.weighed(found.trials, found.start)
     linear = (1 + SETTINGS.linear_weight) * model.linear_logs(found.Z).mean(2)
     before = softmax(linear, axis=1)[np.arange(len(trials)), trials.argmax(1)]
-    return np.stack([1 - before, novelty(model, found.Z, np.exp(trials).max(1))], axis=1)
+    new = novelty(model, found.Z, np.exp(trials).max(1))
+    evidence = np.full(len(trials), found.evidence / len(trials) / model.means.shape[1])
+    return np.stack([1 - before, new, evidence], axis=1)
 
 
 def expected_accuracy(model, found):
     """Share of trials of a session that are probably right; NaN where nothing was left out in fit.
 
-    A line in two signs: how far decisions before and after adaptation disagree, and (its logarithm)
-    novelty beyond what is usual.
+    A line in three signs: how far decisions before and after adaptation disagree, and (logarithms)
+    novelty beyond what is usual and evidence below it.
 
     Parameters
     ----------
@@ -59,10 +79,14 @@ def expected_accuracy(model, found):
     """
     if not np.isfinite(model.usual).all():
         return np.nan
-    disagreement, new = signs_of_failure(model, found).mean(0)
-    offset, first, second = SETTINGS.failing
-    beyond = np.log1p(max(new - model.usual[1], 0.0))
-    return float(np.clip(offset + first * disagreement + second * beyond, 0, 1))
+    disagreement, new, evidence = signs_of_failure(model, found).mean(0)
+    signs = 1.0, disagreement, beyond(new, model.usual[1]), beyond(model.usual[2], evidence)
+    return float(np.clip(np.dot(SETTINGS.failing, signs), 0, 1))
+
+
+def beyond(value, usual):
+    """Logarithm of how much larger a value is than usual, 0 where it is not."""
+    return np.log1p(max(value - usual, 0.0))
 
 
 def _nearest(points, centers, covariance):

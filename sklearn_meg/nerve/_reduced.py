@@ -1,12 +1,20 @@
 """Decisions without the channels that a session has lost, by a model that was learned anew."""
 
-import warnings
-
 import numpy as np
 
+from .._checks.assumptions import warn_assumption
 from .._training.threads import one_blas_thread
 from ._classifier import NerveClassifier
-from ._lost import feature_of, flat_channels, known_powers, log_powers, noisy_channels, without
+from ._losing import LosingSession
+from ._lost import (
+    FLAT,
+    feature_of,
+    flat_channels,
+    known_powers,
+    log_powers,
+    noisy_channels,
+    without,
+)
 from ._settings import SETTINGS
 from .features import names_of
 
@@ -55,14 +63,22 @@ class LosingClassifier(NerveClassifier):
                 mine = session == s
                 lost[mine] |= noisy_channels(self._powers(F[mine]), self.powers_)
         lost = self._usable(lost)
-        if lost.any():
-            which = ", ".join(map(str, np.flatnonzero(lost.any(0))))
-            warnings.warn(
-                f"Channels without a signal: {which} (from 0). Their trials are decided without "
-                "them.",
-                stacklevel=5,
-            )
+        if self.adaptation == "online":  # found in time
+            lost[~np.isin(session, self.sessions_)] = False
+        _say(lost.any(0))
         return lost
+
+    def _decide_online(self, F, name):
+        if not hasattr(self, "powers_"):
+            return super()._decide_online(F, name)
+        session = LosingSession(self, name)
+        lengths = self._of_channels(F, "wl").swapaxes(1, 2)
+        trials, windows = [], []
+        for trial, bad in zip(F, lengths <= FLAT * self.thresholds_[0], strict=True):
+            windows.append(np.array(session.push(trial, bad)).T)
+            trials.append(session.end_trial())
+        _say(session.ever)
+        return np.array(trials), np.array(windows)
 
     def _decide_without(self, F, lost, name):
         """Log probabilities of trials and windows of one session."""
@@ -86,6 +102,13 @@ class LosingClassifier(NerveClassifier):
         return other
 
 
+def _say(lost):
+    """Warn of lost channels (n_channels,)."""
+    if lost.any():
+        which = ", ".join(map(str, np.flatnonzero(lost)))
+        warn_assumption("lost-channels", f"Channels without a signal: {which} (from 0).")
+
+
 class Reduced(NerveClassifier):
     """The session model around its linear discriminants, learned anew from kept features.
 
@@ -97,7 +120,7 @@ class Reduced(NerveClassifier):
         Windows of its training that it has kept, without the lost channels.
     """
 
-    sfreq, ring, _session_model = None, False, True
+    sfreq, ring, _session_model, _doubts = None, False, True, False
 
     def __init__(self, model, F):
         self.adaptation, self.session_row = model.adaptation, model.session_row

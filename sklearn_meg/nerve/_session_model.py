@@ -17,7 +17,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from ._assign import are_equally_frequent, by_frequency, clamped, equal_counts, free, log_prior
 from ._discriminants import discriminants, learned
 from ._evidence import SoFar
-from ._gaussian import adapt, fit_gaussian, unmoved
+from ._gaussian import adapt, fit_gaussian, in_parts, unmoved
 from ._in_time import SessionInTime
 from ._linear import as_rows
 from ._sessions import by_class, normalized
@@ -58,13 +58,13 @@ class SessionModel:
     projection, offset : ndarray
         From features to the space of trials.
     means, within, between : ndarray
-        Class means of trials, covariance of trials within a class and session, and of a class's
-        mean over sessions.
+        Class means of trials (beginning, middle and end side by side), covariance of trials within
+        a class and session, and of a class's mean over sessions.
     early : ndarray of shape (n_windows,)
         Variance that the mean of the first windows of a trial has more than that of all.
     temperatures : ndarray of shape (2,)
         Divisors of the log probabilities of trials and of windows.
-    usual : ndarray of shape (2,)
+    usual : ndarray of shape (3,)
         Mean signs of failure (`_novelty`) in trials left out; infinite where none could be.
     """
 
@@ -120,7 +120,8 @@ class SessionModel:
         P = _windows_of(Z) @ projection - offset
         early = np.square(running_mean(P) - P.mean(1, keepdims=True)).mean(2)
         early = np.average(early, axis=0, weights=weights)
-        gaussian = fit_gaussian(P.mean(1), y, session, n_classes, weights)
+        parts = in_parts(P, min(SETTINGS.parts, Z.shape[2])).reshape(len(P), -1)
+        gaussian = fit_gaussian(parts, y, session, n_classes, weights)
         known = counts, lda.means_, lda.covariance_
         return cls(
             *known,
@@ -131,7 +132,7 @@ class SessionModel:
             *gaussian,
             early,
             np.ones(2),
-            np.full(2, np.nan),
+            np.full(3, np.nan),
         )
 
     @classmethod
@@ -197,6 +198,9 @@ class SessionModel:
             self.sort(*each[:3], labels, equal=are_equally_frequent(each[-1].logs))
             for each in (first, found)
         ]
+        if not tried[0].equal:  # which a normal of the whole session supposes
+            evidence = tried[0].evidence - SETTINGS.contradiction
+            tried[0] = tried[0]._replace(evidence=evidence)
         best = max(tried, key=lambda each: each.evidence)
         if (labels < 0).all():
             best = max(best, self._nothing(F, training, logs_of), key=lambda each: each.evidence)
@@ -215,16 +219,11 @@ class SessionModel:
         """Normal, features, the network's say, and trials sorted freely by the Gaussian model."""
         Z = normalized(F, normal)
         logs = logs_of(Z)
-        P = self.embedded(Z).mean(1)
+        P = self.points(self.embedded(Z))
         start = self._start(Z, logs, labels)
         assign = clamped(free, labels)
-        cooling = SETTINGS.cooling
-        return (
-            normal,
-            Z,
-            logs,
-            adapt(P, assign(start), *self.gaussian, assign=assign, cooling=cooling),
-        )
+        found = adapt(P, assign(start), *self.gaussian, assign=assign, cooling=self.cooling)
+        return normal, Z, logs, found
 
     def _start(self, Z, logs, labels):
         linear = self.linear_logs(Z, self._with_labels(Z, labels))
@@ -234,7 +233,7 @@ class SessionModel:
         """The session as it is decided without adaptation."""
         Z = normalized(F, normal)
         logs = logs_of(Z)
-        found = unmoved(self.embedded(Z).mean(1), self.means, self.within, SETTINGS.cooling)
+        found = unmoved(self.points(self.embedded(Z)), self.means, self.within, self.cooling)
         linear = self.linear_logs(Z)
         start = log_softmax(logs.mean(2) + SETTINGS.linear_weight * linear.mean(2), axis=1)
         evidence = found.evidence + log_prior(len(F), len(self.means), False)
@@ -244,9 +243,8 @@ class SessionModel:
     def sort(self, normal, Z, logs, labels, equal):
         """Sort normalized trials into classes, which linear and Gaussian model learn in turn."""
         assign = clamped(equal_counts if equal else by_frequency, labels)
-        cooling, sharpness = SETTINGS.cooling, SETTINGS.sharpness
-        own, P = SETTINGS.learned_own * logs.mean(2), self.embedded(Z)
-        means = P.mean(1)
+        cooling, sharpness = self.cooling, SETTINGS.sharpness
+        own, means = SETTINGS.learned_own * logs.mean(2), self.points(self.embedded(Z))
         start = self._start(Z, logs, labels)
         r = adapt(means, assign(start), *self.gaussian, assign=assign, cooling=cooling).logs
         for _ in range(SETTINGS.n_rounds):
@@ -309,8 +307,34 @@ class SessionModel:
         """Trials of training: means, covariance within and between sessions."""
         return self.means, self.within, self.between
 
+    @property
+    def whole(self):
+        """As `gaussian`, of trials of one part only."""
+        d = self.projection.shape[1]
+        n = self.n_parts
+        each = (C.reshape(n, d, n, d).mean((0, 2)) for C in (self.within, self.between))
+        return self.of_whole(self.means), *each
+
+    @property
+    def n_parts(self):
+        """Parts of a trial."""
+        return self.means.shape[1] // self.projection.shape[1]
+
+    @property
+    def cooling(self):
+        """Divisor of the log likelihoods of trials."""
+        return SETTINGS.cooling * (self.n_parts + 1) / 2
+
+    def of_whole(self, points):
+        """Means over the parts of trials, of (n, n_parts * n_dims)."""
+        return points.reshape(len(points), -1, self.projection.shape[1]).mean(1)
+
+    def points(self, P):
+        """Trials as points (n, n_parts * n_dims), from their windows (n, n_windows, n_dims)."""
+        return in_parts(P, self.n_parts).reshape(len(P), -1)
+
     def embedded(self, Z):
-        """Windows in the space of trials, (n, n_windows, n_dims)."""
+        """Windows in the space of the linear model, (n, n_windows, n_dims)."""
         return _windows_of(Z) @ self.projection - self.offset
 
     def linear_logs(self, Z, coefficients=None):
@@ -321,8 +345,9 @@ class SessionModel:
 
     def scores(self, shifts):
         """A function from mean windows and their numbers to log probabilities of the classes."""
-        values, vectors = np.linalg.eigh(self.within)
-        centers = (self.means + shifts) @ vectors
+        means, within, _ = self.whole
+        values, vectors = np.linalg.eigh(within)
+        centers = (means + (self.of_whole(shifts) if np.ndim(shifts) else shifts)) @ vectors
 
         def of(means, counts):
             variance = values + self.early[np.minimum(counts, len(self.early)) - 1][:, np.newaxis]
@@ -343,11 +368,13 @@ class SessionModel:
 
     def weighed(self, trials, start):
         """Those of trials in a new session, less certain where adaptation has changed its mind."""
-        return log_softmax(trials / self.temperatures[0] + SETTINGS.before * start, axis=1)
+        before = softmax(start, axis=1)[np.arange(len(trials)), trials.argmax(1)]
+        heat = self.temperatures[0] * (1 + SETTINGS.before * (1 - before))
+        return log_softmax(trials / heat[:, np.newaxis], axis=1)
 
     def believed(self, trials):
-        """Probabilities of the classes of trials, to learn from: neither sure nor cooled."""
-        return softmax(trials / self.temperatures[0] ** SETTINGS.belief, axis=1)
+        """Probabilities of the classes of trials, to learn from."""
+        return softmax(trials / self.temperatures[0], axis=1)
 
 
 def _windows_of(Z):

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NerveDecoder"]
 
-LEAST_CERTAIN = 0.5  # probability of a trial's class, to learn from it in `fine_tuned`
-
 
 class RecurrentModel(TorchEstimator):
     """What the networks for gestures and for movements share."""
@@ -176,9 +174,12 @@ class NerveDecoder(
     normal_, session_normals_ : ndarray of shape (2, n_features) and (n_sessions, 2, n_features)
         Mean and standard deviation of the features.
     means_ : ndarray of shape (n_classes, n_dims)
-        Means of trials of each class, in the space of the linear model.
+        Means of trials of each class, in the space of the linear model: beginning, middle and end
+        of a trial side by side.
     within_, between_ : ndarray of shape (n_dims, n_dims)
         Covariance of trials within a class and session, and of a class's mean over sessions.
+    usual_scores_ : ndarray of shape (n_trials,)
+        Distances of trials from all classes when they were left out, for ``is_unusual``.
     temperatures_ : ndarray of shape (2,)
         Temperatures of trials in a new session and of windows: log probabilities are divided by
         them, so that a probability of .8 is right in about .8 of the cases.
@@ -310,7 +311,7 @@ class NerveDecoder(
         model = self._sessions_model
         Z = np.concatenate([each.Z for each in found])
         believed = model.believed(np.concatenate([each.trials for each in found]))
-        sure = believed.max(axis=1) >= LEAST_CERTAIN
+        sure = believed.max(axis=1) >= SETTINGS.least_certain
         if not sure.any():
             raise ValueError("No trial of X is decided with a probability of at least .5.")
         tuned = deepcopy(self)

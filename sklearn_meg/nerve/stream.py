@@ -13,9 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from .._training.threads import one_blas_thread
 from ._classifier import check_confidence
 from ._electrodes import filled, turned
-from ._online import OnlineSession
+from ._losing import LosingSession
 from ._outputs import Outputs
-from ._settings import SETTINGS
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -129,14 +128,15 @@ class NerveStream:
         self.n_seen, self.origin, self.skip = 0, 0.0, 0
         self.gaps, self.latencies = [], []
         self.outputs = Outputs(decisions, n_votes, deadband)
-        self.name = session
         self.turn = model._known_turn(session) if hasattr(model, "classes_") else 0.0
-        self.session = OnlineSession(model, session=session)
-        self.lost = np.zeros(self.n_channels, dtype=bool)
-        self.n_bad, self.n_in_trial = np.zeros(self.n_channels, dtype=int), 0
-        self.others = {}  # sessions without lost channels
+        self.channels = LosingSession(model, session)
         if state is not None:
             self._restore(state)
+
+    @property
+    def session(self):
+        """The session of the channels that are left."""
+        return self.channels.session
 
     @property
     def time(self) -> float:
@@ -203,10 +203,10 @@ class NerveStream:
         """
         logs = None
         if hasattr(self.model, "classes_"):
-            logs = self.session.end_trial(None if label is None else self._class(label))
+            logs = self.channels.end_trial(None if label is None else self._class(label))
         else:
             self.session.start_trial()
-        self.buffer, self.skip, self.n_in_trial = self.buffer[:, :0], 0, 0
+        self.buffer, self.skip = self.buffer[:, :0], 0
         return None if logs is None else self.model.classes_[int(logs.argmax())]
 
     def correct(self, label: object, trials_ago: int = 0) -> None:
@@ -232,7 +232,7 @@ class NerveStream:
                 f"trials_ago must be less than the {len(sorter.labels)} trials that are "
                 f"remembered. Got {trials_ago}."
             )
-        sorter.relabel(-1 - trials_ago, self._class(label))
+        self.channels.relabel(trials_ago, self._class(label))
 
     def _class(self, label):
         """Index of a class."""
@@ -249,8 +249,7 @@ class NerveStream:
         state : dict
         """
         plain = {"n_seen": self.n_seen, "origin": self.origin, "skip": self.skip}
-        plain |= {"n_in_trial": self.n_in_trial, "lost": self.lost.tolist()}
-        return {**plain, "buffer": self.buffer.copy(), "session": self.session.state()}
+        return {**plain, "buffer": self.buffer.copy(), "session": self.channels.state()}
 
     def _restore(self, state):
         keys = {"n_seen", "origin", "skip", "buffer", "session"}
@@ -264,9 +263,7 @@ class NerveStream:
         self.n_seen, self.skip = int(state["n_seen"]), int(state["skip"])
         self.origin = float(state["origin"])
         self.buffer = np.array(state["buffer"])
-        self._leave_out(np.array(state.get("lost", self.lost)))
-        self.n_in_trial = int(state.get("n_in_trial", 0))
-        self.session = OnlineSession(self.session.model, state["session"], self.name)
+        self.channels.restore(state["session"])
 
     def _checked(self, chunk):
         chunk = np.asarray(chunk)
@@ -315,7 +312,7 @@ class NerveStream:
                 for run in _runs(good):
                     place = [good.index(i) for i in run]
                     self._missing(decisions, run[0])
-                    outputs = self._outputs_of(features[place], bad[place])
+                    outputs = self.channels.push(features[place].T, bad[place])
                     for i, output in zip(run, outputs, strict=True):
                         self._fill(decisions[i], output)
             for i, flags in zip(good, flagged, strict=True):
@@ -366,63 +363,12 @@ class NerveStream:
             return np.zeros(windows.shape[:2], dtype=bool)
         return (np.abs(windows) >= self.saturation).mean(axis=2) > SATURATED
 
-    # ------------------------------------------------------------------ lost channels
-
-    def _outputs_of(self, features, bad):
-        """Outputs of windows (n, n_features) one after the other, without the lost channels."""
-        if not hasattr(self.model, "powers_"):
-            return self.session.push(features.T)
-        lost = [self.lost]
-        for each in bad:
-            lost.append(self._next_lost(each, lost[-1]))
-        lost = lost[1:]
-        outputs = []
-        for run in _alike(lost):
-            self._leave_out(lost[run[0]])
-            F = features[run].T[np.newaxis]
-            F = self.model._left(F, self.lost) if self.lost.any() else F
-            outputs += list(self.session.push(F[0]))
-        return outputs
-
-    def _next_lost(self, bad, before):
-        """Channels (n_channels,) that are lost in the next window, from those before.
-
-        Those without a signal as a trial begins, or in some windows one after the other.
-        """
-        self.n_bad = np.where(bad, self.n_bad + 1, 0)
-        lost = bad if not self.n_in_trial else before | (self.n_bad >= SETTINGS.recent)
-        self.n_in_trial += 1
-        return self.model._usable(lost)
-
-    def _leave_out(self, lost):
-        """Go on with a session without these channels: a new one, or that of an earlier time."""
-        if (lost == self.lost).all():
-            return
-        self.session.start_trial()
-        self.others[tuple(self.lost.tolist())] = self.session
-        key = tuple(lost.tolist())
-        if key not in self.others:
-            model = self.model._without(lost) if lost.any() else self.model
-            self.others[key] = OnlineSession(model, session=self.name)
-        self.session, self.lost = self.others[key], np.array(lost)
-
 
 def _runs(indices):
     """Consecutive indices together."""
     runs = [[indices[0]]]
     for i in indices[1:]:
         if i == runs[-1][-1] + 1:
-            runs[-1].append(i)
-        else:
-            runs.append([i])
-    return runs
-
-
-def _alike(lost):
-    """Indices of consecutive windows that have lost the same channels."""
-    runs = [[0]]
-    for i in range(1, len(lost)):
-        if (lost[i] == lost[i - 1]).all():
             runs[-1].append(i)
         else:
             runs.append([i])

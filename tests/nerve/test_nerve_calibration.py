@@ -4,7 +4,7 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
-from _nerve_world import decoder, nerve
+from _nerve_world import decoder, nerve, other_gains
 from scipy.special import log_softmax, softmax
 
 from benchmarks.nerve.scores import calibration_error
@@ -34,11 +34,13 @@ def test_windows_are_right_about_as_often_as_they_say(trained, session, adaptati
         stated = each.predict_proba_windows(X)
         right = each.classes_[stated.argmax(1)] == y[:, np.newaxis]
         errors.append(calibration_error(stated.max(1), right))
-    assert errors[0] < 0.9 * errors[1]
     if session == 1:  # the day of training
-        assert errors[0] < 0.1
+        assert errors[0] < min(0.1, 0.9 * errors[1])
+    else:  # of which training knows nothing
+        assert errors[0] < min(0.2, 1.1 * errors[1])
 
 
+@other_gains
 @pytest.mark.parametrize("adaptation", [None, "batch", "online"])
 def test_temperature_changes_no_decision_of_windows(trained, adaptation):
     X = part(2)[0]

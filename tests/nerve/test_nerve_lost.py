@@ -4,8 +4,9 @@ from functools import cache
 
 import numpy as np
 import pytest
-from _nerve_world import SFREQ, classifier, nerve
+from _nerve_world import SFREQ, classifier, nerve, other_gains
 
+from sklearn_meg.exceptions import AssumptionWarning
 from sklearn_meg.nerve import NerveFeatures, NerveStream
 from sklearn_meg.nerve._lost import without
 
@@ -43,6 +44,7 @@ def test_features_without_a_channel_are_those_of_the_others():
     np.testing.assert_allclose(found, part.transform(X[:, ~lost]), rtol=1e-6, atol=1e-6)
 
 
+@other_gains
 @pytest.mark.parametrize("kind", ["flat", "noise"])
 def test_a_lost_channel_costs_no_more_than_to_record_without_it(kind):
     X, y = day(2)
@@ -68,6 +70,7 @@ def test_a_stream_decides_without_a_flat_channel_as_predict_does(adaptation):
         stream.end_trial()
 
 
+@other_gains
 def test_only_the_trials_that_lost_a_channel_are_decided_without_it():
     X, _ = day(2)
     X[::2] = spoiled(X[::2], "flat")
@@ -118,3 +121,32 @@ def test_a_session_that_fails_is_told():
 def test_nothing_is_expected_without_adaptation():
     with pytest.raises(ValueError, match="needs a model of sessions"):
         fitted(None).expected_accuracy(day(2)[0])
+
+
+def test_noise_is_found_in_time():
+    X, y = day(2)
+    with pytest.warns(AssumptionWarning, match=SAID):
+        found = fitted("online").predict(spoiled(X, "noise"))
+    later = np.arange(len(y)) >= 30
+    without_it = fitted("online", 7).predict(np.delete(X, LOST, axis=1))
+    right = [np.mean((each == y)[later]) for each in (found, without_it)]
+    assert right[0] >= right[1] - 0.05
+
+
+def test_a_stream_finds_noise_as_predict_does_and_goes_on_from_its_state():
+    model, X = fitted("online"), spoiled(day(2)[0], "noise")[:40]
+    with pytest.warns(AssumptionWarning, match=SAID):
+        expected = model.predict_windows(X)
+    stream = NerveStream(model)
+    for k, (trial, labels) in enumerate(zip(X, expected, strict=True)):
+        if k == 30:
+            stream = NerveStream(model, state=stream.state())
+        assert [d.label for d in stream.push(trial[:-1])] == labels.tolist()
+        stream.end_trial()
+    assert stream.channels.noisy.tolist() == [c == LOST for c in range(8)]
+
+
+def test_trials_of_unequal_length_are_refused_with_a_remedy():
+    X, _ = day(1)
+    with pytest.raises(ValueError, match=r"Cut them to 593, .* or give them to stream"):
+        fitted().predict([trial[:, : 600 - 7 * (k % 2)] for k, trial in enumerate(X)])

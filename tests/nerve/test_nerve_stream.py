@@ -6,7 +6,17 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from _nerve_world import HOP, REGRESSORS, SFREQ, classifier, decoder, movements, nerve, regressor
+from _nerve_world import (
+    HOP,
+    REGRESSORS,
+    SFREQ,
+    classifier,
+    decoder,
+    movements,
+    nerve,
+    other_gains,
+    regressor,
+)
 
 from sklearn_meg import (
     KalmanRegressor,
@@ -15,7 +25,7 @@ from sklearn_meg import (
     WindowClassifier,
     WindowRegressor,
 )
-from sklearn_meg.nerve import NerveStream, _in_time
+from sklearn_meg.nerve import NerveStream, _in_time, _losing
 from sklearn_meg.nerve import stream as stream_module
 
 EXACT = {"dtype": "float64"}
@@ -57,6 +67,7 @@ def recurrent(request):
 # ---------------------------------------------------------------------- the same decisions
 
 
+@other_gains
 @pytest.mark.parametrize("adaptation", [None, "online"])
 @pytest.mark.parametrize("name", MODELS)
 def test_chunks_of_any_size_give_the_decisions_of_whole_trials(name, adaptation):
@@ -356,6 +367,8 @@ def test_no_window_no_label(model):
 
 def test_memory_does_not_grow(monkeypatch):
     monkeypatch.setattr(_in_time, "SETTINGS", replace(_in_time.SETTINGS, remembered=3))
+    few = replace(_losing.SETTINGS, remembered_windows=3)
+    monkeypatch.setattr(_losing, "SETTINGS", few)
     monkeypatch.setattr(stream_module, "LATENCIES", 20)
     model = train(decoder, adaptation="online")
     stream, sizes = model.stream(), []

@@ -1,0 +1,102 @@
+"""What in signals, labels and sessions breaks an assumption, and is said."""
+
+from hashlib import blake2b
+
+import numpy as np
+
+from .._checks.assumptions import warn_assumption
+from .._checks.unusual import p_values
+from ._settings import SETTINGS
+
+
+def doubt_units(signal, thresholds):
+    """Warn if signals are a thousand times larger or smaller than in fit: no drift does that."""
+    ratio = float(np.median(signal.std(axis=(0, 2)) / (2 * thresholds[1])))
+    if ratio > 1e3 or 0 < ratio < 1e-3:
+        warn_assumption("signal-units", f"Signals are {ratio:.2g} times as large as in fit.")
+
+
+def doubt_amplifier(signal):
+    """Warn of channels that are often at the largest value they have."""
+    if signal.shape[0] * signal.shape[2] < SETTINGS.least_samples:
+        return
+    size = np.abs(signal)
+    largest = size.max((0, 2), keepdims=True)
+    share = (size >= (1 - 1e-6) * largest).mean((0, 2))
+    varies = signal.std((0, 2)) < 0.999 * largest[0, :, 0]
+    found = np.flatnonzero((share > SETTINGS.saturated) & varies & (largest[0, :, 0] > 0))
+    if len(found):
+        which = ", ".join(map(str, found))
+        warn_assumption(
+            "saturated",
+            f"Channels {which} (from 0) are at their largest value in {share.max():.1%} of the "
+            "samples.",
+        )
+
+
+def doubt_copies(signal):
+    """Warn of trials that occur more than once."""
+    if signal.shape[2] < SETTINGS.least_times:
+        return
+    varying = [trial for trial in signal if np.ptp(trial)]
+    marks = {blake2b(np.ascontiguousarray(t).tobytes(), digest_size=8).digest() for t in varying}
+    n = len(varying) - len(marks)
+    if n:
+        warn_assumption("copied-trials", f"{n} of {len(signal)} trials of X occur more than once.")
+
+
+def doubt_labels(logs, y):
+    """Warn of labels that trials left out of fit contradict.
+
+    Where trials are hard to tell apart, wrong decisions are doubtful ones; where labels are wrong,
+    they are as sure as the others.
+
+    Parameters
+    ----------
+    logs : ndarray of shape (n_trials, n_classes)
+        Log probabilities of each trial when it was left out.
+    y : ndarray of int of shape (n_trials,)
+    """
+    if len(y) < SETTINGS.enough_labels:
+        return
+    right, chance = logs.argmax(1) == y, np.bincount(y).max() / len(y)
+    if right.mean() < chance + SETTINGS.known * (1 - chance):
+        warn_assumption(
+            "undecidable",
+            f"Of trials left out of fit {right.mean():.0%} are decided as labeled, by guessing "
+            f"{chance:.0%} would be.",
+        )
+    elif (~right).mean() > SETTINGS.most_wrong and _surely_wrong(logs, y, right):
+        warn_assumption(
+            "doubtful-labels",
+            f"{(~right).mean():.0%} of the trials are decided otherwise than labeled when they are "
+            "left out of fit, and as surely as the rest.",
+        )
+
+
+def _surely_wrong(logs, y, right):
+    """Whether wrong decisions are clearer than right ones usually are."""
+    best = np.sort(logs, axis=1)
+    against = best[:, -1] - logs[np.arange(len(y)), y]
+    usual = np.median((best[:, -1] - best[:, -2])[right])
+    return np.median(against[~right]) > SETTINGS.surely * usual
+
+
+def doubt_session(scores, usual, name, most):
+    """Warn if most trials of a session are unlike those of fit.
+
+    Parameters
+    ----------
+    scores, usual : ndarray of shape (n_trials,) and (n_usual,)
+    name : float or None
+    most : float
+        Share of the trials.
+    """
+    if len(scores) < SETTINGS.enough_unusual:
+        return
+    share = (p_values(scores, usual, 0.05) <= 0.05).mean()
+    if share > most:
+        which = "X" if name is None else f"session {name:g}"
+        warn_assumption(
+            "unusual-session", f"{share:.0%} of the trials of {which} are unlike those of fit."
+        )

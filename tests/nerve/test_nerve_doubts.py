@@ -1,0 +1,60 @@
+"""What nerve decoders say of data that break an assumption."""
+
+import numpy as np
+import pytest
+from _nerve_world import classifier, nerve
+
+from sklearn_meg.exceptions import AssumptionWarning
+
+
+def day(session):
+    data = nerve()
+    chosen = data.session == session
+    return data.X[chosen].astype(float), data.y[chosen]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return classifier(session_model=True).fit(*day(0))
+
+
+def test_trials_of_the_same_day_are_usual_and_noise_is_not(model):
+    X, _ = day(1)
+    noise = X.copy()
+    noise[:, :-1] = 5 * np.random.default_rng(0).normal(size=noise[:, :-1].shape)
+    assert model.is_unusual(X).mean() < 0.15
+    assert model.is_unusual(noise).mean() > 0.9
+    assert len(model.usual_scores_) == len(day(0)[0])
+
+
+def test_a_session_unlike_those_of_fit_is_told(model):
+    X, y = day(1)
+    X[:, :-1] *= 10
+    with pytest.warns(AssumptionWarning, match="unusual-session"):
+        assert model.score(X, y) < 0.5
+
+
+def test_labels_that_are_wrong_are_told():
+    X, y = day(0)
+    with pytest.warns(AssumptionWarning, match="undecidable"):
+        classifier(session_model=True).fit(X, np.random.default_rng(0).permutation(y))
+
+
+def test_copies_are_told():
+    X, y = day(0)
+    with pytest.warns(AssumptionWarning, match="10 of 70 trials of X occur more than once"):
+        classifier().fit(np.concatenate([X, X[:10]]), np.concatenate([y, y[:10]]))
+
+
+def test_a_saturated_amplifier_is_told(model):
+    X, _ = day(1)
+    X[:, 2] = np.clip(X[:, 2], -X[:, 2].std(), X[:, 2].std())
+    with pytest.warns(AssumptionWarning) as told:
+        model.predict(X)
+    assert str(told[0].message).startswith("Channels 2 (from 0) are at their largest value")
+    assert [each.message.code for each in told] == ["saturated", "unusual-session"]
+
+
+def test_unusual_trials_need_a_model_of_sessions():
+    with pytest.raises(ValueError, match="needs a model of sessions"):
+        classifier().fit(*day(0)).is_unusual(day(1)[0])
