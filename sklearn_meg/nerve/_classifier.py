@@ -348,7 +348,7 @@ class NerveClassifier(UnusualMixin, NerveModel):
         found = with_temperatures(Z, y, session, len(self.classes_), weights)
         model, (logs, self.usual_scores_) = found
         self._keep(model)
-        if len(logs) and self._doubts:
+        if len(logs) and self._doubts and Z.shape[2] > 1:
             doubt_labels(logs, y)
         for name in LABELED:
             self.__dict__.pop(name, None)
