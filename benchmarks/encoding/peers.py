@@ -1,8 +1,11 @@
 """What a good analyst takes from scikit-learn: general regressors on the lags of the stimulus."""
 
+import warnings
+
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.neural_network import MLPRegressor
 from sklearn.preprocessing import StandardScaler
@@ -39,7 +42,9 @@ class LagRegressor(RowParams, RegressorMixin, BaseEstimator):
         table = self._table(X)
         self.scale_x_, self.scale_y_ = StandardScaler(), StandardScaler()
         target = self.scale_y_.fit_transform(y.swapaxes(1, 2).reshape(-1, y.shape[1]))
-        self.regressor_ = clone(self.regressor).fit(self.scale_x_.fit_transform(table), target)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # of 40 passes
+            self.regressor_ = clone(self.regressor).fit(self.scale_x_.fit_transform(table), target)
         return self
 
     def predict(self, X):
@@ -58,19 +63,29 @@ class LagRegressor(RowParams, RegressorMixin, BaseEstimator):
         return np.concatenate([lags, who], axis=1, dtype=np.float32)
 
 
-def mlp_lags(seed, **rows):
-    """A multilayer perceptron with early stopping."""
+def peers(seed, quick, **rows):
+    """Both, by the names of the tables."""
+    return {
+        "mlp_lags": mlp_lags(seed, quick, **rows),
+        "hist_gb_lags": hist_gb_lags(seed, quick, **rows),
+    }
+
+
+def mlp_lags(seed, quick=False, **rows):
+    """A multilayer perceptron, at most 40 passes, fewer where held-out samples want no more."""
     perceptron = MLPRegressor(
         hidden_layer_sizes=(128,),
         early_stopping=True,
         batch_size=512,
-        max_iter=40,
+        max_iter=2 if quick else 40,
         random_state=seed,
     )
     return LagRegressor(perceptron, **rows)
 
 
-def hist_gb_lags(seed, **rows):
+def hist_gb_lags(seed, quick=False, **rows):
     """Gradient boosting of each channel."""
-    boosting = HistGradientBoostingRegressor(max_iter=100, early_stopping=True, random_state=seed)
+    boosting = HistGradientBoostingRegressor(
+        max_iter=2 if quick else 100, early_stopping=True, random_state=seed
+    )
     return LagRegressor(MultiOutputRegressor(boosting), **rows)

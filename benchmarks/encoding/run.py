@@ -28,7 +28,7 @@ from sklearn_meg.metrics import r_across_trials, r_over_time
 from ..report import check, row, values
 from . import cost, importance, real, speed
 from .ceiling import ceiling
-from .peers import hist_gb_lags, mlp_lags
+from .peers import peers
 
 CASES = (
     *("N_stimulus", "L", "N", "S", "many", "context", "L_stimulus_only", "null"),
@@ -175,7 +175,7 @@ def stimulus_only_rows(case, seed, quick):
     deep = DeepRecurrentEncoder(**rows, random_state=seed, **(QUICK_DEEP if quick else {}))
     splines = make_pipeline(FeatureExpansion(**rows), TemporalReceptiveField(**rows))
     models = {"default": deep, "trf": TemporalReceptiveField(**rows), "spline_trf": splines}
-    models |= {"mlp_lags": mlp_lags(seed, **rows), "hist_gb_lags": hist_gb_lags(seed, **rows)}
+    models |= peers(seed, quick, **rows)
     result = []
     for name, model in models.items():
         result += fit_and_score(
@@ -209,8 +209,7 @@ def pooling_rows(case, seed, quick):
     }
     if n_averaged == 1:
         splines = make_pipeline(FeatureExpansion(**rows), TemporalReceptiveField(**rows))
-        models |= {"spline_trf": splines, "mlp_lags": mlp_lags(seed, **rows)}
-        models |= {"hist_gb_lags": hist_gb_lags(seed, **rows)}
+        models |= {"spline_trf": splines, **peers(seed, quick, **rows)}
     result, start = [], int(np.searchsorted(data.times, 0))
     for name, model in models.items():
         predicted = model.fit(X[train], y[train]).predict(X[test])
