@@ -6,7 +6,7 @@ disks, damaged files, killed workers, Ctrl-C. ``bad_inputs``: wrong parameters a
 estimator; ``silent`` are those without a clear error before training. ``malicious_files``: forged
 and damaged files; ``executed`` are payloads that were run. ``cluster``: one study alone, on two
 processes, two threads and two dask workers. ``consortium``: 200 subjects, each a file, on two dask
-workers one of which is killed every 5 seconds.
+workers one of which is killed every 20 seconds.
 """
 
 from threadpoolctl import threadpool_limits

@@ -31,7 +31,7 @@ def _trf():
 
 def _study(X, y, cv=3, models=None, run=None, **params):
     models = models or {"trf": _trf()}
-    return Study(models, cv=cv, n_permutations=10, **params).run(X, y, **(run or {}))
+    return Study(models, cv=cv, n_permutations=30, **params).run(X, y, **(run or {}))
 
 
 def _r(X, y, model="trf", **keys):
