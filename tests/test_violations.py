@@ -2,11 +2,13 @@
 
 import pickle
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import betabinom
 
+import sklearn_meg
 from robustness.kinds import KINDS
 from robustness.violations import fresh_worlds, systems, violations
 from robustness.violations.record import Answer, Violation, is_clear
@@ -141,9 +143,17 @@ def test_unknown_codes_are_refused():
         AssumptionWarning("Something is odd.", "no-such-code")
 
 
+SOURCE = "".join(
+    path.read_text("utf-8")
+    for path in Path(sklearn_meg.__file__).parent.rglob("*.py")
+    if path.name != "exceptions.py"
+)
+
+
 @pytest.mark.parametrize("code", ASSUMPTIONS)
-def test_codes_are_explained(code):
+def test_codes_are_explained_and_used(code):
     each = ASSUMPTIONS[code]
+    assert f'"{code}"' in SOURCE
     assert code == code.lower().replace("_", "-")
     assert all(text[0].isupper() and text.endswith(".") for text in (each.meaning, each.remedy))
 

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, check_cv
 
+from .._checks.assumptions import warn_assumption
 from .._repr import short_repr
 from ._doubts import StateWarning
 from ._recordings import as_arrays, is_list
@@ -157,7 +158,7 @@ def select_n_states(
     flat = _flat(alive)
     messages = _messages(table, choices) + _more_messages(table, choices, flat)
     for message in messages:
-        warnings.warn(message, UserWarning)
+        warn_assumption("doubtful-selection", message)
     return StateSelection(choices["likelihood"], choices, table, scores, messages, flat)
 
 
