@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from sklearn_meg import NerveDecoder, WindowClassifier
+from sklearn_meg import NerveDecoder, NerveFeatures, NerveRegressor, WindowClassifier
 from sklearn_meg.datasets import make_nerve
 from sklearn_meg.nerve import NerveStream
 
@@ -288,3 +288,16 @@ def same_day(seed):
     X, y = _data(seed)[0]
     model = NerveDecoder(**PARAMS, max_epochs=1, hidden_size=8, random_state=0).fit(X, y)
     return model, _data(seed)[1][0]
+
+
+@fresh("NerveRegressor")
+def same_movements(seed):
+    """Later trials of the day of training, of which movements are to be told."""
+    data = make_nerve(
+        (0,), n_train=8, n_test=6, n_channels=N_CHANNELS, duration=0.6, sfreq=SFREQ, noise=0.2,
+        random_state=seed,
+    )  # fmt: skip
+    y = NerveFeatures(sfreq=SFREQ, hop=0.05).at_windows(data.dof)
+    train = data.session == 0
+    params = {**PARAMS, "max_epochs": 1, "hidden_size": 8, "boosting": False, "random_state": 0}
+    return NerveRegressor(**params).fit(data.X[train], y[train]), data.X[~train]
