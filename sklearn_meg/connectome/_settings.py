@@ -39,6 +39,10 @@ class Settings:
     random : float
         Degrees between these, in the median, from which on directions look random: those of noise
         have 45 in two dimensions and 60 in three, lines with 20 degrees of noise 16 and 29.
+    rough : float
+        Noise in degrees from which on smoothed directions are interpolated by quadratic splines. On
+        the annulus with 20 degrees (seeds 0 and 1) the mean deviation is .90 and 1.02 voxels with
+        them, 1.06 and 1.06 without.
     tie : float
         The largest anisotropy within this factor of the best is taken: more of it follows the
         field nearer where it starts along it.
@@ -105,6 +109,7 @@ class Settings:
     finest: float = 0.125
     n_usual: int = 1000
     random: float = 35.0
+    rough: float = 10.0
     tie: float = 1.1
     clearly: float = 0.75
     averaged: float = 0.5

@@ -34,6 +34,8 @@ class Stability:
         aside = rng.normal(size=self.u.shape)
         aside -= self.u * (aside * self.u).sum(1, keepdims=True)
         self.doubt = max(SETTINGS.taken * lines.doubt, np.deg2rad(SETTINGS.least))
+        noisy = lines.is_smooth and np.rad2deg(lines.noise) > SETTINGS.rough
+        self.orders = (2,) if noisy else (1, 2)
         share = SETTINGS.off if lines.is_smooth else SETTINGS.trusted
         self.noise = share * lines.doubt * aside
         self.peaks, self.inside = peaks, lambda y: space.in_mask(y, mask)
@@ -54,7 +56,7 @@ class Stability:
         """Anisotropy, interpolation and deviation of the most stable metric of fibers."""
         a = np.repeat(anisotropies, len(self.x))[:, None]
         table = []
-        for order in (1, 2):
+        for order in self.orders:
             geometry = ConeGeometry(self.peaks.with_order(order), a, self.doubt)
             table.append(np.atleast_1d(self.of(geometry, len(anisotropies))))
             if table[-1].min() <= SETTINGS.good_enough:
@@ -62,4 +64,4 @@ class Stability:
         table = np.array(table)
         order = int(np.argmin(table.min(1)))
         good = np.flatnonzero(table[order] <= SETTINGS.tie * table[order].min())
-        return float(anisotropies[good[-1]]), order + 1, float(table[order, good[-1]])
+        return float(anisotropies[good[-1]]), self.orders[order], float(table[order, good[-1]])
