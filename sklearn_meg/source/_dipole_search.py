@@ -38,6 +38,8 @@ class Found:
         Components of time that hold nearly all of every course.
     misfit : Misfit
         How wrong the lead field is.
+    further : float
+        With `n_sources`: power that one more explains over what it must.
     spread : ndarray of shape (n_dipoles, 3, 3)
         Covariance of each position in m^2, NaN without coordinates.
     """
@@ -50,6 +52,7 @@ class Found:
     responses: Any = None
     n_components: int = 0
     misfit: Misfit = Misfit(0.0, 0.0)
+    further: float = 0.0
     spread: Any = field(default_factory=lambda: np.zeros((0, 3, 3)))
 
     @property
@@ -118,6 +121,7 @@ def find_dipoles(problem, grid, params):
         dipoles=dipoles,
         evidence=scanner.beside(Y, dipoles, least),
         misfit=misfit,
+        further=scanner.further(Y, dipoles, least) if params.n_sources else 0.0,
         spread=np.array([spread(scanner, Y, dipoles, k, misfit) for k in range(len(dipoles))])
         + params.coregistration_error**2 * np.eye(3),
         stability=stability,

@@ -182,12 +182,32 @@ def warn_of_dipoles(found, n_sources):
             f"{len(found.dipoles)} source(s) were found where n_sources is {n_sources}, and "
             f"{doubtful} of them explain no more than noise and the error of the lead field do.",
         )
+    elif found.further > SETTINGS.surely_further:
+        warn_assumption(
+            "told-sources",
+            f"There is evidence for more sources than n_sources={n_sources}: the next explains "
+            f"{found.further:.1f} times what it must.",
+            remedy="Leave n_sources out, or give more.",
+        )
     if found.misfit.is_wrong:
         warn_assumption(
             "lead-field",
             f"The sources leave {100 * found.misfit.error:.0f} % of the amplitude of their fields, "
             "beyond noise: more than a good forward model and all sources would.",
         )
+    elif (n_alike := _most_alike(found.courses)) > 2:
+        warn_assumption(
+            "lead-field",
+            f"{n_alike} sources have one course, as where several mend the field of one that the "
+            "forward model does not make.",
+        )
+
+
+def _most_alike(courses):
+    """Largest number of courses (n_conditions, n_courses, n_times) that are nearly one."""
+    flat = np.concatenate(list(courses), axis=1)
+    flat = flat / np.maximum(np.linalg.norm(flat, axis=1), 1e-300)[:, None]
+    return int((np.abs(flat @ flat.T) > SETTINGS.one_course).sum(axis=1).max())
 
 
 def warn_of_size(found, problem):

@@ -367,6 +367,10 @@ class Scanner:
     def _errors(self):
         return self._at_points if self.between is None else self._moved
 
+    def further(self, Y, dipoles, least):
+        """Largest power that one more dipole explains, over what it must."""
+        return float(self._evidence(Y, dipoles, self._errors, as_bounds(least))[0].max())
+
     def beside(self, Y, dipoles, least):
         """Power that each dipole explains beside the others, over what it must."""
         ratios = []

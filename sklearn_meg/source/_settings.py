@@ -74,6 +74,10 @@ class Settings:
         trials alone, where weaker sources are not looked for: .39 to .55 in a good forward model.
     least_current, most_current : float
         A m. Evoked currents are 1e-9 to 1e-7, epileptic spikes up to 1e-6.
+    surely_further : float
+        Evidence for one more source than was told, from which that is said.
+    one_course : float
+        Correlation of courses that are one: of three sources or more that is told.
     silent, steady, same, weak : float
         Share of the mean field power of a position below which an orientation is not seen, without
         and with errors; share of a field that makes two positions nearly the same; singular value
@@ -162,6 +166,8 @@ class Settings:
     wrong_average: float = 0.65
     least_current: float = 1e-12
     most_current: float = 1e-5
+    surely_further: float = 1.5
+    one_course: float = 0.97
     silent: float = 1e-3
     steady: float = 1e-3
     same: float = 0.9
