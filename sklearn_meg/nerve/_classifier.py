@@ -349,7 +349,7 @@ class NerveClassifier(UnusualMixin, NerveModel):
         model, (logs, self.usual_scores_) = found
         self._keep(model)
         if len(logs) and self._doubts and Z.shape[2] > 1:
-            doubt_labels(logs, y)
+            doubt_labels(logs, y, session)
         for name in LABELED:
             self.__dict__.pop(name, None)
 

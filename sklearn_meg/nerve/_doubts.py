@@ -45,17 +45,19 @@ def doubt_copies(signal):
         warn_assumption("copied-trials", f"{n} of {len(signal)} trials of X occur more than once.")
 
 
-def doubt_labels(logs, y):
+def doubt_labels(logs, y, session):
     """Warn of labels that trials left out of fit contradict.
 
     Where trials are hard to tell apart, wrong decisions are doubtful ones; where labels are wrong,
-    they are as sure as the others.
+    they are as sure as the others. A class that is mostly wrong in a session was taken for another
+    one there, which says nothing of labels.
 
     Parameters
     ----------
     logs : ndarray of shape (n_trials, n_classes)
         Log probabilities of each trial when it was left out.
     y : ndarray of int of shape (n_trials,)
+    session : ndarray of shape (n_trials,)
     """
     if len(y) < SETTINGS.enough_labels:
         return
@@ -66,10 +68,14 @@ def doubt_labels(logs, y):
             f"Of trials left out of fit {right.mean():.0%} are decided as labeled, by guessing "
             f"{chance:.0%} would be.",
         )
-    elif (~right).mean() > SETTINGS.most_wrong and _surely_wrong(logs, y, right):
+        return
+    cell = np.unique(np.stack([y, session]), axis=1, return_inverse=True)[1].ravel()
+    found = (np.bincount(cell, right) / np.bincount(cell) > 0.5)[cell]
+    wrong = (~right[found]).mean() if found.any() else 0.0
+    if wrong > SETTINGS.most_wrong and _surely_wrong(logs[found], y[found], right[found]):
         warn_assumption(
             "doubtful-labels",
-            f"{(~right).mean():.0%} of the trials are decided otherwise than labeled when they are "
+            f"{wrong:.0%} of the trials are decided otherwise than labeled when they are "
             "left out of fit, and as surely as the rest.",
         )
 
