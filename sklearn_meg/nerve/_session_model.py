@@ -252,8 +252,6 @@ class SessionModel:
             r = assign(sharpness * (own + linear.mean(2)))
         found = adapt(means, r, *self.gaussian, assign=assign, cooling=cooling)
         trials = found.logs
-        if (labels >= 0).any():
-            trials = assign(found.likelihood / cooling + sharpness * (own + linear.mean(2)))
         windows = self._of_windows(Z, SETTINGS.learned_own * logs, linear, found.shifts)
         evidence = found.evidence + log_prior(len(Z), len(self.means), equal)
         return Sorted(trials, windows, start, trials, found.shifts, normal, Z, equal, evidence)
