@@ -106,7 +106,7 @@ _CODES = {
             "sources with the course of a stronger one.",
         ),
         told_sources=(
-            "n_sources asks for sources that explain no more than noise, or leaves some out.",
+            "Sources that n_sources asks for explain no more than noise, or it leaves some out.",
             "Ask for fewer, or doubt those with evidence_ below 1.",
         ),
         current_size=(
