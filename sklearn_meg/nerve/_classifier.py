@@ -42,6 +42,11 @@ def check_confidence(confidence):
         raise ValueError(f"confidence must be between 0 and 1. Got {confidence!r}.")
 
 
+def _has_session_model(model):
+    """Whether a classifier knows how far trials are from its classes."""
+    return model._session_model
+
+
 def _takes_labels(model):
     """Whether a classifier can learn labeled trials of new sessions."""
     return model.adaptation is not None and model._session_model
@@ -164,6 +169,8 @@ class NerveClassifier(UnusualMixin, NerveModel):
             return novelty(self._sessions_model, Z, probability[index])
 
         return self._scored(X, score, "novelty")
+
+    is_unusual = available_if(_has_session_model)(UnusualMixin.is_unusual)
 
     def _unusual_scores(self, X):
         return self._scored(X, lambda _, Z: distances(self._sessions_model, Z), "is_unusual")

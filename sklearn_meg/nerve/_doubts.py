@@ -22,8 +22,9 @@ def doubt_amplifier(signal):
         return
     size = np.abs(signal)
     largest = size.max((0, 2), keepdims=True)
-    share = (size >= (1 - 1e-6) * largest).mean((0, 2))
-    varies = signal.std((0, 2)) < 0.999 * largest[0, :, 0]
+    there = (size >= (1 - 1e-6) * largest) & (np.ptp(signal, axis=2, keepdims=True) > 0)
+    share = there.mean((0, 2))
+    varies = (np.ptp(signal, axis=2) > 0).any(0)
     found = np.flatnonzero((share > SETTINGS.saturated) & varies & (largest[0, :, 0] > 0))
     if len(found):
         which = ", ".join(map(str, found))
