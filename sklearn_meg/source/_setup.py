@@ -177,14 +177,10 @@ def set_up(estimator, X, fields, used, recording):
     if info is not None and is_mne_forward(estimator.forward):
         picks = match_channels(estimator.forward, info)
         fields, used, info = pick(fields, used, info, picks)
-    names = None if info is None else list(info["ch_names"])
     first, labels = group_rows(X)
     bad = _bad_channels(estimator, fields, used, info, labels)
     used = used & ~np.isin(np.arange(len(used)), list(bad))
-    lead = read_lead_field(estimator.forward, fields.shape[1], names, estimator.orientation)
-    check_fieldless(lead.gain[used], lead.n_orient)
-    if info is not None:  # the fields as they are in the data
-        lead = replace(lead, gain=projector_of(info, only_active=True) @ lead.gain)
+    lead = _lead_field(estimator, fields, used, info)
     change = first_change(X[first])
     baseline = slice(0, change) if change else None
     whitener, covariance, scale = _whiten(estimator, fields, used, recording.nave, baseline, info)
@@ -204,12 +200,6 @@ def set_up(estimator, X, fields, used, recording):
     singles = np.bincount(labels).min() >= SETTINGS.fewest_trials
     gain = whitener @ lead.gain
     loose = estimator.loose if estimator.orientation == "loose" else 1.0
-    mne_problem = None
-    if info is not None and lead.forward is not None:
-        from ._mne import make_problem
-
-        start = 0.0 if recording.times is None else recording.times[0]
-        mne_problem = make_problem(means, nave, used, info, lead.forward, covariance, trials, start)
     problem = Problem(
         rows=fields if singles else None,
         row_weights=effective if singles else None,
@@ -227,14 +217,34 @@ def set_up(estimator, X, fields, used, recording):
         half_difference=None if halves is None else whitener @ halves,
         trials_cov=None if trials is None else whitener @ trials @ whitener.T,
         baseline=baseline,
-        mne=mne_problem,
+        mne=_for_mne(recording, info, lead, means, nave, used, covariance, trials),
     )
     if estimator.find_bad_channels:
         warn_noise(problem.data, baseline)
-    names = [str(index) for index in range(len(used))] if names is None else names
+    names = [str(index) for index in range(len(used))] if info is None else info["ch_names"]
     warn_bad_channels(bad, names)
     bad = [names[index] for index in sorted(bad)]
     return problem, Setting(lead, info, scale, bad, weights, fields)
+
+
+def _lead_field(estimator, fields, used, info):
+    """The lead field, of fields as they are in the data."""
+    names = None if info is None else list(info["ch_names"])
+    lead = read_lead_field(estimator.forward, fields.shape[1], names, estimator.orientation)
+    check_fieldless(lead.gain[used], lead.n_orient)
+    if info is None:
+        return lead
+    return replace(lead, gain=projector_of(info, only_active=True) @ lead.gain)
+
+
+def _for_mne(recording, info, lead, means, nave, used, covariance, trials):
+    """What mne's solvers take; None where there are no objects of mne."""
+    if info is None or lead.forward is None:
+        return None
+    from ._mne import make_problem
+
+    start = 0.0 if recording.times is None else recording.times[0]
+    return make_problem(means, nave, used, info, lead.forward, covariance, trials, start)
 
 
 def _bad_channels(estimator, fields, used, info, labels):
