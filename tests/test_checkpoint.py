@@ -82,7 +82,7 @@ def world(name):
         return RNNSourceSolver(localizer="penalty", **common), X, rng.normal(size=(3, 4, 20))
     if name == "threshold":
         X = rng.normal(size=(60, 3, 3, 3, 3))
-        return ThresholdCNN(**common), X, rng.uniform(1, 2, size=60)
+        return ThresholdCNN(**common), X, 100 / np.linalg.norm(X[:, 1, 1, 1], axis=-1)
     if name == "connectome":
         return ConvolutionalMetric(**common), make_fibers("annulus", size=16).X, None
     if name == "decoder":

@@ -10,6 +10,8 @@ from robustness.uses import USES, reason
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Do not trust these states"),
+    pytest.mark.filterwarnings("ignore:These may not be the states"),  # more than are asked for
+    pytest.mark.filterwarnings("ignore:.* occur more than once"),  # bagging draws copies
     pytest.mark.filterwarnings("ignore:All trials are of one group"),
 ]
 

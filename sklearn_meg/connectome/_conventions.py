@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._checks.claims import open_image
+
 #: Places of the six numbers of a symmetric tensor: rows and columns.
 TENSORS = {
     "dipy": ((0, 1, 1, 2, 2, 2), (0, 0, 1, 0, 1, 2)),  # xx, xy, yy, xz, yz, zz; also of ANTs
@@ -73,10 +75,7 @@ def _not_definite(D):
 
 def load(image):
     """Data and affine of an image or its file."""
-    import nibabel as nib
-
-    if not hasattr(image, "get_fdata"):
-        image = nib.load(image)
+    image = open_image(image)
     return image.get_fdata(), np.asarray(image.affine, dtype=float)
 
 

@@ -82,7 +82,9 @@ def doubt_labels(logs, y, session):
 
 
 def _surely_wrong(logs, y, right):
-    """Whether wrong decisions are clearer than right ones usually are."""
+    """Whether wrong decisions are clearer than right ones usually are, if there are enough."""
+    if (~right).sum() < SETTINGS.enough_wrong:
+        return False
     best = np.sort(logs, axis=1)
     against = best[:, -1] - logs[np.arange(len(y)), y]
     usual = np.median((best[:, -1] - best[:, -2])[right])

@@ -100,6 +100,9 @@ class Settings:
         usually are, from which labels are doubted. With a fifth of the labels wrong it is 1.3 to
         2.1 times on two people and two nerves (1.0 on a third, whose decoder is still right), else
         at most 1.1.
+    enough_wrong : int
+        Wrong decisions from which that is asked: with 3 to 6 the ratio was .9 to 2.7 on three
+        nerves of right labels, by chance.
     enough_unusual : int
         Trials from which unusual ones make a session doubtful.
     most_unusual, most_adapted : float
@@ -172,6 +175,7 @@ class Settings:
     known: float = 0.25
     most_wrong: float = 0.1
     surely: float = 1.2
+    enough_wrong: int = 10
     enough_unusual: int = 10
     most_unusual: float = 0.5
     most_adapted: float = 0.9

@@ -204,8 +204,13 @@ def warn_of_dipoles(found, n_sources):
 
 
 def _most_alike(courses):
-    """Largest number of courses (n_conditions, n_courses, n_times) that are nearly one."""
+    """Largest number of courses (n_conditions, n_courses, n_times) that are nearly one.
+
+    A course that is next to nothing beside the largest mends no field.
+    """
     flat = np.concatenate(list(courses), axis=1)
+    sizes = np.abs(flat).max(axis=1)
+    flat = flat[sizes > SETTINGS.next_to_nothing * sizes.max()]
     flat = flat / np.maximum(np.linalg.norm(flat, axis=1), 1e-300)[:, None]
     return int((np.abs(flat @ flat.T) > SETTINGS.one_course).sum(axis=1).max())
 

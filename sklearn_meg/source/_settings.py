@@ -78,6 +78,9 @@ class Settings:
         Evidence for one more source than was told, from which that is said.
     one_course : float
         Correlation of courses that are one: of three sources or more that is told.
+    next_to_nothing : float
+        Share of the largest current, below which a course is not compared. In a world without noise
+        sources of 4e-4 of it stand beside the true one.
     silent, steady, same, weak : float
         Share of the mean field power of a position below which an orientation is not seen, without
         and with errors; share of a field that makes two positions nearly the same; singular value
@@ -168,6 +171,7 @@ class Settings:
     most_current: float = 1e-5
     surely_further: float = 1.5
     one_course: float = 0.97
+    next_to_nothing: float = 0.01
     silent: float = 1e-3
     steady: float = 1e-3
     same: float = 0.9
