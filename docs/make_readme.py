@@ -69,7 +69,7 @@ SYSTEMS = (
             "nerve",
             "people_days1-5_to_25-30",
             "trial_accuracy",
-            "right, real EMG, 20 days later",
+            "right, real EMG, 20 days later, on people used in development",
         ),
     ),
     (
