@@ -58,7 +58,7 @@ class SourceParams:
         "free",
         '{"free", "loose", "fixed"}',
         "Orientation of the sources of an mne.Forward; the last two need surface source spaces. "
-        "A lead field with one orientation a position is used as it is.",
+        "A lead field with one orientation a position is used as it is, and cannot be loose.",
     )
     loose: float = param(
         0.2,
@@ -217,7 +217,9 @@ class SourceEstimator(
         return self.transform(y if X is None else X)
 
     def transform(
-        self, X: ArrayLike | MneObject | None = None, pick_ori: Literal["vector"] | None = None
+        self,
+        X: ArrayLike | MneObject | None = None,
+        pick_ori: Literal["vector", "normal"] | None = None,
     ) -> np.ndarray:
         """Sources of new data, or of events.
 
@@ -228,8 +230,9 @@ class SourceEstimator(
             samples: the operator that was fitted is applied to each row. Or events as for
             ``predict``, ``(n_trials, n_events, n_times)``: what the model says of them. An array
             that could be both is taken for data. None: the fitted conditions.
-        pick_ori : {None, "vector"}, default=None
-            None: amplitude, the norm over orientations (signed where there is one).
+        pick_ori : {None, "vector", "normal"}, default=None
+            None: amplitude, the norm over orientations (signed where there is one). "normal": what
+            flows along the normal of the surface, signed; it needs ``orientation="loose"``.
 
         Returns
         -------
@@ -245,15 +248,15 @@ class SourceEstimator(
             For data that lack a fitted channel or are not finite, events as by ``predict``,
             another shape, or another pick_ori.
         """
-        _check_pick_ori(pick_ori)
         check_is_fitted(self)
+        _check_pick_ori(self, pick_ori)
         data = self._data(X)
         if data is None:
             sources = self._sources_of(self._events(X))
         else:
             shape = self.n_positions_, self.n_orient_
             sources = sources_of_fields(self.inverse_, *data, shape) / self.unit_
-        return sources if pick_ori == "vector" else _amplitude(sources)
+        return _picked(sources, pick_ori)
 
     def score(
         self,
@@ -293,15 +296,18 @@ class SourceEstimator(
         return r2_score(fields[:, used] / scale, predicted[:, used] / scale, weights)
 
     def to_stc(
-        self, X: ArrayLike | MneObject | None = None, pick_ori: Literal["vector"] | None = None
+        self,
+        X: ArrayLike | MneObject | None = None,
+        pick_ori: Literal["vector", "normal"] | None = None,
     ) -> list:
         """Sources as mne source estimates.
 
         Parameters
         ----------
         X : as for ``transform``
-        pick_ori : {None, "vector"}, default=None
-            "vector" gives VectorSourceEstimate or VolVectorSourceEstimate, in head coordinates.
+        pick_ori : {None, "vector", "normal"}, default=None
+            "vector" gives VectorSourceEstimate or VolVectorSourceEstimate, in head coordinates;
+            "normal" what flows along the normal of the surface.
 
         Returns
         -------
@@ -315,9 +321,13 @@ class SourceEstimator(
         """
         from ._mne import make_stcs
 
-        _check_pick_ori(pick_ori)
+        check_is_fitted(self)
+        _check_pick_ori(self, pick_ori)
         start = float(X[0].times[0] if isinstance(X, list) else X.times[0]) if is_mne(X) else None
-        return make_stcs(self, self.transform(X, pick_ori="vector"), pick_ori, start)
+        sources = self.transform(X, pick_ori="vector")
+        if pick_ori == "normal":
+            sources = sources[:, :, -1:]
+        return make_stcs(self, sources, pick_ori, start)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -479,9 +489,25 @@ def _amplitude(sources):
     return np.linalg.norm(sources, axis=2)
 
 
-def _check_pick_ori(pick_ori):
-    if pick_ori not in (None, "vector"):
-        raise ValueError(f"pick_ori must be None or 'vector'. Got {pick_ori!r}.")
+def _picked(sources, pick_ori):
+    """Vectors, what flows along the last axis, or amplitudes."""
+    if pick_ori == "vector":
+        return sources
+    return sources[:, :, -1] if pick_ori == "normal" else _amplitude(sources)
+
+
+def _check_pick_ori(estimator, pick_ori):
+    if pick_ori not in (None, "vector", "normal"):
+        raise ValueError(f"pick_ori must be None, 'vector' or 'normal'. Got {pick_ori!r}.")
+    loose = estimator.orientation == "loose" and estimator.n_orient_ == 3
+    normal = (
+        loose or estimator.orientation == "fixed" or vars(estimator).get("pick_ori") == "normal"
+    )
+    if pick_ori == "normal" and not normal:
+        raise ValueError(
+            "pick_ori='normal' needs the normals of a surface: fit with orientation='loose' or "
+            f"'fixed'. Got orientation={estimator.orientation!r}."
+        )
 
 
 def _check_finite_sources(estimator, sources):

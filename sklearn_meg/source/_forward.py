@@ -74,6 +74,7 @@ def read_lead_field(forward, n_channels, ch_names=None, orientation="free"):
         there is none.
     """
     if forward is None:
+        _check_not_loose(orientation)
         return LeadField(np.eye(n_channels), 1)
     if is_mne_forward(forward):
         return _read_mne_forward(forward, n_channels, ch_names, orientation)
@@ -97,8 +98,19 @@ def read_lead_field(forward, n_channels, ch_names=None, orientation="free"):
             f"{gain.shape} has none. Use orientation='free', project the lead field on the "
             "normals yourself (n_channels, n_positions), or give an mne.Forward."
         )
+    if gain.ndim == 2:
+        _check_not_loose(orientation)
     _check_finite(gain)
     return LeadField(gain.reshape(len(gain), -1).astype(np.float64), 1 if gain.ndim == 2 else 3)
+
+
+def _check_not_loose(orientation):
+    """One orientation a position leaves nothing to be loose."""
+    if orientation == "loose":
+        raise ValueError(
+            "orientation='loose' needs three orientations a position, and forward has one. Use "
+            "orientation='fixed', or an mne.Forward of a surface with free orientation."
+        )
 
 
 def _check_n_channels(n_forward, n_channels):
@@ -182,6 +194,8 @@ def _read_mne_forward(forward, n_channels, ch_names, orientation):
     import mne
 
     fixed = forward["source_ori"] == 1  # FIFFV_MNE_FIXED_ORI
+    if fixed:
+        _check_not_loose(orientation)
     _check_surface(forward, fixed, orientation)
     if forward["coord_frame"] != FIFFV_COORD_HEAD:
         raise ValueError(

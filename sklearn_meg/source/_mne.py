@@ -180,11 +180,11 @@ def solve_each(problem, evokeds, solve):
     return out
 
 
-def fixed_forward(forward):
-    """Forward with the orientation of the surface normals."""
+def surface_forward(forward, fixed=True):
+    """Forward in the axes of the surface, with the orientation of the normals if `fixed`."""
     import mne
 
-    return mne.convert_forward_solution(forward, surf_ori=True, force_fixed=True, verbose="error")
+    return mne.convert_forward_solution(forward, surf_ori=True, force_fixed=fixed, verbose="error")
 
 
 def to_axes(vectors, axes):

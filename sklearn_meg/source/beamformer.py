@@ -10,7 +10,7 @@ import numpy as np
 from .._checks.params import check_bool_param, check_option_param, check_scalar_param
 from .._params import documented
 from ._base import SourceEstimator
-from ._mne import as_mne, fixed_forward, kernel_of
+from ._mne import as_mne, axes_of, kernel_of, surface_forward
 from ._operator import kernel_operator, sources_of_fields
 from .minimum_norm import sources_of
 
@@ -42,6 +42,10 @@ default="unit-noise-gain-invariant"
         How the filters are normalized. Sources are in A m for None only.
     reduce_rank : bool, default=False
         Drop the weakest orientation of each position: for MEG in a sphere, which is blind to it.
+    pick_ori : {None, "max-power", "normal"}, default=None
+        Orientations of the filters: three a position, the one of largest power, or the normal of
+        the surface (with ``orientation="loose"``). Where there is one, it is in ``axes_``, values
+        are signed, and ``transform(pick_ori="vector")`` has a single orientation.
     orientation : {"free", "loose", "fixed"}, default="free"
         Orientation of sources of an mne.Forward; the last two need surface source spaces. "loose"
         is as "free" here, in the axes of the surface.
@@ -89,6 +93,7 @@ default="unit-noise-gain-invariant"
         "unit-noise-gain-invariant"
     )
     reduce_rank: bool = False
+    pick_ori: Literal["max-power", "normal"] | None = None
     depth: float | None = None
 
     def _check_params(self):
@@ -96,10 +101,19 @@ default="unit-noise-gain-invariant"
         check_bool_param(self, "reduce_rank")
         if self.weight_norm is not None:
             check_option_param(self, "weight_norm", WEIGHT_NORMS)
+        if self.pick_ori is not None:
+            check_option_param(self, "pick_ori", ("max-power", "normal"))
+        if self.pick_ori == "normal" and self.orientation != "loose":
+            raise ValueError(
+                "pick_ori='normal' needs orientation='loose' and a forward of a surface. Got "
+                f"orientation={self.orientation!r}."
+            )
 
     def _solve(self, problem):
-        kernel = self._kernel(problem)
+        kernel, ways = self._kernel(problem)
         output = self._apply(kernel, problem)
+        if ways is not None:
+            output = ways[..., None] * output
         fields = problem.gain @ output.reshape(len(output), -1, output.shape[-1])
         target = problem.data / np.sqrt(problem.nave)[:, np.newaxis, np.newaxis]
         power = np.square(fields).sum()
@@ -114,31 +128,48 @@ default="unit-noise-gain-invariant"
         return self.__dict__.pop("_filters")
 
     def _apply(self, kernel, problem):
-        shape = problem.n_positions, problem.n_orient
+        shape = problem.n_positions, self.n_orient_
         return sources_of_fields(kernel, problem.means, problem.nave, shape)
 
     def _kernel(self, problem):
+        """Filters, and the orientation (n_positions, 3) of each where it is one of three."""
         from mne.beamformer import apply_lcmv, make_lcmv
 
         view = as_mne(problem)
         fixed = problem.n_orient == 1
+        forward = view.forward
+        if fixed or self.pick_ori == "normal":
+            forward = surface_forward(forward, fixed)
+        pick_ori = None if fixed else self.pick_ori or "vector"
         filters = make_lcmv(
             view.evokeds[0].info,
-            fixed_forward(view.forward) if fixed else view.forward,
+            forward,
             view.trials_cov or covariance_of(view.evokeds, problem.baseline),
             reg=self.reg,
             noise_cov=view.noise_cov,
-            pick_ori=None if fixed else "vector",
+            pick_ori=pick_ori,
             weight_norm=self.weight_norm,
             reduce_rank=self.reduce_rank,
             depth=self.depth,
             verbose="error",
         )
 
-        def apply(evoked):
-            return sources_of(apply_lcmv(evoked, filters, verbose="error"), problem, self)
+        ways = self._ways(filters, problem) if pick_ori in ("max-power", "normal") else None
 
-        return kernel_operator(kernel_of(problem, apply))
+        def apply(evoked):
+            stc = apply_lcmv(evoked, filters, verbose="error")
+            return stc.data[:, None] if ways is not None else sources_of(stc, problem, self)
+
+        return kernel_operator(kernel_of(problem, apply)), ways
+
+    def _ways(self, filters, problem):
+        """Keep the one orientation of each position; components along the lead field's axes."""
+        axes = axes_of(problem, self)
+        ways = axes[:, -1] if self.pick_ori == "normal" else filters["max_power_ori"]
+        self.n_orient_ = 1
+        if problem.mne is not None:
+            self.axes_ = ways[:, None]
+        return np.einsum("poi,pi->po", axes, ways)
 
 
 def covariance_of(evokeds, baseline):

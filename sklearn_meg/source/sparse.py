@@ -16,7 +16,7 @@ from .._checks.params import (
 from .._params import documented
 from .._training.threads import global_generator_kept
 from ._base import SourceEstimator
-from ._mne import as_mne, axes_of, fixed_forward, solve_each, to_axes
+from ._mne import as_mne, axes_of, solve_each, surface_forward, to_axes
 from .minimum_norm import loose_of
 
 if TYPE_CHECKING:
@@ -273,7 +273,7 @@ class RapMusic(SourceEstimator):
             )
         view = as_mne(problem)
         find = trap_music if self.truncated else rap_music
-        forward = fixed_forward(view.forward) if problem.n_orient == 1 else view.forward
+        forward = surface_forward(view.forward) if problem.n_orient == 1 else view.forward
         axes = axes_of(problem, self)
         positions = view.forward["source_rr"]
 

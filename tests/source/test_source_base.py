@@ -219,6 +219,7 @@ def bad_inputs():
         ({"noise_cov": cov - np.full((20, 20), 0.4)}, "positive semidefinite"),
         ({"orientation": "tangential"}, "'orientation' parameter"),
         ({"forward": np.ones((20, 15, 3)), "orientation": "fixed"}, "surface normals"),
+        ({"forward": np.ones((20, 15)), "orientation": "loose"}, "three orientations"),
         ({"loose": 0.0}, "'loose' parameter"),
         ({"depth": 2.0}, "'depth' parameter"),
         ({"nave": 0}, "'nave' parameter"),

@@ -7,6 +7,7 @@ from _worlds import simulate_evoked, sphere_forward
 from mne.beamformer import apply_lcmv, make_lcmv, rap_music
 from mne.inverse_sparse import gamma_map, mixed_norm
 from mne.minimum_norm import apply_inverse, make_inverse_operator
+from sklearn.base import clone
 
 from sklearn_meg.source import (
     LCMV,
@@ -52,6 +53,49 @@ def test_minimum_norm_of_a_surface_is_that_of_mne(orientation, loose, pick_ori):
     assert solver.n_orient_ == (1 if orientation == "fixed" else 3)
     ours = solver.to_stc(pick_ori=pick_ori)[1]
     same_stc(ours, apply_inverse(evokeds[1], operator, 1 / 9, "MNE", pick_ori, **QUIET))
+
+
+@pytest.mark.parametrize("method", ["MNE", "dSPM"])
+def test_what_flows_along_the_normal_is_that_of_mne(method):
+    evokeds, forward, cov = simulate_evoked("surface", 1)
+    operator = make_inverse_operator(evokeds[0].info, forward, cov, loose=0.2, **QUIET)
+    solver = MinimumNorm(forward=forward, noise_cov=cov, orientation="loose", method=method)
+    (ours,) = solver.fit(evokeds).to_stc(pick_ori="normal")
+    same_stc(ours, apply_inverse(evokeds[0], operator, 1 / 9, method, "normal", **QUIET))
+    assert solver.transform(pick_ori="normal").min() < 0  # signed
+    with pytest.raises(ValueError, match="orientation='loose'"):
+        clone(solver).set_params(orientation="free").fit(evokeds).transform(pick_ori="normal")
+
+
+@pytest.mark.parametrize(
+    "kind, pick_ori", [("volume", "max-power"), ("surface", "normal"), ("volume", None)]
+)
+def test_orientations_of_beamformers_are_those_of_mne(kind, pick_ori):
+    epochs, forward, cov = simulate_epochs(kind=kind)
+    orientation = "loose" if kind == "surface" else "free"
+    params = {"pick_ori": pick_ori, "reduce_rank": True}  # a sphere
+    solver = LCMV(forward=forward, noise_cov=cov, orientation=orientation, **params).fit(epochs)
+    data_cov = mne.compute_covariance(epochs.copy().crop(0.0, None), method="empirical", **QUIET)
+    if kind == "surface":
+        forward = mne.convert_forward_solution(forward, surf_ori=True, **QUIET)
+    weight_norm = "unit-noise-gain-invariant"
+    params |= {"reg": 0.05, "noise_cov": cov, "weight_norm": weight_norm}
+    filters = make_lcmv(epochs.info, forward, data_cov, **params, **QUIET)
+    theirs = apply_lcmv(epochs.average(), filters, **QUIET).data
+    ours = solver.transform()[0]
+    scale = np.abs(theirs).max()
+    np.testing.assert_allclose(ours / scale, theirs / scale, atol=1e-3)  # n or n - 1 trials
+    if pick_ori:
+        assert solver.sources_.shape[2] == 1 and ours.min() < 0
+        assert solver.to_stc(pick_ori="vector")[0].data.shape[1] == 3
+    fields = solver.predict()[0]
+    assert np.corrcoef(fields.ravel(), epochs.average().data.ravel())[0, 1] > 0.3
+
+
+def test_beamformers_along_a_normal_need_one():
+    epochs, forward, cov = simulate_epochs()
+    with pytest.raises(ValueError, match="orientation='loose'"):
+        LCMV(forward=forward, noise_cov=cov, pick_ori="normal").fit(epochs)
 
 
 def test_predicted_fields_are_those_of_mne_currents():
@@ -104,8 +148,8 @@ def test_lcmv_from_trials_is_that_of_mne(weight_norm):
     np.testing.assert_allclose(ours.data / scale, theirs.data / scale, atol=1e-3)  # n or n - 1
 
 
-def simulate_epochs(n_trials=30, noise=2e-13):
-    (evoked,), forward, _ = simulate_evoked(n_conditions=1, noise=1e-18)
+def simulate_epochs(n_trials=30, noise=2e-13, kind="volume"):
+    (evoked,), forward, _ = simulate_evoked(kind, n_conditions=1, noise=1e-18)
     rng = np.random.default_rng(1)
     data = evoked.data + noise * rng.standard_normal((n_trials, *evoked.data.shape))
     events = np.column_stack([np.arange(n_trials), np.zeros(n_trials), np.ones(n_trials)])
