@@ -16,6 +16,7 @@ ORDER = (
     "feature_importance",
     "auditory_sources",
     "what_if_events",
+    "overlapping_events",
     "tms_thresholds",
     "coil_orientation",
     "own_neuron",

@@ -17,6 +17,7 @@ from .encoding.plotting import (
     plot_trf,
 )
 from .nerve.plotting import plot_accuracy_over_days, plot_confusion, plot_latency, plot_stream
+from .source.dipole_plotting import plot_dipole_volumes
 from .source.plotting import (
     plot_field_reconstruction,
     plot_solver_comparison,
@@ -37,6 +38,7 @@ __all__ = [
     "plot_accuracy_over_days",
     "plot_confusion",
     "plot_deviation_map",
+    "plot_dipole_volumes",
     "plot_error_by_heterogeneity",
     "plot_error_by_samples",
     "plot_field_reconstruction",

@@ -8,6 +8,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from sklearn_meg.datasets._forward import simulated_info
+from sklearn_meg.plotting import plot_dipole_volumes
 from sklearn_meg.source import plotting as p
 
 TIMES = np.linspace(-0.1, 0.3, 41)
@@ -255,3 +256,36 @@ def test_bad_tables(table):
         p.plot_solver_comparison(table, "speed")
     with pytest.raises(ValueError, match="cases must be some of"):
         p.plot_solver_comparison(table, cases=["4dip"])
+
+
+def test_ellipses_hold_what_they_say():
+    places = np.array([[-0.04, 0.0, 0.06], [0.04, 0.01, 0.05]])
+    spread = np.array([np.diag([1e-6, 4e-6, 9e-6]), 1e-6 * np.eye(3)])
+    figure = plot_dipole_volumes(
+        places, spread, orientations=np.eye(3)[:2], true_positions=places[:1], title="two"
+    )
+    behind = figure.axes[1]  # from behind: x across, z up
+    ellipse = next(line for line in behind.lines if len(line.get_xdata()) > 3)
+    radius = np.sqrt(7.815)  # 95 % of three degrees of freedom
+    assert np.ptp(ellipse.get_xdata()) == pytest.approx(2 * radius, rel=0.01)
+    assert np.ptp(ellipse.get_ydata()) == pytest.approx(6 * radius, rel=0.01)
+    (legend,) = figure.legends
+    assert legend.texts[0].get_text() == f"1: within {3 * radius:.1f} mm"
+    assert len(plot_dipole_volumes(np.zeros((0, 3)), np.zeros((0, 3, 3)), outline=None).axes) == 3
+
+
+@pytest.mark.parametrize(
+    "params, message",
+    [
+        ({"positions": np.zeros(3)}, r"positions must have the shape \(n_dipoles, 3\)"),
+        ({"covariances": np.zeros((2, 3, 3))}, r"shape \(1, 3, 3\)"),
+        ({"covariances": np.full((1, 3, 3), np.nan)}, "must be finite"),
+        ({"confidence": 95}, "confidence must be"),
+        ({"orientations": np.zeros((2, 3))}, "orientations must have"),
+        ({"true_positions": np.zeros(3)}, "true_positions must have"),
+    ],
+)
+def test_bad_ellipses(params, message):
+    given = {"positions": np.zeros((1, 3)), "covariances": np.eye(3)[None], **params}
+    with pytest.raises(ValueError, match=message):
+        plot_dipole_volumes(**given)
