@@ -56,6 +56,10 @@ _CODES = {
             "Many samples are unlike those of fit (is_unusual): predictions may mean nothing.",
             "Compare how both were recorded and prepared, or fit again with such samples.",
         ),
+        repeated_trials=(
+            "Trials occur more than once, so held-out ones are known and fits look too good.",
+            "Take each trial once, or give copies one group and split by groups.",
+        ),
         other_version=(
             "A model was written by another version, whose predictions may differ.",
             "Compare its predictions with those that you trust, or fit it again.",
@@ -66,10 +70,6 @@ _CODES = {
         small_features=(
             "Features are so small that the least penalty leaves nothing of their coefficients.",
             "Scale the features (ChannelScaler) or try smaller alphas.",
-        ),
-        repeated_trials=(
-            "Trials occur more than once, so held-out trials are known and fits look too good.",
-            "Take each trial once, or give copies one group and split by groups.",
         ),
         artifacts=(
             "A few trials are so large that they decide the fit.",
@@ -140,10 +140,6 @@ _CODES = {
             "A neuron is far smaller or larger than neurons are.",
             "Give coordinates and diameters in micrometers.",
         ),
-        repeated_fields=(
-            "The same fields come several times, so held-out errors and intervals are too small.",
-            "Leave copies out, or keep them together by groups.",
-        ),
         azimuth_degrees=(
             "Azimuths exceed several turns, as if they were degrees.",
             "Give azimuths in radians.",
@@ -213,10 +209,6 @@ _CODES = {
         saturated=(
             "Channels are often at the largest value that they have: the amplifier cuts them off.",
             "Lower the gain, or leave these channels out.",
-        ),
-        copied_trials=(
-            "Trials occur more than once in fit, so that probabilities say too much.",
-            "Take each trial once.",
         ),
         undecidable=(
             "Trials left out of fit are hardly decided as they are labeled.",

@@ -60,16 +60,13 @@ def test_every_estimator_takes_weights_or_says_why_not():
     assert {c.__name__ for c in public_estimators()} == found | set(WITHOUT)
 
 
-# Trials that occur twice, and thresholds of chance.
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn_meg.exceptions.AssumptionWarning")
-
-
 @pytest.fixture
 def routing():
     with sklearn.config_context(enable_metadata_routing=True):
         yield
 
 
+@pytest.mark.filterwarnings(r"ignore:.*\[repeated-trials\]")
 @pytest.mark.parametrize("name", SAME_ORDER)
 def test_a_weight_is_the_trial_repeated(name):
     w = world(name)

@@ -1,11 +1,11 @@
 """What in trials to fit breaks an assumption: said before anything is computed."""
 
 from dataclasses import dataclass
-from hashlib import blake2b
 
 import numpy as np
 
 from .._checks.assumptions import warn_assumption
+from .._checks.copies import doubt_copies, trial_key
 from .._checks.trials import pieces, release_pages
 
 
@@ -37,15 +37,15 @@ def doubt_trials(X, y, rows):
     """
     if y.shape[2] < SETTINGS.least_times or len(y) < 4:
         return
-    marks, power, zeros = [], [], []
+    keys, power, zeros = [], [], []
     for part in pieces(y):
         values = np.asarray(y[part])
-        marks += [blake2b(trial.tobytes(), digest_size=8).digest() for trial in values]
+        keys += map(trial_key, values)
         power.append(values.var(axis=2, dtype=np.float64))
         zeros.append(_zeros_at_the_end(values))
         release_pages(y)
     power, zeros = np.concatenate(power), np.concatenate(zeros)
-    _doubt_copies(marks, power)
+    doubt_copies(keys, power.any(axis=1), "trials of y")
     if rows.mask is None:
         _doubt_artifacts(power)
         _doubt_padding(zeros, y.shape[2])
@@ -55,16 +55,6 @@ def _zeros_at_the_end(values):
     """Number of samples at the end at which all channels are exactly zero."""
     there = (values != 0).any(axis=1)
     return np.where(there.any(axis=1), np.argmax(there[:, ::-1], axis=1), values.shape[2])
-
-
-def _doubt_copies(marks, power):
-    varying = [mark for mark, p in zip(marks, power) if p.any()]
-    n = len(varying) - len(set(varying))
-    if n:
-        warn_assumption(
-            "repeated-trials",
-            f"{n} of {len(marks)} trials of y occur more than once, to the last bit.",
-        )
 
 
 def _doubt_artifacts(power):

@@ -11,7 +11,7 @@ from .._checks.whole import WholeFit
 from .._padding import is_ragged
 from .._routing import RoutedGroups
 from ..rows import split_session
-from ._doubts import doubt_amplifier, doubt_copies, doubt_units
+from ._doubts import doubt_amplifier, doubt_trials, doubt_units
 from ._sessions import RunningNormalizer, class_means, location_and_scale, mean_normal, normalized
 from .features import NerveFeatures, check_windows
 
@@ -87,7 +87,7 @@ class NerveModel(WholeFit, RoutedGroups):
         extractor._check_params()
         extractor._check_length(signal)
         if reset:
-            doubt_copies(signal)
+            doubt_trials(signal)
             extractor._learn(signal)
             self.thresholds_ = extractor.thresholds_
             self._fitted_windows = extractor.get_params()

@@ -1,10 +1,9 @@
 """What in signals, labels and sessions breaks an assumption, and is said."""
 
-from hashlib import blake2b
-
 import numpy as np
 
 from .._checks.assumptions import warn_assumption
+from .._checks.copies import doubt_copies, trial_keys
 from .._checks.unusual import p_values
 from ._settings import SETTINGS
 
@@ -35,15 +34,10 @@ def doubt_amplifier(signal):
         )
 
 
-def doubt_copies(signal):
+def doubt_trials(signal):
     """Warn of trials that occur more than once."""
-    if signal.shape[2] < SETTINGS.least_times:
-        return
-    varying = [trial for trial in signal if np.ptp(trial)]
-    marks = {blake2b(np.ascontiguousarray(t).tobytes(), digest_size=8).digest() for t in varying}
-    n = len(varying) - len(marks)
-    if n:
-        warn_assumption("copied-trials", f"{n} of {len(signal)} trials of X occur more than once.")
+    if signal.shape[2] >= SETTINGS.least_times:
+        doubt_copies(trial_keys(signal), np.ptp(signal, axis=(1, 2)) > 0, "trials of X")
 
 
 def doubt_labels(logs, y, session):

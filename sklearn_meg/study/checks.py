@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from numbers import Integral, Real
 
@@ -173,17 +172,6 @@ def check_finite_data(X, name):
     """`check_finite` of numbers; classes may be text, and there may be no y."""
     if X is not None and (name == "X" or X.dtype.kind == "f"):
         check_finite(X, name)
-
-
-def trial_keys(measured):
-    """Hash of what was measured in each trial."""
-    keys = np.empty(len(measured), dtype="S24")
-    for part in pieces(measured):
-        keys[part] = [
-            hashlib.blake2b(np.ascontiguousarray(trial), digest_size=12).hexdigest().encode()
-            for trial in measured[part]
-        ]
-    return keys
 
 
 def check_permutations(value):

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._checks.assumptions import warn_assumption
+from .._checks.copies import trial_keys
 from .._checks.trials import pieces
 from .channels import few
-from .checks import is_responses, trial_keys
+from .checks import is_responses
 
 
 @dataclass(frozen=True)

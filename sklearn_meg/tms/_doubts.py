@@ -98,7 +98,9 @@ def doubt_repeated(X, groups):
     some = np.concatenate([X[:, center, center, center], X[:, 0, 0, 0]], axis=1)
     copies = len(some) - len(np.unique(some, axis=0))
     if groups is None and len(X) >= DOUBTS.fewest and copies > DOUBTS.repeated * len(X):
-        warn_assumption("repeated-fields", f"{copies} of {len(X)} fields are copies of others.")
+        warn_assumption(
+            "repeated-trials", f"{copies} of {len(X)} fields of X occur more than once."
+        )
 
 
 def doubt_relation(X, y, errors):

@@ -55,7 +55,7 @@ def test_homogeneous_and_polarized(model, grids, linear):
 
 
 # One output belongs to other fields, which is said.
-@pytest.mark.filterwarnings("ignore::sklearn_meg.exceptions.AssumptionWarning")
+@pytest.mark.filterwarnings(r"ignore:.*\[not-inverse\]")
 @pytest.mark.parametrize("model", MODELS, ids=repr)
 def test_several_outputs_are_several_fits_and_censored_ones_do_not_count(model, grids, linear):
     censored = np.stack([linear, linear[::-1]], 1)
