@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ._between import Between
-from ._lead_error import LeadFieldError, explained_power
+from ._lead_error import LeadFieldError, by_axis, explained_power, matched, products, seen_by
 from ._misfit import misfit_of, satellite
 from ._pairs import alike, apart, best_pairs, main_components, pair_power
 from ._settings import SETTINGS
@@ -88,8 +88,10 @@ class Scanner:
         self.model_error = model_error
         self._at_points = LeadFieldError(self, model_error, SETTINGS.cell)
         self._moved = LeadFieldError(self, model_error, SETTINGS.moved * SETTINGS.cell)
-        self._gram = _gram_of(self.gain)
+        self._axes = by_axis(self.gain)
+        self._gram = products(self._axes)
         self._firmness, self._depth = 0.0, 0.0
+        self._root = _inverse_root(self._gram, self._ridge(self._gram))
 
     def expect(self, Y, depth, firmness):
         """Expect currents no larger than those that explain Y: large ones that cancel are unlikely.
@@ -106,8 +108,10 @@ class Scanner:
             Noise a component that the power of the best position is held against.
         """
         self._firmness, self._depth = 0.0, 0.0 if depth is None else depth
+        self._root = _inverse_root(self._gram, self._ridge(self._gram))
         top = max(float(self.explained(Y).max()), 1e-300)
         self._firmness = min(firmness * Y.shape[1] / top, 1.0)
+        self._root = _inverse_root(self._gram, self._ridge(self._gram))
 
     def _ridge(self, gram):
         """What is added to the field power of each orientation, (n_positions,)."""
@@ -141,14 +145,33 @@ class Scanner:
         orientations : ndarray of shape (n_positions, n_orient, n_orient)
             Those, one a row.
         """
-        power, orientations = _best_orientations(
-            self.gain, self._gram, self._ridge(self._gram), Y, _basis_of(others)
-        )
+        power, orientations = self._best(self._axes, self._gram, Y, others)
         return power * self.seen[:, None], orientations
+
+    def _best(self, axes, gram, Y, others):
+        """Power of the orientations at each position beside others, the best first, and those.
+
+        With ``match`` the fields seen by each orientation, the power that orientation o explains is
+        ``o' match match' o / o' gram o``: the largest generalized eigenvalue.
+        """
+        ridge, basis = self._ridge(gram), _basis_of(others)
+        if basis is not None:
+            Y = Y - basis @ (basis.T @ Y)
+            shared = matched(axes, basis)
+            gram = gram - shared @ shared.transpose(0, 2, 1)
+        inverse = _inverse_root(gram, ridge)
+        match = inverse @ matched(axes, Y)
+        power, vectors = np.linalg.eigh(match @ match.transpose(0, 2, 1))
+        orientations = np.einsum("pqo,pqn->pno", inverse, vectors[:, :, ::-1])
+        length = np.linalg.norm(orientations, axis=2, keepdims=True)
+        return power[:, ::-1], orientations / np.where(length > 0, length, 1.0)
 
     def explained(self, Y, dipoles=()):
         """Power that each position explains of what no current at the places found explains."""
-        return self.scan(Y, [dipole.gain for dipole in dipoles])[0][:, 0]
+        if dipoles:
+            return self.scan(Y, [dipole.gain for dipole in dipoles])[0][:, 0]
+        match = self._root @ matched(self._axes, Y)
+        return np.linalg.eigvalsh(match @ match.transpose(0, 2, 1))[:, -1] * self.seen
 
     def _on_grid(self, position, orientations):
         return Dipole(
@@ -166,16 +189,14 @@ class Scanner:
         A strong source leaves more at its own place, by the error of its lead field, than a weak
         one explains at its.
         """
-        gain, rest = self.gain, Y
+        axes, gram, rest = self._axes, self._gram, Y
         columns = [other.columns for other in others]
         if others:
             whitener = self._at_points.whitener(Y, others)
-            gain = (whitener @ self.flat).reshape(self.gain.shape)
-            rest, columns = whitener @ Y, [whitener @ each for each in columns]
-        gram = _gram_of(gain)
-        power, orientations = _best_orientations(
-            gain, gram, self._ridge(gram), rest, _basis_of(columns)
-        )
+            axes = seen_by(whitener, self._axes)
+            gram, rest = products(axes), whitener @ Y
+            columns = [whitener @ each for each in columns]
+        power, orientations = self._best(axes, gram, rest, columns)
         n = len(dipole.orientations)
         position = int(np.argmax(power[:, :n].sum(axis=1) * self.seen))
         return self._on_grid(position, orientations[position, :n])
@@ -213,9 +234,10 @@ class Scanner:
             ],
             axis=1,
         )
-        gram, n = _gram_of(gain), len(dipole.orientations)
-        basis = _basis_of([other.columns for other in others])
-        power, orientations = _best_orientations(gain, gram, self._ridge(gram), Y, basis)
+        axes, n = gain.transpose(0, 2, 1), len(dipole.orientations)
+        power, orientations = self._best(
+            axes, products(axes), Y, [other.columns for other in others]
+        )
         best = int(np.argmax(power[:, :n].sum(axis=1)))
         return Dipole(
             position=self.between.nearest(places[best]),
@@ -302,9 +324,8 @@ class Scanner:
         for pair in best_pairs(power, SETTINGS.pair_starts):
             dipoles = list(others)
             for position in positions[list(pair)]:
-                gain, taken = self.gain[:, [position]], [dipole.columns for dipole in dipoles]
-                gram = _gram_of(gain)
-                ways = _best_orientations(gain, gram, self._ridge(gram), Y, _basis_of(taken))[1]
+                axes, gram = self._axes[:, :, [position]], self._gram[[position]]
+                ways = self._best(axes, gram, Y, [dipole.columns for dipole in dipoles])[1]
                 dipoles.append(self._on_grid(int(position), ways[0, :1]))
             yield dipoles
 
@@ -332,11 +353,11 @@ class Scanner:
             That part, for each position.
         """
         basis = _basis_of([dipole.gain for dipole in dipoles] if taken is None else taken)
-        seen = np.square(self.gain if gain is None else gain).sum(axis=(0, 2))
+        axes = self._axes if gain is None else by_axis(gain)
+        firm = self._firm(np.square(axes).sum(axis=(0, 1), dtype=float))
         ratios = []
         for columns, least in bounds:
-            parts = errors.parts(Y[:, columns], dipoles, basis)
-            power = explained_power(self.gain if gain is None else gain, parts, self._firm(seen))
+            power = explained_power(axes, errors.parts(Y[:, columns], dipoles, basis), firm)
             ratios.append(power[:, :n].sum(axis=1) / max(least, 1e-300))
         ratios = np.array(ratios) if gain is not None else np.array(ratios) * self.seen
         best = ratios.argmax(axis=0)
@@ -419,11 +440,6 @@ def as_bounds(least):
     return least if isinstance(least, list) else [(slice(None), float(least))]
 
 
-def _gram_of(gain):
-    """Products of the orientations of each position, (n_positions, n_orient, n_orient)."""
-    return np.einsum("mpo,mpq->poq", gain, gain, optimize=True)
-
-
 def _basis_of(fields):
     """Orthonormal basis of fields, a list of (n_modes, n); None of none."""
     if not len(fields):
@@ -432,22 +448,6 @@ def _basis_of(fields):
     return left[:, size > 1e-6 * size[0]]
 
 
-def _best_orientations(gain, gram, ridge, Y, basis):
-    """Power of the orientations at each position beside a basis, the best first, and those.
-
-    With ``match`` the fields seen by each orientation, the power that orientation o explains is
-    ``o' match match' o / o' gram o``: the largest generalized eigenvalue.
-    """
-    n_modes, n_positions, n_orient = gain.shape
-    flat, rest = gain.reshape(n_modes, -1), Y
-    if basis is not None:
-        rest = Y - basis @ (basis.T @ Y)
-        shared = (basis.T @ flat).reshape(-1, n_positions, n_orient)
-        gram = gram - np.einsum("kpo,kpq->poq", shared, shared, optimize=True)
-    match = (flat.T @ rest).reshape(n_positions, n_orient, -1)
-    inverse = np.linalg.inv(np.linalg.cholesky(gram + ridge[:, None, None] * np.eye(n_orient)))
-    match = inverse @ match
-    power, vectors = np.linalg.eigh(match @ match.transpose(0, 2, 1))
-    orientations = np.einsum("pqo,pqn->pno", inverse, vectors[:, :, ::-1])
-    length = np.linalg.norm(orientations, axis=2, keepdims=True)
-    return power[:, ::-1], orientations / np.where(length > 0, length, 1.0)
+def _inverse_root(gram, ridge):
+    """Inverse Cholesky factors (n_positions, n_orient, n_orient)."""
+    return np.linalg.inv(np.linalg.cholesky(gram + ridge[:, None, None] * np.eye(gram.shape[1])))
