@@ -11,6 +11,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
+from sklearn_meg.exceptions import AssumptionWarning
 from sklearn_meg.source import LCMV, GammaMap, MinimumNorm, MixedNorm, RapMusic, RNNSourceSolver
 from sklearn_meg.source.metrics import localization_error, nmse
 from sklearn_meg.source.metrics.peaks import MISS
@@ -28,6 +29,7 @@ CELLS = {
     **{name: (name, 5.0) for name in ("dead", "jumps", "alpha", "blinks")},
     **{name: (name, 5.0) for name in ("average_1dip", "average_3dip")},
     **{name: (name, 0.0) for name in ("average_noise", "epochs_noise")},
+    **{name: (name, 5.0) for name in ("rank",)},
 }
 FIRST_SEED = 9000
 
@@ -40,7 +42,8 @@ def violated_rows(case, seed, peers=True):
     rows : list of dict
         Metrics ``dle_mm``, ``n_sources``, ``false_sources``, ``nmse``, ``fit_s``; of ours also
         ``place_mm`` (mean distance of the dipoles themselves, which lie between grid points, 100
-        for a source without one), ``lead_field_error``, ``current_ratio`` (peak current found over
+        for a source without one), ``lead_field_error``, ``warned`` (whether
+        anything was said), ``current_ratio`` (peak current found over
         the true one, of sources that were found) and
         ``covered`` (share of the found sources within their 95 % ellipsoid).
     """
@@ -59,8 +62,11 @@ def violated_rows(case, seed, peers=True):
 
 def _ours(case, seed, world):
     model = RNNSourceSolver(forward=world.forward, noise_cov=world.noise_cov, random_state=seed)
-    fitted, seconds = _fit(world, model)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", AssumptionWarning)
+        fitted, seconds = _fit(world, model)
     rows = _rows(case, "default", seed, world, fitted, seconds)
+    rows.append(row(case, "default", "warned", seed, int(any(_is_ours(each) for each in said))))
     places = fitted.dipole_positions_
     away = 1e3 * cdist(world.positions, places)
     n_false = (away.min(axis=0) > FALSE).sum() if away.size else len(places)
@@ -79,6 +85,10 @@ def _ours(case, seed, world):
         far = step @ np.linalg.inv(fitted.dipole_covariances_[found]) @ step
         rows.append(row(case, "default", "covered", seed, float(far <= CHI2_95)))
     return rows
+
+
+def _is_ours(said):
+    return issubclass(said.category, AssumptionWarning)
 
 
 def _place_error(away):
@@ -110,7 +120,8 @@ def _peers(world, n):
 def _fit(world, model):
     start = process_time()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        if not isinstance(model, RNNSourceSolver):
+            warnings.simplefilter("ignore")
         model.fit(world.data)
     return model, process_time() - start
 
@@ -161,6 +172,7 @@ def checks(rows):
     for case, bound in {
         "dead": 3,
         "jumps": 3,
+        "rank": 3,
         "average_1dip": 4,
         "coreg+5": 3,
         "coreg+15": 3,
@@ -168,6 +180,9 @@ def checks(rows):
         place = values(rows, case, "default", "place_mm")
         if len(place):
             result.append(check(f"{case}: distance of dipoles, mm", place.mean(), f"<= {bound}"))
+    silent = _silent(rows)
+    if silent is not None:
+        result.append(check("data sets with a false source and no warning", silent, "<= 0"))
     for case in ("dead", "jumps"):
         ratio = values(rows, case, "default", "current_ratio")
         if len(ratio):
@@ -178,3 +193,12 @@ def checks(rows):
         result.append(check("95 % volumes cover", float(np.mean(covered)), ">= 0.9"))
         result.append(check("95 % volumes cover no more", float(np.mean(covered)), "<= 0.98"))
     return result
+
+
+def _silent(rows):
+    """Data sets with a source that is not there and no warning; None where not known."""
+    said = {(r["case"], r["seed"]): r["value"] for r in rows if r["metric"] == "warned"}
+    false = [r for r in rows if r["metric"] == "false_sources" and (r["case"], r["seed"]) in said]
+    if not false:
+        return None
+    return sum(r["value"] > 0 and not said[r["case"], r["seed"]] for r in false)

@@ -2,7 +2,8 @@
 
 The estimate always has the 10 mm grid of the inner skull of fsaverage. The true sources lie
 anywhere, and their fields are those of the same head (`offgrid`), of sensors 4 mm and 2 degrees
-off (`coreg`), or of the head while the estimate believes in a sphere (`sphere`).
+off (`coreg`), or of the head while the estimate believes in a sphere (`sphere`). The noise
+covariance may be from before a Maxwell filter (`rank`).
 """
 
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ SCENARIOS = {
     "sphere": {"n": 3, "head": "sphere"},
     "dead": {"n": 2, "broken": "dead"},
     "jumps": {"n": 2, "broken": "jumps"},
+    "rank": {"n": 2, "rank": 80},
     "alpha": {"n": 3, "alpha": 5.0},
     "blinks": {"n": 3, "blinks": True},
     "average_1dip": {"average": True},
@@ -67,7 +69,8 @@ class World:
 def make_world(scenario, snr_db, seed):
     """Simulate one data set; the same seed has the same places and noise at any SNR."""
     given = {"n": 1, "apart": 0.04, "alike": False, "powers": None, "head": "exact", "alpha": 1.0}
-    given = {**given, "broken": None, "blinks": False, "average": False, **SCENARIOS[scenario]}
+    given |= {"broken": None, "blinks": False, "average": False, "rank": None}
+    given |= SCENARIOS[scenario]
     rng = np.random.RandomState(seed)
     places = pool()["places"]
     chosen = _choose(rng, places, given["n"], given["apart"])
@@ -103,6 +106,9 @@ def make_world(scenario, snr_db, seed):
     epochs += clean
     if given["broken"]:
         _break(draw, epochs, given["broken"])
+    if given["rank"]:
+        inside = _inside(given["rank"], white)
+        epochs, clean = inside @ epochs, inside @ clean
     forward = sphere() if given["head"] == "sphere" else simulated_forward(10.0)
     return World(
         epochs, clean, places[chosen].reshape(-1, 3), courses, forward, noise_cov, info,
@@ -184,6 +190,13 @@ def _break(draw, epochs, how):
     for epoch in draw.choice(len(epochs), 3, replace=False):
         size = 300 * np.diff(epochs[:, channel], axis=1).std()
         epochs[epoch, channel, draw.randint(40, 100) :] += size
+
+
+def _inside(rank, white):
+    """Projection on what sources make most, as a Maxwell filter leaves it."""
+    gain = simulated_forward(10.0)["sol"]["data"] / white[:, None]
+    basis = np.linalg.svd(gain @ gain.T)[0][:, :rank]
+    return white[:, None] * (basis @ basis.T) / white
 
 
 # --- heads -----------------------------------------------------------------------------------

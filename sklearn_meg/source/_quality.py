@@ -120,30 +120,43 @@ def _warn_power(power, why):
     )
 
 
-def warn_rank(fields, used, rank):
-    """Say that the fields have fewer directions than the noise covariance.
+def within_rank(fields, used, whitener):
+    """Leave out what the data do not have but the noise covariance has, and say so.
 
     Parameters
     ----------
     fields : ndarray of shape (n_rows, n_channels, n_times)
     used : ndarray of bool of shape (n_channels,)
-    rank : int
-        Rank of the noise covariance.
+    whitener : ndarray of shape (n_whitened, n_channels)
+        0 for channels that are not used.
+
+    Returns
+    -------
+    whitener : ndarray of shape (n_whitened, n_channels)
+        As it came, or with the rank of the data where that is less than nine tenths of its own.
     """
-    n_samples = len(fields) * (fields.shape[2] - 1)
+    rank, n_samples = len(whitener), len(fields) * (fields.shape[2] - 1)
     if n_samples < 2 * rank:
-        return
+        return whitener
     gram = np.zeros((used.sum(),) * 2)
     for row in fields[: max(1, 8 * rank // fields.shape[2])]:
         part = row[used] - row[used].mean(axis=1, keepdims=True)
         gram += part @ part.T
     size = np.sqrt(np.diag(gram))
     size[size == 0] = 1.0
-    values = np.linalg.eigvalsh(gram / np.outer(size, size))
-    found = int((values > 1e-9 * values[-1]).sum())
-    if found < 0.9 * rank:
-        warn_assumption(
-            "noise-rank",
-            f"The data have rank {found}, but noise_cov has rank {rank}: it is of other "
-            "processing, for example from before Maxwell filtering or SSP.",
-        )
+    values, vectors = np.linalg.eigh(gram / np.outer(size, size))
+    there = values > 1e-9 * values[-1]
+    if there.sum() >= 0.9 * rank:
+        return whitener
+    warn_assumption(
+        "noise-rank",
+        f"The data have rank {there.sum()}, but noise_cov has rank {rank}: it is of other "
+        "processing, for example from before Maxwell filtering or SSP.",
+    )
+    basis = vectors[:, there].T / size
+    deviation = basis @ np.linalg.pinv(whitener[:, used])  # of the noise in these directions
+    values, vectors = np.linalg.eigh(deviation @ deviation.T)
+    values = np.maximum(values, SETTINGS.fewest_value * values[-1])
+    inside = np.zeros((len(values), len(used)))
+    inside[:, used] = (vectors / np.sqrt(values)).T @ basis
+    return inside

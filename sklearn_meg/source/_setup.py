@@ -31,7 +31,7 @@ from ._forward import (
     read_lead_field,
 )
 from ._problem import Problem
-from ._quality import find_bad_channels, trial_weights, warn_bad_channels, warn_noise, warn_rank
+from ._quality import find_bad_channels, trial_weights, warn_bad_channels, warn_noise, within_rank
 from ._settings import SETTINGS
 from ._whitening import (
     check_noise_cov,
@@ -187,7 +187,7 @@ def set_up(estimator, X, fields, used, recording):
     weights = np.ones(len(fields))
     if estimator.find_bad_channels:
         if estimator.noise_cov is not None:
-            warn_rank(fields, used, len(whitener))
+            whitener = within_rank(fields, used, whitener)
         weights = trial_weights(fields, whitener, labels)
     if recording.weights is not None:
         weights = weights * recording.weights

@@ -92,6 +92,17 @@ def test_noise_that_does_not_fit_is_told():
         MinimumNorm(forward=forward, noise_cov=cov).fit(epochs_of(flat, info))
 
 
+def test_a_covariance_from_before_a_filter_is_told_and_used_where_the_data_are():
+    data, info, forward, cov, _ = recording()
+    gain = forward["sol"]["data"]
+    few = np.linalg.svd(gain @ gain.T)[0][:, :20]  # what sources make, as a Maxwell filter leaves
+    inside = np.einsum("ck,dk,ndt->nct", few, few, data)
+    search = DipoleSearch(forward=forward, noise_cov=cov, random_state=0)
+    with pytest.warns(UserWarning, match="rank 20, but noise_cov has rank 40"):
+        search.fit(epochs_of(inside, info))
+    np.testing.assert_array_equal(search.support_, [30])
+
+
 def test_a_covariance_of_channels_needs_their_names():
     data, info, forward, cov, _ = recording()
     X = np.ones((len(data), 1, data.shape[2]))
