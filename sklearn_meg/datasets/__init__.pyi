@@ -12,6 +12,7 @@ from ._real import load_mne_sample_epochs as load_mne_sample_epochs
 from ._real import load_multimodal_epochs as load_multimodal_epochs
 from ._recordings import make_recordings as make_recordings
 from ._states import make_states as make_states
+from ._template import template_forward as template_forward
 from ._words import make_words as make_words
 from ._words import word_response as word_response
 from ._words import words_to_epochs as words_to_epochs

@@ -152,7 +152,7 @@ def cached_forward(spacing, sensors="neuromag306", eeg=False):
         simulated_info(sensors=sensors, eeg=eeg),
         head_to_mri(),
         space,
-        _three_layers() if eeg else bem,
+        three_layers() if eeg else bem,
         eeg=eeg,
         verbose="error",
     )
@@ -198,19 +198,24 @@ def _coil(name):
     return FIFF.FIFFV_COIL_VV_MAG_T3 if name.endswith("1") else FIFF.FIFFV_COIL_VV_PLANAR_T1
 
 
-def _electrodes():
-    """Points on the scalp of the model above the ears, in head coordinates (m)."""
+def scalp():
+    """Give points (n, 3) of the scalp of the model in head coordinates, m."""
     import mne
 
     surface = make_bem()["surfs"][0]
     points = surface["rr"] + SCALP * surface["nn"]
-    points = mne.transforms.apply_trans(mne.transforms.invert_transform(head_to_mri()), points)
+    return mne.transforms.apply_trans(mne.transforms.invert_transform(head_to_mri()), points)
+
+
+def _electrodes():
+    """Points on the scalp above the ears, in head coordinates (m)."""
+    points = scalp()
     points = points[points[:, 2] > 0.01]
     return points[spread(points, N_ELECTRODES)]
 
 
 @lru_cache(maxsize=1)
-def _three_layers():
+def three_layers():
     """Solve the model of brain, skull and scalp on 642 vertices a surface."""
     import mne
 

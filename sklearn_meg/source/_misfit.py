@@ -107,7 +107,8 @@ def satellite(Y, dipoles, misfit):
         beside = _beside(columns[:, column], [np.delete(columns, column, axis=1)])
         alone = np.square(beside).sum() * size[column]
         made = np.square(rest).sum() < (1 - SETTINGS.same_course**2) * size[column]
-        if made and alone < SETTINGS.satellite**2 * misfit.surely * power[stronger].max():
+        bound = min(SETTINGS.satellite**2 * misfit.surely, SETTINGS.most_satellite**2)
+        if made and alone < bound * power[stronger].max():
             return int(owner[column])
     return None
 

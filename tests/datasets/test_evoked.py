@@ -10,6 +10,7 @@ from scipy.spatial.distance import cdist, pdist
 from sklearn_meg.datasets._brain_noise import colored_series
 from sklearn_meg.datasets._evoked import SCENARIOS, make_evoked
 from sklearn_meg.datasets._forward import simulated_forward, simulated_info
+from sklearn_meg.datasets._template import template_forward
 
 
 def make(scenario="1dip", **kwargs):
@@ -242,3 +243,39 @@ def test_eeg():
         potential = eeg[:, 3 * index + axis]
         assert np.corrcoef(potential, points[:, axis])[0, 1] > 0.6
     assert 1e-7 < np.abs(eeg).max() * 1e-8 < 1e-4  # V for 10 nAm
+
+
+@pytest.mark.slow
+def test_a_template_has_the_fields_of_its_own_electrodes():
+    forward = simulated_forward(spacing=25.0, eeg=True)
+    template = template_forward(simulated_info(eeg=True), spacing=25.0)
+    assert template["info"]["ch_names"] == forward["info"]["ch_names"][306:]
+    np.testing.assert_allclose(template["sol"]["data"], forward["sol"]["data"][306:])
+    montage = mne.channels.make_standard_montage("easycap-M1")
+    info = mne.create_info(montage.ch_names, 250.0, "eeg").set_montage(montage)
+    info["bads"] = ["Fz"]
+    usual = template_forward(info, spacing=25.0)
+    assert "Fz" not in usual["info"]["ch_names"] and usual["nchan"] == len(info["ch_names"]) - 1
+
+
+def eeg_info(names="Fp1 Fp2 Cz O1 O2", scale=1.0):
+    montage = mne.channels.make_standard_montage("easycap-M1")
+    info = mne.create_info(names.split(), 250.0, "eeg").set_montage(montage, on_missing="ignore")
+    for channel in info["chs"]:
+        channel["loc"][:3] *= scale
+    return info
+
+
+@pytest.mark.parametrize(
+    "info, spacing, message",
+    [
+        (None, 10.0, "must be an mne.Info"),
+        (eeg_info(), 1.0, "spacing must be"),
+        (eeg_info("Cz Pz"), 10.0, "at least 4 EEG channels"),
+        (eeg_info("Cz Pz O1 O2 here"), 10.0, "no position: here"),
+        (eeg_info(scale=1000.0), 10.0, "cm from the scalp"),
+    ],
+)
+def test_bad_templates(info, spacing, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        template_forward(info, spacing)
