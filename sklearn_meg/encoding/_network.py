@@ -37,6 +37,9 @@ class RecurrentEncoderNet(nn.Module):
         Embedding size of the subject; 0 for none.
     dropout : float
     subject_mixing, skip_connections, residual : bool
+    subject_share : float
+        Factor of all that belongs to one subject, embedding and mixing. Optimizers step equally far
+        whatever the size of a gradient; so the smaller it is, the slower subjects part.
     n_networks : int
         Networks alike whose mean is predicted; they start alike too, so give each its weights.
     """
@@ -59,11 +62,12 @@ class RecurrentEncoderNet(nn.Module):
         subject_mixing,
         skip_connections,
         residual,
+        subject_share=1.0,
         n_networks=1,
     ):
         super().__init__()
         self.stride, self.residual, self.skip = 2**n_convs, residual, skip_connections
-        self.activation = ACTIVATIONS[activation]
+        self.activation, self.subject_share = ACTIVATIONS[activation], subject_share
         embedded = embedding_size if n_subjects > 1 else 0
         self.embedding = nn.Embedding(n_subjects, embedded) if embedded else None
         n_inputs = n_features + embedded
@@ -128,7 +132,8 @@ class RecurrentEncoderNet(nn.Module):
         hidden = hidden[..., :n_times]
         out = self.readout(hidden)
         if self.mixing is not None:
-            out = out + torch.einsum("ns,sch->nch", subject, self.mixing) @ hidden
+            own = torch.einsum("ns,sch->nch", self.subject_share * subject, self.mixing)
+            out = out + own @ hidden
         return out + base if self.residual else out
 
     @torch.no_grad()
@@ -143,7 +148,7 @@ class RecurrentEncoderNet(nn.Module):
         n_times = features.shape[-1]
         parts = [features]
         if self.embedding is not None:
-            embedded = subject @ self.embedding.weight
+            embedded = self.subject_share * subject @ self.embedding.weight
             parts.append(embedded[..., None].expand(-1, -1, n_times))
         if initial is not None:
             mask = torch.ones_like(initial[:, :1])

@@ -107,6 +107,7 @@ class Choice:
     deviation: np.ndarray  #: penalty of d_s
     group_kappa: np.ndarray
     subject_kappa: np.ndarray
+    told: bool = True  #: whether any subject has trials on both sides of a fold
 
 
 @dataclass
@@ -178,17 +179,34 @@ def _intercepts_and_courses(train, weights, choice):
             n_trials.append(part.count.max())
     group = _mean_course(raw, [part for part in train if part is not None])
     shrunk = _shrink(sum(n_trials), choice.group_kappa)[:, np.newaxis] * group
-    found = iter(zip(intercepts, raw, n_trials))
+    shares = [_shrink(n, choice.subject_kappa) for n in n_trials]
+    if not choice.told:
+        intercepts = _shrunk_intercepts(intercepts, raw, shares)
+    found = iter(zip(intercepts, raw, shares))
     both = []
     for part in train:
         if part is None:
             both.append((np.mean(intercepts, axis=0), shrunk))
             continue
-        intercept, own, n = next(found)
-        share = _shrink(n, choice.subject_kappa)[:, np.newaxis]
-        both.append((intercept, shrunk + share * np.where(part.count > 0, own - group, 0.0)))
+        intercept, own, share = next(found)
+        change = share[:, np.newaxis] * np.where(part.count > 0, own - group, 0.0)
+        both.append((intercept, shrunk + change))
     both.append((np.mean(intercepts, axis=0), shrunk))
     return tuple(np.array(values) for values in zip(*both))
+
+
+def _shrunk_intercepts(intercepts, raw, shares):
+    """Intercepts of subjects with one trial each, of which noise is a part as it is of courses.
+
+    With the share s of a course that is kept its noise is ``(1 - s)`` of its variance; that of
+    the intercept, a mean over time, is no more.
+    """
+    intercepts = np.array(intercepts)
+    mean, courses = intercepts.mean(axis=0), np.array(raw)
+    spread = ((courses - courses.mean(axis=0)) ** 2).mean(axis=(0, 2))
+    own = ((intercepts - mean) ** 2).mean(axis=0)
+    noise = np.minimum(spread / np.where(own > 0, own, 1.0), 1.0)
+    return list(mean + (1 - (1 - np.array(shares)) * noise) * (intercepts - mean))
 
 
 def _own_course(part, w, intercept):
@@ -274,20 +292,23 @@ def _deviation(part, w, course, choice):
 def _search(folds, penalties, bands, best):
     """Choose on held-out trials: the group's penalty first, then the rest together."""
     found, channels = [], np.arange(len(best.variance))
+    told = any(t is not None and h is not None for fold in folds for t, h in zip(*fold))
     for centered in range(len(CENTERED)):
         path = [_path(train, penalties, bands, centered) for train, _ in folds]
-        errors = sum(_group_errors(fold, w, centered) for fold, w in zip(folds, path))
-        candidate = best(errors)
+        each = np.array([_group_errors(fold, w, centered) for fold, w in zip(folds, path)])
+        errors = each.sum(axis=0)
+        candidate = best(errors) if told else best.strongest(each, penalties)
         chosen = [w[candidate, :, channels].T for w in path]
         found.append((candidate, errors, chosen))
     rest = np.array([_rest_errors(folds, f[2], c) for c, f in enumerate(found)])
-    if not any(t is not None and h is not None for fold in folds for t, h in zip(*fold)):
+    if not told:
         rest = rest[:, :1, :, :1]  # no subject has trials on both sides: nothing tells
     index = best(rest.reshape(-1, len(channels)))
     centered, deviation, group, subject = np.unravel_index(index, rest.shape[:-1])
     candidates = np.array([f[0] for f in found])[centered, channels]
     kappas, deviations = np.array(SETTINGS.kappas), np.array(SETTINGS.deviations)
-    choice = Choice(centered, candidates, deviations[deviation], kappas[group], kappas[subject])
+    parts = deviations[deviation], kappas[group], kappas[subject]
+    choice = Choice(centered, candidates, *parts, told)
     return choice, 1 - found[0][1].T / best.variance[:, np.newaxis]
 
 
@@ -406,9 +427,26 @@ class _Best:
         self.shared = SETTINGS.shared_choice if per_channel else 1.0
 
     def __call__(self, errors):
-        scores = errors / self.variance
-        scores = (1 - self.shared) * scores + self.shared * scores.mean(axis=1, keepdims=True)
+        scores = self._scores(errors)
         return np.argmax(scores <= scores.min(axis=0) + SETTINGS.tie, axis=0)
+
+    def strongest(self, errors, penalties):
+        """The largest of the penalties that are worse by no more than a standard error.
+
+        `errors` are those of each fold. With one trial a subject all differences between subjects
+        weigh on the choice, and what looks like an effect of a condition is often one of these.
+        """
+        scores = self._scores(errors)
+        least = scores.sum(axis=0).argmin(axis=0)
+        worse = scores - np.take_along_axis(scores, least[np.newaxis, np.newaxis], axis=1)
+        error = np.sqrt(len(scores)) * worse.std(axis=0, ddof=1)
+        near = worse.sum(axis=0) <= error + SETTINGS.tie
+        size = np.log(penalties).mean(axis=1)[:, np.newaxis]
+        return np.argmax(np.where(near, size, -np.inf), axis=0)
+
+    def _scores(self, errors):
+        scores = errors / self.variance
+        return (1 - self.shared) * scores + self.shared * scores.mean(axis=-1, keepdims=True)
 
 
 def _variance(total):

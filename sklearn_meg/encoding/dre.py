@@ -474,6 +474,7 @@ class DeepRecurrentEncoder(
             "n_subjects": len(self.subjects_),
             **{name: getattr(self, name) for name in _SIZES},
             "residual": self._resolved_base() is not None,
+            "subject_share": self._subject_share,
             "n_networks": self.n_networks_,
         }
 

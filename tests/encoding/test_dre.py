@@ -116,6 +116,15 @@ def test_without_embedding_and_mixing_the_network_has_no_subject(products):
         assert same is not knows
 
 
+def test_subjects_part_less_the_fewer_trials_they_have(products):
+    X, y, rows, _ = products
+
+    def share(n):
+        return encoder(rows, max_epochs=1).fit(X[:n], y[:n]).net_.module_.subject_share
+
+    assert 0 < share(12) < share(60) < share(300) < 1
+
+
 def test_the_linear_encoder_inside_can_be_used(packed):
     X, y, rows, _ = packed
     model = encoder(rows).fit(X, y)

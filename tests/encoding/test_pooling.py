@@ -85,6 +85,24 @@ def test_one_trial_a_subject_and_a_new_subject():
     assert_allclose(model.predict(X)[0].mean(), model.predict(X)[1].mean(), atol=2)
 
 
+def test_with_one_trial_a_subject_differences_between_subjects_are_no_effect():
+    """20 subjects, one of two conditions each, which differ in nothing."""
+    rng = np.random.default_rng(7)
+    condition = np.arange(20) % 2 - 0.5
+    features = np.zeros((20, 2, 60))
+    features[:, 0, 0], features[:, 1, 0] = 1, condition
+    slow = rng.normal(size=(20, 4, 60)).cumsum(axis=2) / 8 + rng.normal(size=(20, 4, 1))
+    X, rows = pack_rows(features, subjects=np.arange(20))
+    model = TRF(**rows, tmax=39).fit(X, slow)
+    effect = model.coef_[:, 1, :]
+    raw = slow[condition > 0].mean(axis=0) - slow[condition < 0].mean(axis=0)
+    assert np.abs(effect).mean() < 0.2 * np.abs(raw[:, :40]).mean()
+    # The mean of the one trial is no more of the subject than its course is.
+    level = model.predict(X).mean(axis=2) - model.predict(X).mean(axis=(0, 2))
+    own = slow.mean(axis=2) - slow.mean(axis=(0, 2))
+    assert 0.4 < (level * own).sum() / (own**2).sum() < 0.9
+
+
 def test_pooling_needs_an_intercept():
     X, rows = pack_rows(np.ones((4, 1, 20)), subjects=[0, 0, 1, 1])
     with pytest.raises(ValueError, match="partial_pooling=False"):
