@@ -121,8 +121,7 @@ class DeepRecurrentEncoder(
         responses need fewer trials. Needs a linear encoder; epochs are chosen, and the network
         is judged, on squared errors.
     max_epochs : int or "auto", default="auto"
-        Number of passes over the training trials. "auto" is 20, or more with few trials: as many
-        as make 300 steps, 100 at most.
+        Passes over the training trials. "auto" is 20, or as many as make 300 steps, 100 at most.
     warm_start : bool, default=False
         Go on from the weights of the previous ``fit``.
     %(OptimizerParams)s

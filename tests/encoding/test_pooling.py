@@ -91,7 +91,8 @@ def test_with_one_trial_a_subject_differences_between_subjects_are_no_effect():
     condition = np.arange(20) % 2 - 0.5
     features = np.zeros((20, 2, 60))
     features[:, 0, 0], features[:, 1, 0] = 1, condition
-    slow = rng.normal(size=(20, 4, 60)).cumsum(axis=2) / 8 + rng.normal(size=(20, 4, 1))
+    slow = rng.normal(size=(20, 4, 60)).cumsum(axis=2) / 8
+    slow += 0.5 * rng.normal(size=(20, 4, 1)) - slow.mean(axis=2, keepdims=True)
     X, rows = pack_rows(features, subjects=np.arange(20))
     model = TRF(**rows, tmax=39).fit(X, slow)
     effect = model.coef_[:, 1, :]
