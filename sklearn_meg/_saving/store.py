@@ -7,6 +7,7 @@ import io
 import json
 import os
 import tempfile
+import threading
 import types
 import uuid
 import warnings
@@ -30,6 +31,9 @@ PACKAGE = __name__.split(".")[0]
 _VERSIONED = ("builtins", "numpy", "scipy", "sklearn", "torch", "skorch", "mne")
 # Where and how loudly a model is fitted does not change what comes out of it.
 _NEUTRAL = ("cache_dir", "verbose", "n_jobs")
+
+# Two threads that parse source at once raise SystemError in Python 3.11 (CPython gh-106905).
+_ONE_PARSER = threading.Lock()
 
 
 @cache
@@ -121,7 +125,8 @@ def _source(cls):
     if cls.__module__.split(".")[0] == PACKAGE:
         return ""
     try:
-        return inspect.getsource(cls)
+        with _ONE_PARSER:
+            return inspect.getsource(cls)
     except (OSError, TypeError):  # typed in at a prompt
         return ""
 
