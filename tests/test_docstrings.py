@@ -1,9 +1,11 @@
 """Public docstrings are complete: parameters, what is returned, an example that runs."""
 
 import inspect
+import re
 from enum import EnumMeta
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from numpydoc.validate import validate
@@ -19,6 +21,10 @@ MODULES = [sklearn_meg, *(thing for thing in PUBLIC if inspect.ismodule(thing))]
 for package in MODULES[1:]:
     if hasattr(package, "__path__") and find_spec(f"{package.__name__}.metrics"):
         MODULES.append(import_module(f"{package.__name__}.metrics"))
+BRITISH = re.compile(
+    r"neighbour|colour|\bcentre|behaviour|labelled|modelled|favour|fibre|\b(normal|general|optim)is[ei]",
+    re.IGNORECASE,
+)
 # Set by scikit-learn, documented there.
 INHERITED = ("get_params", "set_params", "get_metadata_routing", "set_output", "fit_transform")
 
@@ -51,3 +57,14 @@ def test_numpydoc(path):
         checked += ("EX01",)
     errors = [f"{code}: {text}" for code, text in validate(path)["errors"] if code in checked]
     assert not errors, f"{path}: {errors}"
+
+
+def test_american_spelling():
+    package, root = Path(sklearn_meg.__file__).parent, Path(__file__).parents[1]
+    files = [*package.glob("**/*.py"), *root.glob("docs/*.rst"), root / "README.md"]
+    found = {
+        f"{path.name}: {match[0]}"
+        for path in files
+        for match in BRITISH.finditer(path.read_text(encoding="utf-8"))
+    }
+    assert not found

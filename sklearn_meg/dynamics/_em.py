@@ -20,7 +20,7 @@ from ._posterior import (
     penalty,
     update,
 )
-from ._tails import log_t, moved, neighbour_scores, weight
+from ._tails import log_t, moved, neighbor_scores, weight
 
 N_EPOCHS, FORGETTING = 2, 0.6  # of stochastic updates
 PRIOR_EVERY = 5  # iterations
@@ -183,7 +183,7 @@ class Batch:
         if self.missing is not None:
             gamma[self.missing] = 0
         d = self.X.shape[1]
-        scores = neighbour_scores(distance, gamma, tails, d)
+        scores = neighbor_scores(distance, gamma, tails, d)
         return gamma * weight(distance, tails[:, None], d), scores
 
     def moments(self, gamma):

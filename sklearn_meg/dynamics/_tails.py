@@ -29,14 +29,14 @@ def weight(distance, dof, n_regions):
     return (dof + n_regions) / (dof + distance)
 
 
-def neighbours(dof):
+def neighbors(dof):
     """Grid values below, at and above, (3, n_restarts)."""
     here = np.searchsorted(GRID, dof * (1 - 1e-9))
     return GRID[np.clip(here + np.array([[-1], [0], [1]]), 0, len(GRID) - 1)]
 
 
-def neighbour_scores(distance, gamma, dof, n_regions):
-    """Expected log-likelihood, up to a constant, at neighbours of the degrees of freedom.
+def neighbor_scores(distance, gamma, dof, n_regions):
+    """Expected log-likelihood, up to a constant, at neighbors of the degrees of freedom.
 
     Parameters
     ----------
@@ -53,15 +53,15 @@ def neighbour_scores(distance, gamma, dof, n_regions):
     return np.stack(
         [
             (gamma * log_t(distance, zero, v[:, None], n_regions)).sum((0, 2))
-            for v in neighbours(dof)
+            for v in neighbors(dof)
         ],
         axis=1,
     )
 
 
 def moved(dof, scores):
-    """The best of the neighbours."""
-    return neighbours(dof)[scores.argmax(1), np.arange(len(dof))]
+    """The best of the neighbors."""
+    return neighbors(dof)[scores.argmax(1), np.arange(len(dof))]
 
 
 def spread_of(dof):

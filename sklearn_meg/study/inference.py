@@ -155,7 +155,7 @@ def within_subjects(influences, gain, *, level=0.95, block=5):
         Mean over subjects and folds.
     level : float, default=0.95
     block : int, default=5
-        Neighbouring trials that may go together, as their noise does.
+        Neighboring trials that may go together, as their noise does.
 
     Returns
     -------
@@ -178,7 +178,7 @@ def within_subjects(influences, gain, *, level=0.95, block=5):
 
 
 def _batch_variance(values, block):
-    """Sampling variance of a mean whose neighbours may be correlated."""
+    """Sampling variance of a mean whose neighbors may be correlated."""
     n_batches = max(len(values) // block, 1)
     if n_batches < 3:
         return values.var(ddof=1) / len(values)
@@ -194,7 +194,7 @@ def cluster_test(maps, info=None, *, tfce=False, n_permutations=1000, tail=1, se
     maps : ndarray of shape (n_subjects, n_channels, n_times)
         Differences of scores.
     info : mne.Info, default=None
-        Channels, of one type, whose neighbours form clusters. None clusters over time only.
+        Channels, of one type, whose neighbors form clusters. None clusters over time only.
     tfce : bool, default=False
         Threshold-free cluster enhancement in the place of a threshold at p = .05.
     n_permutations : int, default=1000
