@@ -237,6 +237,10 @@ _CODES = {
             "Recordings are much less likely than the others under the states of these.",
             "Look at them (usual_features_), and leave them out if they are not of the same kind.",
         ),
+        slow_drift=(
+            "Regions drift over whole recordings, so that states may be stretches of time.",
+            "High-pass filter each recording, or detrend it (mne.filter, scipy.signal.detrend).",
+        ),
         repeated_samples=(
             "Samples repeat the ones before in all regions, and make a state of their own.",
             "Put NaN there and set missing='mask', or go back to the rate of the recording.",

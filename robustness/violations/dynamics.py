@@ -237,6 +237,11 @@ dead_region = _of_new(
     lambda X, rng: _with(X, (slice(None), 3), 1e-3 * rng.normal(size=X[:, 3].shape)),
     "A region of new recordings carries no signal.",
 )
+loud_region = _of_new(
+    "a loud region",
+    lambda X, rng: _with(X, (slice(None), 3), 30 * X[:, 3] + 30 * rng.normal(size=X[:, 3].shape)),
+    "A region of new recordings is full of noise, thirty times as loud.",
+)
 new_units = _of_new(
     "new units",
     lambda X, rng: 1e6 * X,
@@ -252,6 +257,20 @@ empty_room = _of_new(
     lambda X, rng: rng.normal(size=X.shape) * X.std(),
     "New recordings are of noise.",
 )
+
+
+@violation("a dead region after alignment", right=MOST)
+def dead_after_alignment(seed, broken):
+    """Recordings have gains of their own and are aligned; a region of new ones is dead."""
+    X, states = _world(seed, N_MORE + N_NEW)
+    rng = _rng(seed)
+    X = X * rng.lognormal(0, 0.5, (len(X), 10, 1))
+    model = _model(align="covariance").fit(X[:N_MORE])
+    new = X[N_MORE:].copy()
+    if broken:
+        new[:, 3] = 1e-3 * rng.normal(size=new[:, 3].shape)
+    flag = flag_of(model.is_unusual(new))
+    return Answer(_error(states[N_MORE:], model.predict(new)), 0.1, flag)
 
 
 @fresh("HiddenMarkovGraph")

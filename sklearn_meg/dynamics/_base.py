@@ -29,7 +29,12 @@ from ._graph import (
 )
 from ._mar import plug_in_mar
 from ._prepare import Prepared, with_aligner
-from ._recordings import check_recordings, warn_if_repeated, warn_if_transposed
+from ._recordings import (
+    check_recordings,
+    warn_if_drifting,
+    warn_if_repeated,
+    warn_if_transposed,
+)
 from ._settings import ALIGN
 from ._tails import spread_of
 
@@ -108,6 +113,7 @@ class StateModel(WholeFit, StateParams, TransformerMixin, BaseEstimator):
         if reset:
             warn_if_transposed(recordings)
             warn_if_repeated(recordings)
+            warn_if_drifting(recordings)
         return recordings
 
     def _set_states(self, startprob, transmat, means, covariances, occupancy, *, sort=True):

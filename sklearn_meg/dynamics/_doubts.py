@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import t as student
 
 from .._checks.assumptions import warn_assumption
 from ..exceptions import AssumptionWarning
@@ -163,7 +164,7 @@ def warn_of_rhythms(rand):
 
 
 def unlike_recordings(log_likelihood, n_regions):
-    """Recordings that are far less likely than the others: in their spread, and in nats a region.
+    """Recordings that are far less likely than the others: by a t-test (Bonferroni), and in nats.
 
     Parameters
     ----------
@@ -178,7 +179,8 @@ def unlike_recordings(log_likelihood, n_regions):
     below = rest - log_likelihood
     squares = (log_likelihood**2).sum() - log_likelihood**2
     spread = np.sqrt(np.maximum(squares / (n - 1) - rest**2, 0) * (n - 1) / (n - 2))
-    far = below > DOUBTS.unlike * spread * np.sqrt(1 + 1 / (n - 1))
+    deviate = below / np.maximum(spread * np.sqrt(1 + 1 / (n - 1)), 1e-300)
+    far = n * student.sf(deviate, n - 2) < DOUBTS.unlike
     return np.flatnonzero(far & (below > DOUBTS.unlike_nats * n_regions))
 
 

@@ -89,7 +89,8 @@ def find_states(prepared: Prepared, settings, batch_size, rng, journal):
     gamma, counts = guesses(racers, settings, kinds, rng)
     judged = judge(prepared, settings, kinds, rng)
     settings = judged.settings
-    finalists = race(racers, gamma[:, judged.keep], counts, settings, journal)
+    gamma = _with_more(racers, gamma[:, judged.keep], settings, kinds, judged, rng)
+    finalists = race(racers, gamma, counts, settings, journal)
     best = int(np.nanargmax(finalists.objective))
     run = finalists.pick([best])
     if not small:
@@ -112,6 +113,19 @@ def find_states(prepared: Prepared, settings, batch_size, rng, journal):
         judged.emissions,
         rhythms,
     )
+
+
+def _with_more(batch, gamma, settings, kinds, judged, rng):
+    """Guesses that were kept; as many as before where they are clusters of samples.
+
+    Few of these are tried at first, and they end in more optima than windows do.
+    """
+    own = [kinds[r] for r in judged.keep]
+    seed = np.random.RandomState(rng.randint(2**31 - 1))
+    if not set(own) <= {"kmeans", "unit"} or len(own) == len(kinds):
+        return gamma
+    more = [own[r % len(own)] for r in range(len(kinds) - len(own))]
+    return np.concatenate([gamma, guesses(batch, settings, more, seed)[0]], axis=1)
 
 
 @dataclass

@@ -225,6 +225,35 @@ def repeated_share(part):
     return runs[runs >= DOUBTS.run].sum() / len(part)
 
 
+def warn_if_drifting(recordings):
+    """Say where regions drift over whole recordings, which makes states of stretches of time."""
+    long = [i for i, n in enumerate(recordings.lengths) if n >= DOUBTS.least_drift]
+    drifts = [(i, *slow_share(recordings.parts[i])) for i in long]
+    found = [
+        (slow, i)
+        for i, slow, faster in drifts
+        if slow > DOUBTS.walk or slow > max(DOUBTS.drift, DOUBTS.smooth * faster)
+    ]
+    if found:
+        slow, worst = max(found)
+        warn_assumption(
+            "slow-drift",
+            f"Regions drift in {len(found)} of {len(recordings.parts)} recordings: {slow:.0%} of "
+            f"the variance is slower than the recording in X[{worst}].",
+            category=StateWarning,
+        )
+
+
+def slow_share(part):
+    """Shares of the variance in the slowest three cosines of a recording, and in the nine after."""
+    X = np.asarray(part, float)
+    X = np.where(np.isnan(X), 0.0, X - np.nanmean(X, axis=0))
+    n = len(X)
+    cosines = np.cos(np.pi * np.arange(1, 13)[:, None] * (np.arange(n) + 0.5) / n)
+    power = 2 / n**2 * (cosines @ X) ** 2 / np.maximum((X**2).mean(0), 1e-300)
+    return float(power[:3].sum(0).mean()), float(power[3:].sum(0).mean())
+
+
 def is_list(X):
     """Whether X is a list of recordings."""
     return isinstance(X, list | tuple) and len(X) > 0 and getattr(X[0], "ndim", 0) == 2

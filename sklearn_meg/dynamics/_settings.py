@@ -137,12 +137,18 @@ class DoubtSettings:
         where halves begin by themselves), in 30 plain ones right fits had .70 and more, blocks of a
         single recording too.
     unlike, unlike_nats, least_recordings : float, float, int
-        A recording is unlike the others where it is less likely than their mean by so many of their
-        standard deviations and nats per sample and region, if there are so many recordings. One of
-        noise among five of 250 samples is .13 to .14 less likely, others of the world .03 at most.
+        A recording is unlike the others where it is less likely than their mean, by a t-test at
+        this level for all recordings together and by so many nats per sample and region, if there
+        are so many recordings. One of noise among six of 250 samples is .06 to .16 less likely,
+        others of the world .044 at most, in sixteen worlds.
     run, repeated : int, float
         Samples of a run of alike ones, and share of the samples in such runs, above which gaps were
         filled or values held.
+    drift, smooth, walk, least_drift : float, float, float, int
+        A recording of so many samples drifts if the slowest three cosines hold more than a share of
+        its variance and so many times as much as the nine after them, or more than a larger share
+        (random walks). Drifts of 1.5 standard deviations have .29 and 10 or more; states of means
+        with four visits a recording .43 and 8 at most, in 300 recordings.
     """
 
     least_samples: int = 200
@@ -154,11 +160,15 @@ class DoubtSettings:
     least_generalization: float = 0.5
     surely: float = 0.7
     least_confirmed: float = 0.6
-    unlike: float = 4.0
-    unlike_nats: float = 0.08
+    unlike: float = 0.065
+    unlike_nats: float = 0.06
     least_recordings: int = 5
     run: int = 5
     repeated: float = 0.01
+    drift: float = 0.3
+    smooth: float = 8.0
+    walk: float = 0.6
+    least_drift: int = 100
 
 
 @dataclass(frozen=True)
@@ -231,7 +241,7 @@ class UnusualSettings:
     least: int = 8
     block: int = 50
     most: int = 40
-    least_spread: tuple = (0.02, 0.05, 0.01, 0.02, 0.02)
+    least_spread: tuple = (0.02, 0.05, 0.01, 0.02, 0.02, 0.02, 0.02)
 
 
 MAR = MarSettings()

@@ -44,7 +44,7 @@ class Refit:
         return m_step(expected, self.prior, self.settings)[2]
 
 
-def usual_features(prepared, parameters, refit):
+def usual_features(prepared, parameters, refit, levels):
     """Features of recordings of the fit, each under the states of the others.
 
     Parameters
@@ -53,6 +53,8 @@ def usual_features(prepared, parameters, refit):
     parameters : tuple
         The states, as an E-step takes them.
     refit : Refit
+    levels : ndarray or None
+        From `usual_levels`.
 
     Returns
     -------
@@ -68,7 +70,7 @@ def usual_features(prepared, parameters, refit):
     expected = [prepared.batch(own.pick([r])).expect(*parameters) for r in range(len(spans))]
     total = sum_of(_of_others(prepared, spans, parameters) + expected)
     rows = [
-        features(prepared, crossed.pick([r]), refit(total.blend(one, 1.0, -1.0)))
+        features(prepared, crossed.pick([r]), refit(total.blend(one, 1.0, -1.0)), levels)
         for r, one in enumerate(expected)
     ]
     return np.array(rows), own.lengths
@@ -93,11 +95,28 @@ def _of_others(prepared, spans, parameters):
     return [prepared.batch(prepared.recordings.pick([r])).expect(*parameters) for r in rest]
 
 
-def features(prepared, recordings, parameters):
+def usual_levels(prepared):
+    """Logarithm of the variance that regions have in recordings as they came, less its median.
+
+    None where recordings are not made alike in variance: these are compared as they are.
+    """
+    if prepared.aligner.method == "none":
+        return None
+    return np.median([_levels(part) for part in prepared.recordings.parts], axis=0)
+
+
+def _levels(part):
+    variances = np.nanvar(np.asarray(part, float), axis=0)
+    typical = max(float(np.median(variances)), 1e-300)
+    return np.log(np.maximum(variances / typical, 1e-12))
+
+
+def features(prepared, recordings, parameters, levels=None):
     """What is compared of one recording.
 
     Log-likelihood per sample; logarithms of the share of samples in which the state changes, and of
     the smallest and largest variance of a region; correlation of samples with the ones before.
+    Of aligned recordings, the smallest and largest variance that a region had before, too.
     """
     batch = prepared.batch(recordings)
     _, _, moves, log_likelihood = batch.decode(*parameters)
@@ -109,6 +128,7 @@ def features(prepared, recordings, parameters):
     variances = (X**2).mean(0)
     both = (X[1:] * X[:-1]).mean(0) / np.maximum(variances, 1e-12) if n > 1 else np.zeros(1)
     logs = np.log(np.maximum(variances, 1e-12))
+    raw = np.empty(0) if levels is None else _levels(recordings.parts[0]) - levels
     return np.array(
         [
             float(log_likelihood[0, 0]) / n - np.log(prepared.spread).sum(),
@@ -116,8 +136,15 @@ def features(prepared, recordings, parameters):
             np.arctanh(np.clip(both, -0.99, 0.99)).mean(),
             logs.min(),
             logs.max(),
+            *([raw.min(), raw.max()] if len(raw) else []),
         ]
     )
+
+
+def rows_of(prepared, parameters, levels):
+    """Features of all recordings."""
+    parts = [prepared.crossed.pick([r]) for r in range(len(prepared.recordings.parts))]
+    return np.array([features(prepared, part, parameters, levels) for part in parts])
 
 
 def scores(rows, lengths, known, known_lengths):
@@ -133,7 +160,7 @@ def scores(rows, lengths, known, known_lengths):
     """
     n = len(known)
     spread = known.std(0, ddof=1) * np.sqrt(1 + 1 / n)
-    least = np.array(UNUSUAL.least_spread)
+    least = np.array(UNUSUAL.least_spread[: rows.shape[1]])
     usual = np.maximum(known_lengths.mean() / np.maximum(lengths, 1), 1.0)
     z = (rows - known.mean(0)) / np.hypot(spread, least) / np.sqrt(usual)[:, None]
     smallest = np.maximum(2 * student.sf(np.abs(z), n - 1).min(1), 1e-300)

@@ -33,7 +33,7 @@ from ._prepare import prepare, standardization
 from ._race import first_tails
 from ._starts import KINDS, check_windows, given_states
 from ._tails import spread_of
-from ._unusual import Refit, features, scores, usual_features, usual_scores
+from ._unusual import Refit, rows_of, scores, usual_features, usual_levels, usual_scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -326,7 +326,8 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
     def _keep_recordings(self, prepared, order, refit):
         """The states as each recording has them, in the order of X; warn of doubtful ones."""
         prepared = replace(prepared, **dict(zip(("center", "spread"), self._scale())))
-        usual = usual_features(prepared, self._parameters(), refit)
+        self._usual_levels = usual_levels(prepared)
+        usual = usual_features(prepared, self._parameters(), refit, self._usual_levels)
         self.usual_features_, self.usual_lengths_ = usual
         self.usual_scores_ = usual_scores(*usual)
         prepared = replace(prepared, known=None)
@@ -348,9 +349,8 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         prepared, parameters = self._prepared(self._recordings(X)), self._parameters()
         if not len(self.usual_scores_):
             return np.zeros(len(prepared.recordings.parts))
-        parts = [prepared.crossed.pick([r]) for r in range(len(prepared.recordings.parts))]
         with one_blas_thread():
-            rows = np.array([features(prepared, part, parameters) for part in parts])
+            rows = rows_of(prepared, parameters, self._usual_levels)
         lengths = prepared.recordings.lengths
         return scores(rows, lengths, self.usual_features_, self.usual_lengths_)
 

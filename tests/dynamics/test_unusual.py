@@ -57,3 +57,25 @@ def test_a_recording_that_is_unlike_the_others_is_named(data):
         model = make().fit(X)
     said = {w.message.code: str(w.message) for w in caught}
     assert "X[4]" in said["unlike-recordings"] and "X[4] unlike the others" in model.warnings_
+
+
+@pytest.mark.parametrize("factor", [1e-3, 30.0], ids=["dead", "loud"])
+@pytest.mark.filterwarnings("ignore:Do not trust")
+def test_a_dead_or_loud_region_is_unusual_after_alignment_too(data, factor):
+    gains = np.random.default_rng(0).lognormal(0, 0.5, (16, 10, 1))
+    X = data.X * gains
+    model = make(align="covariance", emission="gaussian").fit(X[:8])
+    assert model.is_unusual(X[8:]).mean() < 0.3
+    X[8:, 3] *= factor
+    assert model.is_unusual(X[8:]).all()
+
+
+@pytest.mark.filterwarnings("ignore:Do not trust")
+def test_slow_drifts_are_warned_of_and_states_that_last_are_not(data):
+    rng = np.random.default_rng(0)
+    drift = np.cos(np.linspace(0, np.pi, 250) + 6 * rng.uniform(size=(4, 10, 1)))
+    with pytest.warns(StateWarning) as caught:
+        make().fit(data.X[:4] + 3 * drift)
+    assert "slow-drift" in {w.message.code for w in caught}
+    X = data.X[:4] + 3 * rng.normal(size=(3, 10))[data.states[:4]].transpose(0, 2, 1)
+    make().fit(X)  # warnings are errors
