@@ -168,7 +168,7 @@ class DoubtSettings:
     drift: float = 0.3
     smooth: float = 8.0
     walk: float = 0.6
-    least_drift: int = 100
+    least_drift: int = 200
 
 
 @dataclass(frozen=True)
