@@ -19,7 +19,8 @@ from ..report import row
 SNRS = {"phantom10": 10.0, "phantom20": 20.0, "phantom_inf": np.inf}
 ANISOTROPIES = (6.0, 30.0, 150.0)  # of the inverse tensor; the truth chooses
 NEAR = 1.5  # voxels from an end region that count as reaching it
-TRACKERS = ("eudx", "deterministic", "probabilistic")
+RAW = FiberDistributionMetric(sharpen=False, share=0.2, min_amplitude=0.15, separation=25.0)
+TRACKERS = ("eudx", "eudx_sharpened", "deterministic", "probabilistic")
 
 
 def phantom_rows(case, seed, quick):
@@ -54,14 +55,14 @@ def _value(rows, metric):
 
 
 def _raw_peaks(model, fod):
-    """Peaks as they were found, which the model may have smoothed, and their amplitudes."""
+    """Sharpened peaks as they were found, and their amplitudes."""
     peaks, amplitude, _ = model._find(fod, None)
     return peaks, None, None, amplitude
 
 
 def peaks_of(fod):
-    """Peaks of distributions, not smoothed."""
-    return FiberDistributionMetric()._find(fod, None)[0]
+    """Peaks of distributions as they are: not sharpened, not smoothed."""
+    return RAW._find(fod, None)[0]
 
 
 # ------------------------------------------------------------------ what is measured
@@ -185,8 +186,9 @@ def _tracker(name, phantom, fod):
     from dipy.direction import DeterministicMaximumDirectionGetter, ProbabilisticDirectionGetter
 
     sphere = get_sphere(name="repulsion724")
-    if name == "eudx":
-        return _eudx(fod, sphere, phantom.mask)
+    if name.startswith("eudx"):
+        model = RAW if name == "eudx" else FiberDistributionMetric()
+        return _eudx(model, fod, sphere, phantom.mask)
     kind = {
         "deterministic": DeterministicMaximumDirectionGetter,
         "probabilistic": ProbabilisticDirectionGetter,
@@ -194,10 +196,9 @@ def _tracker(name, phantom, fod):
     return kind.from_shcoeff(fod, max_angle=30.0, sphere=sphere, sh_to_pmf=True)
 
 
-def _eudx(fod, sphere, mask):
+def _eudx(model, fod, sphere, mask):
     from dipy.direction.peaks import PeaksAndMetrics
 
-    model = FiberDistributionMetric()
     peaks, amplitude, _ = model._find(fod, mask)
     found = PeaksAndMetrics()
     found.sphere = sphere

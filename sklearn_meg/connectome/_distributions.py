@@ -90,6 +90,26 @@ def find_peaks(coefficients, basis, n_peaks, share, separation):
     return tuple(np.concatenate(each, axis=1) for each in zip(*parts))
 
 
+def peaks_on_half(values, n_peaks, share, separation):
+    """Peaks as :func:`find_peaks`, of amplitudes (n, n_half) on the upper half of the sphere."""
+    from dipy.data import get_sphere
+
+    sphere = get_sphere(name=SPHERE)
+    vertices, around = sphere.vertices, _neighbors(sphere)
+    half = upper(vertices)
+    which = np.abs(vertices @ vertices[half].T).argmax(1)
+    parts = [
+        _peaks(values[i : i + CHUNK][:, which], vertices, around, n_peaks, share, separation)
+        for i in range(0, len(values), CHUNK)
+    ]
+    return tuple(np.concatenate(each, axis=1) for each in zip(*parts))
+
+
+def upper(vertices):
+    """Numbers of the vertices of the upper half, one of each pair of opposite ones."""
+    return np.flatnonzero(vertices @ [1e-6, 1e-3, 1.0] > 0)
+
+
 def _neighbors(sphere):
     """Neighbors (n_vertices, n_most) of each vertex, the last one repeated."""
     around = [[] for _ in sphere.vertices]
@@ -101,7 +121,7 @@ def _neighbors(sphere):
 
 
 def _peaks(values, vertices, around, n_peaks, share, separation):
-    half = np.flatnonzero(vertices @ [1e-6, 1e-3, 1.0] > 0)
+    half = upper(vertices)
     own = values[:, half]
     is_peak = own >= values[:, around[half]].max(2)
     is_peak &= own > share * np.maximum(values.max(1, keepdims=True), 1e-12)

@@ -74,9 +74,11 @@ class FiberGraph:
         Amplitude of the fibers along each of :func:`steps_of`, 1 for a strong one.
     mask : ndarray of bool of shape (nx, ny[, nz])
     scale : ndarray of shape (dim,)
+    lobe : float
+        Share of the largest amplitude of a voxel from which a direction is a fiber.
     """
 
-    def __init__(self, amplitude, mask, scale):
+    def __init__(self, amplitude, mask, scale, lobe=SETTINGS.lobe):
         steps = steps_of(mask.ndim) * scale
         self.length = np.linalg.norm(steps, axis=1)
         self.direction = steps / self.length[:, None]
@@ -88,7 +90,7 @@ class FiberGraph:
         amplitude = amplitude * np.minimum(1.0, depth / SETTINGS.middle)[:, None]
         self.amplitude = np.maximum(amplitude, 0)
         self.cost = 1 / (self.amplitude + SETTINGS.floor)
-        self.least = SETTINGS.lobe * np.maximum(amplitude.max(1), 0.5)
+        self.least = lobe * np.maximum(amplitude.max(1), 0.5)
         kept = amplitude > self.least[:, None]
         self.node = np.full(kept.shape, -1)
         self.node[kept] = np.arange(kept.sum())

@@ -152,6 +152,8 @@ class ConnectomeMetric(LineParams, UnusualPlaces, FieldMetric):
     n_threads: int | None = 1
     verbose: int = 0
 
+    _least_doubt = SETTINGS.least
+
     def fit(
         self,
         X: ArrayLike,
@@ -208,7 +210,7 @@ class ConnectomeMetric(LineParams, UnusualPlaces, FieldMetric):
         self.interpolation_, self.knot_spacing_ = 1, None
         self.n_iter_, self.history_ = 1, []
         self.__dict__.pop("coef_", None)
-        stability = Stability(lines, self._peaks, self._space, self._open_mask)
+        stability = Stability(lines, self._peaks, self._space, self._open_mask, self._least_doubt)
         self.doubt_ = float(np.rad2deg(stability.doubt))
         found = {}
         if self.method != "spline":

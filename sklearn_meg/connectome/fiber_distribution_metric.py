@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._checks.params import check_option_param, check_scalar_param
+from .._checks.params import check_bool_param, check_option_param, check_scalar_param
 from .._checks.trials import check_array
 from .._params import documented
-from ._distributions import BASES, amplitudes, find_peaks, order_of, warn_if_other_basis
+from ._context import along, half_sphere, sharpened
+from ._distributions import (
+    BASES,
+    amplitudes,
+    find_peaks,
+    order_of,
+    peaks_on_half,
+    warn_if_other_basis,
+)
 from ._graph import FiberGraph, steps_of
-from ._space import check_mask
+from ._settings import SETTINGS
+from ._space import Space, check_mask
 from .connectome_metric import ConnectomeMetric
 
 if TYPE_CHECKING:
@@ -32,19 +41,26 @@ class FiberDistributionMetric(ConnectomeMetric):
     crossing, and no peak has to be matched with another. Geodesics and bundles are those of
     :class:`ConnectomeMetric` for the peaks, with ``method="fibers"``.
 
+    Fibers that cross at less than the resolution of a distribution have one peak between them. So
+    distributions are sharpened first (``sharpen``): deconvolved by the lobe of a single fiber,
+    with what lies before and behind along each direction.
+
     Parameters
     ----------
+    sharpen : bool, default=True
+        Whether to sharpen distributions. Without it, ``share=0.2``, ``min_amplitude=0.15`` and
+        ``separation=25`` leave fewer false peaks.
     basis : {"dipy", "mrtrix"}, default="dipy"
         Basis of the spherical harmonics: "dipy" is dipy's default (descoteaux07), "mrtrix" that of
         MRtrix3. Its distributions are along the world axes: ``frame="world"``.
     n_peaks : int, default=5
         Largest number of peaks of a voxel.
-    share : float, default=0.2
+    share : float, default=0.1
         Smallest amplitude of a peak, as a share of the largest of its voxel.
-    min_amplitude : float, default=0.15
+    min_amplitude : float, default=0.08
         Smallest amplitude of a peak, as a share of that of a strong fiber (the 95th percentile of
         the largest of each voxel).
-    separation : float, default=25.0
+    separation : float, default=15.0
         Smallest angle between two peaks, in degrees.
     anisotropy, window, smoothness, n_threads, verbose, affine, frame
         As :class:`ConnectomeMetric`.
@@ -73,10 +89,13 @@ class FiberDistributionMetric(ConnectomeMetric):
 
     method: Literal["auto", "fibers", "spline"] = "fibers"
     basis: Literal["dipy", "mrtrix"] = "dipy"
+    sharpen: bool = True
     n_peaks: int = 5
-    share: float = 0.2
-    min_amplitude: float = 0.15
-    separation: float = 25.0
+    share: float = 0.1
+    min_amplitude: float = 0.08
+    separation: float = 15.0
+
+    _least_doubt = SETTINGS.least_lobe
 
     def fit(
         self, X: ArrayLike, y: None = None, mask: ArrayLike | None = None, amplitude: None = None
@@ -107,35 +126,64 @@ class FiberDistributionMetric(ConnectomeMetric):
         """
         self._check_distribution_params()
         X = check_distributions(X)
-        peaks, values, inside = self._find(X, mask)
-        warn_if_other_basis(X[inside], self.basis)
-        super().fit(peaks, mask=mask if mask is None else inside, amplitude=values)
-        steps = steps_of(3) * self._space.scale
-        unit = steps / np.linalg.norm(steps, axis=1, keepdims=True)
-        unit = unit if self._frame is None else unit @ self._frame.T
-        strong = np.quantile(values.max(0)[self.mask_], 0.9)
-        coefficients = np.nan_to_num(X[self._open_mask])
-        self.step_amplitude_ = amplitudes(coefficients, unit, self.basis) / strong
+        there = self._there(X, mask)
+        warn_if_other_basis(X[there], self.basis)
+        values = self._amplitudes(X, there)
+        peaks, amplitude, inside = self._found(X, there, values)
+        super().fit(peaks, mask=mask if mask is None else inside, amplitude=amplitude)
+        self.step_amplitude_ = self._along_steps(X, there, values)
         return self
 
-    def _find(self, X, mask):
+    def _there(self, X, mask):
+        """Voxels with a distribution."""
         there = np.isfinite(X).all(-1) & (np.abs(np.nan_to_num(X)).max(-1) > 0)
         if mask is not None:
             there &= check_mask(mask, X.shape[:3])
         if not there.any():
             raise ValueError("X has no distribution inside the mask: all are zero or NaN.")
-        found, values = find_peaks(
-            X[there], self.basis, int(self.n_peaks), self.share, self.separation
-        )
-        strong = np.quantile(values[0], 0.95)
-        found[values < self.min_amplitude * strong] = np.nan
+        return there
+
+    def _amplitudes(self, X, there):
+        """Sharpened amplitudes of those voxels on a half sphere; None without sharpening."""
+        if not self.sharpen:
+            return None
+        space, v = Space(X.shape[:3], self.affine), half_sphere()
+        steps = (v @ space.rotation if self.frame == "world" else v) * space.scale.min()
+        return sharpened(X[there], self.basis, there, steps / space.scale, v)
+
+    def _found(self, X, there, values):
+        """Peaks, their amplitudes, and where there are any."""
+        options = int(self.n_peaks), self.share, self.separation
+        if values is None:
+            found, strength = find_peaks(X[there], self.basis, *options)
+        else:
+            found, strength = peaks_on_half(values, *options)
+        found[strength < self.min_amplitude * np.quantile(strength[0], 0.95)] = np.nan
         used = np.isfinite(found[..., 0]).any(1)
         if not used.any():
             raise ValueError("X has no peak inside the mask.")
         peaks = np.full((used.sum(), *X.shape[:3], 3), np.nan)
         amplitude = np.zeros(peaks.shape[:-1])
-        peaks[:, there], amplitude[:, there] = found[used], values[used]
+        peaks[:, there], amplitude[:, there] = found[used], strength[used]
         return peaks, amplitude, np.isfinite(peaks[..., 0]).any(0)
+
+    def _find(self, X, mask):
+        there = self._there(X, mask)
+        return self._found(X, there, self._amplitudes(X, there))
+
+    def _along_steps(self, X, there, values):
+        """Amplitudes along steps from the voxels of the mask, 1 for a strong fiber."""
+        steps = steps_of(3) * self._space.scale
+        unit = steps / np.linalg.norm(steps, axis=1, keepdims=True)
+        unit = unit if self._frame is None else unit @ self._frame.T
+        if values is None:
+            found = amplitudes(X[there], unit, self.basis)
+        else:
+            found = along(values, half_sphere(), unit, SETTINGS.sharp_width)
+        number = np.full(there.shape, -1)
+        number[there] = np.arange(len(found))
+        found = np.vstack([found, np.zeros_like(found[:1])])[number[self._open_mask]]
+        return found / np.quantile(found.max(1), 0.9)
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Curvature that the peaks of distributions have too much.
@@ -153,10 +201,13 @@ class FiberDistributionMetric(ConnectomeMetric):
         return super().transform(self._find(check_distributions(X), None)[0])
 
     def _graph(self):
-        return FiberGraph(self.step_amplitude_, self._open_mask, self._space.scale)
+        mask, scale = self._open_mask, self._space.scale
+        return FiberGraph(self.step_amplitude_, mask, scale, SETTINGS.small_lobe)
 
     def _check_distribution_params(self):
         check_option_param(self, "basis", tuple(BASES))
+        check_option_param(self, "frame", ("grid", "world"))
+        check_bool_param(self, "sharpen")
         check_scalar_param(self, "n_peaks", "int", 1)
         for name in ("share", "min_amplitude", "separation"):
             check_scalar_param(self, name, "float", 0)

@@ -1,9 +1,12 @@
 """Distances along fibers: near points are near, and the unit of the affine is only a unit."""
 
+import warnings
+
 import numpy as np
 import pytest
 
 from sklearn_meg import ConnectomeMetric
+from sklearn_meg.connectome import FiberDistributionMetric
 from sklearn_meg.datasets import make_fibers
 
 
@@ -43,3 +46,42 @@ def test_the_unit_of_the_affine_only_scales_distances(annulus, unit):
     voxels = ConnectomeMetric().fit(annulus.X).distance(starts, ends)
     model = ConnectomeMetric(affine=np.diag([unit, unit, 1.0])).fit(annulus.X)
     np.testing.assert_allclose(model.distance(unit * starts, unit * ends), unit * voxels, rtol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def crossing():
+    """Distributions of two straight bundles that cross at 30 degrees, apart outside the middle."""
+    pytest.importorskip("dipy")
+    from dipy.core.sphere import Sphere
+    from dipy.reconst.shm import sh_to_sf_matrix
+
+    n, angle = 21, np.deg2rad(30)
+    grid = np.stack(np.meshgrid(*[np.arange(n)] * 2, np.arange(5), indexing="ij"), -1) - [10, 10, 2]
+    v = np.array([[1, 0, 0], [np.cos(angle), np.sin(angle), 0]])
+    kernel = {"sh_order_max": 8, "basis_type": "descoteaux07", "legacy": True}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PendingDeprecationWarning)  # what dipy itself writes
+        matrix = sh_to_sf_matrix(Sphere(xyz=v), return_inv=False, **kernel)
+    order = np.concatenate([[k] * (2 * k + 1) for k in range(0, 9, 2)])
+    lobes = matrix.T * np.exp(-order * (order + 1) / 30)
+    across = [np.abs(grid[..., 1] * u[0] - grid[..., 0] * u[1]) for u in v]
+    inside = np.array([a < 2.5 for a in across])
+    fod = np.einsum("bxyz,bc->xyzc", inside / np.maximum(inside.sum(0), 1), lobes)
+    return fod, inside, v
+
+
+def angles(peaks, voxels, u):
+    cosine = np.nan_to_num(np.abs(peaks[(slice(None), *voxels.T)] @ u)).max(0)
+    return np.rad2deg(np.arccos(np.minimum(cosine, 1)))
+
+
+def test_fibers_that_cross_at_a_small_angle_get_a_peak_each(crossing):
+    fod, inside, v = crossing
+    both = np.argwhere(inside.all(0))
+    sharp = FiberDistributionMetric()._find(fod, None)[0]
+    raw = FiberDistributionMetric(sharpen=False)._find(fod, None)[0]
+    for u in v:
+        assert np.median(angles(raw, both, u)) > 10
+        assert np.median(angles(sharp, both, u)) < 7
+    other = FiberDistributionMetric()._find(1024 * fod, None)[0]  # in another unit
+    np.testing.assert_allclose(sharp, other, atol=1e-4)
