@@ -218,6 +218,10 @@ _CODES = {
             "Many trials left out of fit are surely decided otherwise than they are labeled.",
             "Look at the labels of these trials, and at the order of trials.",
         ),
+        raw_signals=(
+            "X is taken for features, but looks like raw signals.",
+            "Give sfreq, so that features are computed.",
+        ),
         unusual_session=(
             "Most trials are unlike those of fit, and nothing adapts to them.",
             "Check electrodes and units; give new sessions a number of their own, and adaptation.",

@@ -274,12 +274,23 @@ def transposed(seed, broken):
     return _wrong(_model(seed), X.transpose(0, 2, 1) if broken else X, y, 0.2)
 
 
-@violation("trials of unequal length", right="refused, with what to do")
+@violation("trials of unequal length", right="80 % of trials right")
 def ragged(seed, broken):
     """Trials come as a list of arrays that end when the movement does."""
     X, y = _new_day(seed)
     trials = [trial[:, : 600 - 7 * (k % 9)] for k, trial in enumerate(X)] if broken else X
     return _wrong(_model(seed), trials, y, 0.2)
+
+
+@violation("raw signals without a sampling rate", right="warned of")
+def raw_as_features(seed, broken):
+    """Signals are given without `sfreq`, and taken for features."""
+    X, y = _data(seed)[0]
+    new, y_new = _data(seed)[1]
+    if not broken:
+        return _wrong(_model(seed), new, y_new, 0.2)
+    model = WindowClassifier(session_row=-1, adaptation="batch").fit(X, y)
+    return _wrong(model, new, y_new, 0.05)
 
 
 @fresh("NerveDecoder")

@@ -6,10 +6,6 @@ from scipy.stats import chi2
 
 from ._settings import SETTINGS
 
-N_ITER, N_FREQUENCY = 30, 5
-FARTHEST = -40.0  # log probability below which a class is out of the question for a trial
-CERTAIN = -40.0  # log probability of the classes that a label excludes
-
 
 def free(logs):
     """Log probabilities of classes (n, n_classes), each trial by itself."""
@@ -19,7 +15,7 @@ def free(logs):
 def by_frequency(logs):
     """Log probabilities where the classes' frequencies are learned, each with one trial more."""
     weights = np.zeros(logs.shape[1])
-    for _ in range(N_FREQUENCY):
+    for _ in range(SETTINGS.n_frequency):
         counts = softmax(logs + weights, axis=1).sum(0) + 1.0
         weights = np.log(counts / counts.mean())
     return log_softmax(logs + weights, axis=1)
@@ -35,8 +31,8 @@ def equal_counts(logs):
     strength = _strength(n, n_classes)
     weights = np.ones(n_classes)
     if strength:
-        kernel = np.exp(np.maximum(logs - logs.max(1, keepdims=True), FARTHEST))
-        for _ in range(N_ITER):
+        kernel = np.exp(np.maximum(logs - logs.max(1, keepdims=True), SETTINGS.farthest))
+        for _ in range(SETTINGS.n_balance):
             counts = weights * ((1 / (kernel @ weights)) @ kernel) + 0.5
             weights = weights * np.sqrt(counts.mean() / counts)
     return log_softmax(logs + strength * np.log(weights), axis=1)
@@ -58,7 +54,7 @@ def clamped(assign, labels):
 
     def assigned(logs):
         logs = logs.copy()
-        logs[known] = CERTAIN
+        logs[known] = SETTINGS.certain
         logs[known, labels[known]] = 0.0
         return assign(logs)
 

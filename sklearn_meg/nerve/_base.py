@@ -12,6 +12,7 @@ from .._padding import is_ragged
 from .._routing import RoutedGroups
 from ..rows import split_session
 from ._doubts import doubt_amplifier, doubt_trials, doubt_units
+from ._ragged import by_length, stretched, trials_of_unequal_length
 from ._sessions import RunningNormalizer, class_means, location_and_scale, mean_normal, normalized
 from .features import NerveFeatures, check_windows
 
@@ -29,6 +30,8 @@ def check_not_ragged(X):
 
 class NerveModel(WholeFit, RoutedGroups):
     """Checks, features and normalization within sessions, of classifiers and regressors."""
+
+    _takes_ragged = False  # whether trials may be of unequal length
 
     def _check_model(self):
         check_scalar_param(self, "sfreq", "float", 0, closed="neither", allow_none=True)
@@ -75,6 +78,9 @@ class NerveModel(WholeFit, RoutedGroups):
             )
         if extractor is not None and not reset:
             extractor._check_not_one_trial(X, self.n_features_in_)
+        ragged = trials_of_unequal_length(X, self.session_row) if self._takes_ragged else None
+        if ragged is not None:
+            return self._ragged_features(ragged, extractor, reset=reset)
         check_not_ragged(X)
         X = check_trials(self, X, reset=reset)
         if reset:  # later trials may be of another length
@@ -83,18 +89,56 @@ class NerveModel(WholeFit, RoutedGroups):
         if extractor is None:
             if reset:
                 self._fitted_windows = {"sfreq": None}
+                self._doubt_features(signal)
             return np.ascontiguousarray(signal, dtype=float), session
         extractor._check_params()
         extractor._check_length(signal)
         if reset:
             doubt_trials(signal)
+        self._look_at(signal, extractor, reset=reset)
+        return extractor._features(signal), session
+
+    def _look_at(self, signal, extractor, *, reset):
+        """Learn from signals, or compare them with those of fit."""
+        if reset:
             extractor._learn(signal)
             self.thresholds_ = extractor.thresholds_
             self._fitted_windows = extractor.get_params()
         else:
             doubt_units(signal, self.thresholds_)
         doubt_amplifier(signal)
-        return extractor._features(signal), session
+
+    def _doubt_features(self, signal):
+        """Say where features are none."""
+
+    def _ragged_features(self, trials, extractor, *, reset):
+        """As `_raw_features`, of trials of unequal length; all have the windows of training."""
+        if getattr(self, "ring", False):
+            raise ValueError("ring=True needs trials of one length. Got trials of unequal length.")
+        groups = []
+        for index, X in by_length(trials):
+            X = check_trials(self, X, reset=reset and not groups)
+            self.__dict__.pop("n_times_in_", None)
+            groups.append((index, *split_session(X, self.session_row)))
+        if extractor is None:
+            self._fitted_windows = {"sfreq": None}
+        else:
+            extractor._check_params()
+            for _, signal, _ in groups:
+                extractor._check_length(signal)
+            every = [np.concatenate(list(signal), axis=1) for _, signal, _ in groups]
+            self._look_at(np.concatenate(every, axis=1)[np.newaxis], extractor, reset=reset)
+        parts = [
+            signal.astype(float) if extractor is None else extractor._features(signal)
+            for _, signal, _ in groups
+        ]
+        counts = np.concatenate([np.full(len(F), F.shape[2]) for F in parts])
+        n_windows = int(np.median(counts)) if reset else self.n_windows_
+        order = np.argsort(np.concatenate([index for index, _, _ in groups]))
+        F = np.concatenate([stretched(F, n_windows) for F in parts])[order]
+        if self.session_row is None:
+            return F, None
+        return F, np.concatenate([session for _, _, session in groups])[order]
 
     def _channels(self, n_features):
         """Channels that each feature is made from; nothing is known of features that came as X."""

@@ -16,9 +16,6 @@ from ._novelty import distances, signs_of_failure
 from ._session_model import SessionModel
 from ._settings import SETTINGS
 
-N_FOLDS = 5
-HOTTEST = 1000.0  # a temperature beyond says nothing more
-
 
 def with_temperatures(Z, y, session, n_classes, weights=None):
     """The session model of labeled trials, with temperatures of trials and windows.
@@ -71,12 +68,14 @@ def with_temperatures(Z, y, session, n_classes, weights=None):
 def _folds(y, session):
     """Trials to leave out together, as indices; none where a class would be missing then."""
     names, known = np.unique(session, return_inverse=True)
-    group = known % N_FOLDS
+    group = known % SETTINGS.left_out_folds
     if len(names) == 1 or not _complete(y, group):
         order = np.argsort(y, kind="stable")
         group = np.empty(len(y), dtype=int)
         starts = np.searchsorted(y[order], y[order])
-        group[order] = (np.arange(len(y)) - starts) % min(N_FOLDS, max(1, np.bincount(y).min()))
+        group[order] = (np.arange(len(y)) - starts) % min(
+            SETTINGS.left_out_folds, max(1, np.bincount(y).min())
+        )
     if not _complete(y, group):
         return []
     return [np.flatnonzero(group == g) for g in np.unique(group)]
@@ -109,5 +108,5 @@ def temperature(logs, y):
     def loss(log_t):
         return -np.mean(target * log_softmax(logs / np.exp(log_t), axis=1))
 
-    found = minimize_scalar(loss, bounds=(0, np.log(HOTTEST)), method="bounded")
+    found = minimize_scalar(loss, bounds=(0, np.log(SETTINGS.hottest)), method="bounded")
     return float(np.exp(found.x))

@@ -21,7 +21,7 @@ from .._training.threads import one_blas_thread
 from ..rows import split_session
 from ._base import NerveModel
 from ._calibration import with_temperatures
-from ._doubts import doubt_labels, doubt_session
+from ._doubts import doubt_features, doubt_labels, doubt_session
 from ._electrodes import find_turn, turned
 from ._lost import patterns
 from ._novelty import distances, expected_accuracy, novelty
@@ -60,6 +60,10 @@ class NerveClassifier(UnusualMixin, NerveModel):
     """
 
     _doubts = True  # whether it warns of labels and sessions
+    _takes_ragged = True
+
+    def _doubt_features(self, signal):
+        doubt_features(signal)
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Probabilities of the classes for each trial.
@@ -328,17 +332,26 @@ class NerveClassifier(UnusualMixin, NerveModel):
         elif expected < SETTINGS.may_fail:
             self._doubt(found.Z, name, SETTINGS.most_adapted)
 
-    def _doubt(self, Z, name, most):
+    def _doubt(self, Z, name, most, harmless=None):
         if self._doubts:
-            doubt_session(distances(self._sessions_model, Z), self.usual_scores_, name, most)
+            far = distances(self._sessions_model, Z)
+            doubt_session(far, self.usual_scores_, name, most, harmless)
 
     def _decide_known(self, F, normal, name):
         Z = normalized(F, normal)
         logs = self._window_logs(Z)
-        if self._session_model:
-            self._doubt(Z, name, SETTINGS.most_unusual)
-            return self._sessions_model.decide(Z, logs)
-        return log_softmax(logs.mean(2), axis=-1), logs
+        if not self._session_model:
+            return log_softmax(logs.mean(2), axis=-1), logs
+        found = self._sessions_model.decide(Z, logs)
+        self._doubt(Z, name, SETTINGS.most_unusual, lambda: self._stays(F, found[0]))
+        return found
+
+    def _stays(self, F, trials):
+        """Whether adaptation to a session would decide its trials as they are decided without."""
+        normals = self.normal_, self._batch_normal(F)
+        model = self._sessions_model
+        other = model.adapt(F, self._window_logs, normals, prior=self.prior_trials).trials
+        return (other.argmax(1) == trials.argmax(1)).mean() >= SETTINGS.agrees
 
     def _decide_online(self, F, name):
         online = OnlineSession(self, session=name)

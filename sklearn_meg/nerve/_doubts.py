@@ -85,7 +85,23 @@ def _surely_wrong(logs, y, right):
     return np.median(against[~right]) > SETTINGS.surely * usual
 
 
-def doubt_session(scores, usual, name, most):
+def doubt_features(F):
+    """Warn if features (n_trials, n_features, n_windows) look like raw signals.
+
+    Means of raw signals over a trial are all but zero or the same, those of features are what
+    trials differ by.
+    """
+    if len(F) < SETTINGS.enough_unusual or F.shape[2] < SETTINGS.long_trial:
+        return
+    within, between = F.var(axis=2).mean(0), F.mean(axis=2).var(0)
+    if (between < SETTINGS.no_feature * within).mean() > SETTINGS.most_raw:
+        warn_assumption(
+            "raw-signals",
+            f"X has {F.shape[2]} samples a trial, around the same mean in all trials.",
+        )
+
+
+def doubt_session(scores, usual, name, most, harmless=None):
     """Warn if most trials of a session are unlike those of fit.
 
     Parameters
@@ -94,11 +110,13 @@ def doubt_session(scores, usual, name, most):
     name : float or None
     most : float
         Share of the trials.
+    harmless : callable or None
+        Whether decisions do not suffer from it, asked where most trials are unlike.
     """
     if len(scores) < SETTINGS.enough_unusual:
         return
     share = (p_values(scores, usual, 0.05) <= 0.05).mean()
-    if share > most:
+    if share > most and not (harmless is not None and harmless()):
         which = "X" if name is None else f"session {name:g}"
         warn_assumption(
             "unusual-session", f"{share:.0%} of the trials of {which} are unlike those of fit."

@@ -6,8 +6,6 @@ from ._lost import log_powers, noisy_channels
 from ._online import OnlineSession
 from ._settings import SETTINGS
 
-LOOK = 5  # trials from one search for noise to the next
-
 
 class LosingSession:
     """An `OnlineSession` that is begun anew without channels that are flat, or found to be noise.
@@ -131,7 +129,7 @@ class LosingSession:
         self.windows = []
         kept = [*self.kept, (F, label, self.lost.copy())]
         self.kept, self.n_trials = kept[-SETTINGS.remembered_windows :], self.n_trials + 1
-        if self.n_trials % LOOK == 0:
+        if self.n_trials % SETTINGS.look == 0:
             self._look_for_noise()
 
     def _look_for_noise(self):

@@ -8,10 +8,6 @@ import numpy as np
 
 from ._settings import SETTINGS
 
-FLAT = 1e-9  # waveform length, relative to the low threshold
-MINIMAL = 1e-6  # power, relative to the low threshold
-RIDGE = 0.01  # of correlations
-
 
 def without(F, lost, n_names, covariance=True):
     """Features (n, n_features, n_windows) as they would be without some channels.
@@ -66,12 +62,12 @@ def flat_channels(lengths, low):
     low : ndarray of shape (n_channels,)
         Low thresholds of training.
     """
-    return (lengths <= FLAT * low[:, np.newaxis]).mean(-1) >= 0.5
+    return (lengths <= SETTINGS.flat * low[:, np.newaxis]).mean(-1) >= 0.5
 
 
 def log_powers(squares, low):
     """Logarithms of mean squares (n_trials, n_channels, n_windows); flat channels have one, too."""
-    return np.log(squares + MINIMAL * np.square(low[:, np.newaxis]))
+    return np.log(squares + SETTINGS.minimal_power * np.square(low[:, np.newaxis]))
 
 
 def patterns(lost):
@@ -143,7 +139,9 @@ def noisy_channels(logs, known, n_trials=None):
 
 def predictable(rows, correlation, kept):
     """Correlation of each kept channel's power with what the other kept ones predict."""
-    precision = np.linalg.inv(correlation[np.ix_(kept, kept)] + RIDGE * np.eye(len(kept)))
+    precision = np.linalg.inv(
+        correlation[np.ix_(kept, kept)] + SETTINGS.correlation_ridge * np.eye(len(kept))
+    )
     weights = -precision / np.diag(precision)  # a column: from the others
     np.fill_diagonal(weights, 0.0)
     X = rows[:, kept]

@@ -7,7 +7,6 @@ from .._training.threads import one_blas_thread
 from ._classifier import NerveClassifier
 from ._losing import LosingSession
 from ._lost import (
-    FLAT,
     feature_of,
     flat_channels,
     known_powers,
@@ -58,15 +57,21 @@ class LosingClassifier(NerveClassifier):
         if not hasattr(self, "powers_"):
             return np.zeros((len(F), 1), dtype=bool)
         lost = flat_channels(self._of_channels(F, "wl"), self.thresholds_[0])
-        if self.adaptation == "batch":
-            for s in np.setdiff1d(session, self.sessions_):
-                mine = session == s
-                lost[mine] |= noisy_channels(self._powers(F[mine]), self.powers_)
+        for mine in self._complete_sessions(session, len(F)):
+            lost[mine] |= noisy_channels(self._powers(F[mine]), self.powers_)
         lost = self._usable(lost)
         if self.adaptation == "online":  # found in time
             lost[~np.isin(session, self.sessions_)] = False
         _say(lost.any(0))
         return lost
+
+    def _complete_sessions(self, session, n):
+        """Trials (n,) of bool of each session in which noise is looked for."""
+        if self.adaptation == "online":  # found in time
+            return []
+        if session is None:
+            return [np.ones(n, dtype=bool)]
+        return [session == s for s in np.setdiff1d(session, self.sessions_)]
 
     def _decide_online(self, F, name):
         if not hasattr(self, "powers_"):
@@ -74,7 +79,7 @@ class LosingClassifier(NerveClassifier):
         session = LosingSession(self, name)
         lengths = self._of_channels(F, "wl").swapaxes(1, 2)
         trials, windows = [], []
-        for trial, bad in zip(F, lengths <= FLAT * self.thresholds_[0], strict=True):
+        for trial, bad in zip(F, lengths <= SETTINGS.flat * self.thresholds_[0], strict=True):
             windows.append(np.array(session.push(trial, bad)).T)
             trials.append(session.end_trial())
         _say(session.ever)

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-MINIMAL = 1e-9  # of a standard deviation, relative: less is rounding
-CLIP = 8.0  # standard deviations
+from ._settings import SETTINGS
 
 
 def location_and_scale(F, weights=None):
@@ -36,11 +35,11 @@ def mean_normal(normals):
 def normalized(F, normal):
     """Features (..., n_features, n_windows) in standard deviations, clipped."""
     mean, sd = normal
-    return np.clip((F - mean[:, np.newaxis]) / sd[:, np.newaxis], -CLIP, CLIP)
+    return np.clip((F - mean[:, np.newaxis]) / sd[:, np.newaxis], -SETTINGS.clip, SETTINGS.clip)
 
 
 def _scale(mean, sd, otherwise):
-    return np.where(sd > MINIMAL * (1 + np.abs(mean)), sd, otherwise)
+    return np.where(sd > SETTINGS.minimal_spread * (1 + np.abs(mean)), sd, otherwise)
 
 
 def _normal_of(weight, first, second):
@@ -74,7 +73,7 @@ class RunningNormalizer:
         second = self.second + np.cumsum(F**2, axis=0)
         self.weight, self.first, self.second = float(weight[-1, 0]), first[-1], second[-1]
         mean, sd = _normal_of(weight, first, second)
-        return np.clip((F - mean) / sd, -CLIP, CLIP).T
+        return np.clip((F - mean) / sd, -SETTINGS.clip, SETTINGS.clip).T
 
     @property
     def normal(self):

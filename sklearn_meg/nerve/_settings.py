@@ -109,6 +109,15 @@ class Settings:
         Share of unusual trials from which a session is warned of, without adaptation and with it.
         With cables mixed .98 and more are unusual (four nerves), else at most .05, and .55 weeks
         after a single day of training, but all where channels have other gains, too.
+    agrees : float
+        Share of trials that adaptation would decide as they are decided without, from which unusual
+        trials are not told: gains have changed, decisions have not.
+    long_trial : int
+        Samples of a trial from which features may be raw signals.
+    no_feature, most_raw : float
+        Variance of means of trials, against that within trials, below which a row is no feature,
+        and the share of such rows. Raw EMG has 0, simulated nerves up to .22, features .66 in the
+        median.
     may_fail : float
         Expected accuracy below which unusual trials of a session with adaptation are told.
     remembered_windows : int
@@ -137,6 +146,31 @@ class Settings:
         Log evidence that a turn of the ring must bring. Every turn by one electrode was found.
     turn_step : float
         Step of the search for a turn, in electrodes.
+    n_balance, n_frequency : int
+        Iterations that make class counts equal, and that learn the frequencies of classes.
+    farthest, certain : float
+        Log probabilities below which a class is out of the question for a trial, and of the classes
+        that a label excludes.
+    left_out_folds : int
+        Folds of trials or sessions that are left out of training for temperatures.
+    hottest : float
+        Largest temperature: one beyond says nothing more.
+    look : int
+        Trials of a stream from one search for noise to the next.
+    flat : float
+        Waveform length or range of a window without a signal, relative to the low threshold.
+    minimal_power : float
+        Power of a flat channel, relative to the low threshold.
+    correlation_ridge : float
+        What is added to the diagonal of the correlations of powers.
+    minimal_spread : float
+        Standard deviation relative to the mean: less is rounding.
+    clip : float
+        Standard deviations at which normalized features are clipped.
+    latencies : int
+        Last latencies that a stream keeps.
+    saturated_window : float
+        Share of a window at the limit from which a channel is flagged as saturated.
     """
 
     least_log: float = -20.0
@@ -179,6 +213,10 @@ class Settings:
     enough_unusual: int = 10
     most_unusual: float = 0.5
     most_adapted: float = 0.9
+    agrees: float = 0.9
+    long_trial: int = 200
+    no_feature: float = 0.3
+    most_raw: float = 0.9
     may_fail: float = 0.65
     remembered_windows: int = 60
     shortest_motion: float = 0.5
@@ -197,6 +235,20 @@ class Settings:
     doubt: float = 0.3
     turn_gain: float = 3.0
     turn_step: float = 0.5
+    n_balance: int = 30
+    n_frequency: int = 5
+    farthest: float = -40.0
+    certain: float = -40.0
+    left_out_folds: int = 5
+    hottest: float = 1000.0
+    look: int = 5
+    flat: float = 1e-9
+    minimal_power: float = 1e-6
+    correlation_ridge: float = 0.01
+    minimal_spread: float = 1e-9
+    clip: float = 8.0
+    latencies: int = 10_000
+    saturated_window: float = 0.05
 
 
 SETTINGS = Settings()

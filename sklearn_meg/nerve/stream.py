@@ -15,6 +15,7 @@ from ._classifier import check_confidence
 from ._electrodes import filled, turned
 from ._losing import LosingSession
 from ._outputs import Outputs
+from ._settings import SETTINGS
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
     from .._typing import ArrayLike, BaseEstimator
 
 __all__ = ["Decision", "NerveStream"]
-
-LATENCIES = 10_000  # last ones that are kept
-SATURATED = 0.05  # share of a window at the limit
-FLAT = 1e-9  # range, relative to the low threshold
 
 
 @dataclass
@@ -340,8 +337,8 @@ class NerveStream:
         for i in good:
             decisions[i].latency = latency
         self.latencies += [latency] * len(good)
-        if len(self.latencies) > 2 * LATENCIES:
-            del self.latencies[:-LATENCIES]
+        if len(self.latencies) > 2 * SETTINGS.latencies:
+            del self.latencies[: -SETTINGS.latencies]
 
     def _fill(self, decision, output):
         """The class and its probability, or the movements."""
@@ -355,13 +352,13 @@ class NerveStream:
 
     def _flat(self, windows):
         """Which channels (n, n_channels) are flat."""
-        return np.ptp(windows, axis=2) <= FLAT * self.model.thresholds_[0]
+        return np.ptp(windows, axis=2) <= SETTINGS.flat * self.model.thresholds_[0]
 
     def _saturated(self, windows):
         """Which channels (n, n_channels) are saturated."""
         if self.saturation is None:
             return np.zeros(windows.shape[:2], dtype=bool)
-        return (np.abs(windows) >= self.saturation).mean(axis=2) > SATURATED
+        return (np.abs(windows) >= self.saturation).mean(axis=2) > SETTINGS.saturated_window
 
 
 def _runs(indices):

@@ -55,5 +55,18 @@ def test_a_saturated_amplifier_is_told(model):
     assert [each.message.code for each in told] == ["saturated", "unusual-session"]
 
 
+def test_other_gains_are_not_told_where_no_decision_suffers(model):
+    X, y = day(1)
+    X[:, :-1] *= 1.5
+    assert model.is_unusual(X).mean() > 0.5
+    assert model.score(X, y) > 0.9
+
+
+def test_raw_signals_that_are_taken_for_features_are_told():
+    X, y = day(0)
+    with pytest.warns(AssumptionWarning, match="X has 600 samples a trial.*Give sfreq"):
+        classifier(sfreq=None).fit(X, y)
+
+
 def test_unusual_trials_need_a_model_of_sessions():
     assert not hasattr(classifier().fit(*day(0)), "is_unusual")
