@@ -23,7 +23,7 @@ from sklearn_meg.encoding import (
     SubjectMean,
     TemporalReceptiveField,
 )
-from sklearn_meg.metrics import r_across_trials, r_over_time
+from sklearn_meg.metrics import noise_ceiling, r_across_trials, r_over_time
 
 from ..report import check, row, values
 from . import cost, importance, real, speed
@@ -291,7 +291,7 @@ def real_rows(case, seed, quick):
         models["trf"] = TemporalReceptiveField(**rows, **lags)
         models["separate_trf"] = TemporalReceptiveField(**rows, **lags, partial_pooling=False)
         models["subject_mean"] = SubjectMean(**rows)
-    result = []
+    result = noise_ceiling_rows(case, y, rows, subjects) if seed == 0 else []
     for name, model in models.items():
         per_fold = []
         for train, test in folds:
@@ -303,6 +303,15 @@ def real_rows(case, seed, quick):
         r, r_time = np.mean(per_fold, axis=0)
         result += [row(case, name, "r", seed, r), row(case, name, "r_time", seed, r_time)]
     return result
+
+
+def noise_ceiling_rows(case, y, rows, subjects):
+    """What repeated trials allow across trials: subjects are the stimuli that differ."""
+    counts = np.unique(subjects, return_counts=True)[1]
+    if len(counts) < 2 or counts.max() < 2:
+        return []
+    best = noise_ceiling(y, subjects)[:, rows["n_initial"] :]
+    return [row(case, "noise_ceiling", "r", 0, np.nanmean(best))]
 
 
 def fit_and_score(case, name, seed, model, X, y, train, test, subjects, start):

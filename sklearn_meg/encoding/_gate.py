@@ -13,6 +13,7 @@ import torch
 from .._checks.params import check_random_state
 from .._training.device import isolated
 from ._linear_base import LINEAR
+from ._trees import WithTrees
 
 
 @dataclass(frozen=True)
@@ -183,13 +184,68 @@ def trust(products):
         return 0.0
     gain, square = products.mean(axis=0)
     share = gain / square
-    error = np.std(products @ [1.0, -share], ddof=1) / np.sqrt(len(products))
-    if gain <= SETTINGS.errors * error:
-        return 0.0
-    return float(min(share, 1.0) * (1 - (error / gain) ** 2))
+    certain = _certainty(gain, products @ [1.0, -share])
+    return float(min(share, 1.0) * certain)
 
 
-class GatedTraining:
+def _certainty(gain, changes):
+    """``1 - (e / gain)**2`` with the standard error e of changes; 0 if the gain is below 1.5 e."""
+    error = np.std(changes, ddof=1) / np.sqrt(len(changes))
+    return 0.0 if gain <= SETTINGS.errors * error else 1 - (error / gain) ** 2
+
+
+def trust_both(products):
+    """Shares of what a network and of what trees add, as :func:`trust` of one of them.
+
+    Those of least error together that are not negative: two that are alike share, and of two that
+    differ there is more than of the better one.
+
+    Parameters
+    ----------
+    products : ndarray of shape (n_groups, 5)
+        Left over times added and added squared, of the network and of the trees, and the product
+        of both.
+
+    Returns
+    -------
+    network, trees : float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.encoding._gate import trust_both
+    >>> trust_both(np.array([[0.5, 1.0, 0.5, 1.0, 0.0], [1.0, 2.0, 1.0, 2.0, 0.0]]))
+    (0.5, 0.5)
+    """
+    cross, square = products[:, [0, 2]], products[:, [[1, 4], [4, 3]]]
+    shares = _shares(cross.sum(axis=0), square.sum(axis=0))
+    if len(products) < 2 or not shares.any():
+        return 0.0, 0.0
+    changes = cross @ shares - np.einsum("i,nij,j->n", shares, square, shares)
+    certain = _certainty((cross @ shares).mean(), changes)
+    return tuple(float(share) for share in np.minimum(shares, 1.0) * certain)
+
+
+def _shares(cross, square):
+    """Shares of least error that are not negative."""
+    size = np.diag(square)
+    alone = np.maximum(cross, 0.0) / np.where(size > 0, size, np.inf)
+    if np.linalg.det(square) > 1e-6 * size.prod():
+        both = np.linalg.solve(square, cross)
+        if (both > 0).all():
+            return both
+    return np.where(np.arange(2) == (alone * cross).argmax(), alone, 0.0)
+
+
+def summed_by_group(products, groups):
+    """Sums over the trials of each group, in the order of `np.unique`."""
+    names, which = np.unique(groups, return_inverse=True)
+    sums = np.zeros((len(names), products.shape[1]))
+    np.add.at(sums, which, products)
+    return sums
+
+
+class GatedTraining(WithTrees):
     """Train networks on a linear encoder, and judge what they add."""
 
     def _fit_fresh(self, X, y, groups, subjects):
@@ -207,7 +263,7 @@ class GatedTraining:
         splits = self._splits(blocks, rng)
         if len(splits) > 1:  # one scaling for all
             self._scaled_on = np.arange(len(X))
-        networks, evidence = [], []
+        networks, evidence, self._forests, self.tree_share_ = [], [], [], 0.0
         for split in splits:
             seed = rng.randint(2**31 - 1)
             stay, weight = self._split_groups(groups, blocks), self._sample_weight
@@ -216,21 +272,35 @@ class GatedTraining:
             held_out = self.net_.__dict__.pop("held_out_", None)
             if held_out is not None:
                 products, index = held_out
-                if groups is None:
-                    told = of_known_subjects(subjects, index)
-                    products, index = products[:, told], index[told]
-                evidence.append(cross_fitted(products, blocks[index], seed))
+                told = groups is not None or of_known_subjects(subjects, index)
+                told = np.flatnonzero(np.broadcast_to(told, len(index)))
+                judged = blocks[index[told]]
+                found = [cross_fitted(products[:, told], judged, seed)]
+                if split is not None:
+                    by_trees = self._fit_trees(X, y, split, seed)
+                    found.append(summed_by_group(by_trees[told], judged))
+                evidence.append(np.hstack(found))
         if len(networks) > 1:
             self._join(networks)
         if self._base is not None and self.validation_fraction != 0:
-            self.gate_ = trust(np.concatenate(evidence)) if evidence else 0.0
-            self.net_.module_.shrink_residual(self.gate_)
+            self._decide(evidence)
         kept = self.__dict__.pop("_base_inputs", None) is not None
         self.__dict__.pop("_scaled_on", None)
         if self._base is not None and not kept and self._n_valid(len(X)):
             # The network and its best epoch needed trials that the linear encoder had not seen;
             # from here on it may as well use all.
             self.base_._fit_trials(X, y, np.arange(len(X)), weights=self._sample_weight)
+
+    def _decide(self, evidence):
+        """Take what held-out trials say about the network and the trees."""
+        evidence = np.concatenate(evidence) if evidence else np.zeros((0, 2))
+        if self._forests and evidence.shape[1] == 5:
+            self.gate_, self.tree_share_ = trust_both(evidence)
+        else:
+            self.gate_ = trust(evidence[:, :2])
+        if not self.tree_share_:
+            self._forests = []
+        self.net_.module_.shrink_residual(self.gate_)
 
     def _share_of_subjects(self, subjects):
         """How far subjects may part: all the way with many trials of each."""

@@ -96,7 +96,7 @@ class RecurrentEncoderNet(nn.Module):
             nn.init.zeros_(self.readout.bias)
         self.others = nn.ModuleList([deepcopy(self) for _ in range(n_networks - 1)])
 
-    def forward(self, features, subject, initial=None, base=None):
+    def forward(self, features, subject, initial=None, base=None, added=None):
         """Predict.
 
         Parameters
@@ -106,6 +106,8 @@ class RecurrentEncoderNet(nn.Module):
             Weights over the known subjects: one-hot, or equal for an unknown one.
         initial : tensor of shape (n_trials, n_initial_rows, n_initial)
         base : tensor of shape (n_trials, n_channels, n_times)
+        added : tensor of shape (n_trials, n_channels, n_times) or None
+            Added to the prediction, and not shown to the networks.
 
         Returns
         -------
@@ -113,7 +115,8 @@ class RecurrentEncoderNet(nn.Module):
         """
         given = features, subject, initial, base
         networks = (self, *self.others)
-        return sum(network._predict_one(*given) for network in networks) / len(networks)
+        y = sum(network._predict_one(*given) for network in networks) / len(networks)
+        return y if added is None else y + added
 
     def _predict_one(self, features, subject, initial, base):
         n_times = features.shape[-1]

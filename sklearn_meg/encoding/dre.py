@@ -13,16 +13,16 @@ from sklearn.utils.validation import check_is_fitted
 from .._checks.params import check_bool_param, check_option_param, check_scalar_param
 from .._checks.trials import check_targets, check_trials, flatten_targets, kept_trials
 from .._params import ComputeParams, OptimizerParams, ValidationParams, documented
-from .._training.callbacks import TrainLastRows
 from ..base import TorchEstimator
 from ..metrics import r2
 from ..rows import Rows, resolve_rows
 from ._base import SubjectParams
 from ._blocks import WeightedRows, initial_units
+from ._calibration import Calibration
 from ._doubts import doubt_trials
 from ._gate import GatedTraining, Judge
 from ._linear_base import LINEAR, OnLinearBase
-from ._network import ACTIVATIONS, CELLS, SUBJECT_WEIGHTS, RecurrentEncoderNet, with_new_subjects
+from ._network import ACTIVATIONS, CELLS, RecurrentEncoderNet
 from ._noise import InnovationLoss, autoregression
 from ._scaling import locate_subjects, moments_by_subject, standardize, unstandardize
 from ._unusual import UnusualTrials
@@ -66,6 +66,7 @@ class DeepRecurrentEncoder(
     ValidationParams,
     ComputeParams,
     GatedTraining,
+    Calibration,
     OnLinearBase,
     UnusualTrials,
     RegressorMixin,
@@ -79,8 +80,9 @@ class DeepRecurrentEncoder(
     of the epoch that explains most of what the linear encoder leaves in held-out trials. How much
     of what the network adds is added, from nothing to all, is decided on held-out trials on which
     the epoch was not chosen, in blocks of neighbors. With fewer than 400 trials four networks are
-    trained, each with another quarter held out, and their mean is added. Where there is nothing
-    to gain the result is the linear encoder, to the last bit.
+    trained, each with another quarter held out, and their mean is added; beside them randomized
+    trees on the lags of the stimulus, whose share is decided together with that of the networks.
+    Where there is nothing to gain the result is the linear encoder, to the last bit.
 
     The network is the deep recurrent encoder of Chehab et al.: convolutions, an LSTM and
     transposed convolutions over stimulus, subject embedding and initial MEG. `base=None` is that
@@ -137,7 +139,9 @@ class DeepRecurrentEncoder(
     base_ : RecurrentTRF or TemporalReceptiveField
         The linear encoder, fitted on all trials.
     gate_ : float
-        Share of what the network adds, from 0 (the result is `base_`) to 1.
+        Share of what the network adds, from 0 (nothing) to 1.
+    tree_share_ : float
+        Share of what randomized trees add, from 0 to 1; 0 with 400 trials or more.
     n_networks_ : int
         Number of networks whose mean is added.
     history_ : list of dict
@@ -303,41 +307,6 @@ class DeepRecurrentEncoder(
             weights=self.net_.module_.state_dict(),
         )
 
-    def _calibrate(self, X, y, groups, subjects, new):
-        """Add subjects: their scaling from their trials, their weights by training."""
-        known = np.intersect1d(subjects, self.subjects_)
-        if len(known):
-            raise ValueError(
-                f"partial_fit takes trials of known or of new subjects, not of both at once. Got "
-                f"the known subjects {known.tolist()} and the new ones {new.tolist()}."
-            )
-        before = dict(vars(self))
-        try:
-            self._append_subjects(X, y, new)
-            weights = with_new_subjects(self.net_.module_.state_dict(), len(new))
-            frozen = ("calibrate", TrainLastRows(SUBJECT_WEIGHTS, len(new)))
-            return self._train(
-                X,
-                y,
-                groups=groups,
-                sample_weight=self._sample_weight,
-                weights=weights,
-                callbacks=[frozen],
-                optimizer__weight_decay=0.0,
-            )
-        except BaseException:  # also Ctrl-C: the model that was there survives
-            vars(self).clear()
-            vars(self).update(before)
-            raise
-
-    def _append_subjects(self, X, y, new):
-        self.subjects_ = np.append(self.subjects_, new)
-        found = self._scalings(X, y, np.arange(len(X)))
-        for name, values in found.items():
-            setattr(self, name, np.concatenate([getattr(self, name), values[-len(new) :]]))
-        n_subjects = self._fitted_params["n_subjects"] + len(new)
-        self._fitted_params = {**self._fitted_params, "n_subjects": n_subjects}
-
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict responses.
 
@@ -360,7 +329,7 @@ class DeepRecurrentEncoder(
         check_is_fitted(self)
         X = check_trials(self, X, reset=False)
         weights = self._subject_weights(X)
-        if self._base is not None and self.gate_ == 0:
+        if self._base is not None and self.gate_ == self.tree_share_ == 0:
             y = self.base_._predict_checked(X)
         else:
             y = unstandardize(self._forward(X), weights, self.y_mean_, self.y_scale_)
@@ -487,6 +456,8 @@ class DeepRecurrentEncoder(
         if self._base is not None:
             base = self.base_._predict_checked(X) if base is None else base
             parts["base"] = standardize(base, weights, self.y_mean_, self.y_scale_)
+        if self.tree_share_:
+            parts["added"] = self._added_by_trees(parts["features"])
         dtype = self._tensor_dtype
         return {name: torch.as_tensor(part, dtype=dtype) for name, part in parts.items()}
 
