@@ -107,7 +107,9 @@ def fit_trees(table, target, seed, weight=None):
         random_state=seed,
     )
     each = None if weight is None else np.repeat(weight, n_times)[kept]
-    forest.fit(table.reshape(-1, table.shape[2])[kept], rows @ pattern.T, each)
+    wanted = rows @ pattern.T
+    wanted = wanted[:, 0] if n_channels == 1 else wanted
+    forest.fit(table.reshape(-1, table.shape[2])[kept], wanted, each)
     return _as_arrays(forest, pattern)
 
 

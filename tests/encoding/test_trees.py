@@ -13,17 +13,18 @@ from sklearn_meg.encoding._trees import SETTINGS, fit_trees, lag_table, lags_use
 SMALL = {"max_epochs": 2, "hidden_size": 8, "random_state": 0}
 
 
-def test_arrays_predict_what_the_forest_does():
+@pytest.mark.parametrize("n_channels", [1, 3])
+def test_arrays_predict_what_the_forest_does(n_channels):
     rng = np.random.default_rng(0)
     table = rng.normal(size=(10, 40, 6)).astype(np.float32)
-    target = rng.normal(size=(10, 3, 40))
+    target = rng.normal(size=(10, n_channels, 40))
     forest = ExtraTreesRegressor(
         SETTINGS.n_trees,
         max_features=SETTINGS.max_features,
         min_samples_leaf=SETTINGS.least_leaf,
         random_state=3,
-    ).fit(table.reshape(400, 6), target.swapaxes(1, 2).reshape(400, 3))
-    expected = forest.predict(table.reshape(400, 6)).reshape(10, 40, 3).swapaxes(1, 2)
+    ).fit(table.reshape(400, 6), target.swapaxes(1, 2).reshape(400, -1).squeeze())
+    expected = forest.predict(table.reshape(400, 6)).reshape(10, 40, -1).swapaxes(1, 2)
     found = predict_trees([fit_trees(table, target, 3)], table)
     assert_allclose(found, expected, atol=1e-5)
 
