@@ -67,7 +67,7 @@ def with_order(prepared, settings, order, rng):
         trial = replace(prepared, order=p), replace(settings, order=p)
         if order is not None:
             return *trial, {}
-        pieces = prepared.recordings.cut(fold_spans(prepared.recordings))
+        pieces = prepared.recordings.cut(fold_spans(prepared.recordings, settings.n_states))
         batch = trial[0].batch(pieces)
         gamma, counts = guesses(batch, settings, MAR.kinds, np.random.RandomState(seed))
         run, unseen = left_out(batch, gamma, counts, trial[1])
@@ -143,7 +143,7 @@ class Judged:
 def judge(prepared, settings, kinds, rng):
     """Compare restarts, kinds of start and emissions by recordings that are left out."""
     seed = np.random.RandomState(rng.randint(2**31 - 1))
-    pieces = prepared.recordings.cut(fold_spans(prepared.recordings))
+    pieces = prepared.recordings.cut(fold_spans(prepared.recordings, settings.n_states))
     names = np.array(kinds)
     if min(pieces.lengths) < RACE.least_piece:
         unknown = np.full(len(kinds), np.nan)

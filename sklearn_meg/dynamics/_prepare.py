@@ -180,13 +180,13 @@ def some_recordings(recordings):
     return spans, replace(recordings.cut(spans), kind=recordings.kind)
 
 
-def fold_spans(recordings):
+def fold_spans(recordings, n_states):
     """Pieces of many recordings, or blocks of one, for comparing restarts on what is left out."""
-    n = len(recordings.parts)
+    n, n_regions = len(recordings.parts), recordings.parts[0].shape[1]
+    wanted = int(np.clip(RACE.fold_each * n_states * n_regions, *RACE.fold_samples))
     if n > 1:
-        each = max(200, RACE.fold_samples // min(n, 12))
-        return spread_over(recordings, RACE.fold_samples, each)
-    length = min(int(recordings.lengths[0]), RACE.fold_samples)
+        return spread_over(recordings, wanted, max(200, wanted // min(n, 12)))
+    length = min(int(recordings.lengths[0]), wanted)
     borders = np.linspace(0, length, RACE.max_folds + 1).astype(int)
     return [(0, int(a), int(b)) for a, b in pairwise(borders)]
 
