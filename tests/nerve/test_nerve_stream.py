@@ -369,7 +369,8 @@ def test_memory_does_not_grow(monkeypatch):
     monkeypatch.setattr(_in_time, "SETTINGS", replace(_in_time.SETTINGS, remembered=3))
     few = replace(_losing.SETTINGS, remembered_windows=3)
     monkeypatch.setattr(_losing, "SETTINGS", few)
-    monkeypatch.setattr(stream_module, "LATENCIES", 20)
+    few_latencies = replace(stream_module.SETTINGS, latencies=20)
+    monkeypatch.setattr(stream_module, "SETTINGS", few_latencies)
     model = train(decoder, adaptation="online")
     stream, sizes = model.stream(), []
     for trial in np.concatenate([later()[0]] * 2):
