@@ -197,8 +197,9 @@ def _certainty(gain, changes):
 def trust_both(products):
     """Shares of what a network and of what trees add, as :func:`trust` of one of them.
 
-    Those of least error together that are not negative: two that are alike share, and of two that
-    differ there is more than of the better one.
+    Equal shares of both, if those of least error (not negative) are not better by more than a
+    standard error: what is added in the end is a mean over several networks and forests, which
+    differ more than one of each, and equal weights are known to be hard to beat.
 
     Parameters
     ----------
@@ -221,9 +222,18 @@ def trust_both(products):
     shares = _shares(cross.sum(axis=0), square.sum(axis=0))
     if len(products) < 2 or not shares.any():
         return 0.0, 0.0
+    equal = np.full(2, max(cross.sum(), 0.0) / square.sum())
+    better = _reduction(cross, square, shares) - _reduction(cross, square, equal)
+    if better.mean() <= better.std(ddof=1) / np.sqrt(len(better)):
+        shares = equal
     changes = cross @ shares - np.einsum("i,nij,j->n", shares, square, shares)
     certain = _certainty((cross @ shares).mean(), changes)
     return tuple(float(share) for share in np.minimum(shares, 1.0) * certain)
+
+
+def _reduction(cross, square, shares):
+    """How much less the squared error of each group is."""
+    return 2 * cross @ shares - np.einsum("i,nij,j->n", shares, square, shares)
 
 
 def _shares(cross, square):

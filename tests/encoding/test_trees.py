@@ -85,6 +85,13 @@ def test_add_nothing_to_noise(threshold):
 def test_shares_are_the_better_one_or_both():
     alike = np.tile([0.5, 1.0, 0.5, 1.0, 1.0], (8, 1))
     assert sum(trust_both(alike)) == pytest.approx(0.5)
+    both = np.array(
+        [[0.9, 1.0, 0.3, 1.0, 0.5], [0.3, 1.0, 0.9, 1.0, 0.5], [0.9, 1.0, 0.6, 1.0, 0.5]]
+    )
+    network, trees = trust_both(both)
+    assert network == trees > 0
+    network, trees = trust_both(np.tile([0.9, 1.0, 0.5, 1.0, 0.5], (8, 1)))
+    assert network > trees >= 0
     worse = np.tile([0.5, 1.0, -0.5, 1.0, 0.0], (8, 1))
     assert trust_both(worse) == (0.5, 0.0)
     rng = np.random.default_rng(5)
