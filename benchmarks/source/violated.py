@@ -29,7 +29,7 @@ CELLS = {
     **{name: (name, 5.0) for name in ("dead", "jumps", "alpha", "blinks")},
     **{name: (name, 5.0) for name in ("average_1dip", "average_3dip")},
     **{name: (name, 0.0) for name in ("average_noise", "epochs_noise")},
-    **{name: (name, 5.0) for name in ("rank",)},
+    **{name: (name, 5.0) for name in ("rank", "sphere_off", "average_sphere")},
 }
 FIRST_SEED = 9000
 

@@ -2,8 +2,8 @@
 
 The estimate always has the 10 mm grid of the inner skull of fsaverage. The true sources lie
 anywhere, and their fields are those of the same head (`offgrid`), of sensors 4 mm and 2 degrees
-off (`coreg`), or of the head while the estimate believes in a sphere (`sphere`). The noise
-covariance may be from before a Maxwell filter (`rank`).
+off (`coreg`), or of the head while the estimate believes in a sphere (`sphere`), maybe one whose
+center is off (`sphere_off`). The noise covariance may be from before a Maxwell filter (`rank`).
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from sklearn_meg.datasets import simulated_forward, simulated_info
 
 N_POOL = 500  # places, of which each data set takes some
 SHIFT, TURN = 0.004, 2.0  # m and degrees of the sensors
+SPHERES = {"sphere": (0.0, 0.0, 0.04), "sphere_off": (0.0, -0.012, 0.03)}  # centers, m
 TIMES = np.arange(-30, 121) / 300.0
 N_EPOCHS = 50
 SCENARIOS = {
@@ -30,6 +31,8 @@ SCENARIOS = {
     "offgrid_2corr": {"n": 2, "alike": True},
     "coreg": {"n": 3, "head": "coreg"},
     "sphere": {"n": 3, "head": "sphere"},
+    "sphere_off": {"n": 3, "head": "sphere_off"},
+    "average_sphere": {"n": 3, "head": "sphere_off", "average": True},
     "dead": {"n": 2, "broken": "dead"},
     "jumps": {"n": 2, "broken": "jumps"},
     "rank": {"n": 2, "rank": 80},
@@ -109,7 +112,9 @@ def make_world(scenario, snr_db, seed):
     if given["rank"]:
         inside = _inside(given["rank"], white)
         epochs, clean = inside @ epochs, inside @ clean
-    forward = sphere() if given["head"] == "sphere" else simulated_forward(10.0)
+    forward = (
+        sphere(SPHERES[given["head"]]) if "sphere" in given["head"] else simulated_forward(10.0)
+    )
     return World(
         epochs, clean, places[chosen].reshape(-1, 3), courses, forward, noise_cov, info,
         given["average"], active,
@@ -248,10 +253,10 @@ def _space(places):
     )
 
 
-@lru_cache(maxsize=1)
-def sphere():
+@lru_cache(maxsize=2)
+def sphere(center):
     """Lead field of a sphere on the grid of the estimate."""
-    model = mne.make_sphere_model((0.0, 0.0, 0.04), 0.09, verbose="error")
+    model = mne.make_sphere_model(center, 0.09, verbose="error")
     space = _space(simulated_forward(10.0)["source_rr"])
     return mne.make_forward_solution(
         simulated_info(300.0), None, space, model, eeg=False, mindist=0.0, verbose="error"

@@ -242,6 +242,22 @@ def another_head(seed, broken):
     return _miss(_search(_epochs(trials), cov, forward), truth)
 
 
+@violation("the forward model of another subject, average", right="the source within 1 cm")
+def another_head_average(seed, broken):
+    """The head is 2 cm smaller, and its center 2.5 cm behind; an average was kept."""
+    trials, truth, cov = _world(seed)
+    forward = _forward(center=-0.025, radius=0.05) if broken else None
+    return _miss(_search(_average(trials), cov, forward), truth)
+
+
+@violation("sensors 2 cm off, average", right="the source within 1 cm")
+def wrong_position_average(seed, broken):
+    """The head moved 2 cm and 15 degrees after its position was measured; an average was kept."""
+    trials, truth, cov = _world(seed)
+    forward = _forward(0.02, 15.0) if broken else None
+    return _miss(_search(_average(trials), cov, forward), truth)
+
+
 @violation("no response", right="no source")
 def noise_only(seed, broken):
     """The event was never shown."""

@@ -27,11 +27,14 @@ class Misfit:
         Standard deviation of `power` by noise.
     bound : float
         Error above which the lead field is wrong.
+    level : float
+        Power of what is left in the components that hold no course, over that of noise.
     """
 
     power: float
     deviation: float
     bound: float = SETTINGS.wrong_field
+    level: float = 1.0
 
     @property
     def error(self):
@@ -42,6 +45,11 @@ class Misfit:
     def surely(self):
         """Power that is there whatever the noise."""
         return max(self.power - self.deviation, 0.0)
+
+    @property
+    def at_most(self):
+        """Error of the lead field that noise may hide."""
+        return float(np.sqrt(self.power + 2 * self.deviation))
 
     @property
     def is_wrong(self):
@@ -82,35 +90,66 @@ def misfit_of(Y, dipoles, noise):
     of_noise = level * n_left * (np.square(turn) @ shape)
     size = max(np.square(explained).sum(), 1e-300)
     power = max(seen.sum() - of_noise.sum(), 0.0) / size
-    return Misfit(float(power), float(np.sqrt(2 / n_left * np.square(of_noise).sum()) / size))
+    deviation = np.sqrt(2 / n_left * np.square(of_noise).sum()) / size
+    return Misfit(float(power), float(deviation), level=float(level))
 
 
-def satellite(Y, dipoles, misfit):
+def satellite(Y, dipoles, misfit, evidence=None):
     """Dipole that the error of the lead field of others accounts for, or None.
 
-    Its course is made of those of stronger ones, and what it alone explains is no more than a
-    few times what the error that is surely there makes of those.
+    Its course is made of those of stronger ones. What it alone explains is no more than a few times
+    what the error that is surely there makes of those, or no evidence where the error is as large
+    as it may be: what several satellites mend does not show.
+
+    Parameters
+    ----------
+    Y : ndarray of shape (n_modes, n_components)
+    dipoles : list of Dipole
+    misfit : Misfit
+    evidence : callable or None
+        From an error of the lead field to the evidence of each dipole.
     """
     if len(dipoles) < 2:
         return None
     columns = _columns(dipoles)
-    courses = np.linalg.pinv(columns) @ Y
     owner = np.repeat(np.arange(len(dipoles)), [len(d.orientations) for d in dipoles])
-    size = np.square(courses).sum(axis=1)
-    power = size * np.square(columns).sum(axis=0)
-    for column in np.argsort(power):
-        stronger = power > power[column]
-        if (owner == owner[column]).sum() > 1 or not stronger.any():
-            continue  # a source that turns
-        own = np.linalg.lstsq(courses[stronger].T, courses[column], rcond=None)[0]
-        rest = courses[column] - own @ courses[stronger]
-        beside = _beside(columns[:, column], [np.delete(columns, column, axis=1)])
-        alone = np.square(beside).sum() * size[column]
-        made = np.square(rest).sum() < (1 - SETTINGS.same_course**2) * size[column]
-        bound = min(SETTINGS.satellite**2 * misfit.surely, SETTINGS.most_satellite**2)
-        if made and alone < bound * power[stronger].max():
+    made, alone = _made_of_stronger(Y, columns)
+    bound = min(SETTINGS.satellite**2 * misfit.surely, SETTINGS.most_satellite**2)
+    doubtful = np.zeros(len(dipoles), dtype=bool)
+    if evidence is not None and made.any():
+        doubtful = evidence(SETTINGS.satellite * misfit.at_most) < 1
+    for column in np.argsort(alone):
+        turns = (owner == owner[column]).sum() > 1
+        if made[column] and not turns and (alone[column] < bound or doubtful[owner[column]]):
             return int(owner[column])
     return None
+
+
+def _made_of_stronger(Y, columns):
+    """Whether each course is made of those of stronger ones, but for noise, and its power alone.
+
+    Returns
+    -------
+    made : ndarray of bool of shape (n_columns,)
+    alone : ndarray of shape (n_columns,)
+        Power that others cannot explain, of the power of the strongest of them.
+    """
+    inverse = np.linalg.pinv(columns)
+    courses, noise = inverse @ Y, np.square(inverse).sum(axis=1) * Y.shape[1]
+    size = np.square(courses).sum(axis=1)
+    power = size * np.square(columns).sum(axis=0)
+    made, alone = np.zeros(len(power), dtype=bool), np.full(len(power), np.inf)
+    for column in range(len(power)):
+        stronger = power > power[column]
+        if not stronger.any():
+            continue
+        own = np.linalg.lstsq(courses[stronger].T, courses[column], rcond=None)[0]
+        rest = np.square(courses[column] - own @ courses[stronger]).sum() - noise[column]
+        beside = _beside(columns[:, column], [np.delete(columns, column, axis=1)])
+        alone[column] = np.square(beside).sum() * size[column] / power[stronger].max()
+        heard = max(size[column] - noise[column], 0.0)
+        made[column] = rest < (1 - SETTINGS.same_course**2) * heard
+    return made, alone
 
 
 def spread(scanner, Y, dipoles, index, misfit):

@@ -279,7 +279,7 @@ class Scanner:
             dipoles = self._grow(Y, dipoles, bounds, needed, n_most, self._moved)
         if not n_sources:
             dipoles = self._prune(Y, dipoles, bounds)
-            dipoles = self._merge(Y, dipoles, noise)
+            dipoles = self._merge(Y, dipoles, bounds, noise)
         return self._turn(Y, dipoles, bounds)
 
     def _grow(self, Y, dipoles, bounds, needed, n_most, errors):
@@ -392,13 +392,13 @@ class Scanner:
         """Largest power that one more dipole explains, over what it must."""
         return float(self._evidence(Y, dipoles, self._errors, as_bounds(least))[0].max())
 
-    def beside(self, Y, dipoles, least):
+    def beside(self, Y, dipoles, least, errors=None):
         """Power that each dipole explains beside the others, over what it must."""
-        ratios = []
+        ratios, errors = [], errors or self._errors
         for index, dipole in enumerate(dipoles):
             others = dipoles[:index] + dipoles[index + 1 :]
             own, n = dipole.columns[:, None], len(dipole.orientations)
-            ratio = self._evidence(Y, others, self._errors, as_bounds(least), own, n=n)[0]
+            ratio = self._evidence(Y, others, errors, as_bounds(least), own, n=n)[0]
             ratios.append(ratio[0])
         return np.array(ratios)
 
@@ -426,10 +426,16 @@ class Scanner:
             dipoles = self._between_points(Y, self.refine(Y, dipoles))
         return dipoles
 
-    def _merge(self, Y, dipoles, noise):
+    def _merge(self, Y, dipoles, bounds, noise):
         """Leave out what the error of the lead field, as the rest shows it, accounts for."""
         misfit = misfit_of(Y, dipoles, noise)
-        while (index := satellite(Y, dipoles, misfit)) is not None:
+
+        def evidence(error):
+            error = np.clip(error, self.model_error, SETTINGS.most_error * self.model_error)
+            errors = LeadFieldError(self, error, self._errors.cell)
+            return self.beside(Y, dipoles, bounds, errors)
+
+        while (index := satellite(Y, dipoles, misfit, evidence)) is not None:
             del dipoles[index]
             dipoles = self._between_points(Y, self.refine(Y, dipoles))
         return dipoles

@@ -169,6 +169,7 @@ class Settings:
     same_course: float = 0.9
     satellite: float = 3.5
     most_satellite: float = 0.6
+    most_error: float = 2.5
     unseen: float = 0.7
     wrong_field: float = 0.07
     wrong_average: float = 0.65
