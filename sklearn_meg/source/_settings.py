@@ -68,6 +68,11 @@ class Settings:
         Amplitude, of that of the strongest, from which a source is no satellite whatever the error.
         Two equal sources of one course were merged in 4 of 4 data sets of the worst sphere without
         it, in none of 16 of four spheres with it; with .45 one source more of 9 was split in two.
+    most_error : float
+        Times the stated error of the lead field at which a source of the course of others must
+        still have evidence, where noise may hide such an error. Two satellites that mended each
+        other's rest had .5 to .9 of what they needed at 2 to 3 times, sources that were there 1.5
+        and more, and at a tenth of the power .5 to 1.5, but in a head that was seen to be exact.
     unseen : float
         Power of the error that looks like the field of a source elsewhere, in each direction, over
         that which is seen. Of 144 sources in heads that are exact, moved by 4 mm, of another shape
