@@ -112,8 +112,10 @@ def find_dipoles(problem, grid, params):
         return Found(dipoles, np.zeros(0), stability)
     columns = np.concatenate([dipole.columns for dipole in dipoles], axis=1)
     misfit = misfit_of(Y, dipoles, noise)
-    if blind or params.alpha != "auto":  # fields of sources that were not looked for
-        misfit = replace(misfit, bound=SETTINGS.wrong_average if blind else np.inf)
+    if params.alpha != "auto":  # sources were not looked for
+        misfit = replace(misfit, bound=SETTINGS.wrong_blind if blind else np.inf)
+    elif blind:
+        misfit = misfit.of_averages()
     inverse, fields = np.linalg.pinv(columns), scanner.modes.T @ evidence.Y
     draws = [inverse @ (scanner.modes.T @ draw) for draw in evidence.noise]
     amplitudes = wiener(columns, fields, len(problem.data))

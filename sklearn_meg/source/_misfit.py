@@ -6,7 +6,7 @@ field of a source elsewhere and goes unseen into the places found, and a part th
 further source of the same course becomes one, a satellite.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,13 +27,16 @@ class Misfit:
         Standard deviation of `power` by noise.
     bound : float
         Error above which the lead field is wrong.
+    noise : float
+        Power of noise where the courses are, as its realizations have it, relative to theirs.
     level : float
-        Power of what is left in the components that hold no course, over that of noise.
+        Times that it is counted: what is left in components that hold no course has so much of it.
     """
 
     power: float
     deviation: float
     bound: float = SETTINGS.wrong_field
+    noise: float = 0.0
     level: float = 1.0
 
     @property
@@ -55,6 +58,13 @@ class Misfit:
     def is_wrong(self):
         """Whether the lead field is further off than noise and a usual head model explain."""
         return self.power - 3 * self.deviation > self.bound**2
+
+    def of_averages(self):
+        """The same where noise is only guessed: it may be a few times as much."""
+        more = max(SETTINGS.blind_rest - self.level, 0.0) * self.noise
+        if self.power - 3 * self.deviation > SETTINGS.wrong_average**2 + more:
+            return replace(self, bound=0.0)
+        return replace(self, bound=SETTINGS.wrong_blind)
 
 
 def misfit_of(Y, dipoles, noise):
@@ -91,7 +101,8 @@ def misfit_of(Y, dipoles, noise):
     size = max(np.square(explained).sum(), 1e-300)
     power = max(seen.sum() - of_noise.sum(), 0.0) / size
     deviation = np.sqrt(2 / n_left * np.square(of_noise).sum()) / size
-    return Misfit(float(power), float(deviation), level=float(level))
+    share = float(of_noise.sum() / level / size) if level > 0 else 0.0
+    return Misfit(float(power), float(deviation), noise=share, level=float(level))
 
 
 def satellite(Y, dipoles, misfit, evidence=None):

@@ -50,6 +50,23 @@ def test_a_wrong_head_is_told_and_makes_places_less_sure():
     assert wrong.dipole_volumes_[0] > 3 * right.dipole_volumes_[0]
 
 
+def test_a_wrong_head_is_told_of_averages_too():
+    epochs, forward, cov = trials()
+    average, given = epochs.average(), {"noise_cov": cov, "random_state": 0}
+    right = DipoleSearch(forward=forward, **given).fit([average])  # says nothing
+    assert right.lead_field_error_ < 0.08
+    with pytest.warns(AssumptionWarning) as heard:
+        DipoleSearch(forward=believed(forward, (0, 0.04, 0.04)), **given).fit([average])
+    assert "lead-field" in {each.message.code for each in heard}
+
+
+def test_noise_of_averages_may_be_more_than_it_is_taken_for():
+    error = 0.2**2
+    assert Misfit(error, 0.0, noise=0.001).of_averages().is_wrong
+    assert not Misfit(error, 0.0, noise=0.03).of_averages().is_wrong
+    assert Misfit(0.7**2, 0.0, noise=0.4).of_averages().is_wrong
+
+
 def test_sources_that_were_told_and_are_none():
     epochs, forward, cov = trials()
     with pytest.warns(AssumptionWarning, match="n_sources is 3") as heard:
@@ -93,6 +110,19 @@ def test_the_rest_shows_the_error_of_the_lead_field(two):
 def test_a_satellite_is_what_that_error_accounts_for(two, error, found):
     _, Y, _, dipoles, _ = two
     assert satellite(Y, dipoles, Misfit(error**2, 0.0)) == found
+
+
+def test_a_course_of_others_needs_evidence_where_noise_may_hide_the_error(two):
+    _, Y, _, dipoles, _ = two
+    asked = []
+
+    def evidence(error):
+        asked.append(error)
+        return np.array([5.0, 0.8 if error > 0.1 else 2.0])
+
+    assert satellite(Y, dipoles, Misfit(0.0, 0.05**2), evidence) == 1
+    assert satellite(Y, dipoles, Misfit(0.0, 0.01**2), evidence) is None
+    assert asked[0] > asked[1]
 
 
 def test_a_course_of_its_own_is_no_satellite(two):
