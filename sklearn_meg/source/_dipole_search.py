@@ -116,6 +116,7 @@ def find_dipoles(problem, grid, params):
         misfit = replace(misfit, bound=SETTINGS.wrong_blind if blind else np.inf)
     elif blind:
         misfit = misfit.of_averages()
+    misfit = replace(misfit, bound=np.hypot(misfit.bound, scanner.cell_error(dipoles)))
     inverse, fields = np.linalg.pinv(columns), scanner.modes.T @ evidence.Y
     draws = [inverse @ (scanner.modes.T @ draw) for draw in evidence.noise]
     amplitudes = wiener(columns, fields, len(problem.data))

@@ -402,6 +402,15 @@ class Scanner:
             ratios.append(ratio[0])
         return np.array(ratios)
 
+    def cell_error(self, dipoles):
+        """Error of the fields of dipoles that cannot be moved off the grid, relative to them."""
+        if self.between is not None:
+            return 0.0
+        errors = LeadFieldError(self, 0.0, SETTINGS.cell)
+        power = sum(np.square(dipole.columns).sum() for dipole in dipoles)
+        off = sum(np.trace(each) for dipole in dipoles for each in errors.covariance(dipole))
+        return float(np.sqrt(off / power))
+
     def neighborhood(self, dipoles):
         """Whether each position is one of some, or makes nearly the same fields as one."""
         found = np.zeros(self.n_positions, dtype=bool)

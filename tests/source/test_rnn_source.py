@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+import warnings
 from pathlib import Path
 
 import joblib
@@ -226,10 +227,12 @@ def test_dipoles_need_places(one, fitted):
 
 @pytest.mark.parametrize("orientation", ["fixed", "loose"])
 def test_surfaces(orientation):
-    evokeds, forward, cov = simulate_evoked("surface")
-    solver = RNNSourceSolver(forward=forward, noise_cov=cov, orientation=orientation, **QUICK).fit(
-        evokeds
-    )
+    evokeds, forward, cov = simulate_evoked("surface")  # currents that are not along the normal
+    solver = RNNSourceSolver(forward=forward, noise_cov=cov, orientation=orientation, **QUICK)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        solver.fit(evokeds)
+    assert [each.message.code for each in heard] == ["lead-field"] * (orientation == "fixed")
     assert solver.n_orient_ == (1 if orientation == "fixed" else 3)
     assert len(solver.support_)
     assert type(solver.to_stc()[0]) is mne.SourceEstimate
