@@ -4,10 +4,10 @@ import argparse
 import sys
 
 from ._version import __version__
-from .commands import decode, localize, states, study, thresholds, tracts
+from .commands import decode, localize, merge, states, study, thresholds, tracts
 from .commands.common import CommandError, one_line
 
-COMMANDS = (study, decode, localize, thresholds, states, tracts)
+COMMANDS = (study, merge, decode, localize, thresholds, states, tracts)
 
 
 def main(argv=None):

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 from .common import CommandError, add_out, give_memory_back, open_folder, pairs, positive, split
 from .duration import time_warning
@@ -19,15 +20,17 @@ MODELS = {
     "dre": "deep recurrent encoder",
 }
 DEFAULT_FOLDS = 5
+KEPT = "study.npz"  # what the command merge reads
 EXAMPLE = """\
 example:
   sklearn-meg study --epochs sub-*_run-*-epo.fif --features word_length,pos \\
       --models trf,rtrf,dre --bads interpolate --missing drop --resample 100 --out results
 
 Reads recordings one by one, whatever their bad channels and the order of their channels, and
-writes results/report.html (verdict, tables, figures, methods to paste into a paper) and the
-tables behind it: gains.csv, features.csv, summary.csv, comparisons.csv, table.csv, trials.csv. Run
-the same command again after an interruption: what was finished is read from results/store.
+writes results/report.html (verdict, tables, figures, methods to paste into a paper), the tables
+behind it (gains.csv, features.csv, summary.csv, comparisons.csv, table.csv, trials.csv), and
+study.npz, which sklearn-meg merge puts together with that of another machine. Run the same command
+again after an interruption: what was finished is read from results/store.
 
 Files of names with "sub-01" belong to that subject; otherwise each file is one. The floors mean and
 past are always part of the study. Scores count from stimulus onset on.
@@ -182,6 +185,7 @@ def _add_validation(group):
 
 def run_study(arguments):
     """Do what ``sklearn-meg study`` was asked for; return the exit status."""
+    from ..study.kept import write_study
     from ..study.recordings import survey
 
     give_memory_back()
@@ -198,6 +202,7 @@ def run_study(arguments):
     study.notes_, study.counts_ = data.notes, data.counts
     title = arguments.title or f"Encoding study: {', '.join(data.features)}"
     write(study, out, title, quiet=arguments.quiet)
+    write_study(study, out / KEPT, study.command_)
     shutil.rmtree(out / "data", ignore_errors=True)
     return 0
 
@@ -290,7 +295,7 @@ def arguments_of(data, groups):
 def _study(names, data, folds, out, arguments):
     from ..study import Study
 
-    return Study(
+    study = Study(
         build_models(names, data, arguments),
         cv=folds,
         scoring=[arguments.metric, *(m for m in ("r", "r_time", "r2") if m != arguments.metric)],
@@ -300,6 +305,35 @@ def _study(names, data, folds, out, arguments):
         n_jobs=arguments.n_jobs,
         verbose=not arguments.quiet,
     )
+    study.command_ = command_of(study, names, data, arguments)
+    return study
+
+
+def command_of(study, names, data, arguments):
+    """What a study was asked for, as JSON values: `study_of` makes the study of it again."""
+    rows = {k: [v.start, v.stop] if isinstance(v, slice) else v for k, v in data.rows.items()}
+    asked = {name: getattr(arguments, name) for name in ("trf_lags", "seed", "max_epochs")}
+    return {
+        "names": names, "rows": rows, "features": data.features, "n_times": len(data.times),
+        "sfreq": float(data.info["sfreq"]), "asked": asked, "cv": study.cv,
+        "scoring": study.scoring, "n_permutations": study.n_permutations,
+    }  # fmt: skip
+
+
+def study_of(command):
+    """The study that a command asked for, without data."""
+    from ..study import Study
+
+    rows = {k: slice(*v) if isinstance(v, list) else v for k, v in command["rows"].items()}
+    data = SimpleNamespace(
+        rows=rows, features=command["features"], info={"sfreq": command["sfreq"]},
+        times=range(command["n_times"]),
+    )  # fmt: skip
+    models = build_models(command["names"], data, SimpleNamespace(**command["asked"]))
+    return Study(
+        models, random_state=command["asked"]["seed"],
+        **{name: command[name] for name in ("cv", "scoring", "n_permutations")},
+    )  # fmt: skip
 
 
 def _tell(data, arguments, models, n_repeats):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import checks, compare, inference
+from . import checks, compare, inference, null
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +23,7 @@ class Answers:
     pooled_: DataFrame
     curves_: DataFrame
     maps_: dict[str, np.ndarray]
+    null_z_: dict[str, np.ndarray]
     knows_: dict[str, dict[str, bool]]
     info_: Info | None
     start_: int
@@ -127,6 +128,12 @@ class Answers:
         return compare.compare_all(
             self.table_, self.pooled_, list(self.all_models_), self.metrics_, self.knows_
         )
+
+    @property
+    def null_p_(self) -> dict[str, np.ndarray]:
+        """One-sided p of R of each model, subject, channel and time, from `null_z_`."""
+        self._check_run()
+        return {name: null.p_of(z) for name, z in self.null_z_.items()}
 
     def by_channel_type(self) -> DataFrame | None:
         """Mean R across trials of each model by type of channel.

@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from .._scores import nanmean
 from . import inference, null
 from .knowledge import equal_floor, in_words
 
@@ -162,11 +163,17 @@ def by_channel_type(maps, info, start):
         return None
     kinds = np.array(info.get_channel_types())
     rows = [
-        {"channels": kind, "model": name, "r": np.nanmean(values[:, kinds == kind, start:])}
+        {"channels": kind, "model": name, "r": _mean_r(values, kinds == kind, start)}
         for kind in dict.fromkeys(kinds.tolist())
         for name, values in maps.items()
     ]
     return pd.DataFrame(rows)
+
+
+def _mean_r(maps, channels, start):
+    """Mean over subjects, one after the other, of some channels."""
+    each = [nanmean(np.array(one[channels, start:], dtype=float), axis=None) for one in maps]
+    return float(nanmean(np.array(each), axis=0))
 
 
 def feature_table(results):

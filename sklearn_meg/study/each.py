@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from .._saving import store
 from .answers import Answers
+from .compact import on_disk
 
 NEEDED = ("X", "y")
 KNOWN = (*NEEDED, "times", "groups", "spans", "recordings")
@@ -118,10 +119,17 @@ def run_each(study, sources, shared, errors):
     found = {}
     with tqdm(total=len(sources), desc="subjects", disable=not study.verbose) as progress:
         for outcome in parallel(calls):
+            _let_go(outcome.study, study.cache_dir)
             found[outcome.subject] = outcome
             progress.set_postfix_str(outcome.subject, refresh=False)
             progress.update()
     return [found[name] for name in sources]
+
+
+def _let_go(study, folder):
+    """Put the maps of a study into nameless files: memory does not grow with the subjects."""
+    for maps in () if study is None else (study.maps_, study.null_z_):
+        maps.update({name: on_disk(values, folder) for name, values in maps.items()})
 
 
 def _cost(source):

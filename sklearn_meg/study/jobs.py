@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from .._checks.assumptions import warn_assumption
 from .._saving import store
+from .compact import on_disk
 from .folds import run_fold
 
 
@@ -86,7 +87,7 @@ def run_jobs(models, plan, data, keys, how):
     n_fits : int
     """
     jobs = {(name, fold): None for name in models for fold in range(len(data.splits))}
-    jobs.update({job: store.load_result(*key) for job, key in keys.items()})
+    jobs.update({job: _let_go(store.load_result(*key), how.cache_dir) for job, key in keys.items()})
     todo = [job for job, result in jobs.items() if result is None]
     if how.verbose and keys and len(todo) < len(jobs):
         print(f"{len(jobs) - len(todo)} of {len(jobs)} fits found in {how.cache_dir}.")
@@ -104,17 +105,25 @@ def run_jobs(models, plan, data, keys, how):
         total=len(jobs), initial=len(jobs) - len(todo), desc="study", disable=not how.verbose
     ) as progress:
         for job, result, computed in parallel(calls):
-            jobs[job] = result
             n_fits += computed
             if "failed" in result[1]:
                 _warn_failed(*job, result[1]["trace"], how.error_score)
             elif keys and computed:
                 store.save_result(*keys[job], *result)
+            jobs[job] = _let_go(result, how.cache_dir)
             if keys:
                 store.release(*keys[job])
             progress.set_postfix_str(f"{job[0]}, fold {job[1]}", refresh=False)
             progress.update()
     return jobs, n_fits
+
+
+def _let_go(result, folder):
+    """The result, its large arrays in nameless files: memory does not grow with the jobs."""
+    if result is None:
+        return None
+    arrays, meta = result
+    return {name: on_disk(array, folder) for name, array in arrays.items()}, meta
 
 
 def _unclaimed_first(todo, keys):

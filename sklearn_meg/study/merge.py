@@ -6,32 +6,37 @@ from typing import TYPE_CHECKING
 
 import joblib
 import numpy as np
+import pandas as pd
 
+from .._checks.trials import release_pages
 from .._saving import store
+from .compact import Kept, room
 
 if TYPE_CHECKING:
+    from .._typing import PathLike
     from .answers import Answers
 
 # Axis of the subjects (or test trials) in what a fold keeps.
 SUBJECT_AXIS = {
-    "subjects": 0, "n_test": 0, "scores": 0, "maps": 0, "null_mean": 0, "null_sd": 0,
-    "unusual": 0,
+    "subjects": 0, "n_test": 0, "scores": 0, "curve": 0, "observed": 0, "unusual": 0,
     "influence": 0, "predicted": 0, "null": 1, "feature_nulls": 2,
 }  # fmt: skip
-AVERAGED = ("pooled", "pooled_map")
+AVERAGED = ("pooled", "pooled_curve")
 
 
-def merged(studies: list[Answers]) -> tuple[dict, dict]:
-    """Jobs of all studies, and what else a study knows after its run.
+def merged(studies: list[Answers], folder: PathLike | None = None) -> tuple[Kept, dict]:
+    """Results of all studies, and what else a study knows after its run.
 
     Parameters
     ----------
     studies : list of Answers
         Each after its run.
+    folder : path-like, default=None
+        Where large maps lie, in nameless files.
 
     Returns
     -------
-    jobs : dict of (model, fold) -> (arrays, meta)
+    kept : Kept
     facts : dict of str -> object
         Attributes of the study.
 
@@ -40,13 +45,19 @@ def merged(studies: list[Answers]) -> tuple[dict, dict]:
     ValueError
         If the studies do not go together; it says which and why.
     """
+    kept, facts = _merged(studies, folder)
+    failed = [study.failed_ for study in studies if hasattr(study, "failed_")]
+    return kept, {**facts, "failed_": pd.concat(failed, ignore_index=True)} if failed else facts
+
+
+def _merged(studies, folder):
     first = studies[0]
     for number, other in enumerate(studies[1:], start=2):
         _check_alike(first, other, f"Study {number}")
     if all(_same_trials(first, other) for other in studies):
         return _of_models(studies)
     _check_subjects(studies)
-    return _of_subjects(studies)
+    return _of_subjects(studies, folder)
 
 
 def _check_alike(first, other, name):
@@ -104,12 +115,13 @@ def _same_trials(first, other):
 
 def _of_models(studies):
     """The union of models; one that several studies have counts once."""
-    models, jobs = {}, {}
+    models, kept = {}, Kept({})
     for study in studies:
         models = {**study.all_models_, **models}
-        jobs = {**study.results_.jobs, **jobs}
+        mine = (study.results_.jobs, study.maps_, study.null_z_)
+        kept = Kept(*({**new, **old} for new, old in zip(mine, vars(kept).values())))
     own = {name: model for study in studies[::-1] for name, model in study.models.items()}
-    return jobs, {**_shared(studies[0]), "all_models_": models, "models": own}
+    return kept, {**_shared(studies[0]), "all_models_": models, "models": own}
 
 
 def _shared(study):
@@ -140,7 +152,7 @@ def _check_subjects(studies):
                 raise ValueError(f"Subjects {before} and {subject} hold the same trials.")
 
 
-def _of_subjects(studies):
+def _of_subjects(studies, folder):
     counts = [len(study.subjects_) for study in studies]
     ends = np.cumsum([0, *counts])
     splits = [
@@ -168,7 +180,27 @@ def _of_subjects(studies):
     if all(one is not None for one in purged):
         facts["n_purged_"] = np.sum(purged, axis=0).tolist()
         facts["n_overlapping_"] = sum(study.n_overlapping_ for study in studies)
-    return jobs, {**facts, "all_models_": studies[0].all_models_}
+    kept = Kept(jobs, *(_joined_maps(studies, name, folder) for name in ("maps_", "null_z_")))
+    return kept, {**facts, "all_models_": studies[0].all_models_}
+
+
+def _joined_maps(studies, name, folder):
+    """Maps of all subjects, in their order; 0 where a study tested no features of a model."""
+    subjects = np.unique(np.concatenate([np.unique(study.subjects_) for study in studies]))
+    found = {}
+    for model in dict.fromkeys(model for study in studies for model in getattr(study, name)):
+        shape = next(s.maps_[model].shape[1:] for s in studies if model in s.maps_)
+        found[model] = room((len(subjects), *shape), folder)
+        for study in studies:
+            rows = np.searchsorted(subjects, np.unique(study.subjects_))
+            whole = getattr(study, name).get(model)
+            if whole is None:
+                continue
+            for row, values in zip(rows, whole):
+                found[model][row] = values
+                release_pages(whole)
+            release_pages(found[model])
+    return found
 
 
 def _joined(results):
@@ -197,12 +229,9 @@ def _with_nulls(parts):
 
 def _still(part, there):
     n_permutations, n_features = len(there["null"]), len(there["feature_nulls"])
-    mean = np.nanmean(part["maps"].reshape(len(part["maps"]), -1), axis=1)
     return {
-        "null_mean": part["maps"],
-        "null_sd": np.zeros_like(part["maps"]),
-        "null": np.tile(mean, (n_permutations, 1)),
-        "feature_nulls": np.tile(mean, (n_features, n_permutations, 1)),
+        "null": np.tile(part["observed"], (n_permutations, 1)),
+        "feature_nulls": np.tile(part["observed"], (n_features, n_permutations, 1)),
     }
 
 

@@ -81,9 +81,18 @@ def combine_folds(z):
     """
     z = np.asarray(z, dtype=float)
     n = np.sum(~np.isnan(z), axis=0)
-    total = np.nansum(z, axis=0) / np.sqrt(2 * np.maximum(n, 1))
-    total = np.where(n > 0, total, np.nan)
-    return total, np.maximum(norm.sf(total), LEAST_P)
+    total = np.where(n > 0, combined(np.nansum(z, axis=0), np.maximum(n, 1)), np.nan)
+    return total, p_of(total)
+
+
+def combined(total, n):
+    """Standard normal value of the sum of the z of n folds (Stouffer), variance doubled."""
+    return total / np.sqrt(2 * n)
+
+
+def p_of(z):
+    """One-sided p of a standard normal value, not below `LEAST_P`."""
+    return np.maximum(norm.sf(z), LEAST_P)
 
 
 def independent_part(X, rows, others, all_rows=None):

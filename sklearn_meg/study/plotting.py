@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure as DrawnFigure
 
+from .._checks.trials import release_pages
 from .._figures import LABELS, default_times, model_colors, style
 from ..encoding.plotting import plot_r_over_time, plot_scores
 from ..nerve.plotting import plot_confusion
@@ -118,11 +119,21 @@ def draw_gains(gains, metric):
     return figure
 
 
+def _mean_over_subjects(maps):
+    """Mean of what is not NaN, one subject after the other: maps may lie in files."""
+    total, count = 0.0, 0
+    for one in maps:
+        there = ~np.isnan(one)
+        total, count = total + np.where(there, one, 0.0), count + there
+        release_pages(maps)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
 def draw_topomaps(study):
     """Yield caption and figure: R of every model, then every gain, by type of channel."""
     if study.info_ is None:
         return
-    maps = {name: np.nanmean(r, axis=0) for name, r in study.maps_.items()}
+    maps = {name: _mean_over_subjects(r) for name, r in study.maps_.items()}
     # The map of a model that predicts no difference between trials is zero: nothing to see.
     seen = {name: r for name, r in maps.items() if np.nansum(r[:, study.start_ :] ** 2) > 0}
     gains = study.gains("r") if "r" in study.metrics_ else []

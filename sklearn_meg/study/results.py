@@ -8,8 +8,6 @@ import numpy as np
 import pandas as pd
 
 from .._repr import short_repr
-from .._scores import nanmean
-from . import null
 from .compare import null_test
 
 CURVES = ["model", "fold", "subject", "time", "r"]
@@ -22,13 +20,12 @@ class Results:
     Attributes
     ----------
     jobs : dict of (model, fold) -> (arrays, meta)
+        As `Kept` has them.
     models : list of str
     metrics : list of str
     subjects : ndarray of shape (n_subjects,)
         Sorted.
     times : ndarray of shape (n_times,)
-    start : int
-        First sample that is scored.
     feature_names : list of str
     failed : float
         Score of a model that failed.
@@ -39,7 +36,6 @@ class Results:
     metrics: list
     subjects: np.ndarray
     times: np.ndarray
-    start: int
     feature_names: list
     failed: float
 
@@ -89,13 +85,11 @@ class Results:
         frames = []
         for name in self.models:
             for fold, arrays, _ in self.of(name):
-                if "maps" not in arrays:
+                if "curve" not in arrays:
                     continue
-                lines = nanmean(arrays["maps"].astype(float), axis=1)
-                whose = arrays["subjects"].tolist()
+                lines, whose = arrays["curve"], arrays["subjects"].tolist()
                 if not np.isfinite(lines).any():  # one test trial a subject
-                    lines = nanmean(arrays["pooled_map"].astype(float), axis=0)[np.newaxis]
-                    whose = ["pooled"]
+                    lines, whose = arrays["pooled_curve"][np.newaxis], ["pooled"]
                 frames += [
                     pd.DataFrame(
                         {"model": name, "fold": fold, "subject": s, "time": self.times, "r": line}
@@ -103,31 +97,6 @@ class Results:
                     for s, line in zip(whose, lines)
                 ]
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=CURVES)
-
-    def maps(self):
-        """Mean R over folds of every subject: dict of (n_subjects, n_channels, n_times)."""
-        maps = {name: self._by_subject(name, "maps") for name in self.models}
-        return {name: values for name, values in maps.items() if values is not None}
-
-    def _by_subject(self, model, key):
-        """Mean over folds of what is kept per subject, NaN where a subject has none."""
-        total, count = None, None
-        for _, arrays, _ in self.of(model):
-            if key not in arrays:
-                continue
-            values = arrays[key].astype(float)
-            if key == "maps" and not np.isfinite(values).any():
-                values = np.broadcast_to(arrays["pooled_map"].astype(float), values.shape)
-            if total is None:
-                total = np.zeros((len(self.subjects), *values.shape[1:]))
-                count = np.zeros(total.shape)
-            where = np.searchsorted(self.subjects, arrays["subjects"])
-            there = ~np.isnan(values)
-            total[where] += np.where(there, values, 0.0)
-            count[where] += there
-        if total is None:
-            return None
-        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
     def predictions(self, model, splits, n_trials):
         """What a model predicted for each trial when it was left out; None if that is not kept."""
@@ -140,19 +109,6 @@ class Results:
             whole = whole.astype(np.result_type(whole, found), copy=False)
             whole[splits[fold][1]] = found
         return whole
-
-    def null_maps(self, model):
-        """Return z and one-sided p of R per subject, channel and time; None if there is no null."""
-        z = []
-        for _, arrays, _ in self.of(model):
-            if "null_mean" not in arrays:
-                continue
-            n = len(arrays["null"])
-            one = null.z_of_fold(arrays["maps"], arrays["null_mean"], arrays["null_sd"], n)
-            whole = np.full((len(self.subjects), *one.shape[1:]), np.nan)
-            whole[np.searchsorted(self.subjects, arrays["subjects"])] = one
-            z.append(whole)
-        return null.combine_folds(z) if z else None
 
     def unusual(self):
         """Share of left-out trials that are unlike those of `fit`: ``model, subject, unusual``."""
@@ -180,9 +136,8 @@ class Results:
             if "null" not in arrays:
                 continue
             where = np.searchsorted(self.subjects, arrays["subjects"])
-            maps = arrays["maps"][:, :, self.start :].astype(float)
             drawn = arrays["null"] if number is None else arrays["feature_nulls"][number]
-            observed.append(self._placed(nanmean(maps.reshape(len(maps), -1), axis=1), where))
+            observed.append(self._placed(arrays["observed"], where))
             nulls.append(self._placed(drawn, where))
         return (np.array(observed), np.array(nulls)) if observed else None
 

@@ -13,6 +13,7 @@ from sklearn.exceptions import FitFailedWarning
 from .._saving import store as _store
 from . import blocks, checks, doubts, each, floors, jobs, merge
 from .answers import Answers
+from .compact import compact
 from .folds import Plan
 from .results import Results
 
@@ -228,7 +229,8 @@ class Study(Answers):
         self.y_ = y if y is not None and y.ndim == 1 else None
         self.shapes_ = {"X": X.shape, "y": shape, "n_subjects": n_subjects}
         self.versions_, self.trial_keys_ = _store.versions(), look.keys
-        self._collect(found)
+        names = np.unique(subjects)
+        self._collect(compact(found, list(self.all_models_), names, plan.start, self.cache_dir))
         return self
 
     def run_subjects(
@@ -354,10 +356,10 @@ class Study(Answers):
 
     def _take(self, studies):
         """Become the merged study."""
-        found, facts = merge.merged(studies)
+        kept, facts = merge.merged(studies, self.cache_dir)
         vars(self).update(facts)
         self.n_fits_ = sum(study.n_fits_ for study in studies)
-        self._collect(found)
+        self._collect(kept)
         return self
 
     def _plan(self, X, y, times, parts):
@@ -385,22 +387,19 @@ class Study(Answers):
             splits, self.n_purged_ = blocks.purge(splits, spans, where)
         return splits
 
-    def _collect(self, found):
+    def _collect(self, kept):
         failed = self.error_score if self.error_score != "raise" else np.nan
         names = list(self.parts_.features) if self.parts_ else []
         self.results_ = results = Results(
-            found, list(self.all_models_), self.metrics_, np.unique(self.subjects_), self.times_,
-            self.start_, names, failed,
+            kept.jobs, list(self.all_models_), self.metrics_, np.unique(self.subjects_),
+            self.times_, names, failed,
         )  # fmt: skip
         self.table_, self.pooled_, self.knows_ = results.table, results.pooled, results.knows
-        self.curves_, self.maps_ = results.curves(), results.maps()
+        self.curves_, self.maps_, self.null_z_ = results.curves(), kept.maps, kept.null_z
         self.unusual_ = results.unusual()
         n = len(self.subjects_)
         predicted = {name: results.predictions(name, self.splits_, n) for name in results.models}
         self.predictions_ = {name: p for name, p in predicted.items() if p is not None}
-        nulls = {name: results.null_maps(name) for name in results.models}
-        self.null_z_ = {name: null[0] for name, null in nulls.items() if null is not None}
-        self.null_p_ = {name: null[1] for name, null in nulls.items() if null is not None}
 
     def verdict(self, metric: str | None = None) -> list[str]:
         """What was found, in sentences, the most important first.
