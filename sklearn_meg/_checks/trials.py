@@ -341,17 +341,16 @@ def trials_per_chunk(X, n_bytes=CHUNK_BYTES):
     return max(1, int(n_bytes // max(1, X[:1].nbytes)))
 
 
-def release_pages(X):
-    """Release the resident pages of a memory-mapped array (the file keeps them).
+def release_pages(*arrays):
+    """Release the resident pages of memory-mapped arrays (the files keep them).
 
     A mapping that was read counts as memory of the process until the system is short of it;
     training from a file must not look, or be killed, as if it had read the whole file.
     """
-    if not _is_mapped(X) or not hasattr(mmap, "MADV_DONTNEED"):
-        return
-    mapping = getattr(X, "_mmap", None)
-    if mapping is not None and getattr(X, "mode", "c") != "c":  # "c" would lose changed pages
-        mapping.madvise(mmap.MADV_DONTNEED)
+    for X in arrays if hasattr(mmap, "MADV_DONTNEED") else ():
+        mapping = getattr(X, "_mmap", None) if _is_mapped(X) else None
+        if mapping is not None and getattr(X, "mode", "c") != "c":  # "c" would lose changed pages
+            mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def _is_mapped(X):

@@ -14,8 +14,9 @@ from .._scores import blocks, nanmean, standardize
 from ..metrics import r2, r_across_trials, r_map, r_over_time
 from ..rows import mask_of
 from . import null
+from .compact import room
 from .knowledge import from_others, predict_in_parts, what_it_knows
-from .mapped import take, training_trials
+from .mapped import in_file, some_trials, take
 
 SCORES = {"r": r_across_trials, "r_time": r_over_time, "r2": r2}
 
@@ -74,35 +75,43 @@ def run_fold(model, X, y, split, subjects, fold, plan):
     """
     train, test = split
     began = time.perf_counter()
-    with training_trials([X] if y is None else [X, y], train) as data:
+    with some_trials([X] if y is None else [X, y], train) as data:
         fitted = clone(model).fit(*data)
-    between = time.perf_counter()
-    test_set = _TestSet(
-        np.asarray(take(X, test)), None if y is None else np.asarray(take(y, test)), subjects[test]
-    )
-    meta = {"fit_s": between - began}
-    if not plan.responses:
-        arrays = {**_plain_scores(fitted, test_set, plan), **_unusual(fitted, test_set)}
-        return arrays, {**meta, "predict_s": time.perf_counter() - between}
+        release_pages(*data)
+    fit_s = time.perf_counter() - began
+    with some_trials([X] if y is None else [X, y], test) as (X_test, *y_test):
+        test_set = _TestSet(X_test, y_test[0] if y_test else None, subjects[test])
+        score = _score_responses if plan.responses else _score_anything
+        arrays, meta = score(fitted, test_set, fold, plan)
+    release_pages(X, y)
+    return arrays, {"fit_s": fit_s, **meta}
+
+
+def _score_anything(fitted, test_set, fold, plan):
+    began = time.perf_counter()
+    arrays = {**_plain_scores(fitted, test_set, plan), **_unusual(fitted, test_set)}
+    return arrays, {"predict_s": time.perf_counter() - began}
+
+
+def _score_responses(fitted, test_set, fold, plan):
+    began = time.perf_counter()
     y_pred = _predict(fitted, test_set)
-    meta["predict_s"] = time.perf_counter() - between
+    meta = {"predict_s": time.perf_counter() - began}
     arrays = {**_response_scores(fitted, test_set, y_pred, plan), **_unusual(fitted, test_set)}
     if plan.parts is not None:
         meta["knows"] = what_it_knows(fitted, test_set.X, y_pred, plan.parts)
         if meta["knows"]["features"] and plan.n_permutations:
             arrays.update(_nulls(fitted, test_set, y_pred, fold, plan))
-    release_pages(X)
-    release_pages(y)
     return arrays, meta
 
 
 def _predict(fitted, test_set):
-    """Checked prediction of all test trials, made a part at a time."""
+    """Checked prediction of all test trials, made a part at a time; in a file if y is in one."""
     X, y = test_set.X, test_set.y
-    found = predict_in_parts(fitted, X.__getitem__, X, y)
-    y_pred = np.empty_like(y)
-    for trials, part in found:
+    y_pred = room(y.shape) if in_file(y) else np.empty_like(y)
+    for trials, part in predict_in_parts(fitted, X.__getitem__, X, y):
         y_pred[trials] = check_prediction(fitted, part, y[trials])
+        release_pages(y_pred)
     return y_pred
 
 
@@ -117,7 +126,7 @@ class _TestSet:
     def by_subject(self):
         """Names of the subjects, and which trials are theirs."""
         names = np.unique(self.subjects)
-        return names, [self.subjects == name for name in names]
+        return names, [np.flatnonzero(self.subjects == name) for name in names]
 
     def counted(self, mask_row):
         """Which samples count: (n_trials, n_times), or None if all do."""
@@ -126,7 +135,7 @@ class _TestSet:
 
 def _plain_scores(fitted, test_set, plan):
     """Scores of anything else than responses: every scorer within every subject."""
-    names, masks = test_set.by_subject()
+    names, theirs = test_set.by_subject()
 
     def scores(trials):
         y = () if test_set.y is None else (test_set.y[trials],)
@@ -134,9 +143,9 @@ def _plain_scores(fitted, test_set, plan):
 
     arrays = {
         "subjects": names,
-        "n_test": np.array([mask.sum() for mask in masks]),
-        "scores": np.array([scores(mask) for mask in masks], dtype=float),
-        "pooled": np.array(scores(np.ones(len(test_set.X), dtype=bool)), dtype=float),
+        "n_test": np.array([len(trials) for trials in theirs]),
+        "scores": np.array([scores(trials) for trials in theirs], dtype=float),
+        "pooled": np.array(scores(np.arange(len(test_set.X))), dtype=float),
     }
     if test_set.y is not None and test_set.y.ndim == 1 and hasattr(fitted, "predict"):
         arrays["predicted"] = np.asarray(fitted.predict(test_set.X))
@@ -148,16 +157,16 @@ def _unusual(fitted, test_set):
     if not hasattr(fitted, "is_unusual"):
         return {}
     found = np.asarray(fitted.is_unusual(test_set.X), dtype=bool)
-    names, masks = test_set.by_subject()
+    names, theirs = test_set.by_subject()
     if len(found) != len(test_set.X):
         return {}
-    return {"unusual": np.array([found[mask].mean() for mask in masks])}
+    return {"unusual": np.array([found[trials].mean() for trials in theirs])}
 
 
 def _response_scores(fitted, test_set, y_pred, plan):
     counted = test_set.counted(plan.mask_row)
-    names, masks = test_set.by_subject()
-    everyone = np.ones(len(y_pred), dtype=bool)
+    names, theirs = test_set.by_subject()
+    everyone = np.arange(len(y_pred))
 
     def scores(trials):
         return [
@@ -165,43 +174,45 @@ def _response_scores(fitted, test_set, y_pred, plan):
             for scorer in plan.scoring.values()
         ]
 
-    maps = subject_maps(test_set.y, y_pred, masks, counted)
+    maps = subject_maps(test_set.y, y_pred, theirs, counted)
     pooled = subject_maps(test_set.y, y_pred, [everyone], counted)[0]
     return {
         "subjects": names,
-        "n_test": np.array([mask.sum() for mask in masks]),
-        "scores": np.array([scores(mask) for mask in masks], dtype=float),
+        "n_test": np.array([len(trials) for trials in theirs]),
+        "scores": np.array([scores(trials) for trials in theirs], dtype=float),
         "pooled": np.array(scores(everyone), dtype=float),
         "maps": maps.astype(np.float32),
         "pooled_map": pooled.astype(np.float32),
-        "influence": influence(test_set.y, y_pred, masks, plan.start, counted),
+        "influence": influence(test_set.y, y_pred, theirs, plan.start, counted),
         "whose": np.searchsorted(names, test_set.subjects),  # subject of each test trial
     }
 
 
-def subject_maps(y_true, y_pred, masks, counted=None):
+def subject_maps(y_true, y_pred, theirs, counted=None):
     """R across the trials of each subject: (n_subjects, n_channels, n_times)."""
-    maps = [
-        r_map(y_true[m], y_pred[m], mask=None if counted is None else counted[m]) for m in masks
-    ]
+    maps = []
+    for trials in theirs:
+        where = None if counted is None else counted[trials]
+        maps.append(r_map(take(y_true, trials), take(y_pred, trials), mask=where))
+        release_pages(y_true, y_pred)
     return np.array(maps)
 
 
-def influence(y_true, y_pred, masks, start, counted=None):
+def influence(y_true, y_pred, theirs, start, counted=None):
     """How much each trial moves R: the influence function of the correlation (Devlin 1975).
 
     With z-scored x and y it is ``x y - R (x^2 + y^2) / 2``, here averaged over channels and
     samples. Its mean over trials is 0; its variance over n is the sampling variance of R.
     """
     values = np.zeros(len(y_true))
-    for mask in masks:
-        there = None if counted is None else counted[mask][:, np.newaxis, start:]
-        own = (v[mask][:, :, start:] for v in (y_true, y_pred))
+    for trials in theirs:
+        there = None if counted is None else counted[trials][:, np.newaxis, start:]
+        own = (take(v, trials)[:, :, start:] for v in (y_true, y_pred))
         for block in blocks(*own, there):
             a, b = (_z_scored(v, there) for v in block[:2])
             n = len(a) if there is None else np.maximum(there.sum(axis=0), 1)
             r = (a * b).sum(axis=0) / n
-            values[mask] += (a * b - r * (a**2 + b**2) / 2).mean(axis=2).sum(axis=1)
+            values[trials] += (a * b - r * (a**2 + b**2) / 2).mean(axis=2).sum(axis=1)
     return values / y_true.shape[1]
 
 
@@ -215,13 +226,14 @@ def _z_scored(values, there):
 
 def _nulls(fitted, test_set, y_pred, fold, plan):
     """Scores, and maps, of the model with features of other trials; they overwrite `y_pred`."""
-    names, masks = test_set.by_subject()
+    names, theirs = test_set.by_subject()
     counted = test_set.counted(plan.mask_row)
 
     def maps(changed):
         for part, found in predict_in_parts(fitted, changed, test_set.X, test_set.y):
             y_pred[part] = found
-        return subject_maps(test_set.y, y_pred, masks, counted)
+            release_pages(y_pred)
+        return subject_maps(test_set.y, y_pred, theirs, counted)
 
     def draws(number, change):
         rng = np.random.default_rng([plan.seed, fold, number])
@@ -274,10 +286,13 @@ def _map_means(maps, start):
 
 def _score(scorer, fitted, test_set, y_pred, trials, start, counted):
     if isinstance(scorer, str):
-        if scorer != "r_time" and np.count_nonzero(trials) < 2:
+        if scorer != "r_time" and len(trials) < 2:
             return np.nan  # no warning: studies then score over pooled subjects
         where = None if counted is None else counted[trials]
-        return SCORES[scorer](test_set.y[trials], y_pred[trials], start=start, mask=where)
+        own = take(test_set.y, trials), take(y_pred, trials)
+        found = SCORES[scorer](*own, start=start, mask=where)
+        release_pages(test_set.y, y_pred)
+        return found
     return scorer(fitted, test_set.X[trials], test_set.y[trials])
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.utils import gen_batches
 
-from .._checks.trials import trials_per_chunk
+from .._checks.trials import release_pages, trials_per_chunk
 
 PART_BYTES = 2**22
 KINDS = ("features", "initial", "subject")
@@ -72,6 +72,7 @@ def predict_in_parts(fitted, changed, X, y):
     size = len(X) if _adapts(fitted) else trials_per_chunk(larger, PART_BYTES)
     for part in gen_batches(len(X), size):
         yield part, np.asarray(fitted.predict(changed(part)))
+        release_pages(X, y)
 
 
 def _adapts(fitted):

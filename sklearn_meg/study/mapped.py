@@ -10,7 +10,7 @@ import numpy as np
 
 from .._checks.trials import pieces, release_pages, trials_per_chunk
 
-# Training trials of mapped arrays above this size are not copied into memory.
+# Trials of mapped arrays above this size are not copied into memory.
 IN_MEMORY_BYTES = 2**26
 
 
@@ -19,8 +19,13 @@ def is_large(array):
     return isinstance(array, np.memmap) and array.nbytes > IN_MEMORY_BYTES
 
 
+def in_file(array):
+    """Whether an array of float32 is mapped from a file."""
+    return isinstance(array, np.memmap) and array.dtype == np.float32
+
+
 @contextmanager
-def training_trials(arrays, rows):
+def some_trials(arrays, rows):
     """Trials of each array; those of large memory-mapped arrays lie in a file, too.
 
     They are copied beside the mapped file, or into the folder for temporary files where that is
