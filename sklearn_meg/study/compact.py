@@ -6,7 +6,9 @@ lie in nameless files where they are large, so that memory does not grow with su
 
 from __future__ import annotations
 
+import os
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,18 +44,20 @@ class Kept:
 
 
 def room(shape, folder=None):
-    """Zeros of float32; in a nameless file if they are many."""
-    if 4 * np.prod(shape, dtype=float) <= IN_MEMORY_BYTES:
-        return np.zeros(shape, dtype=np.float32)
-    with _nameless_file(folder) as file:  # the mapping keeps it until it is let go
-        return np.memmap(file, np.float32, "w+", shape=shape)
+    """Zeros of float32; in a nameless file if they are many, and there is space for it."""
+    n_bytes = 4 * int(np.prod(shape, dtype=float))
+    if n_bytes > IN_MEMORY_BYTES:
+        for where in dict.fromkeys((folder, None)):
+            with suppress(OSError), tempfile.TemporaryFile(dir=where) as file:
+                _reserve(file, n_bytes)
+                return np.memmap(file, np.float32, "w+", shape=shape)  # keeps the file
+    return np.zeros(shape, dtype=np.float32)
 
 
-def _nameless_file(folder):
-    try:
-        return tempfile.TemporaryFile(dir=folder)
-    except OSError:
-        return tempfile.TemporaryFile()
+def _reserve(file, n_bytes):
+    """Take the space now: a mapping that meets a full disk later ends the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, n_bytes)
 
 
 def on_disk(array, folder=None):
