@@ -292,6 +292,11 @@ _CODES = {
             "A row of X is a channel of the response, so the response predicts itself.",
             "Leave the row out of X; initial windows are made by pack_rows.",
         ),
+        drifting_features=(
+            "Features drift over trials, as recordings do, and test trials lie among training "
+            "trials: both go together by chance.",
+            "Leave out neighboring trials together: an int as cv, or groups of runs.",
+        ),
         number_codes=(
             "A column holds few whole numbers in a row, which may be codes of categories.",
             "For categories use a formula with C(name), or text; for numbers the formula 'name'.",

@@ -116,6 +116,19 @@ def unrelated_feature(seed, broken):
     return Answer(float(_claims(_study(told, y), "trf") is broken), 0.0)
 
 
+@violation("a feature that drifts, in shuffled folds", right="no claim")
+def drifting_feature(seed, broken):
+    """Fatigue is studied, and the recording drifts as well; folds are shuffled."""
+    rng = np.random.default_rng(seed)
+    n = 2 * N
+    fatigue = rng.normal(size=n).cumsum() if broken else rng.normal(size=n)
+    drift = rng.normal(size=(n, N_CHANNELS, 1)).cumsum(axis=0) / 4
+    told = (fatigue / fatigue.std())[:, np.newaxis, np.newaxis] * np.ones(N_TIMES)
+    y = rng.normal(size=(n, N_CHANNELS, N_TIMES)) + (drift if broken else 2 * told)
+    study = _study(told, y, KFold(5, shuffle=True, random_state=0))
+    return Answer(float(_claims(study, "trf") is broken), 0.0)
+
+
 @violation("metadata in another order", right="no claim")
 def shuffled_metadata(seed, broken):
     """The table of trials was sorted, the recording was not."""

@@ -18,7 +18,7 @@ from .._repr import short_repr
 from .._scores import nanmean
 from . import null
 
-LARGE = ("maps", "pooled_map", "null_mean", "null_sd")
+LARGE = ("maps", "pooled_map", "null_z")
 # Larger arrays lie in files; smaller ones of 1000 subjects and 5 models still fit into memory.
 IN_MEMORY_BYTES = 2**17
 
@@ -93,7 +93,7 @@ def compact(jobs, models, subjects, start, folder=None):
     for model in models:
         mine = [arrays for (name, _), (arrays, _) in jobs.items() if name == model]
         scored = [arrays for arrays in mine if "maps" in arrays]
-        tested = [arrays for arrays in mine if "null_mean" in arrays]
+        tested = [arrays for arrays in mine if "null_z" in arrays]
         if scored:
             kept.maps[model] = _over_folds(scored, subjects, _map_of, _mean, folder)
         if tested:
@@ -121,8 +121,7 @@ def _map_of(part, row):
 
 def _distance_of(part, row):
     """Distance of the map of a subject in a fold from its null."""
-    values = (part[name][row].astype(float) for name in ("maps", "null_mean", "null_sd"))
-    return null.z_of_fold(*values, len(part["null"]))
+    return part["null_z"][row]
 
 
 def _mean(total, n):
@@ -141,7 +140,7 @@ def _over_folds(parts, subjects, take, combine, folder):
                 there = ~np.isnan(values)
                 total += np.where(there, values, 0.0)
                 n += there
-                release_pages(part["maps"])
+                release_pages(*part.values())
         with np.errstate(invalid="ignore", divide="ignore"):
             found[number] = np.where(n > 0, combine(total, n), np.nan)
         release_pages(found)

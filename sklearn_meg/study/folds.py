@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from sklearn.base import clone
 
-from .._checks.trials import release_pages
+from .._checks.trials import pieces, release_pages
 from .._scores import blocks, nanmean, standardize
 from ..metrics import r2, r_across_trials, r_map, r_over_time
 from ..rows import mask_of
@@ -225,15 +225,23 @@ def _z_scored(values, there):
 
 
 def _nulls(fitted, test_set, y_pred, fold, plan):
-    """Scores, and maps, of the model with features of other trials; they overwrite `y_pred`."""
-    names, theirs = test_set.by_subject()
-    counted = test_set.counted(plan.mask_row)
+    """Scores without slow trends, with the features and with those of other trials.
 
-    def maps(changed):
-        for part, found in predict_in_parts(fitted, changed, test_set.X, test_set.y):
-            y_pred[part] = found
-            release_pages(y_pred)
-        return subject_maps(test_set.y, y_pred, theirs, counted)
+    Returns ``tested`` (n_subjects,), its ``null`` (n_permutations, n_subjects), the same for each
+    feature, and ``null_z`` (n_subjects, n_channels, n_times). `y_pred` is overwritten.
+    """
+    _, theirs = test_set.by_subject()
+    counted = test_set.counted(plan.mask_row)
+    y = _copy(test_set.y)
+    null.remove_trends(y, theirs, counted)
+
+    def maps(changed=None):
+        if changed is not None:
+            for part, found in predict_in_parts(fitted, changed, test_set.X, test_set.y):
+                y_pred[part] = found
+                release_pages(y_pred)
+        null.remove_trends(y_pred, theirs, counted)
+        return subject_maps(y, y_pred, theirs, counted)
 
     def draws(number, change):
         rng = np.random.default_rng([plan.seed, fold, number])
@@ -241,17 +249,12 @@ def _nulls(fitted, test_set, y_pred, fold, plan):
             yield maps(partial(change, null.exchange(test_set.subjects, rng)))
 
     rows = plan.parts.rows("features")
-    moments, means = null.Moments(), []
+    observed, moments, means = maps(), null.Moments(), []
     for drawn in draws(0, partial(from_others, test_set.X, rows)):
         moments.add(drawn)
         means.append(_map_means(drawn, plan.start))
-    found = {
-        "null_mean": np.asarray(moments.mean, dtype=np.float32),
-        "null_sd": np.asarray(moments.sd, dtype=np.float32),
-        "null": np.array(means),
-    }
-    each = [np.array(means)]
-    features = plan.parts.features
+    z = null.z_of_fold(observed, moments.mean, moments.sd, moments.n)
+    each, features = [np.array(means)], plan.parts.features
     if len(features) > 1:
         each = [
             np.array([_map_means(drawn, plan.start) for drawn in draws(i, exchanger)])
@@ -259,8 +262,21 @@ def _nulls(fitted, test_set, y_pred, fold, plan):
                 (_exchanger(test_set.X, own, rows) for own in features.values()), start=1
             )
         ]
-    found["feature_nulls"] = np.array(each)  # (n_features, n_permutations, n_subjects)
-    return found
+    return {
+        "tested": _map_means(observed, plan.start),
+        "null": np.array(means),
+        "feature_nulls": np.array(each),  # (n_features, n_permutations, n_subjects)
+        "null_z": np.asarray(z, dtype=np.float32),
+    }
+
+
+def _copy(y):
+    """A copy, in a file if y is in one."""
+    copy = room(y.shape) if in_file(y) else np.empty_like(y)
+    for part in pieces(y):
+        copy[part] = y[part]
+        release_pages(copy)
+    return copy
 
 
 def _exchanger(X, own, rows):

@@ -18,7 +18,7 @@ from .knowledge import Parts
 
 FORMAT = 1
 PLAIN = ("start_", "grouped_", "unit_", "metrics_", "shapes_", "versions_", "n_purged_")
-PLAIN += ("n_overlapping_", "notes_")
+PLAIN += ("n_overlapping_", "notes_", "drifting_")
 ARRAYS = ("subjects_", "trial_keys_", "times_")
 
 

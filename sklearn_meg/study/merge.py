@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Axis of the subjects (or test trials) in what a fold keeps.
 SUBJECT_AXIS = {
-    "subjects": 0, "n_test": 0, "scores": 0, "curve": 0, "observed": 0, "unusual": 0,
+    "subjects": 0, "n_test": 0, "scores": 0, "curve": 0, "observed": 0, "tested": 0, "unusual": 0,
     "influence": 0, "predicted": 0, "null": 1, "feature_nulls": 2,
 }  # fmt: skip
 AVERAGED = ("pooled", "pooled_curve")
@@ -46,6 +46,7 @@ def merged(studies: list[Answers], folder: PathLike | None = None) -> tuple[Kept
         If the studies do not go together; it says which and why.
     """
     kept, facts = _merged(studies, folder)
+    facts["drifting_"] = list(dict.fromkeys(n for study in studies for n in study.drifting_))
     failed = [study.failed_ for study in studies if hasattr(study, "failed_")]
     return kept, {**facts, "failed_": pd.concat(failed, ignore_index=True)} if failed else facts
 
@@ -230,6 +231,7 @@ def _with_nulls(parts):
 def _still(part, there):
     n_permutations, n_features = len(there["null"]), len(there["feature_nulls"])
     return {
+        "tested": part["observed"],
         "null": np.tile(part["observed"], (n_permutations, 1)),
         "feature_nulls": np.tile(part["observed"], (n_features, n_permutations, 1)),
     }

@@ -6,6 +6,13 @@ with the responses, T_k is one more draw of T*_k, whatever the model and however
 responses depend on their own past. Folds share training trials: each pair of folds meets twice,
 once in each direction, so the variance of the sum of z_k = (T_k - mean T*_k) / sd T*_k is at most
 2 n_folds. Then z = sum z_k / sqrt(2 n_folds) is standard normal, or narrower.
+
+Features and responses that both drift over trials go together by chance over a whole recording
+(Harris 2020, bioRxiv 2020.11.29.402719), and trials that were exchanged do not drift. Without slow
+trends within the test trials of a fold, what is left of them has little to do with the training
+trials. 300 simulated studies, features and responses with a spectrum of 1/f: of 3 (12) subjects,
+p < .05 in 15 % (33 %) with these trends and 3 % (3 %) without; what features explain is found as
+often (z 3.7 for 3.7).
 """
 
 from __future__ import annotations
@@ -13,7 +20,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import norm
 
+from .._checks.trials import release_pages
 from .knowledge import exchange, from_others
+
+BLOCK_BYTES = 2**22
 
 # The normal approximation to the null is not believed farther out.
 LEAST_P = 1e-4
@@ -39,6 +49,46 @@ def permuted_scores(score, X, rows, subjects, n_permutations, rng):
     """
     for _ in range(n_permutations):
         yield score(from_others(X, rows, exchange(subjects, rng)))
+
+
+def slow_trends(n_trials):
+    """Polynomials that make up slow trends over trials, orthonormal: (n_trials, n_trends).
+
+    A trend for every 8 trials, from the straight line up to degree 4; none of less than 4 trials.
+    """
+    degree = 0 if n_trials < 4 else int(np.clip(n_trials // 8, 1, 4))
+    return np.linalg.qr(np.vander(np.linspace(-1, 1, n_trials), degree + 1))[0]
+
+
+def remove_trends(values, theirs, counted=None):
+    """Take slow trends over the trials of each subject out of an array, in place.
+
+    Parameters
+    ----------
+    values : ndarray or memmap of shape (n_trials, n_channels, n_times)
+    theirs : list of ndarray of int
+        Trials of each subject, in their order.
+    counted : ndarray of bool of shape (n_trials, n_times), default=None
+        Samples that count; others are taken to be as the mean over trials.
+    """
+    step = max(1, int(BLOCK_BYTES // (8 * values[:, :1].size)))
+    for trials in theirs:
+        basis = slow_trends(len(trials))
+        for first in range(0, values.shape[1], step):
+            block = values[trials, first : first + step].astype(float)
+            flat = (block if counted is None else _filled(block, counted[trials])).reshape(
+                len(trials), -1
+            )
+            trends = (basis @ (basis.T @ flat)).reshape(block.shape)
+            values[trials, first : first + step] = block - trends
+        release_pages(values)
+
+
+def _filled(block, counted):
+    """Samples that do not count, as the mean over trials of those that do."""
+    there = counted[:, np.newaxis]
+    mean = np.where(there, block, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+    return np.where(there, block, mean)
 
 
 class Moments:

@@ -29,6 +29,8 @@ class Results:
     feature_names : list of str
     failed : float
         Score of a model that failed.
+    drifting : list of str
+        Features whose null does not hold, see `doubts.drifting_features`.
     """
 
     jobs: dict
@@ -38,6 +40,7 @@ class Results:
     times: np.ndarray
     feature_names: list
     failed: float
+    drifting: list
 
     __repr__ = short_repr
 
@@ -123,7 +126,7 @@ class Results:
         return table.groupby(["model", "subject"], sort=False, as_index=False)["unusual"].mean()
 
     def drops(self, model, number=None):
-        """Mean R of every fold and subject, and under the null of a feature (None: of all).
+        """R without slow trends of every fold and subject, and the null of a feature (None: all).
 
         Returns
         -------
@@ -137,7 +140,7 @@ class Results:
                 continue
             where = np.searchsorted(self.subjects, arrays["subjects"])
             drawn = arrays["null"] if number is None else arrays["feature_nulls"][number]
-            observed.append(self._placed(arrays["observed"], where))
+            observed.append(self._placed(arrays["tested"], where))
             nulls.append(self._placed(drawn, where))
         return (np.array(observed), np.array(nulls)) if observed else None
 

@@ -218,6 +218,8 @@ class Study(Answers):
         data = jobs.Data(X, y, subjects, splits)
         look = doubts.look_at(X, y)
         doubts.warn_doubts(look, data, times, info, spans)
+        self.drifting_ = doubts.drifting_features(data, parts)
+        doubts.warn_drift(self.drifting_)
         keys = jobs.keys_of(self.all_models_, plan, data, self.cv, self.cache_dir)
         how = jobs.How(self.cache_dir, self.n_jobs, self.verbose, self.error_score)
         found, self.n_fits_ = jobs.run_jobs(self.all_models_, plan, data, keys, how)
@@ -392,7 +394,7 @@ class Study(Answers):
         names = list(self.parts_.features) if self.parts_ else []
         self.results_ = results = Results(
             kept.jobs, list(self.all_models_), self.metrics_, np.unique(self.subjects_),
-            self.times_, names, failed,
+            self.times_, names, failed, self.drifting_,
         )  # fmt: skip
         self.table_, self.pooled_, self.knows_ = results.table, results.pooled, results.knows
         self.curves_, self.maps_, self.null_z_ = results.curves(), kept.maps, kept.null_z

@@ -60,8 +60,12 @@ def verdict(study, metric=None):
         return [_best(study, metric), *_unusual(study), *_lost(study)]
     claimed = gains[gains["claimed"]]
     means = study.table_.groupby("model")[metric].mean()
-    sentences = [_claims(claimed, means) if len(claimed) else _nothing(gains)]
-    sentences += [s for s in (_dynamics(gains), _among_equals(study, gains, metric)) if s]
+    if study.drifting_:
+        sentences = [_drift(study), _among_equals(study, gains, metric)]
+    else:
+        first = _claims(claimed, means) if len(claimed) else _nothing(gains)
+        sentences = [first, _dynamics(gains), _among_equals(study, gains, metric)]
+    sentences = [sentence for sentence in sentences if sentence]
     return [*sentences, *_unusual(study), *_lost(study)]
 
 
@@ -107,6 +111,16 @@ def _nothing(gains):
         "No model explains more than the floor that is told as much: the features add nothing that "
         f"can be claimed. The largest gain is that of {row['model']} over {row['floor']}, "
         f"{interval_text(row)}, {p_text(row['p_holm'])}."
+    )
+
+
+def _drift(study):
+    """Features for which no exchange of trials says anything."""
+    verb = "drifts" if len(study.drifting_) == 1 else "drift"
+    return (
+        f"Nothing can be claimed: {_and(study.drifting_)} {verb} over trials, and trials left out "
+        "lie among those of training, so that what drifts in the recording goes with it by chance. "
+        "Folds of neighboring trials (cv as an int) can tell."
     )
 
 
@@ -243,9 +257,11 @@ def _tests(study):
 
     features = (
         "The contribution of the features was tested by exchanging them between the test trials of "
-        f"a subject ({study.n_permutations} times a fold) with the fitted models unchanged; the "
-        "folds were combined by Stouffer's method with the variance doubled, because each pair of "
-        "folds meets twice; p values were adjusted for the number of models (Holm 1979)."
+        f"a subject ({study.n_permutations} times a fold) with the fitted models unchanged, slow "
+        "trends over the test trials of a fold removed (polynomials, one for 8 trials, of degree 1 "
+        "to 4); the folds were combined by Stouffer's method with the variance doubled, because "
+        "each pair of folds meets twice; p values are one-sided and were adjusted for the number "
+        "of models (Holm 1979)."
     )
     over = (
         "Intervals of 95 % are bootstraps over subjects."
