@@ -6,18 +6,19 @@ disks, damaged files, killed workers, Ctrl-C. ``bad_inputs``: wrong parameters a
 estimator; ``silent`` are those without a clear error before training. ``malicious_files``: forged
 and damaged files; ``executed`` are payloads that were run. ``cluster``: one study alone, on two
 processes, two threads and two dask workers. ``consortium``: 200 subjects, each a file, on two dask
-workers one of which is killed every 20 seconds.
+workers one of which is killed every 20 seconds. ``null_studies``: how often studies claim features
+that drive nothing.
 """
 
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from . import cluster, consortium, files, inputs, kills
+from . import cluster, consortium, files, inputs, kills, nulls
 
-PARTS = (kills, inputs, files, cluster, consortium)
+PARTS = (kills, inputs, files, cluster, consortium, nulls)
 CASES = tuple(case for part in PARTS for case in part.CASES)
 N_SEEDS = 5
-ONCE = ("bad_inputs", "cluster", "consortium")  # no chance in it; minutes
+ONCE = ("bad_inputs", "cluster", "consortium", "null_studies")  # no chance in it; minutes
 
 
 def run(quick=False, n_seeds=None, cases=None):

@@ -121,6 +121,8 @@ def check_data(X, y, times, info):
                 f"Got {None if y is None else y.shape}."
             )
         return X, y, None, None
+    if y.dtype.kind in "iub":  # counts of an amplifier
+        y = y.astype(np.float32 if y.dtype.itemsize <= 2 else np.float64)
     return X, y, *_check_responses(y, times, info)
 
 

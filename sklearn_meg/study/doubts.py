@@ -30,6 +30,8 @@ class Settings:
         Fewer channels could agree by chance.
     least_values : int
         Trials of fewer values could be the same by chance.
+    least_shared : int
+        Fewer shared values could be the same by chance, in recordings of few digits.
     drift : float
         Correlation of a feature with itself a trial later, in standard errors. (Of 1000 features
         without drift, 1 is beyond 3.)
@@ -44,6 +46,7 @@ class Settings:
     odd_share: float = 0.1
     least_channels: int = 3
     least_values: int = 8
+    least_shared: int = 12
     drift: float = 3.0
     stretch: float = 4.0
 
@@ -86,7 +89,7 @@ def look_at(X, y):
 
 
 def _overlaps(measured):
-    """Pairs (i, j): the first sample of trial i is a later one of trial j, in every channel."""
+    """Pairs (i, j): trial i begins within trial j, the same sample for sample in every channel."""
     n_channels = measured.shape[1]
     if n_channels < SETTINGS.least_channels:
         return np.empty((0, 2), dtype=int)
@@ -101,7 +104,10 @@ def _overlaps(measured):
         trials, times = np.nonzero(np.isin(piece[:, 0, 1:], starts[:, 0]))
         for trial, time in zip(trials.tolist(), times.tolist()):
             first = begun.get(np.ascontiguousarray(piece[trial, :, time + 1]).tobytes())
-            if first is not None and first != trial + part.start:
+            if first is None or first == trial + part.start:
+                continue
+            shared = piece[trial, :, time + 1 :]
+            if shared.size >= SETTINGS.least_shared and _goes_on(shared, measured[first]):
                 found.append((first, trial + part.start))
     return np.array(found, dtype=int).reshape(-1, 2)
 
@@ -191,6 +197,11 @@ def _sides(splits, n_trials):
 def _apart(sides, a, b):
     """Which pairs stand on both sides of a fold."""
     return (sides[:, a] * sides[:, b] == 2).any(axis=0)
+
+
+def _goes_on(shared, trial):
+    """Whether a trial begins with these samples."""
+    return bool((shared == trial[:, : shared.shape[1]]).all())
 
 
 def warn_same_trials(keys, subjects, sides):

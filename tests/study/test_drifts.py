@@ -74,3 +74,15 @@ def test_features_that_drift_are_not_claimed_in_shuffled_folds():
     assert found.verdict()[0].startswith("Nothing can be claimed: feature 0 drifts")
     assert not found.gains()["claimed"].any()
     assert not Study(models, cv=5).run(X, y).gains()["claimed"].any()
+
+
+def test_counts_of_an_amplifier_are_responses_and_no_copies():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 1, 12))
+    y = np.round(3 * X * np.ones((3, 1)) + rng.normal(size=(30, 3, 12)))
+    models = {"trf": TemporalReceptiveField(tmax=1, alphas=1.0)}
+    tables = [
+        Study(models, cv=3, n_permutations=4).run(X, y.astype(dtype)).table_["r"]
+        for dtype in (np.int16, np.float64)
+    ]
+    np.testing.assert_allclose(*tables, atol=1e-6)
