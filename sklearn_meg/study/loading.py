@@ -41,8 +41,10 @@ def load_all(sources, table, wanted, channels, reading, folder):
 
 def load_clean(source, wanted, channels, reading):
     """Load one recording: chosen trials, clean channels in order; None if no trial is left."""
-    epochs = source.load(preload=True).load_data()
-    with warnings.catch_warnings():
+    import mne
+
+    with warnings.catch_warnings(), mne.utils.use_log_level("error"):
+        epochs = source.load(preload=True).load_data()
         warnings.simplefilter("ignore")
         epochs = epochs[np.flatnonzero(wanted)]
         number = np.arange(len(epochs))

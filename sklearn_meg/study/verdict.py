@@ -205,8 +205,10 @@ def folds_text(study):
         what = (
             "whole groups"
             if study.grouped_
-            else "contiguous blocks of the trials of each subject (of each class where needed)"
+            else "contiguous blocks of the trials of each subject"
         )
+        if study.y_ is not None and not study.grouped_:
+            what += " (of each class where needed)"
         return f"{n} folds of {what}"
     return f"{n} folds by {type(study.cv).__name__}"
 
