@@ -71,7 +71,7 @@ class Answers:
             of models. ``effect_size`` is the rank-biserial correlation over subjects, ``d`` their
             mean over their standard deviation with its interval ``d_low, d_high``, and ``bf10``
             the Bayes factor of a difference over none. ``claimed`` says that the interval is
-            above 0 and ``p_holm`` below .05.
+            above 0 and ``p_holm`` below .025 (one-sided), and no feature is in ``drifting_``.
         """
         self._check_run()
         return compare.gains(self.results_, self._check_metric(metric))

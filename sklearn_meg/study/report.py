@@ -80,7 +80,7 @@ def _gains(study):
     text += (
         "p, features exchanged: how often the fitted model would do as well with the features of "
         "other trials. A gain is claimed where the interval is above 0 and the p value, adjusted "
-        "for the number of models (Holm), is below .05. d: mean over standard deviation of the "
+        "for the number of models (Holm), one-sided, is below .025. d: mean over standard deviation of the "
         "subjects. Bayes factor: how much likelier the differences are with a gain or loss than "
         "without one (above 1: for a difference, below 1: for none)."
     )
