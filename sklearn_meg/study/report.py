@@ -79,9 +79,9 @@ def _gains(study):
         text += "The 95 % intervals are over subjects. "
     text += (
         "p, features exchanged: how often the fitted model would do as well with the features of "
-        "other trials. A gain is claimed where the interval is above 0 and the p value, adjusted "
-        "for the number of models (Holm), one-sided, is below .025. d: mean over standard deviation of the "
-        "subjects. Bayes factor: how much likelier the differences are with a gain or loss than "
+        "other trials, after slow trends over trials were removed. A gain is claimed where the "
+        "interval is above 0 and this p, one-sided and adjusted for the number of models (Holm), "
+        "is below .025. d: mean over standard deviation of the subjects. Bayes factor: how much likelier the differences are with a gain or loss than "
         "without one (above 1: for a difference, below 1: for none)."
     )
     drawn = draw_gains(gains, study.metrics_[0])

@@ -203,9 +203,7 @@ def folds_text(study):
     n = len(study.splits_)
     if isinstance(study.cv, int):
         what = (
-            "whole groups"
-            if study.grouped_
-            else "contiguous blocks of the trials of each subject"
+            "whole groups" if study.grouped_ else "contiguous blocks of the trials of each subject"
         )
         if study.y_ is not None and not study.grouped_:
             what += " (of each class where needed)"
