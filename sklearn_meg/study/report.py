@@ -81,7 +81,8 @@ def _gains(study):
         "p, features exchanged: how often the fitted model would do as well with the features of "
         "other trials, after slow trends over trials were removed. A gain is claimed where the "
         "interval is above 0 and this p, one-sided and adjusted for the number of models (Holm), "
-        "is below .025. d: mean over standard deviation of the subjects. Bayes factor: how much likelier the differences are with a gain or loss than "
+        "is below .025. d: mean over standard deviation of the subjects. Bayes factor: how much "
+        "likelier the differences are with a gain or loss than "
         "without one (above 1: for a difference, below 1: for none)."
     )
     drawn = draw_gains(gains, study.metrics_[0])
@@ -100,8 +101,8 @@ def _features(study):
         _table(features),
         html.note(
             "Contribution: by how much R falls when what a feature says beyond the others is "
-            "exchanged between the test trials of a subject, the fitted model unchanged. p is "
-            "one-sided; Holm over all rows."
+            "exchanged between the test trials of a subject, the fitted model unchanged and slow "
+            "trends over trials removed. p is one-sided; Holm over all rows."
         ),
     ]
 
