@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.model_selection import KFold
 
@@ -71,7 +72,7 @@ def duplicated_trials(seed, broken):
 def overlapping_trials(seed, broken):
     """Trials overlap in time, in random folds, and nobody says when they were."""
     rng = np.random.default_rng(seed)
-    course = rng.normal(size=(1, 80 * N_TIMES)).cumsum(axis=1)
+    course = 3 * uniform_filter1d(rng.normal(size=(1, 80 * N_TIMES)), 9, axis=1)
     signal = course * np.ones((N_CHANNELS, 1)) + rng.normal(size=(N_CHANNELS, course.size))
     step = 7 if broken else N_TIMES
     starts = np.arange(60) * step
