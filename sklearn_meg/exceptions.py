@@ -243,7 +243,7 @@ _CODES = {
         ),
         slow_drift=(
             "Regions drift over whole recordings, so that states may be stretches of time.",
-            "High-pass filter each recording (mne.filter.filter_data); a straight line is not enough.",
+            "High-pass filter each recording (mne.filter.filter_data); to detrend is not enough.",
         ),
         repeated_samples=(
             "Samples repeat the ones before in all regions, and make a state of their own.",

@@ -134,10 +134,10 @@ class DoubtSettings:
     least_confirmed : float
         Adjusted Rand index of these, below which there is a warning if halves that were fitted
         apart disagree, too. States of five recordings of 250 samples are right and .1 to .4 in
-        halves that begin by themselves, mostly .7 and more in these. In 30 mixed worlds (5 to 85 regions,
-        1 to 20 recordings of 300 to 5000 samples, 2 to 8 states) wrong fits had up to .57 (.47
-        where halves begin by themselves), in 30 plain ones right fits had .70 and more, blocks of a
-        single recording too. Two people of a BOLD-like world, of 355 samples, had .66 and were
+        halves that begin by themselves, mostly .7 and more in these. In 30 mixed worlds (5 to 85
+        regions, 1 to 20 recordings of 300 to 5000 samples, 2 to 8 states) wrong fits had up to .57
+        (.47 where halves begin by themselves), in 30 plain ones right fits had .70 and more, blocks
+        of a single recording too. Two people of a BOLD-like world, of 355 samples, had .66 and were
         wrong (two states were one, and one two).
     unlike, unlike_nats, least_recordings : float, float, int
         A recording is unlike the others where it is less likely than their mean, by a t-test at
