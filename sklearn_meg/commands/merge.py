@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
+from .asked import study_of
 from .common import CommandError, add_out, give_memory_back, open_folder
-from .study import KEPT, study_of, write
+from .study import KEPT, build_models, write
 
 EXAMPLE = """\
 example:
@@ -81,7 +82,7 @@ def _read(path):
 
     facts, arrays = read_facts(path)
     try:
-        return facts["command"], restore(study_of(facts["command"]), facts, arrays)
+        return facts["command"], restore(study_of(facts["command"], build_models), facts, arrays)
     except (ValueError, KeyError, TypeError) as error:
         raise CommandError(f"{path}: {error}") from error
 

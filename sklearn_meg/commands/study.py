@@ -1,14 +1,15 @@
 """``sklearn-meg study``: encoders on any lab's recordings, and ``sklearn-meg demo``."""
 
 import argparse
+import re
 import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 
+from .asked import command_of
 from .common import CommandError, add_out, give_memory_back, open_folder, pairs, positive, split
 from .duration import time_warning
 
@@ -309,33 +310,6 @@ def _study(names, data, folds, out, arguments):
     return study
 
 
-def command_of(study, names, data, arguments):
-    """What a study was asked for, as JSON values: `study_of` makes the study of it again."""
-    rows = {k: [v.start, v.stop] if isinstance(v, slice) else v for k, v in data.rows.items()}
-    asked = {name: getattr(arguments, name) for name in ("trf_lags", "seed", "max_epochs")}
-    return {
-        "names": names, "rows": rows, "features": data.features, "n_times": len(data.times),
-        "sfreq": float(data.info["sfreq"]), "asked": asked, "cv": study.cv,
-        "scoring": study.scoring, "n_permutations": study.n_permutations,
-    }  # fmt: skip
-
-
-def study_of(command):
-    """The study that a command asked for, without data."""
-    from ..study import Study
-
-    rows = {k: slice(*v) if isinstance(v, list) else v for k, v in command["rows"].items()}
-    data = SimpleNamespace(
-        rows=rows, features=command["features"], info={"sfreq": command["sfreq"]},
-        times=range(command["n_times"]),
-    )  # fmt: skip
-    models = build_models(command["names"], data, SimpleNamespace(**command["asked"]))
-    return Study(
-        models, random_state=command["asked"]["seed"],
-        **{name: command[name] for name in ("cv", "scoring", "n_permutations")},
-    )  # fmt: skip
-
-
 def _tell(data, arguments, models, n_repeats):
     if not arguments.quiet:
         print(*data.notes, *time_warning(data, arguments, models, n_repeats), sep="\n")
@@ -368,6 +342,7 @@ def find_sources(arguments):
     from ..study import sources as files
     from ..study.recordings import check_sources
 
+    _check_cut(arguments)
     cut = files.Cut(arguments.tmin, arguments.tmax, arguments.events, None, *arguments.filter)
     kinds = [bool(arguments.epochs), bool(arguments.raw), bool(arguments.bids_root)]
     if sum(kinds) != 1:
@@ -378,6 +353,28 @@ def find_sources(arguments):
     subjects, runs = files.name_subjects(paths, arguments.subject_from_name)
     make = files.epochs_source if arguments.epochs else lambda p, *a: files.raw_source(p, cut, *a)
     return check_sources([make(path, s, r) for path, s, r in zip(paths, subjects, runs)])
+
+
+def _check_cut(arguments):
+    """Mistakes that MNE would take for something else, or tell without the option."""
+    low, high = arguments.filter
+    if low is not None and not 0 <= low < high:
+        raise CommandError(f"--filter takes LOW and HIGH in Hz, LOW first, got {low:g} {high:g}")
+    if not arguments.tmin < arguments.tmax:
+        raise CommandError(
+            f"--tmin must be before --tmax, got {arguments.tmin:g} and {arguments.tmax:g}"
+        )
+    if arguments.seed < 0:
+        raise CommandError(f"--seed must be at least 0, got {arguments.seed}")
+    if arguments.bids_root and not Path(arguments.bids_root).is_dir():
+        raise CommandError(f"--bids-root {arguments.bids_root}: no such folder")
+    for option in ("events", "subject_from_name"):
+        text = getattr(arguments, option)
+        try:
+            re.compile(text or "")
+        except re.error as error:
+            name = f"--{option.replace('_', '-')}"
+            raise CommandError(f"{name} {text}: no regular expression: {error}") from error
 
 
 def reading_of(arguments):

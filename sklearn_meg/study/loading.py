@@ -33,7 +33,7 @@ def load_all(sources, table, wanted, channels, reading, folder):
     n = int(kept.sum())
     if n < 2:
         raise ValueError(
-            f"{n} trial is left of {len(table)}; a study needs at least two. (--reject and "
+            f"{n or 'No'} trial is left of {len(table)}; a study needs at least two. (--reject and "
             "--missing drop leave trials out.)"
         )
     return np.memmap(path, np.float32, "r", shape=(n, *shape)), kept, times, info

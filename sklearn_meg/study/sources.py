@@ -122,7 +122,7 @@ def _hint(path):
             warnings.simplefilter("ignore")
             mne.io.read_raw(path, preload=False, verbose="error")
     except Exception:  # no recording at all
-        return ""
+        return " --epochs takes single trials, as mne.Epochs(raw, events).save(...) writes them."
     return (
         " It is a continuous recording: name it by --raw with --tmin and --tmax, or cut it with "
         "mne.Epochs(raw, events, tmin=-0.2, tmax=0.8).save(...)."

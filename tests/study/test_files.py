@@ -84,3 +84,23 @@ def test_a_bids_folder_one_subject_at_a_time(tmp_path):
     assert driven(tmp_path / "out")
     table = pd.read_csv(tmp_path / "out" / "table.csv")
     assert sorted(table["subject"].unique()) == ["sub-01", "sub-02"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--filter", "30", "1"], "LOW first"),
+        (["--tmin", "0.5", "--tmax", "0.1"], "--tmin must be before --tmax"),
+        (["--events", "("], "--events (: no regular expression"),
+        (["--subject-from-name", "sub-("], "--subject-from-name sub-(: no regular expression"),
+        (["--seed", "-1"], "--seed must be at least 0"),
+    ],
+)
+def test_options_that_make_no_sense_are_named(options, message, capsys):
+    assert main(["study", "--raw", "any.fif", *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_bids_folder_that_is_not_there_is_named(capsys):
+    assert main(["study", "--bids-root", "nowhere"]) == 2
+    assert "nowhere: no such folder" in capsys.readouterr().err

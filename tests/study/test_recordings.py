@@ -93,7 +93,7 @@ def test_one_line_runs_on_a_labs_files(recordings, tmp_path, capsys):
     ("reading", "message"),
     [
         (Reading(features=["kind"], picks=["grad"]), "none of the channels grad. It has the types"),
-        (Reading(features=["kind"], reject={"eeg": 1e-12}), "0 trial is left of 28"),
+        (Reading(features=["kind"], reject={"eeg": 1e-12}), "No trial is left of 28"),
         (Reading(features=["kind"], initial=2.0), "shorter than the epoch"),
         (Reading(features=["kind"], subject_column="who"), "no column 'who'"),
     ],
