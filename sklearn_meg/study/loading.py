@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 
 from .._checks.copies import trial_key
+from .._checks.trials import release_pages
 from ..rows import pack_rows
 
 HEAD_CENTER = (0.0, 0.0, 0.04)  # m, for recordings without digitized points
@@ -101,6 +102,7 @@ def build_X(y, values, design, table, times, info, reading, folder):
                 n_initial=n_initial or None,
             )
             file.write(np.ascontiguousarray(X, dtype=np.float32))
+            release_pages(y)
             n_rows = X.shape[1]
     shape = (len(y), n_rows, len(times))
     return np.memmap(path, np.float32, "r", shape=shape), rows, design.features

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .._checks.trials import release_pages
 from .._repr import short_repr
 from .channels import common_channels, few
 from .coding import Design, check_column, code_features, event_types
@@ -257,6 +258,7 @@ def assemble(found, folder=None):
     table = table[kept].reset_index(drop=True)
     values = (design.values[kept[design.kept]] - found.scale[0]) / found.scale[1]
     X, rows, features = build_X(y, values, design, table, times, info, reading, folder)
+    release_pages(X, y)
     return StudyData(
         X, y, rows, features, table["subject"].to_numpy(str), table["run"].to_numpy(str),
         table["recording"].to_numpy(str), table[["first", "last"]].to_numpy(float), times, info,
