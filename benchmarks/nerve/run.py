@@ -16,9 +16,9 @@ that early windows know how their trial ended; ``..._halves`` learn from one hal
 trials and decide the other.
 
 New sessions as users have them (`sessions`): `few_labels` (one labeled trial a motion),
-`rest_heavy`, `turned` and `lost_channel` of three people's EMG, apart (``_p1`` to ``_p3``);
-`continuous`, `unseen_motion` and `velocity` simulated. ``session`` is our model of sessions around
-linear discriminants, without a network.
+`new_person` (fitted to others, or to one day), `rest_heavy`, `turned` and `lost_channel` of three
+people's EMG, apart (``_p1`` to ``_p3``); `continuous`, `unseen_motion` and `velocity` simulated.
+``session`` is our model of sessions around linear discriminants, without a network.
 
 Real: surface EMG over 30 days (skipped where it is absent). Online decoders get the test trials
 of all test days in random order, day after day. Times are CPU times of one thread.

@@ -26,6 +26,7 @@ LAST = (25, 26, 27, 28, 29, 30)
 CASES = (
     "people_days1-5_to_25-30",
     "few_labels",
+    "new_person",
     "rest_heavy50",
     "rest_heavy80",
     "turned",
@@ -48,22 +49,71 @@ def session_rows(case, seed, quick):
         return velocity_rows(seed, quick)
     rows = []
     for person in PEOPLE[: 1 if quick else None]:
-        model = fitted(person)
-        if model is not None and seed == 0:  # recordings are what they are
-            rows += _person_rows(case, person, model, LAST[:1] if quick else LAST)
+        if seed == 0 and _path(person) is not None:  # recordings are what they are
+            days = LAST[:1] if quick else LAST
+            rows += (
+                new_person_rows(person, days, quick)
+                if case == "new_person"
+                else _person_rows(case, person, fitted(person), days)
+            )
     return rows
+
+
+def _path(person):
+    return recording("nerve", f"sub{person}_30days.npz")
 
 
 @lru_cache(maxsize=3)
 def fitted(person):
-    """Raw trials of a person, and the session model around linear discriminants; None if absent."""
-    path = recording("nerve", f"sub{person}_30days.npz")
-    if path is None:
-        return None
-    data = load_long_term_emg(path)
+    """Raw trials of a person, and the session model around linear discriminants."""
+    data = load_long_term_emg(_path(person))
     model = WindowClassifier(**EMG, adaptation="batch", session_model=True, ring=True)
     train = np.isin(data.session, TRAIN)
     return data, model.fit(data.X[train], data.y[train])
+
+
+def new_person_rows(person, days, quick):
+    """A person of whom nothing is known, or a day, or one trial of each motion.
+
+    ``strangers`` was fitted to days 1 to 5 of the other people, ``strangers_labels`` knows one
+    trial of each motion of the new day, too, as ``own_labels_lda`` does; ``own_day1`` was fitted to
+    the first day of the person.
+    """
+    data = load_long_term_emg(_path(person))
+    model = WindowClassifier(**EMG, adaptation="batch", session_model=True)
+    first = data.session == TRAIN[0]
+    own = clone(model).fit(data.X[first], data.y[first])
+    strangers = clone(model).fit(*_strangers(person, TRAIN[: 1 if quick else None]))
+    found = {}
+    for day in days:
+        chosen = data.session == day
+        X, y, shown = data.X[chosen], data.y[chosen], data.trial[chosen] == 1
+        models = {
+            "own_labels_lda": WindowClassifier(**EMG).fit(X[shown], y[shown]),
+            "strangers": strangers,
+            "strangers_labels": strangers.calibrated(X[shown], y[shown]),
+            "own_day1": own,
+            "own_day1_labels": own.calibrated(X[shown], y[shown]),
+        }
+        for name, each in models.items():
+            found.setdefault(name, []).append(each.score(X[~shown], y[~shown]))
+    return [
+        row(f"new_person_p{person}", name, "trial_accuracy", 0, np.mean(each))
+        for name, each in found.items()
+    ]
+
+
+def _strangers(person, days):
+    """Trials of the other people, each day of each a session of its own; negative numbers."""
+    X, y = [], []
+    for other in PEOPLE:
+        if other != person and _path(other) is not None:
+            data = load_long_term_emg(_path(other))
+            chosen = np.isin(data.session, days)
+            trials = data.X[chosen].copy()
+            trials[:, -1] = -100 * other - trials[:, -1]
+            X, y = [*X, trials], [*y, data.y[chosen]]
+    return np.concatenate(X), np.concatenate(y)
 
 
 @lru_cache(maxsize=3)

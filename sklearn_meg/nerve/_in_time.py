@@ -2,6 +2,7 @@
 
 import numpy as np
 from scipy.special import log_softmax
+from sklearn.covariance import shrunk_covariance
 
 from ._assign import are_equally_frequent, by_frequency, clamped, equal_counts, free
 from ._discriminants import discriminants, learned
@@ -44,6 +45,7 @@ class SessionInTime:
         self.n_windows = np.zeros(2)
         self.normal, self.by_class, self.equal = None, training, True
         self.unattended = self.cut = False
+        self.of_labels = None
         self._set(0.0, (model.coef, model.intercept))
         self.start_trial()
 
@@ -139,10 +141,20 @@ class SessionInTime:
             return None
         result = start = self._start()
         if self.learns:
+            by_labels = self._by_labels()
             logs = log_softmax(self.learn(label))
             result = self.model.weighed(logs[np.newaxis], start[np.newaxis])[0]
+            result = log_softmax(result + SETTINGS.labels_alone * by_labels)
         self.start_trial()
         return result
+
+    def _by_labels(self):
+        """Log probabilities of the trial by discriminants of labels alone; 0 without them."""
+        if self.of_labels is None:
+            return 0.0
+        coef, intercept = self.of_labels
+        z = (self.first / self.count - self.training[0]) / self.training[1]
+        return np.maximum(log_softmax(coef @ z + intercept), SETTINGS.least_log)
 
     def _start(self):
         both = self.own + SETTINGS.linear_weight * self.linear
@@ -210,6 +222,7 @@ class SessionInTime:
         found = self._found(parts, normal, own, assign)
         coefficients = self._coefficients(first, normal, np.exp(found.logs), labels)
         self._set(found.shifts, coefficients)
+        self._learn_labels(first, labels)
         return found.likelihood[-1] / self._cooling
 
     def _whole(self, first, second):
@@ -252,6 +265,21 @@ class SessionInTime:
         weighted = probability * weights[:, np.newaxis]
         return discriminants(*learned(self.model.known, weighted, Z, second))
 
+    def _learn_labels(self, first, labels):
+        """Discriminants of labeled trials alone, once every class has one."""
+        known = np.flatnonzero(labels >= 0)
+        if len(np.unique(labels[known])) < len(self.model.means):
+            return
+        mean, sd = self.training
+        Z, weights = (first[known] - mean) / sd, np.array(self.sizes)[known]
+        probability = np.eye(len(self.model.means))[labels[known]] * weights[:, np.newaxis]
+        means = (probability / probability.sum(0)).T @ Z
+        away = Z - means[labels[known]]
+        within = self.scatter[1] / np.outer(sd, sd) / max(1.0, self.n_windows[1])
+        within = within + (away.T * weights) @ away / weights.sum()
+        covariance = shrunk_covariance(within, SETTINGS.shrink_labels)
+        self.of_labels = discriminants(weights, means, covariance)
+
     # ------------------------------------------------------------------ saving
 
     def state(self):
@@ -261,6 +289,7 @@ class SessionInTime:
         return {
             **{key: np.array(getattr(self, key)) for key in (*plain, *sums, *LISTS)},
             "coefficients": [np.array(part) for part in self.coefficients],
+            "of_labels": None if self.of_labels is None else [p.copy() for p in self.of_labels],
             "normal": None if self.normal is None else self.normal.copy(),
             "equal": self.equal,
             "cut": self.cut,
@@ -280,5 +309,7 @@ class SessionInTime:
         self.unattended, self.cut = bool(state["unattended"]), bool(state["cut"])
         self.normal = None if state["normal"] is None else np.array(state["normal"])
         self._set(np.array(state["shifts"]), tuple(np.array(p) for p in state["coefficients"]))
+        of_labels = state.get("of_labels")
+        self.of_labels = None if of_labels is None else tuple(np.array(p) for p in of_labels)
         self.so_far.restore(state["so_far"])
         return self

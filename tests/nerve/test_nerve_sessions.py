@@ -39,6 +39,19 @@ def test_one_label_of_each_gesture_helps(adaptation):
     assert model.score(X, true) == before  # a copy
 
 
+def test_labels_of_all_gestures_are_enough_whatever_comes_next():
+    labeled, y, X, true = split()
+    model = trained("online").calibrated(labeled, y)
+    blocks = np.argsort(true, kind="stable")  # one gesture after the other
+    alone = classifier().fit(labeled, y).score(X, true)
+    assert model.score(X[blocks], true[blocks]) >= alone - 0.02
+    stream = NerveStream(model, session=2)
+    again = NerveStream(model, state=stream.state())
+    for trial in X[:3]:
+        assert [len(each.push(trial[:-1])) for each in (stream, again)] == [11, 11]
+        assert stream.end_trial() == again.end_trial()
+
+
 def test_labels_come_in_parts():
     labeled, y, X, _ = split()
     model = trained("batch")
