@@ -49,6 +49,14 @@ class Misfit:
         """Power that is there whatever the noise."""
         return max(self.power - self.deviation, 0.0)
 
+    def given(self, stated):
+        """Power of the error where noise hides it: the stated one, as far as noise is larger.
+
+        The mean of a Gaussian whose prior has the square of `stated` as mean and deviation.
+        """
+        share = self.deviation**2 / (self.deviation**2 + stated**4) if stated else 0.0
+        return (1 - share) * self.power + share * stated**2
+
     @property
     def at_most(self):
         """Error of the lead field that noise may hide."""
@@ -168,13 +176,15 @@ def spread(scanner, Y, dipoles, index, misfit):
 
     The inverse of the Fisher information of its place (how its field changes from place to place,
     in units of noise and of what is left of it, beside what its orientation and the other dipoles
-    can make), and the places whose fields differ by as much as the lead field is seen to be off.
+    can make), and the places whose fields differ by as much as the lead field is off: as it is seen
+    to be, or as it is said to be where noise hides it.
     """
     if scanner.between is None:
         return np.full((3, 3), np.nan)
     dipole, others = dipoles[index], dipoles[:index] + dipoles[index + 1 :]
     power = float(np.square(np.linalg.pinv(_columns([dipole, *others]))[0] @ Y).sum())
-    errors = LeadFieldError(scanner, misfit.error, SETTINGS.settled * SETTINGS.cell)
+    seen = misfit.given(scanner.model_error)
+    errors = LeadFieldError(scanner, np.sqrt(seen), SETTINGS.settled * SETTINGS.cell)
     noise = np.eye(len(Y)) + power * errors.covariance(dipole)[0]
     values, vectors = np.linalg.eigh(noise)
     whitener = (vectors / np.sqrt(values)).T
@@ -182,9 +192,9 @@ def spread(scanner, Y, dipoles, index, misfit):
     gradient, step = _gradient(scanner, dipole), scanner.between.spacing
     change = _beside(whitener @ gradient, [whitener @ each for each in fields]) * np.sqrt(power)
     by_noise = np.linalg.inv(change.T @ change + np.eye(3) / step**2)
-    if not misfit.power > 0:
+    if not seen > 0:
         return by_noise
-    off = SETTINGS.unseen * misfit.power * np.square(dipole.columns[:, 0]).sum()
+    off = SETTINGS.unseen * seen * np.square(dipole.columns[:, 0]).sum()
     change = _beside(gradient, fields)
     return by_noise + np.linalg.inv(change.T @ change / off + np.eye(3) / (2 * step) ** 2)
 

@@ -67,6 +67,12 @@ def test_noise_of_averages_may_be_more_than_it_is_taken_for():
     assert Misfit(0.7**2, 0.0, noise=0.4).of_averages().is_wrong
 
 
+def test_an_error_that_noise_hides_is_the_stated_one():
+    assert Misfit(0.01, 1e-6).given(0.15) == pytest.approx(0.01)
+    assert Misfit(0.0, 1.0).given(0.15) == pytest.approx(0.15**2, rel=0.01)
+    assert Misfit(0.01, 1.0).given(0.0) == 0.01
+
+
 def test_sources_that_were_told_and_are_none():
     epochs, forward, cov = trials()
     with pytest.warns(AssumptionWarning, match="n_sources is 3") as heard:
