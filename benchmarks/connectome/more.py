@@ -15,6 +15,7 @@ from sklearn_meg.datasets import make_fibers
 
 from ..recordings import recording
 from ..report import row
+from .bundles import bundle_rows
 from .fields import STEP, integral_curves, make_brain_like
 from .models import baselines, best, smoothed_baselines
 
@@ -224,4 +225,4 @@ def real_fields():
 
 
 ROWS = {"flips": flip_rows, "two_point": two_point_rows, "speed": speed_rows, "real": real_rows}
-SEEDED = {"brain_like": brain_like_rows, "outside": outside_rows}
+SEEDED = {"brain_like": brain_like_rows, "outside": outside_rows, "real_bundles": bundle_rows}

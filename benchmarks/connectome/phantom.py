@@ -18,6 +18,8 @@ from ..report import row
 
 SNRS = {"phantom10": 10.0, "phantom20": 20.0, "phantom_inf": np.inf}
 ANISOTROPIES = (6.0, 30.0, 150.0)  # of the inverse tensor; the truth chooses
+N_AGREEMENT = 150  # starts that agreement is measured with
+SURE = 0.9  # agreement from which a geodesic is trusted
 NEAR = 1.5  # voxels from an end region that count as reaching it
 RAW = FiberDistributionMetric(sharpen=False, share=0.2, min_amplitude=0.15, separation=25.0)
 TRACKERS = ("eudx", "eudx_sharpened", "deterministic", "probabilistic")
@@ -32,6 +34,7 @@ def phantom_rows(case, seed, quick):
     default = FiberDistributionMetric().fit(fod)
     rows = [row(case, "default", "fit_s", seed, process_time() - begun)]
     rows += metric_rows(case, "default", seed, default, phantom)
+    rows += agreement_rows(case, seed, default, phantom)
     X, amplitude = default.directions_, default.amplitude_
     begun = process_time()
     peaks = ConnectomeMetric().fit(*_raw_peaks(default, fod))
@@ -104,20 +107,44 @@ def connect_scores(model, phantom):
 
 def shoot_share(model, phantom, follow=0.0):
     """Share of end regions from which a geodesic, along the true tangent, reaches the other."""
-    ends = end_points(phantom)
+    ends, regions = end_points(phantom), np.arange(2 * len(phantom.bundles))
+    paths = model.shoot(*_starts(phantom, ends, regions), follow=follow)
+    return float(_reached(phantom, paths, regions).mean())
+
+
+def _starts(phantom, ends, regions):
+    """Points, true tangents to the inside, and a length that is enough."""
     middle = (np.array(phantom.mask.shape) - 1) / 2
-    tangents = []
-    for i, end in enumerate(ends):
-        v = phantom.directions[i // 2][tuple(end.astype(int))]
-        tangents.append(v * np.sign(v @ (middle - end)))
-    longest = 1.3 * max(_length(line) for line in phantom.centerlines)
-    paths = model.shoot(ends, np.array(tangents), longest, follow=follow)
-    reached = []
-    for i, path in enumerate(paths):
+    v = phantom.directions[(regions // 2, *ends.astype(int).T)]
+    tangents = v * np.sign((v * (middle - ends)).sum(1, keepdims=True))
+    return ends, tangents, 1.3 * max(_length(line) for line in phantom.centerlines)
+
+
+def _reached(phantom, paths, regions):
+    """Whether paths end at the other region of their bundle."""
+    found = []
+    for region, path in zip(regions, paths):
         last = path[np.isfinite(path[:, 0])][-1]
-        region = np.argwhere(phantom.labels == (i ^ 1) + 1)
-        reached.append(np.linalg.norm(region - last, axis=1).min() < NEAR)
-    return float(np.mean(reached))
+        other = np.argwhere(phantom.labels == (region ^ 1) + 1)
+        found.append(np.linalg.norm(other - last, axis=1).min() < NEAR)
+    return np.array(found)
+
+
+def agreement_rows(case, seed, model, phantom):
+    """Whether the model knows which geodesics, from all over the end regions, go astray."""
+    ends = np.argwhere(phantom.labels > 0)
+    ends = ends[np.random.default_rng(seed).permutation(len(ends))[:N_AGREEMENT]]
+    regions = phantom.labels[tuple(ends.T)] - 1
+    starts = _starts(phantom, ends.astype(float), regions)
+    good = _reached(phantom, model.shoot(*starts, follow=1.0), regions)
+    agreement = model.agreement(*starts, follow=1.0)
+    sure = agreement >= SURE
+    found = {"reached_share": good.mean(), "sure_share": sure.mean()}
+    if 0 < good.sum() < len(good):
+        found["agreement_auc"] = roc_auc_score(good, agreement)
+    if sure.any():
+        found["sure_reached_share"] = good[sure].mean()
+    return [row(case, "default", metric, seed, value) for metric, value in found.items()]
 
 
 def tract_scores(curves, phantom):

@@ -15,6 +15,7 @@ from ._peaks import PeakField
 from ._shoot import shoot
 from ._space import Space, check_option, check_points, without_small_holes
 from ._spline import SplineField, coefficients_of
+from ._trust import TrustMixin
 from ._ways import ways_between
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 BATCH = 4096  # geodesics at a time
 
 
-class MetricModel:
+class MetricModel(TrustMixin):
     """Geodesics and what belongs to them, for a class with the attributes below.
 
     ``coef_`` (*lattice, n_parameters) are spline coefficients of log-Cholesky parameters in grid
@@ -138,52 +139,6 @@ class MetricModel:
         left = np.logical_or.accumulate(~self._space.in_mask(paths, mask), axis=1)
         paths[left] = np.nan
         return self._space.outside(paths)
-
-    def spread(
-        self,
-        points: ArrayLike,
-        directions: ArrayLike,
-        length: float,
-        *,
-        step: float = 0.5,
-        aside: float = 0.5,
-        follow: float = 0.0,
-    ) -> np.ndarray:
-        """How far curves that start beside :meth:`shoot`'s run away from them: how sure they are.
-
-        Where bundles touch or part, half a voxel decides which way a curve goes. What comes
-        after a spread of a voxel or two should not be trusted.
-
-        Parameters
-        ----------
-        points, directions, length, step, follow
-            As in :meth:`shoot`.
-        aside : float, default=0.5
-            How far beside each point, in voxels, the others start: on either side, along the fiber
-            there.
-
-        Returns
-        -------
-        spread : ndarray of shape (n, n_points)
-            Largest distance so far from a curve to those beside it, in world units; NaN after the
-            end of the curve.
-
-        Raises
-        ------
-        ValueError
-            As :meth:`shoot`; for an `aside` that is not positive.
-        """
-        if not (np.isfinite(aside) and aside > 0):
-            raise ValueError(f"aside must be positive. Got {aside!r}.")
-        paths = self._space.inside(self.shoot(points, directions, length, step=step, follow=follow))
-        x, u = self._points_and_directions(points, directions, self._open_mask)
-        largest = np.zeros(paths.shape[:2])
-        for offset in self._offsets_across(u, aside * self._space.scale.min()):
-            y, v = self._beside(x, u, offset)
-            others = self._shoot_inside(y, v, length, step, self._open_mask, follow)
-            largest = np.fmax(largest, np.linalg.norm(others - paths, axis=2))
-        largest = np.maximum.accumulate(largest, axis=1)
-        return np.where(np.isfinite(paths[..., 0]), largest, np.nan)
 
     @one_blas_thread()
     def connect(
@@ -467,21 +422,6 @@ class MetricModel:
             for i in range(0, len(x), BATCH)
         ]
         return np.concatenate(parts)
-
-    @staticmethod
-    def _offsets_across(u, size):
-        """Offsets (n, dim) of a size across directions, to all sides."""
-        across = np.linalg.svd(u[:, None])[2][:, 1:]  # an orthogonal basis, u first
-        return [sign * size * across[:, k] for k in range(across.shape[1]) for sign in (-1, 1)]
-
-    def _beside(self, x, u, offset):
-        """Points beside others, those themselves at the border, and directions of fibers there."""
-        y = x + offset
-        y = np.where(self._space.in_mask(y, self._open_mask)[:, None], y, x)
-        if self._peaks is None:
-            return y, u
-        v = self._peaks.at(y, u)
-        return y, np.where((v * v).sum(1, keepdims=True) > 0.5, v, u)
 
     def _half(self, x, u, length, step, follow):
         """Curves one way, cut where they leave the mask."""

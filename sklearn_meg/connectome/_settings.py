@@ -60,8 +60,9 @@ class Settings:
         Degrees that a start may be off in any case: what interpolation between voxels misses.
         Without it one geodesic in 100 of a clean annulus is lost at the largest anisotropy.
     strong, astray : float
-        Anisotropy from which a start is warned of that is off the field by so many degrees more
-        than is in doubt: a choice, not a measurement.
+        Anisotropy from which a start is taken along the field that is off it by so many degrees
+        more than is in doubt; what is farther off is warned of. Without it geodesics from
+        streamlines of 15 real bundles are 14.7 mm off, with it 1.8 (seed 0).
     off, trusted : float
         Standard deviations that starts are off when stability is measured, where directions are
         smoothed and where not. With `off` 1 instead of 1.5 (arcs, 10 degrees) the anisotropy is too
@@ -90,9 +91,6 @@ class Settings:
         Steps along a direction that are looked at, and the standard deviation of their weights.
     single : float
         Share of the voxels, those with the sharpest distributions, that tell the lobe of a fiber.
-    least_lobe : float
-        Degrees that a start may be off a fiber of a distribution and still be taken along it: its
-        lobes are not sharper.
     sharp_width : float
         Degrees from a direction at which sharpened amplitudes count 1 / e for a step along it.
     lobe, small_lobe : float
@@ -148,7 +146,6 @@ class Settings:
     reach: int = 3
     along: float = 1.5
     single: float = 0.25
-    least_lobe: float = 10.0
     sharp_width: float = 12.0
     lobe: float = 0.2
     small_lobe: float = 0.1

@@ -20,11 +20,9 @@ class Stability:
     peaks : PeakField
     space : Space
     mask : ndarray of bool of shape (nx, ny[, nz])
-    least : float
-        Degrees that a start may be off the field in any case.
     """
 
-    def __init__(self, lines, peaks, space, mask, least=SETTINGS.least):
+    def __init__(self, lines, peaks, space, mask):
         n, length = SETTINGS.tube
         rng = np.random.default_rng(0)  # the same places for every metric
         some = rng.permutation(len(lines.voxel))[:n]
@@ -35,7 +33,7 @@ class Stability:
         self.u = u * np.sign(first)  # whatever the signs of the fields
         aside = rng.normal(size=self.u.shape)
         aside -= self.u * (aside * self.u).sum(1, keepdims=True)
-        self.doubt = max(SETTINGS.taken * lines.doubt, np.deg2rad(least))
+        self.doubt = max(SETTINGS.taken * lines.doubt, np.deg2rad(SETTINGS.least))
         noisy = lines.is_smooth and np.rad2deg(lines.noise) > SETTINGS.rough
         self.orders = (2,) if noisy else (1, 2)
         share = SETTINGS.off if lines.is_smooth else SETTINGS.trusted

@@ -95,8 +95,6 @@ class FiberDistributionMetric(ConnectomeMetric):
     min_amplitude: float = 0.08
     separation: float = 15.0
 
-    _least_doubt = SETTINGS.least_lobe
-
     def fit(
         self, X: ArrayLike, y: None = None, mask: ArrayLike | None = None, amplitude: None = None
     ) -> Self:

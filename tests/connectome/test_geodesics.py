@@ -434,6 +434,10 @@ def test_spread_tells_where_fibers_part():
     assert spread[0, -1] > 1.5 * np.nanmax(spread[1])
     with pytest.raises(ValueError, match="aside must be positive"):
         model.spread(starts, ahead, 10.0, aside=0)
+    agreement = model.agreement([starts[0], [2.0, 22.0]], [ahead[0]] * 2, 16.0)
+    assert agreement[0] < agreement[1] == 1
+    with pytest.raises(ValueError, match="radius must be positive"):
+        model.agreement(starts, ahead, 10.0, radius=0)
 
 
 def test_geodesics_of_fibers_are_those_of_their_christoffel_symbols():

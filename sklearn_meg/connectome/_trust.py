@@ -1,0 +1,141 @@
+"""How far single curves are to be trusted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .._typing import ArrayLike
+
+ASIDE = 0.5, 1.0  # voxels beside a point at which others start
+
+
+class TrustMixin:
+    """Spread and agreement of curves that start beside each other."""
+
+    def spread(
+        self,
+        points: ArrayLike,
+        directions: ArrayLike,
+        length: float,
+        *,
+        step: float = 0.5,
+        aside: float = 0.5,
+        follow: float = 0.0,
+    ) -> np.ndarray:
+        """How far curves that start beside :meth:`shoot`'s run away from them: how sure they are.
+
+        Where bundles touch or part, half a voxel decides which way a curve goes. What comes
+        after a spread of a voxel or two should not be trusted.
+
+        Parameters
+        ----------
+        points, directions, length, step, follow
+            As in :meth:`shoot`.
+        aside : float, default=0.5
+            How far beside each point, in voxels, the others start: on either side, along the fiber
+            there.
+
+        Returns
+        -------
+        spread : ndarray of shape (n, n_points)
+            Largest distance so far from a curve to those beside it, in world units; NaN after the
+            end of the curve.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`shoot`; for an `aside` that is not positive.
+        """
+        if not (np.isfinite(aside) and aside > 0):
+            raise ValueError(f"aside must be positive. Got {aside!r}.")
+        paths = self._space.inside(self.shoot(points, directions, length, step=step, follow=follow))
+        x, u = self._points_and_directions(points, directions, self._open_mask)
+        largest = np.zeros(paths.shape[:2])
+        for offset in self._offsets_across(u, aside * self._space.scale.min()):
+            y, v = self._beside(x, u, offset)
+            others = self._shoot_inside(y, v, length, step, self._open_mask, follow)
+            largest = np.fmax(largest, np.linalg.norm(others - paths, axis=2))
+        largest = np.maximum.accumulate(largest, axis=1)
+        return np.where(np.isfinite(paths[..., 0]), largest, np.nan)
+
+    def agreement(
+        self,
+        points: ArrayLike,
+        directions: ArrayLike,
+        length: float,
+        *,
+        step: float = 0.5,
+        follow: float = 0.0,
+        radius: float | None = None,
+    ) -> np.ndarray:
+        """Share of curves from beside each point that end where :meth:`shoot`'s ends.
+
+        They start half a voxel and a whole one aside, on all sides, along the fiber there. A curve
+        that leaves the mask at its side, or that is at a border of bundles, ends elsewhere than
+        those beside it. Unlike :meth:`spread`, this counts curves that end early.
+
+        Parameters
+        ----------
+        points, directions, length, step, follow
+            As in :meth:`shoot`.
+        radius : float, default=None
+            Ends that are nearer agree, in world units; None is three voxels.
+
+        Returns
+        -------
+        agreement : ndarray of shape (n,)
+            From 0 to 1. On phantoms (seeds 21 and 22, and two of another kind) 56 of 100 curves
+            from all voxels of end regions do not reach the other end; of those with an agreement
+            of .9 or more 10.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`shoot`; for a `radius` that is not positive.
+
+        Examples
+        --------
+        >>> from sklearn_meg.connectome import ConnectomeMetric
+        >>> from sklearn_meg.datasets import make_fibers
+        >>> fibers = make_fibers("annulus", size=24)
+        >>> model = ConnectomeMetric().fit(fibers.X)
+        >>> model.agreement([[18.0, 11.5]], [[0, 1]], length=10)
+        array([1.])
+        """
+        unit = self._space.scale.min()
+        radius = 3 * unit if radius is None else radius
+        if not (np.isfinite(radius) and radius > 0):
+            raise ValueError(f"radius must be positive. Got {radius!r}.")
+        paths = self._space.inside(self.shoot(points, directions, length, step=step, follow=follow))
+        x, u = self._points_and_directions(points, directions, self._open_mask)
+        end, near = _ends(paths), []
+        for size in ASIDE:
+            for offset in self._offsets_across(u, size * unit):
+                y, v = self._beside(x, u, offset)
+                other = self._shoot_inside(y, v, length, step, self._open_mask, follow)
+                near.append(np.linalg.norm(_ends(other) - end, axis=1) <= radius)
+        return np.mean(near, axis=0)
+
+    @staticmethod
+    def _offsets_across(u, size):
+        """Offsets (n, dim) of a size across directions, to all sides."""
+        across = np.linalg.svd(u[:, None])[2][:, 1:]  # an orthogonal basis, u first
+        return [sign * size * across[:, k] for k in range(across.shape[1]) for sign in (-1, 1)]
+
+    def _beside(self, x, u, offset):
+        """Points beside others, those themselves at the border, and directions of fibers there."""
+        y = x + offset
+        y = np.where(self._space.in_mask(y, self._open_mask)[:, None], y, x)
+        if self._peaks is None:
+            return y, u
+        v = self._peaks.at(y, u)
+        return y, np.where((v * v).sum(1, keepdims=True) > 0.5, v, u)
+
+
+def _ends(paths):
+    """Last points (n, dim) of paths, NaN after their end."""
+    last = np.isfinite(paths[..., 0]).sum(1) - 1
+    return paths[np.arange(len(paths)), last]
