@@ -19,7 +19,7 @@ from ..report import row
 SNRS = {"phantom10": 10.0, "phantom20": 20.0, "phantom_inf": np.inf}
 ANISOTROPIES = (6.0, 30.0, 150.0)  # of the inverse tensor; the truth chooses
 N_AGREEMENT = 150  # starts that agreement is measured with
-SURE = 0.9  # agreement from which a geodesic is trusted
+SURE = 0.8  # agreement from which a geodesic is trusted
 NEAR = 1.5  # voxels from an end region that count as reaching it
 RAW = FiberDistributionMetric(sharpen=False, share=0.2, min_amplitude=0.15, separation=25.0)
 TRACKERS = ("eudx", "eudx_sharpened", "deterministic", "probabilistic")
