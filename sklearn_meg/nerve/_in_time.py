@@ -45,7 +45,7 @@ class SessionInTime:
         self.n_windows = np.zeros(2)
         self.normal, self.by_class, self.equal = None, training, True
         self.unattended = self.cut = False
-        self.of_labels = None
+        self.of_labels, self.learned_labels = None, np.array([])
         self._set(0.0, (model.coef, model.intercept))
         self.start_trial()
 
@@ -168,9 +168,18 @@ class SessionInTime:
         each = self._parts(windows), self.second / self.count, self.own / self.count
         each = *each, -1 if label is None else label, self.count
         for name, value in zip(LISTS, each, strict=True):
-            setattr(self, name, [*getattr(self, name), value][-SETTINGS.remembered :])
+            getattr(self, name).append(value)
+        self._forget()
         self._clear()
         return self._sorted()
+
+    def _forget(self):
+        """Drop what is too old to be remembered, of the older half trials without a label first."""
+        while len(self.labels) > SETTINGS.remembered:
+            older = self.labels[: len(self.labels) // 2]
+            drop = next((i for i, label in enumerate(older) if label < 0), 0)
+            for name in LISTS:
+                del getattr(self, name)[drop]
 
     def _parts(self, windows):
         """Means of the parts of a trial, (n_parts, n_features)."""
@@ -268,6 +277,9 @@ class SessionInTime:
     def _learn_labels(self, first, labels):
         """Discriminants of labeled trials alone, once every class has one."""
         known = np.flatnonzero(labels >= 0)
+        if np.array_equal(labels[known], self.learned_labels):
+            return
+        self.learned_labels = labels[known]
         if len(np.unique(labels[known])) < len(self.model.means):
             return
         mean, sd = self.training

@@ -365,6 +365,17 @@ def test_no_window_no_label(model):
 # ---------------------------------------------------------------------- memory
 
 
+def test_labels_are_remembered_longer_than_trials_without(monkeypatch):
+    monkeypatch.setattr(_in_time, "SETTINGS", replace(_in_time.SETTINGS, remembered=8))
+    model, (X, y) = train(classifier, adaptation="online", session_model=True), later()
+    stream = NerveStream(model)
+    for k, trial in enumerate(X[:14]):
+        stream.push(trial[:-1])
+        stream.end_trial(y[k] if k < 2 else None)
+    labels = stream.session.sorter.labels
+    assert [label >= 0 for label in labels] == [True, True] + 6 * [False]
+
+
 def test_memory_does_not_grow(monkeypatch):
     monkeypatch.setattr(_in_time, "SETTINGS", replace(_in_time.SETTINGS, remembered=3))
     few = replace(_losing.SETTINGS, remembered_windows=3)
