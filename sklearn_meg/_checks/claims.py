@@ -58,12 +58,15 @@ def open_image(image):
     Raises
     ------
     ValueError
-        If the header claims more than the file can hold.
+        If it is no image that nibabel reads, or its header claims more than the file can hold.
     """
     if isinstance(image, str | os.PathLike):
         import nibabel as nib
 
-        image = nib.load(image)
+        try:
+            image = nib.load(image)
+        except nib.filebasedimages.ImageFileError as error:
+            raise ValueError(f"{image} is no image that nibabel reads (.nii): {error}.") from error
     path = image.get_filename() if hasattr(image, "get_filename") else None
     if path is not None and Path(path).is_file():
         bytes_each = image.get_data_dtype().itemsize

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import csv
 import ctypes
 import os
 import sys
@@ -41,6 +42,22 @@ def pairs(texts, option, convert=str):
         except ValueError:
             raise CommandError(f"{option} {text}: {value!r} is no number") from None
     return found
+
+
+def read_table(path, **options):
+    """Table of a text file, whatever its delimiter.
+
+    Raises
+    ------
+    CommandError
+        If there is none in it.
+    """
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path, sep=None, engine="python", **options)
+    except (csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+        raise CommandError(f"{path} holds no table of numbers: {one_line(error)}") from error
 
 
 def give_memory_back():

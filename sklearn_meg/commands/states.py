@@ -7,7 +7,7 @@ import numpy as np
 
 from .._checks.claims import check_claims
 from .._checks.trials import more_rows_than_columns
-from .common import CommandError, add_out, open_folder, positive, split
+from .common import CommandError, add_out, open_folder, positive, read_table, split
 from .steps import Steps
 
 EXAMPLE = """\
@@ -152,9 +152,7 @@ def _read(path, arguments):
 
 def _read_table(path):
     """Numbers of a text file, without a first row of names."""
-    import pandas as pd
-
-    table = pd.read_csv(path, sep=None, engine="python", header=None, dtype=str)
+    table = read_table(path, header=None, dtype=str)
     try:
         return table.iloc[1 if _is_header(table) else 0 :].to_numpy(float)
     except ValueError as error:
@@ -173,11 +171,9 @@ def _is_header(table):
 
 def _header(path):
     """Names in the first row of a text file, or None."""
-    import pandas as pd
-
     if Path(path).suffix not in (".csv", ".tsv", ".txt"):
         return None
-    table = pd.read_csv(path, sep=None, engine="python", header=None, dtype=str, nrows=1)
+    table = read_table(path, header=None, dtype=str, nrows=1)
     return table.iloc[0].tolist() if _is_header(table) else None
 
 

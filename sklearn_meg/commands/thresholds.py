@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .common import CommandError, add_out, open_folder
+from .common import CommandError, add_out, open_folder, read_table
 from .steps import Steps
 
 EXAMPLE = """\
@@ -80,9 +80,7 @@ def read_columns(path, columns, optional=False):
 
         table = read_arrays(path)
     else:
-        import pandas as pd
-
-        table = pd.read_csv(path, sep=None, engine="python")
+        table = read_table(path)
     missing = [name for name in columns if name not in table]
     if missing and optional:
         return None
@@ -90,7 +88,10 @@ def read_columns(path, columns, optional=False):
         raise CommandError(
             f"{path} has no column {', '.join(missing)}; it has {', '.join(map(str, table))}"
         )
-    values = np.column_stack([np.asarray(table[name], dtype=float) for name in columns])
+    try:
+        values = np.column_stack([np.asarray(table[name], dtype=float) for name in columns])
+    except ValueError as error:
+        raise CommandError(f"{path}: {', '.join(columns)} must be numbers: {error}") from error
     if not np.isfinite(values).all():
         raise CommandError(f"{path} has missing values in {', '.join(columns)}")
     return values

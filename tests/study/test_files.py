@@ -104,3 +104,18 @@ def test_options_that_make_no_sense_are_named(options, message, capsys):
 def test_a_bids_folder_that_is_not_there_is_named(capsys):
     assert main(["study", "--bids-root", "nowhere"]) == 2
     assert "nowhere: no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["states", "--recordings", "empty.csv"],
+        ["thresholds", "--field", "empty.csv", "--cells", "empty.csv"],
+        ["tracts", "--directions", "empty.csv"],
+    ],
+)
+def test_empty_files_are_named(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.csv").write_text("")
+    assert main([*arguments, "--out", "out"]) == 2
+    assert "error: empty.csv" in capsys.readouterr().err
