@@ -93,6 +93,10 @@ class Settings:
         Share of the voxels, those with the sharpest distributions, that tell the lobe of a fiber.
     sharp_width : float
         Degrees from a direction at which sharpened amplitudes count 1 / e for a step along it.
+        Steps cost by the geometric mean of these and of the distribution itself: the AUC of
+        connected regions (phantoms of seeds 3, 4, 22 and of another kind) is .958, .953, .974 and
+        .984, of the distribution alone .947, .951, .970 and .977, of the sharpened one .940, .932,
+        .978 and .986.
     lobe, small_lobe : float
         Share of the largest amplitude of a voxel from which a direction is a fiber, of peaks and
         of distributions.

@@ -174,14 +174,14 @@ class FiberDistributionMetric(ConnectomeMetric):
         steps = steps_of(3) * self._space.scale
         unit = steps / np.linalg.norm(steps, axis=1, keepdims=True)
         unit = unit if self._frame is None else unit @ self._frame.T
-        if values is None:
-            found = amplitudes(X[there], unit, self.basis)
-        else:
-            found = along(values, half_sphere(), unit, SETTINGS.sharp_width)
+        found = _of_strong(amplitudes(X[there], unit, self.basis))
+        if values is not None:  # what both say: sharpening must not close a way
+            sharp = along(values, half_sphere(), unit, SETTINGS.sharp_width)
+            found = np.sqrt(found * _of_strong(sharp))
         number = np.full(there.shape, -1)
         number[there] = np.arange(len(found))
         found = np.vstack([found, np.zeros_like(found[:1])])[number[self._open_mask]]
-        return found / np.quantile(found.max(1), 0.9)
+        return _of_strong(found)
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Curvature that the peaks of distributions have too much.
@@ -209,6 +209,11 @@ class FiberDistributionMetric(ConnectomeMetric):
         check_scalar_param(self, "n_peaks", "int", 1)
         for name in ("share", "min_amplitude", "separation"):
             check_scalar_param(self, name, "float", 0)
+
+
+def _of_strong(found):
+    """Amplitudes, 0 where negative, as shares of that of a strong fiber."""
+    return np.maximum(found, 0) / np.quantile(found.max(1), 0.9)
 
 
 def check_distributions(X):
