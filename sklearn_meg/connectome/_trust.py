@@ -90,8 +90,8 @@ class TrustMixin:
         Returns
         -------
         agreement : ndarray of shape (n,)
-            From 0 to 1. On two phantoms of different kinds half of the curves from all over the
-            end regions do not reach the other end, and 1 of 30 of those with .8 or more.
+            From 0 to 1. On four phantoms about half of the curves from all over the end regions do
+            not reach the other end; of those with .8 or more none to one in eight.
 
         Raises
         ------
