@@ -286,9 +286,9 @@ class GatedTraining(WithTrees):
                 told = np.flatnonzero(np.broadcast_to(told, len(index)))
                 judged = blocks[index[told]]
                 found = [cross_fitted(products[:, told], judged, seed)]
-                if split is not None:
-                    by_trees = self._fit_trees(X, y, split, seed)
-                    found.append(summed_by_group(by_trees[told], judged))
+                train = np.setdiff1d(np.arange(len(X)), index)
+                by_trees = self._fit_trees(X, y, (train, index), seed)
+                found.append(summed_by_group(by_trees[told], judged))
                 evidence.append(np.hstack(found))
         if len(networks) > 1:
             self._join(networks)

@@ -80,9 +80,9 @@ class DeepRecurrentEncoder(
     of the epoch that explains most of what the linear encoder leaves in held-out trials. How much
     of what the network adds is added, from nothing to all, is decided on held-out trials on which
     the epoch was not chosen, in blocks of neighbors. With fewer than 400 trials four networks are
-    trained, each with another quarter held out, and their mean is added; beside them randomized
-    trees on the lags of the stimulus, whose share is decided together with that of the networks.
-    Where there is nothing to gain the result is the linear encoder, to the last bit.
+    trained, each with another quarter held out, and their mean is added. Beside each network stand
+    randomized trees on the lags of the stimulus, whose share is decided together with that of the
+    network. Where there is nothing to gain the result is the linear encoder, to the last bit.
 
     The network is the deep recurrent encoder of Chehab et al.: convolutions, an LSTM and
     transposed convolutions over stimulus, subject embedding and initial MEG. `base=None` is that
@@ -141,7 +141,7 @@ class DeepRecurrentEncoder(
     gate_ : float
         Share of what the network adds, from 0 (nothing) to 1.
     tree_share_ : float
-        Share of what randomized trees add, from 0 to 1; 0 with 400 trials or more.
+        Share of what randomized trees add, from 0 to 1.
     n_networks_ : int
         Number of networks whose mean is added.
     history_ : list of dict

@@ -17,15 +17,15 @@ SMALL = {"max_epochs": 2, "hidden_size": 8, "random_state": 0}
 def test_arrays_predict_what_the_forest_does(n_channels):
     rng = np.random.default_rng(0)
     table = rng.normal(size=(10, 40, 6)).astype(np.float32)
-    target = rng.normal(size=(10, n_channels, 40))
+    target = rng.normal(size=(400, n_channels))
     forest = ExtraTreesRegressor(
         SETTINGS.n_trees,
         max_features=SETTINGS.max_features,
         min_samples_leaf=SETTINGS.least_leaf,
         random_state=3,
-    ).fit(table.reshape(400, 6), target.swapaxes(1, 2).reshape(400, -1).squeeze())
+    ).fit(table.reshape(400, 6), target.squeeze())
     expected = forest.predict(table.reshape(400, 6)).reshape(10, 40, -1).swapaxes(1, 2)
-    found = predict_trees([fit_trees(table, target, 3)], table)
+    found = predict_trees([fit_trees(table.reshape(400, 6), target, 3)], table)
     assert_allclose(found, expected, atol=1e-5)
 
 
@@ -43,15 +43,12 @@ def test_many_features_have_fewer_lags_or_no_trees():
     assert not len(lags_used(delays, 100))
 
 
-def test_components_of_many_channels_and_samples_that_do_not_count():
+def test_components_of_many_channels():
     rng = np.random.default_rng(2)
     table = rng.normal(size=(20, 30, 2)).astype(np.float32)
-    pattern = rng.normal(size=12)
-    target = (table[:, :, 0] > 0)[:, np.newaxis] * pattern[:, np.newaxis]
-    target[:, :, :5] = np.nan
-    found = predict_trees([fit_trees(table, target, 0)], table)
-    assert np.corrcoef(found[:, :, 5:].ravel(), target[:, :, 5:].ravel())[0, 1] > 0.75
-    assert fit_trees(table, np.full_like(target, np.nan), 0) is None
+    target = (table[:, :, :1] > 0) * rng.normal(size=12)
+    found = predict_trees([fit_trees(table.reshape(600, 2), target.reshape(600, 12), 0)], table)
+    assert np.corrcoef(found.swapaxes(1, 2).ravel(), target.ravel())[0, 1] > 0.75
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +69,14 @@ def test_find_a_threshold_in_few_trials(threshold):
     linear = TemporalReceptiveField(**rows).fit(X[train], y[train])
     assert deep.tree_share_ > 0.5
     assert deep.score(X[test], y[test]) > linear.score(X[test], y[test]) + 0.1
+
+
+def test_stand_beside_one_network_of_many_trials(threshold):
+    X, y, rows = (np.concatenate([part] * 6) if i < 2 else part for i, part in enumerate(threshold))
+    y = y + np.random.default_rng(6).normal(size=y.shape)
+    deep = DeepRecurrentEncoder(**rows, **SMALL).fit(X, y)
+    assert deep.n_networks_ == 1
+    assert deep.tree_share_ > 0.3
 
 
 def test_add_nothing_to_noise(threshold):
