@@ -65,6 +65,8 @@ CAPTIONS = {
     "tried": "Tried",
     "lost": "Lost: results that are not those of undisturbed work",
     "silent": "Silent: taken, or without a clear error",
+    "below_05": "Studies with p below .05",
+    "claimed": "Studies with a claim",
     "executed": "Executed: payloads that were run",
     "ended_before": "Ended before they could be killed",
     "whole_s": "Seconds of undisturbed work",
