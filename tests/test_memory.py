@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from sklearn_meg import Study, TemporalReceptiveField, pack_rows
+from sklearn_meg import DeepRecurrentEncoder, Study, TemporalReceptiveField, pack_rows
 from sklearn_meg.study import mapped
 
 pytest.importorskip("resource")  # not on Windows
@@ -67,3 +67,17 @@ def test_a_study_of_a_mapped_recording_takes_little(tmp_path, monkeypatch):
     print(peak / y.nbytes)
     tracemalloc.stop()
     assert peak < 5 * y.nbytes  # 2.5 times the data in double precision, as MNE has it
+
+
+def test_a_batch_of_one_mapped_trial(tmp_path):
+    rng = np.random.default_rng(0)
+    X, y = (rng.normal(size=(33, n, 12)).astype(np.float32) for n in (1, 2))
+    for name, array in {"X": X, "y": y}.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    mapped_data = [np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "Xy"]
+    for n_trials in (32, 33):  # one of them leaves a single trial for the last batch
+        model = DeepRecurrentEncoder(
+            base=None, max_epochs=1, hidden_size=4, batch_size=2, random_state=0
+        )
+        fitted = model.fit(*(array[:n_trials] for array in mapped_data))
+        assert np.isfinite(fitted.predict(X)).all()

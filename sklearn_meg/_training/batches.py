@@ -36,7 +36,7 @@ class Trials(torch.utils.data.Dataset):
         """Inputs and targets of the trials at the positions `where`, the targets with weights."""
         order = where
         if self.tensors is None:
-            index = self.index[where]
+            index = self.index[np.asarray(where)]  # a tensor of one trial would be taken for it
             inputs, targets = self._convert(np.sort(index))  # the file is read forwards
             release_pages(self.X)
             release_pages(self.y)
