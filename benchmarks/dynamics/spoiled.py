@@ -7,7 +7,7 @@ from time import process_time
 import numpy as np
 
 from sklearn_meg.datasets import make_states
-from sklearn_meg.dynamics import HiddenMarkovGraph
+from sklearn_meg.dynamics import HiddenMarkovGraph, StateWarning
 from sklearn_meg.dynamics.metrics import state_accuracy
 
 from ..report import row
@@ -114,8 +114,8 @@ def _fitted(case, seed, data, models):
         accuracy = state_accuracy(data.states, model.predict(data.X))
         rows.append(row(case, name, "state_accuracy", seed, accuracy))
         if hasattr(model, "warnings_"):
-            doubtful = any("Do not trust" in str(w.message) for w in caught)
-            rows.append(row(case, name, "warned", seed, doubtful))
+            said = any(isinstance(w.message, StateWarning) for w in caught)
+            rows.append(row(case, name, "warned", seed, float(said)))
     return rows
 
 
