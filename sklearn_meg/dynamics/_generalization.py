@@ -67,7 +67,14 @@ def _alike(states, runs, kinds, kind):
     best = [own[np.nanargmax(run.objective[own])] for run in runs]
     first, second = (s[:, b] for s, b in zip(states, best))
     means = [run.parameters[0][b] for run, b in zip(runs, best)]
-    return Halves(float(adjusted_rand_score(first, second)), matched_correlation(*means))
+    return Halves(returned(first, second, len(means[0])), matched_correlation(*means))
+
+
+def returned(first, second, n_states):
+    """Adjusted Rand index of the states of two halves; 0 where both have but one of several."""
+    if n_states > 1 and len(set(first)) == len(set(second)) == 1:
+        return 0.0  # the index of two single clusters would be 1
+    return float(adjusted_rand_score(first, second))
 
 
 def confirmed(prepared, recordings, run, settings):
@@ -88,7 +95,7 @@ def confirmed(prepared, recordings, run, settings):
     states = batch.decode(*found.parameters)[0].argmax(-1)
     if batch.missing is not None:
         states = states[~batch.missing]
-    return float(adjusted_rand_score(states[:, 0], states[:, 1]))
+    return returned(*states.T, settings.n_states)
 
 
 def matched_correlation(first, second):

@@ -15,6 +15,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from ._align import Aligner
 from ._em import iterate
+from ._generalization import returned
 from ._prepare import Prepared
 from ._race import expected_of_guess, guesses
 from ._recordings import Recordings
@@ -47,9 +48,9 @@ def hidden_rhythms(prepared, pieces, run, settings, rng):
     if dependence(batch, found, run.parameters) < RHYTHM.dependence:
         return 0.0
     states, there = _states_of_halves(batch, settings, rng)
-    rand = adjusted_rand_score(*states[:, there])
+    rand = returned(*states[:, there], settings.n_states)
     same = max(adjusted_rand_score(found[there], s[there]) for s in states)
-    return float(rand) if same < RHYTHM.same * rand else 0.0
+    return rand if same < RHYTHM.same * rand else 0.0
 
 
 def dependence(batch, states, parameters):

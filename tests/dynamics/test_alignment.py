@@ -3,6 +3,7 @@ import pytest
 
 from sklearn_meg.datasets import make_states
 from sklearn_meg.dynamics import HiddenMarkovGraph, RecordingAlignment, StateWarning
+from sklearn_meg.dynamics._generalization import returned
 from sklearn_meg.dynamics.metrics import state_accuracy
 
 SHAPE = {"n_states": 3, "n_subjects": 4, "n_times": 400, "n_regions": 12, "n_communities": 3}
@@ -141,3 +142,9 @@ def test_a_region_that_is_flat_in_one_recording_is_named(data):
     X[1, 4] = 2.0
     with pytest.raises(ValueError, match=r"Constant in X\[1\]: 4"):
         RecordingAlignment(align="zscore").fit(X)
+
+
+def test_halves_that_have_one_state_of_several_do_not_confirm_them():
+    one, two = np.zeros(20, int), np.arange(20) % 2
+    assert returned(one, one, 2) == 0.0 and returned(one, two, 2) == 0.0
+    assert returned(one, one, 1) == 1.0 and returned(two, 1 - two, 2) == 1.0
