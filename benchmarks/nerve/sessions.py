@@ -77,13 +77,16 @@ def new_person_rows(person, days, quick):
 
     ``strangers`` was fitted to days 1 to 5 of the other people, ``strangers_labels`` knows one
     trial of each motion of the new day, too, as ``own_labels_lda`` does; ``own_day1`` was fitted to
-    the first day of the person.
+    the first day of the person, ``pooled`` to that and the others.
     """
     data = load_long_term_emg(_path(person))
     model = WindowClassifier(**EMG, adaptation="batch", session_model=True)
     first = data.session == TRAIN[0]
     own = clone(model).fit(data.X[first], data.y[first])
-    strangers = clone(model).fit(*_strangers(person, TRAIN[: 1 if quick else None]))
+    X, y = _strangers(person, TRAIN[: 1 if quick else None])
+    strangers = clone(model).fit(X, y)
+    both = np.concatenate([X, data.X[first]]), np.concatenate([y, data.y[first]])
+    pooled = clone(model).fit(*both)
     found = {}
     for day in days:
         chosen = data.session == day
@@ -94,6 +97,8 @@ def new_person_rows(person, days, quick):
             "strangers_labels": strangers.calibrated(X[shown], y[shown]),
             "own_day1": own,
             "own_day1_labels": own.calibrated(X[shown], y[shown]),
+            "pooled": pooled,
+            "pooled_labels": pooled.calibrated(X[shown], y[shown]),
         }
         for name, each in models.items():
             found.setdefault(name, []).append(each.score(X[~shown], y[~shown]))
