@@ -54,9 +54,10 @@ def permuted_scores(score, X, rows, subjects, n_permutations, rng):
 def slow_trends(n_trials):
     """Polynomials that make up slow trends over trials, orthonormal: (n_trials, n_trends).
 
-    A trend for every 8 trials, from the straight line up to degree 4; none of less than 4 trials.
+    A trend for every 5 trials, from the straight line up to degree 6; none of less than 4 trials.
+    (One for every 8 left 10 % of p below .05 where features change every 6 trials; this 4 %.)
     """
-    degree = 0 if n_trials < 4 else int(np.clip(n_trials // 8, 1, 4))
+    degree = 0 if n_trials < 4 else int(np.clip(n_trials // 5, 1, 6))
     return np.linalg.qr(np.vander(np.linspace(-1, 1, n_trials), degree + 1))[0]
 
 

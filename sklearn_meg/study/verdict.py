@@ -263,8 +263,8 @@ def _tests(study):
     features = (
         "The contribution of the features was tested by exchanging them between the test trials of "
         f"a subject ({study.n_permutations} times a fold) with the fitted models unchanged, slow "
-        "trends over the test trials of a fold removed (polynomials, one for 8 trials, of degree 1 "
-        "to 4); the folds were combined by Stouffer's method with the variance doubled, because "
+        "trends over the test trials of a fold removed (polynomials, one for 5 trials, of degree 1 "
+        "to 6); the folds were combined by Stouffer's method with the variance doubled, because "
         "each pair of folds meets twice; p values are one-sided and were adjusted for the number "
         "of models (Holm 1979)."
     )

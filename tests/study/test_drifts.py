@@ -59,7 +59,7 @@ def test_trends_are_polynomials_and_masked_samples_change_nothing():
     null.remove_trends(spoiled, theirs[:1], counted)
     assert np.abs(np.delete(spoiled, 4, axis=0)).max() < 10
     assert null.slow_trends(3).shape == (3, 1)
-    assert null.slow_trends(60).shape == (60, 5)
+    assert null.slow_trends(60).shape == (60, 7)
 
 
 def test_features_that_drift_are_not_claimed_in_shuffled_folds():
