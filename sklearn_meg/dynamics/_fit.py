@@ -97,7 +97,8 @@ def find_states(prepared: Prepared, settings, batch_size, rng, journal):
         run = _on_all(data, run, racers.n_samples, settings, batch_size, rng, journal)
     sure = judged.halves.rand
     if sure < DOUBTS.surely:
-        sure = confirmed(prepared, judged.pieces, run, settings)
+        most = prepared.recordings.cut(fold_spans(prepared.recordings, np.inf))
+        sure = confirmed(prepared, most, run, settings)
     rhythms = 0.0
     if not settings.order:
         rhythms = hidden_rhythms(prepared, judged.pieces, run, settings, np.random.RandomState(0))
