@@ -62,7 +62,8 @@ class Settings:
     strong, astray : float
         Anisotropy from which a start is taken along the field that is off it by so many degrees
         more than is in doubt; what is farther off is warned of. Without it geodesics from
-        streamlines of 15 real bundles are 14.7 mm off, with it 1.8 (seed 0).
+        streamlines of a real bundle are 14.7 mm off, with it 1.5. On the annulus with 20 degrees
+        of noise (seed 0) it makes 1.42 voxels of .98: there, above `rough`, it is not done.
     off, trusted : float
         Standard deviations that starts are off when stability is measured, where directions are
         smoothed and where not. With `off` 1 instead of 1.5 (arcs, 10 degrees) the anisotropy is too

@@ -107,9 +107,9 @@ class ConnectomeMetric(LineParams, UnusualPlaces, FieldMetric):
         Degrees between vectors and those around them, what :meth:`is_unusual` compares with.
     doubt_ : float
         Degrees that the direction of the field is in doubt, 20 more where the metric of fibers is
-        strongly anisotropic (from 1000 on). A geodesic that starts off the field by less than it
-        starts along it: single streamlines are off the mean of their bundle, and from there a
-        geodesic would go across all fibers.
+        strongly anisotropic (from 1000 on) and the noise at most 10 degrees. A geodesic that starts
+        off the field by less than it starts along it: single streamlines are off the mean of their
+        bundle, and from there a geodesic would go across all fibers.
     loss_ : float
         Mean squared curvature, 1 / length squared, that is left.
     n_iter_ : int
@@ -234,7 +234,8 @@ class ConnectomeMetric(LineParams, UnusualPlaces, FieldMetric):
         auto = isinstance(self.anisotropy, str)
         tried = SETTINGS.anisotropies if auto else (float(self.anisotropy),)
         self.anisotropy_, self.interpolation_, deviation = stability.best_fibers(tried)
-        if self.anisotropy_ >= SETTINGS.strong:  # what is farther off is warned of
+        # What is farther off is warned of. Rough fields are smoothed: there the doubt is known.
+        if self.anisotropy_ >= SETTINGS.strong and self.noise_ <= SETTINGS.rough:
             self.doubt_ += SETTINGS.astray
         return deviation
 
@@ -263,12 +264,13 @@ class ConnectomeMetric(LineParams, UnusualPlaces, FieldMetric):
         if not self._along_fibers or self.anisotropy_ < SETTINGS.strong:
             return
         v = self._peaks.at(x, u)
+        most = max(self.doubt_, SETTINGS.astray)
         off = (v * v).sum(1) > 0.5
-        off &= np.abs((v * u).sum(1)) < np.cos(np.deg2rad(self.doubt_))
+        off &= np.abs((v * u).sum(1)) < np.cos(np.deg2rad(most))
         if off.any():
             warn_assumption(
                 "off-fibers",
-                f"{int(off.sum())} of {len(u)} directions are more than {self.doubt_:.0f} "
+                f"{int(off.sum())} of {len(u)} directions are more than {most:.0f} "
                 "degrees off the nearest fiber: geodesics from there go across fibers and mean "
                 f"little in a metric with anisotropy {self.anisotropy_:g}.",
             )
