@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 
 import numpy as np
 
 from .._checks.trials import CHUNK_BYTES, release_pages
+from .._saving.space import room
 from ..rows import Rows
 from ._lags import trials_per_block
 
@@ -160,7 +160,4 @@ def subject_folds(trials_of_subjects, n_folds):
 
 def room_for(y):
     """Zeros of the shape of y, float32; in a nameless file if y is mapped, or large."""
-    if not isinstance(y, np.memmap) and 4 * y.size <= IN_MEMORY_BYTES:
-        return np.zeros(y.shape, dtype=np.float32)
-    with tempfile.TemporaryFile() as file:  # the mapping keeps it until it is let go
-        return np.memmap(file, np.float32, "w+", shape=y.shape)
+    return room(y.shape, 0 if isinstance(y, np.memmap) else IN_MEMORY_BYTES)

@@ -6,15 +6,13 @@ lie in nameless files where they are large, so that memory does not grow with su
 
 from __future__ import annotations
 
-import os
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from .._checks.trials import release_pages
 from .._repr import short_repr
+from .._saving.space import room
 from .._scores import nanmean
 from . import null
 
@@ -43,28 +41,11 @@ class Kept:
     __repr__ = short_repr
 
 
-def room(shape, folder=None):
-    """Zeros of float32; in a nameless file if they are many, and there is space for it."""
-    n_bytes = 4 * int(np.prod(shape, dtype=float))
-    if n_bytes > IN_MEMORY_BYTES:
-        for where in dict.fromkeys((folder, None)):
-            with suppress(OSError), tempfile.TemporaryFile(dir=where) as file:
-                _reserve(file, n_bytes)
-                return np.memmap(file, np.float32, "w+", shape=shape)  # keeps the file
-    return np.zeros(shape, dtype=np.float32)
-
-
-def _reserve(file, n_bytes):
-    """Take the space now: a mapping that meets a full disk later ends the process."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file.fileno(), 0, n_bytes)
-
-
 def on_disk(array, folder=None):
     """The array, or a copy in a nameless file if it is large."""
     if array.dtype != np.float32 or array.nbytes <= IN_MEMORY_BYTES:
         return array
-    found = room(array.shape, folder)
+    found = room(array.shape, IN_MEMORY_BYTES, folder)
     found[...] = array
     release_pages(found)
     return found
@@ -131,7 +112,7 @@ def _mean(total, n):
 def _over_folds(parts, subjects, take, combine, folder):
     """Combine, for each subject, the sum over folds of what is not NaN, and how many these are."""
     shape = (len(subjects), *parts[0]["maps"].shape[1:])
-    found = room(shape, folder)
+    found = room(shape, IN_MEMORY_BYTES, folder)
     for number, subject in enumerate(subjects.tolist()):
         total, n = np.zeros(shape[1:]), np.zeros(shape[1:], dtype=int)
         for part in parts:
