@@ -8,17 +8,20 @@ from contextlib import suppress
 
 import numpy as np
 
+# Larger arrays lie in files; smaller ones of 1000 subjects and 5 models still fit into memory.
+IN_MEMORY_BYTES = 2**17
 
-def room(shape, above, folder=None):
+
+def room(shape, folder=None, *, above=IN_MEMORY_BYTES):
     """Zeros of float32; in a nameless file if they are many, and there is space for it.
 
     Parameters
     ----------
     shape : tuple of int
-    above : int
-        Bytes above which they lie in a file.
     folder : path-like, default=None
         Where the file lies; None is the folder for temporary files, which is also the second try.
+    above : int
+        Bytes above which they lie in a file.
 
     Returns
     -------

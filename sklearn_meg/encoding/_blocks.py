@@ -160,4 +160,4 @@ def subject_folds(trials_of_subjects, n_folds):
 
 def room_for(y):
     """Zeros of the shape of y, float32; in a nameless file if y is mapped, or large."""
-    return room(y.shape, 0 if isinstance(y, np.memmap) else IN_MEMORY_BYTES)
+    return room(y.shape, above=0 if isinstance(y, np.memmap) else IN_MEMORY_BYTES)

@@ -12,13 +12,11 @@ import numpy as np
 
 from .._checks.trials import release_pages
 from .._repr import short_repr
-from .._saving.space import room
+from .._saving.space import IN_MEMORY_BYTES, room
 from .._scores import nanmean
 from . import null
 
 LARGE = ("maps", "pooled_map", "null_z")
-# Larger arrays lie in files; smaller ones of 1000 subjects and 5 models still fit into memory.
-IN_MEMORY_BYTES = 2**17
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def on_disk(array, folder=None):
     """The array, or a copy in a nameless file if it is large."""
     if array.dtype != np.float32 or array.nbytes <= IN_MEMORY_BYTES:
         return array
-    found = room(array.shape, IN_MEMORY_BYTES, folder)
+    found = room(array.shape, folder)
     found[...] = array
     release_pages(found)
     return found
@@ -112,7 +110,7 @@ def _mean(total, n):
 def _over_folds(parts, subjects, take, combine, folder):
     """Combine, for each subject, the sum over folds of what is not NaN, and how many these are."""
     shape = (len(subjects), *parts[0]["maps"].shape[1:])
-    found = room(shape, IN_MEMORY_BYTES, folder)
+    found = room(shape, folder)
     for number, subject in enumerate(subjects.tolist()):
         total, n = np.zeros(shape[1:]), np.zeros(shape[1:], dtype=int)
         for part in parts:

@@ -10,11 +10,11 @@ import numpy as np
 from sklearn.base import clone
 
 from .._checks.trials import pieces, release_pages
+from .._saving.space import room
 from .._scores import blocks, nanmean, standardize
 from ..metrics import r2, r_across_trials, r_map, r_over_time
 from ..rows import mask_of
 from . import null
-from .compact import room
 from .knowledge import from_others, predict_in_parts, what_it_knows
 from .mapped import in_file, some_trials, take
 

@@ -10,7 +10,8 @@ import pandas as pd
 
 from .._checks.trials import release_pages
 from .._saving import store
-from .compact import Kept, room
+from .._saving.space import room
+from .compact import Kept
 
 if TYPE_CHECKING:
     from .._typing import PathLike

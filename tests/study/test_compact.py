@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sklearn_meg._saving.space import room
-from sklearn_meg.study.compact import IN_MEMORY_BYTES, compact, on_disk
+from sklearn_meg.study.compact import compact, on_disk
 
 robustness = pytest.importorskip("robustness.faults")
 
@@ -15,7 +15,7 @@ def test_large_arrays_lie_in_files_that_have_space(tmp_path):
     assert not list(tmp_path.iterdir())  # without a name
     assert not isinstance(on_disk(large[:1, :5], tmp_path), np.memmap)
     with robustness.full_disk(1000):
-        full = room((3, 200, 100), IN_MEMORY_BYTES, tmp_path)
+        full = room((3, 200, 100), tmp_path)
         full[...] = 1.0
     assert not isinstance(full, np.memmap)
 
