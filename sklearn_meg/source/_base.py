@@ -28,6 +28,7 @@ from ._conditions import (
 )
 from ._forward import ORIENTATIONS
 from ._operator import sources_of_fields, support_operator
+from ._orientations import check_finite_sources, check_pick_ori, picked, size_of
 from ._setup import has_labels, read_input, set_up, shape_of
 from ._unusual import UnusualFields
 
@@ -163,7 +164,7 @@ class SourceEstimator(
         problem, setting = set_up(self, X, fields, used, recording)
         self._remember(problem, setting, recording.times, names)
         sources = np.asarray(self._solve(problem), dtype=np.float64)
-        _check_finite_sources(self, sources)
+        check_finite_sources(self, sources)
         self.sources_ = np.asarray(self._maps(problem, sources), dtype=np.float64)
         self.fields_ = self._fitted_fields(problem, sources)
         self.inverse_ = self._operator(problem, sources)
@@ -171,7 +172,7 @@ class SourceEstimator(
         self.unit_ = 1.0
         if labeled:  # X were the fields
             self.n_features_in_ = self.n_outputs_
-            self.unit_ = _size_of(self.sources_)
+            self.unit_ = size_of(self.sources_)
         return self
 
     def predict(self, X: ArrayLike | MneObject | None = None) -> np.ndarray:
@@ -249,14 +250,14 @@ class SourceEstimator(
             another shape, or another pick_ori.
         """
         check_is_fitted(self)
-        _check_pick_ori(self, pick_ori)
+        check_pick_ori(self, pick_ori)
         data = self._data(X)
         if data is None:
             sources = self._sources_of(self._events(X))
         else:
             shape = self.n_positions_, self.n_orient_
             sources = sources_of_fields(self.inverse_, *data, shape) / self.unit_
-        return _picked(sources, pick_ori)
+        return picked(sources, pick_ori)
 
     def score(
         self,
@@ -322,7 +323,7 @@ class SourceEstimator(
         from ._mne import make_stcs
 
         check_is_fitted(self)
-        _check_pick_ori(self, pick_ori)
+        check_pick_ori(self, pick_ori)
         start = float(X[0].times[0] if isinstance(X, list) else X.times[0]) if is_mne(X) else None
         sources = self.transform(X, pick_ori="vector")
         if pick_ori == "normal":
@@ -475,44 +476,3 @@ def r2_score(y, predicted, weights=None):
     w = w[:, np.newaxis, np.newaxis]
     total = (w * np.square(y - mean)).sum()
     return float(1 - (w * np.square(y - predicted)).sum() / total) if total > 0 else float("nan")
-
-
-def _size_of(sources):
-    """Root mean square of the strongest position, 1 without any current."""
-    power = np.square(sources).sum(axis=2).mean(axis=(0, 2))
-    return float(np.sqrt(power.max())) or 1.0
-
-
-def _amplitude(sources):
-    if sources.shape[2] == 1:
-        return sources[:, :, 0]
-    return np.linalg.norm(sources, axis=2)
-
-
-def _picked(sources, pick_ori):
-    """Vectors, what flows along the last axis, or amplitudes."""
-    if pick_ori == "vector":
-        return sources
-    return sources[:, :, -1] if pick_ori == "normal" else _amplitude(sources)
-
-
-def _check_pick_ori(estimator, pick_ori):
-    if pick_ori not in (None, "vector", "normal"):
-        raise ValueError(f"pick_ori must be None, 'vector' or 'normal'. Got {pick_ori!r}.")
-    loose = estimator.orientation == "loose" and estimator.n_orient_ == 3
-    normal = (
-        loose or estimator.orientation == "fixed" or vars(estimator).get("pick_ori") == "normal"
-    )
-    if pick_ori == "normal" and not normal:
-        raise ValueError(
-            "pick_ori='normal' needs the normals of a surface: fit with orientation='loose' or "
-            f"'fixed'. Got orientation={estimator.orientation!r}."
-        )
-
-
-def _check_finite_sources(estimator, sources):
-    if not np.isfinite(sources).all():
-        raise ValueError(
-            f"{type(estimator).__name__} found sources that are not finite. Check that fields, "
-            "lead field and noise covariance are in the same units."
-        )
