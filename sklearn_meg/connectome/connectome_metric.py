@@ -264,7 +264,8 @@ class ConnectomeMetric(LineParams, UnusualPlaces, FieldMetric):
         if not self._along_fibers or self.anisotropy_ < SETTINGS.strong:
             return
         v = self._peaks.at(x, u)
-        most = max(self.doubt_, SETTINGS.astray)
+        # In a rough field `doubt_` is without these degrees, and directions given are as rough.
+        most = self.doubt_ + (SETTINGS.astray if self.noise_ > SETTINGS.rough else 0)
         off = (v * v).sum(1) > 0.5
         off &= np.abs((v * u).sum(1)) < np.cos(np.deg2rad(most))
         if off.any():
