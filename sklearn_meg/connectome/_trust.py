@@ -57,9 +57,7 @@ class TrustMixin:
         paths = self._space.inside(self.shoot(points, directions, length, step=step, follow=follow))
         x, u = self._points_and_directions(points, directions, self._open_mask)
         largest = np.zeros(paths.shape[:2])
-        for offset in self._offsets_across(u, aside * self._space.scale.min()):
-            y, v = self._beside(x, u, offset)
-            others = self._shoot_inside(y, v, length, step, self._open_mask, follow)
+        for others in self._curves_beside(x, u, (aside,), length, step, follow):
             largest = np.fmax(largest, np.linalg.norm(others - paths, axis=2))
         largest = np.maximum.accumulate(largest, axis=1)
         return np.where(np.isfinite(paths[..., 0]), largest, np.nan)
@@ -113,12 +111,11 @@ class TrustMixin:
             raise ValueError(f"radius must be positive. Got {radius!r}.")
         paths = self._space.inside(self.shoot(points, directions, length, step=step, follow=follow))
         x, u = self._points_and_directions(points, directions, self._open_mask)
-        end, near = _ends(paths), []
-        for size in ASIDE:
-            for offset in self._offsets_across(u, size * unit):
-                y, v = self._beside(x, u, offset)
-                other = self._shoot_inside(y, v, length, step, self._open_mask, follow)
-                near.append(np.linalg.norm(_ends(other) - end, axis=1) <= radius)
+        end = _ends(paths)
+        near = [
+            np.linalg.norm(_ends(others) - end, axis=1) <= radius
+            for others in self._curves_beside(x, u, ASIDE, length, step, follow)
+        ]
         return np.where(self._grazes(paths, u), 0.0, np.mean(near, axis=0))
 
     def _grazes(self, paths, u):
@@ -134,6 +131,13 @@ class TrustMixin:
         size = np.linalg.norm(out, axis=1) * np.linalg.norm(way, axis=1)
         leaves = last < paths.shape[1] - 1
         return leaves & ((out * way).sum(1) < SIDE * np.maximum(size, 1e-12))
+
+    def _curves_beside(self, x, u, sizes, length, step, follow):
+        """Curves that start so many voxels aside, on all sides, one side after the other."""
+        for size in sizes:
+            for offset in self._offsets_across(u, size * self._space.scale.min()):
+                y, v = self._beside(x, u, offset)
+                yield self._shoot_inside(y, v, length, step, self._open_mask, follow)
 
     @staticmethod
     def _offsets_across(u, size):

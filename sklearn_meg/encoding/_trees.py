@@ -239,8 +239,7 @@ class WithTrees:
             inputs = self._training_inputs(X, part)
             left = self._targets(np.asarray(X[part]), np.asarray(y[part])) - inputs["base"]
             yield part, inputs, left.numpy()
-            for array in (X, y):
-                release_pages(array)
+            release_pages(X, y)
 
     def _network_alone(self, inputs):
         with self._evaluating() as (module, weight):
