@@ -60,3 +60,7 @@ def test_what_cannot_be_merged_is_named(labs, tmp_path, capsys):
     np.savez(torn, x=np.arange(3))
     assert main(["merge", str(labs[0]), str(torn), *out]) == 2
     assert "study.npz is no study" in capsys.readouterr().err
+    torn.write_text("no arrays")
+    assert main(["merge", str(labs[0]), str(torn), *out]) == 2
+    error = capsys.readouterr().err
+    assert "no arrays" in error and "pickle" not in error  # which NumPy advises
