@@ -150,6 +150,10 @@ class NerveClassifier(UnusualMixin, NerveModel):
     def novelty(self, X: ArrayLike) -> np.ndarray:
         """Score how unlike all motions of training each trial is, to reject unseen motions.
 
+        The score of a trial is a mean over it and the trials of its session most like it (four, or
+        fewer in short sessions), because a new motion is made more than once. Compare sessions of
+        about the same number of trials.
+
         Parameters
         ----------
         X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
