@@ -150,10 +150,6 @@ class NerveClassifier(UnusualMixin, NerveModel):
     def novelty(self, X: ArrayLike) -> np.ndarray:
         """Score how unlike all motions of training each trial is, to reject unseen motions.
 
-        The score of a trial is a mean over it and the trials of its session most like it (four, or
-        fewer in short sessions), because a new motion is made more than once. Compare sessions of
-        about the same number of trials.
-
         Parameters
         ----------
         X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
@@ -162,8 +158,9 @@ class NerveClassifier(UnusualMixin, NerveModel):
         Returns
         -------
         score : ndarray of shape (n_trials,)
-            Larger is less like training; only comparisons have a meaning. A threshold is a quantile
-            of the scores of trials that are known to be of the trained motions.
+            A mean over each trial and up to three of its session that are most like it. Larger is
+            less like training. A threshold is a quantile of the scores of as many trials that are
+            known to be of the trained motions.
 
         Raises
         ------
