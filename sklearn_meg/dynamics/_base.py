@@ -219,10 +219,11 @@ class StateModel(WholeFit, StateParams, TransformerMixin, BaseEstimator):
         recordings = self._recordings(X)
         return recordings.split(self._probabilities(recordings))
 
+    @one_blas_thread()
     def _probabilities(self, recordings):
-        with one_blas_thread():
-            return self._batch(recordings).decode(*self._parameters())[0][:, 0]
+        return self._batch(recordings).decode(*self._parameters())[0][:, 0]
 
+    @one_blas_thread()
     def predict(self, X: ArrayLike | Sequence[ArrayLike]) -> np.ndarray:
         """State of each sample.
 
@@ -240,11 +241,10 @@ class StateModel(WholeFit, StateParams, TransformerMixin, BaseEstimator):
         recordings = self._recordings(X)
         if self.decoding == "posterior":
             return recordings.split(self._probabilities(recordings).argmax(1))
-        with one_blas_thread():
-            batch = self._batch(recordings)
-            *density, log_start, log_trans = self._parameters()
-            log_b = batch.log_density(*density)[0][:, 0]
-            return recordings.split(viterbi(log_b, log_start[0], log_trans[0], batch.lengths))
+        batch = self._batch(recordings)
+        *density, log_start, log_trans = self._parameters()
+        log_b = batch.log_density(*density)[0][:, 0]
+        return recordings.split(viterbi(log_b, log_start[0], log_trans[0], batch.lengths))
 
     def transform(self, X: ArrayLike | Sequence[ArrayLike]) -> np.ndarray:
         """Occupancy of the states: one row for each row of X.
@@ -282,6 +282,7 @@ class StateModel(WholeFit, StateParams, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return np.array([f"state{k}" for k in range(len(self.startprob_))], dtype=object)
 
+    @one_blas_thread()
     def score(self, X: ArrayLike | Sequence[ArrayLike], y: None = None) -> float:
         """Log-likelihood per sample, in nats: higher is better.
 
@@ -298,11 +299,10 @@ class StateModel(WholeFit, StateParams, TransformerMixin, BaseEstimator):
             The density is that of X in its own units; missing samples do not count.
         """
         recordings = self._recordings(X)
-        with one_blas_thread():
-            prepared = self._prepared(recordings)
-            batch = prepared.batch(prepared.crossed)
-            log_likelihood = batch.decode(*self._parameters())[3][0]
-            log_likelihood += prepared.volumes(prepared.crossed) * batch.n_present()
+        prepared = self._prepared(recordings)
+        batch = prepared.batch(prepared.crossed)
+        log_likelihood = batch.decode(*self._parameters())[3][0]
+        log_likelihood += prepared.volumes(prepared.crossed) * batch.n_present()
         return float(log_likelihood.sum() / max(1, batch.n_samples))
 
     def sample(

@@ -22,6 +22,7 @@ __all__ = ["community_reliability"]
 N_BLOCKS = 8  # of a single recording, drawn in place of recordings
 
 
+@one_blas_thread()
 def community_reliability(
     model: BaseEstimator,
     X: ArrayLike | Sequence[ArrayLike],
@@ -74,12 +75,11 @@ def community_reliability(
     if n_bootstraps < 1:
         raise ValueError(f"n_bootstraps must be at least 1. Got {n_bootstraps!r}.")
     rng = check_random_state(random_state)
-    with one_blas_thread():
-        parts = _moments(model, model._recordings(X))
-        found = np.zeros(len(model.ranking_["state"]))
-        for _ in range(n_bootstraps):
-            drawn = rng.randint(len(parts), size=len(parts))
-            found += _alike(model, [sum(m) for m in zip(*(parts[i] for i in drawn))])
+    parts = _moments(model, model._recordings(X))
+    found = np.zeros(len(model.ranking_["state"]))
+    for _ in range(n_bootstraps):
+        drawn = rng.randint(len(parts), size=len(parts))
+        found += _alike(model, [sum(m) for m in zip(*(parts[i] for i in drawn))])
     table = model.community_table()
     table.insert(4, "reliability", found / n_bootstraps)
     return table

@@ -92,6 +92,7 @@ class RecordingAlignment(RecordingTransformer):
     align: str = "auto"
     robust: bool = True
 
+    @one_blas_thread()
     def fit(self, X: ArrayLike | Sequence[ArrayLike], y: None = None) -> Self:
         """Learn what recordings are made like.
 
@@ -110,10 +111,9 @@ class RecordingAlignment(RecordingTransformer):
         check_option_param(self, "align", ALIGNMENTS)
         check_bool_param(self, "robust")
         recordings = check_recordings(self, X, reset=True, missing="mask")
-        with one_blas_thread():
-            statics = self._statics(recordings)
-            check_alignable(statics, self.align)
-            aligner, self.scores_ = chosen_aligner(statics, self.align)
+        statics = self._statics(recordings)
+        check_alignable(statics, self.align)
+        aligner, self.scores_ = chosen_aligner(statics, self.align)
         self.alignment_ = name_of(aligner)
         self.weight_ = float(aligner.weight)
         self.group_mean_, self.group_covariance_ = aligner.group.mean, aligner.group.covariance

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 class _Baseline(StateModel):
     """Base: a subclass has ``_find(X, missing, lengths, rng)``, in standardized units."""
 
+    @one_blas_thread()
     def fit(self, X: ArrayLike | Sequence[ArrayLike], y: None = None) -> Self:
         """Find the states.
 
@@ -49,16 +50,13 @@ class _Baseline(StateModel):
         self._check_own()
         recordings = self._recordings(X, reset=True).sorted()
         n_states = getattr(self, "n_states", 1)
-        with one_blas_thread():
-            center, spread = standardization(recordings, n_states, "shrunk")
-            X, missing = recordings.samples()
-            X = (X - center) / spread
-            rng = check_random_state(self.random_state)
-            start, trans, means, covariances, counts = self._find(
-                X, missing, recordings.lengths, rng
-            )
-            scale = spread[:, None] * spread
-            self._set_states(start, trans, center + means * spread, covariances * scale, counts)
+        center, spread = standardization(recordings, n_states, "shrunk")
+        X, missing = recordings.samples()
+        X = (X - center) / spread
+        rng = check_random_state(self.random_state)
+        start, trans, means, covariances, counts = self._find(X, missing, recordings.lengths, rng)
+        scale = spread[:, None] * spread
+        self._set_states(start, trans, center + means * spread, covariances * scale, counts)
         return self
 
     def _check_own(self):

@@ -257,6 +257,7 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
     cache_dir: PathLike | None = None
     fixed: Sequence[str] = ()
 
+    @one_blas_thread()
     def fit(self, X: ArrayLike | Sequence[ArrayLike], y: None = None) -> Self:
         """Find the states, and the network.
 
@@ -284,16 +285,15 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         settings = self._settings(self.n_features_in_)
         rng = check_random_state(self.random_state)
         journal = Journal(checkpoint_of(self, recordings.parts), rng)
-        with one_blas_thread():
-            try:
-                prepared, refit = self._fit(recordings, settings, rng, journal)
-            except np.linalg.LinAlgError as error:
-                raise ValueError(
-                    f"The covariance of a state became singular ({error}): too few samples for "
-                    f"{self.n_states} states, or regions that are sums of others. Use fewer states "
-                    "or covariance='shrunk'."
-                ) from error
-            self._keep_recordings(prepared, order, refit)
+        try:
+            prepared, refit = self._fit(recordings, settings, rng, journal)
+        except np.linalg.LinAlgError as error:
+            raise ValueError(
+                f"The covariance of a state became singular ({error}): too few samples for "
+                f"{self.n_states} states, or regions that are sums of others. Use fewer states "
+                "or covariance='shrunk'."
+            ) from error
+        self._keep_recordings(prepared, order, refit)
         return self
 
     def _fit(self, recordings, settings, rng, journal):
@@ -345,12 +345,12 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
     def _unlike(self, order):
         return warn_of_unlike(self.usual_features_, order, self.n_features_in_)
 
+    @one_blas_thread()
     def _unusual_scores(self, X):
         prepared, parameters = self._prepared(self._recordings(X)), self._parameters()
         if not len(self.usual_scores_):
             return np.zeros(len(prepared.recordings.parts))
-        with one_blas_thread():
-            rows = rows_of(prepared, parameters, self._usual_levels)
+        rows = rows_of(prepared, parameters, self._usual_levels)
         lengths = prepared.recordings.lengths
         return scores(rows, lengths, self.usual_features_, self.usual_lengths_)
 

@@ -138,6 +138,7 @@ class LinearEncoder(WholeFit, RoutedGroups, RegressorMixin, UnusualTrials, BaseE
         self._keep_usual(X)
         return self
 
+    @one_blas_thread()
     def _fit_trials(self, X, y, trials, y_ndim=3, *, weights=None, doubt=False):
         """Fit on some trials of checked X and y, reading no others."""
         self.y_ndim_ = y_ndim
@@ -155,8 +156,7 @@ class LinearEncoder(WholeFit, RoutedGroups, RegressorMixin, UnusualTrials, BaseE
             rows = WeightedRows(**vars(rows), weights=weights)
         self.subjects_ = np.unique(subjects)
         self.n_outputs_ = y.shape[1]
-        with one_blas_thread():
-            self._fit_subjects(X, y, rows, [trials[subjects == s] for s in self.subjects_])
+        self._fit_subjects(X, y, rows, [trials[subjects == s] for s in self.subjects_])
         return self
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -181,12 +181,12 @@ class LinearEncoder(WholeFit, RoutedGroups, RegressorMixin, UnusualTrials, BaseE
         X = check_trials(self, X, reset=False)
         return flatten_targets(self._predict_checked(X), self.y_ndim_)
 
+    @one_blas_thread()
     def _predict_checked(self, X):
         """Responses (n_trials, n_channels, n_times) to checked trials."""
         rows = Rows(**self._rows)
         models = self._which_model(rows.subject_values(X))
-        with one_blas_thread():
-            return self._predict_trials(X, rows, models)
+        return self._predict_trials(X, rows, models)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """R2 over trials, averaged over channels and samples.

@@ -180,18 +180,19 @@ class NerveClassifier(UnusualMixin, NerveModel):
     def _unusual_scores(self, X):
         return self._scored(X, lambda _, Z: distances(self._sessions_model, Z), "is_unusual")
 
+    @one_blas_thread()
     def _scored(self, X, score, name):
         """A score of each trial, from features normalized within its session."""
         if not self._session_model:
             raise ValueError(f"{name} needs a model of sessions. Got session_model=False.")
         F, session = self._turned_features(X)
         scores = np.empty(len(F))
-        with one_blas_thread():
-            for index, _, normal in self._by_session(F, session):
-                normal = self._batch_normal(F[index]) if normal is None else normal
-                scores[index] = score(index, normalized(F[index], normal))
+        for index, _, normal in self._by_session(F, session):
+            normal = self._batch_normal(F[index]) if normal is None else normal
+            scores[index] = score(index, normalized(F[index], normal))
         return scores
 
+    @one_blas_thread()
     def expected_accuracy(self, X: ArrayLike) -> np.ndarray:
         """Estimate, without labels, how often the decisions in a new session are right.
 
@@ -219,11 +220,10 @@ class NerveClassifier(UnusualMixin, NerveModel):
             )
         F, session = self._turned_features(X)
         out = np.full(len(F), np.nan)
-        with one_blas_thread():
-            for s in np.setdiff1d(session, self.sessions_):
-                mine = session == s
-                found = self._adapted(F[mine], s)
-                out[mine] = expected_accuracy(self._sessions_model, found)
+        for s in np.setdiff1d(session, self.sessions_):
+            mine = session == s
+            found = self._adapted(F[mine], s)
+            out[mine] = expected_accuracy(self._sessions_model, found)
         return out
 
     def _check_classes(self, X, y, sample_weight=None):
@@ -256,6 +256,7 @@ class NerveClassifier(UnusualMixin, NerveModel):
         """Which channels each trial has lost, (n_trials, n_channels) of bool."""
         return np.zeros((len(F), 1), dtype=bool)
 
+    @one_blas_thread()
     def _decide(self, X):
         """Log probabilities of trials (n, n_classes) and windows (n, n_classes, n_windows)."""
         check_is_fitted(self, "classes_")
@@ -263,29 +264,28 @@ class NerveClassifier(UnusualMixin, NerveModel):
         trials = np.empty((len(F), len(self.classes_)))
         windows = np.empty((len(F), len(self.classes_), F.shape[2]))
         lost = self._lost(F, session)
-        with one_blas_thread():
-            for index, kind, normal in self._by_session(F, session):
-                name = None if session is None else session[index[0]]
-                for gone, same, near in patterns(lost[index]):
-                    if gone.any():
-                        found = self._decide_without(F[index[near]], gone, name)
-                    else:
-                        found = self._decide_session(F[index[near]], kind, normal, name)
-                    trials[index[same]], windows[index[same]] = (each[same[near]] for each in found)
+        for index, kind, normal in self._by_session(F, session):
+            name = None if session is None else session[index[0]]
+            for gone, same, near in patterns(lost[index]):
+                if gone.any():
+                    found = self._decide_without(F[index[near]], gone, name)
+                else:
+                    found = self._decide_session(F[index[near]], kind, normal, name)
+                trials[index[same]], windows[index[same]] = (each[same[near]] for each in found)
         return trials, windows
 
+    @one_blas_thread()
     def _turned_features(self, X):
         """Features of signals whose ring of electrodes is turned back where it was turned."""
         F, session = self._raw_features(X, reset=False)
         if not self._has_ring():
             return F, session
         signal = split_session(np.asarray(X, dtype=float), self.session_row)[0]
-        with one_blas_thread():
-            for s in np.setdiff1d(session, self.sessions_):
-                mine = np.flatnonzero(session == s)
-                turn = self._turn(signal[mine], s)
-                if turn:
-                    F[mine] = self._extractor()._features(turned(signal[mine], turn))
+        for s in np.setdiff1d(session, self.sessions_):
+            mine = np.flatnonzero(session == s)
+            turn = self._turn(signal[mine], s)
+            if turn:
+                F[mine] = self._extractor()._features(turned(signal[mine], turn))
         return F, session
 
     def _has_ring(self):

@@ -96,10 +96,10 @@ class LosingClassifier(NerveClassifier):
     def _left(self, F, lost):
         return without(F, lost, len(self._names()), self._fitted_windows["covariance"])
 
+    @one_blas_thread()
     def _without(self, lost):
         """A classifier of the features that are left, which knows the same labeled trials."""
-        with one_blas_thread():
-            other = Reduced(self, self._left(self.kept_features_.astype(float), lost))
+        other = Reduced(self, self._left(self.kept_features_.astype(float), lost))
         if hasattr(self, "labeled_sessions_"):
             other.labeled_features_ = self._left(self.labeled_features_, lost)
             for name in ("labeled_classes_", "labeled_sessions_", "labeled_turns_"):

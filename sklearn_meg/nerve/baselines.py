@@ -88,6 +88,7 @@ class WindowClassifier(
 
     channel_dropout = 0.0
 
+    @one_blas_thread()
     def fit(
         self,
         X: ArrayLike,
@@ -136,10 +137,9 @@ class WindowClassifier(
         F, session, y, weights = self._check_classes(X, y, sample_weight)
         classes = y if self.session_model else None
         Z, session = self._fit_normal(F, session, classes, weights)
-        with one_blas_thread():
-            self.estimator_ = self._fitted(Z, y, weights)
-            if self.session_model:
-                self._fit_session_model(Z, y, session, weights)
+        self.estimator_ = self._fitted(Z, y, weights)
+        if self.session_model:
+            self._fit_session_model(Z, y, session, weights)
         if self.n_self_training:
             self._training = Z, y, weights
         return self
@@ -232,6 +232,7 @@ class WindowRegressor(WindowParams, SessionParams, HistoryParams, NerveMovements
 
     channel_dropout = 0.0
 
+    @one_blas_thread()
     def fit(
         self,
         X: ArrayLike,
@@ -267,8 +268,7 @@ class WindowRegressor(WindowParams, SessionParams, HistoryParams, NerveMovements
         if sample_weight is not None:
             _check_takes_weights(self.estimator)
         Z, target, weights = self._check_movements(X, y, sample_weight)
-        with one_blas_thread():
-            self._fit_windows(Z, target, weights)
+        self._fit_windows(Z, target, weights)
         return self
 
     def _fit_windows(self, Z, target, weights):
@@ -283,10 +283,10 @@ class WindowRegressor(WindowParams, SessionParams, HistoryParams, NerveMovements
         wanted = wanted[:, 0] if one else wanted
         self.estimator_ = estimator.fit(as_rows(Z), wanted, **of_windows)
 
+    @one_blas_thread()
     def _step(self, Z, state):
         Z, state = self._lagged(Z, state)
-        with one_blas_thread():
-            out = self.estimator_.predict(as_rows(Z))
+        out = self.estimator_.predict(as_rows(Z))
         return out.reshape(len(Z), Z.shape[2], -1).transpose(0, 2, 1), state
 
     def _movements(self, Z):
@@ -343,6 +343,7 @@ class KalmanRegressor(WindowParams, SessionParams, HistoryParams, NerveMovements
 
     channel_dropout = 0.0
 
+    @one_blas_thread()
     def fit(
         self,
         X: ArrayLike,
@@ -372,10 +373,9 @@ class KalmanRegressor(WindowParams, SessionParams, HistoryParams, NerveMovements
         """
         self._check_model()
         Z, target, weights = self._check_movements(X, y, sample_weight)
-        with one_blas_thread():
-            Z = self._lagged(Z)[0]
-            self.coef_, self.intercept_, unseen, _ = fit_ridge(Z, target, weights)
-            dynamic = fit_dynamic(target, unseen, weights)
+        Z = self._lagged(Z)[0]
+        self.coef_, self.intercept_, unseen, _ = fit_ridge(Z, target, weights)
+        dynamic = fit_dynamic(target, unseen, weights)
         self.transition_, self.process_, self.observation_, self.noise_ = dynamic
         return self
 
@@ -397,9 +397,9 @@ class KalmanRegressor(WindowParams, SessionParams, HistoryParams, NerveMovements
         out, filter_state = predicted_forward(1, self._dynamic, state[1:])
         return self._unscaled(out[:, :, np.newaxis])[0, :, 0], [state[0], *filter_state]
 
+    @one_blas_thread()
     def _movements(self, Z):
-        with one_blas_thread():
-            return self._unscaled(self._step(Z, None)[0])
+        return self._unscaled(self._step(Z, None)[0])
 
 
 def _check_takes_weights(estimator):

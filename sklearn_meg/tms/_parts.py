@@ -22,6 +22,7 @@ COIL_HEIGHT = 0.0925  # m from the center of the head: 5 mm above a scalp of 87.
 SINGLE = ("grids", "position", "axis", "azimuth", "geometry", "threshold")
 
 
+@one_blas_thread()  # the same bits in any process
 def run_part(world, settings, folder, start, stop):
     """Simulate the placements from `start` to `stop`; write them into the folder, if any.
 
@@ -38,8 +39,7 @@ def run_part(world, settings, folder, start, stop):
     start : int
     part : dict of ndarray
     """
-    with one_blas_thread():  # the same bits in any process
-        part = _part(*world, settings, start, stop)
+    part = _part(*world, settings, start, stop)
     if folder is not None:
         save(part_file(folder, start), part)
     return start, part

@@ -39,6 +39,7 @@ class _Baseline(ThresholdModel, BaseEstimator):
     ``_predict_output(model, features)``.
     """
 
+    @one_blas_thread()
     def fit(
         self,
         X: ArrayLike,
@@ -73,25 +74,24 @@ class _Baseline(ThresholdModel, BaseEstimator):
         X, y = self._check_fit(X, y)
         weights, X, y = kept_trials(sample_weight, len(X), X, y)
         weights = np.ones(len(X)) if weights is None else weights
-        with one_blas_thread():
-            self._learn_features(X)
-            target = np.log(y * self._magnitude(X)[:, np.newaxis])
-            features = self._features(X)
-            known = ~np.isnan(target)
-            self.models_ = [
-                self._fit_output(features[k], t[k], weights[k])
-                for t, k in zip(target.T, known.T, strict=True)
-            ]
+        self._learn_features(X)
+        target = np.log(y * self._magnitude(X)[:, np.newaxis])
+        features = self._features(X)
+        known = ~np.isnan(target)
+        self.models_ = [
+            self._fit_output(features[k], t[k], weights[k])
+            for t, k in zip(target.T, known.T, strict=True)
+        ]
         self._after_fit()
         return self
 
     def _after_fit(self):
         """Nothing more to remember."""
 
+    @one_blas_thread()
     def _predict_grids(self, X):
-        with one_blas_thread():
-            features = self._features(X)
-            logs = [self._predict_output(model, features) for model in self.models_]
+        features = self._features(X)
+        logs = [self._predict_output(model, features) for model in self.models_]
         return np.exp(np.stack(logs, axis=1)) / self._magnitude(X)[:, np.newaxis]
 
     def _check_params(self):

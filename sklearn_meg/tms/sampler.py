@@ -125,6 +125,7 @@ class EFieldSampler(TransformerMixin, BaseEstimator):
         self._check(X, reset=True)
         return self
 
+    @one_blas_thread()
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Sample the field.
 
@@ -143,8 +144,7 @@ class EFieldSampler(TransformerMixin, BaseEstimator):
             (z along its axis).
         """
         X, cell = self._check(X, reset=False)
-        with one_blas_thread():
-            return self._sampled(X, cell)
+        return self._sampled(X, cell)
 
     def _sampled(self, X, cell):
         shape = (len(X), self.size, self.size, self.size, 3)
