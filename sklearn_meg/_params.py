@@ -74,7 +74,7 @@ def _entry(declared, default):
 @documented
 @dataclass(kw_only=True, eq=False, repr=False)
 class ComputeParams:
-    """Where and how a network is trained, whatever the training is.
+    """Device, precision, threads and checkpoints of a fit.
 
     Parameters
     ----------

@@ -103,7 +103,7 @@ class TorchEstimator(WholeFit, RoutedGroups, BaseEstimator):
         return _DTYPES[self.dtype]
 
     def _judge(self):
-        """What judges a network that starts as a model (see `BestWeights`); None if it does not."""
+        """Judge of a network that starts as a model (see `BestWeights`); None if it does not."""
         return None
 
     def _criterion(self):
@@ -228,7 +228,7 @@ class TorchEstimator(WholeFit, RoutedGroups, BaseEstimator):
         return np.sort(train), np.sort(valid)
 
     def _n_valid(self, n):
-        """How many of n trials are held out."""
+        """Number of n trials that are held out."""
         if self.validation_fraction == 0 or n < 5:
             return 0
         if self.validation_fraction != "auto":

@@ -17,14 +17,14 @@ __all__ = ["ASSUMPTIONS", "Assumption", "AssumptionWarning"]
 
 @dataclass(frozen=True)
 class Assumption:
-    """What a code of :class:`AssumptionWarning` stands for.
+    """Entry of a code of :class:`AssumptionWarning`.
 
     Parameters
     ----------
     system : str
-        Who warns: a system, or "All estimators".
+        The system that warns, or "All estimators".
     meaning : str
-        What was found in the data, and what is wrong if it is not mended.
+        The finding in the data, and what is wrong if it is not mended.
     remedy : str
         What to do.
 

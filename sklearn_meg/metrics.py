@@ -353,7 +353,7 @@ def noise_ceiling(y: ArrayLike | BaseEpochs, repeats: ArrayLike) -> np.ndarray:
     ----------
     y : array-like or Epochs of shape (n_trials, n_channels, n_times)
     repeats : array-like of shape (n_trials,)
-        Which stimulus each trial shows. Equal values are repetitions. Trials of one subject.
+        Stimulus of each trial. Equal values are repetitions. Trials of one subject.
 
     Returns
     -------

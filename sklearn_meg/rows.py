@@ -161,7 +161,7 @@ def _real_numbers(values, name):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class RowParams:
-    """Which rows of X are not stimulus features, as :func:`pack_rows` returns them."""
+    """Rows of X that are not stimulus features, as :func:`pack_rows` returns them."""
 
     subject_row: int | None = param(
         None, "int or None", "Row of X with the subject index; see :func:`~sklearn_meg.pack_rows`."
@@ -182,7 +182,7 @@ class RowParams:
 
 @dataclass(frozen=True)
 class Rows:
-    """Where the parts of X are, checked: indices into its rows."""
+    """Places of the parts of X, checked: indices into its rows."""
 
     features: np.ndarray
     subject: int | None
@@ -217,7 +217,7 @@ class Rows:
         return check_subject_values(values[:, 0])
 
     def counted(self, X, *, check=False):
-        """Which samples count: bool (n_trials, n_times), or None if all do.
+        """Samples that count: bool (n_trials, n_times), or None if all do.
 
         With `check` each trial must have one that counts after its initial window.
 
@@ -235,7 +235,7 @@ class Rows:
         return values
 
     def mask_source(self, X):
-        """What to read beside other rows of X to know which samples count."""
+        """Rows to read beside others of X, to know which samples count."""
         return [] if self.mask is None else [(X, [self.mask])]
 
     def initial_values(self, X):

@@ -28,9 +28,9 @@ def warn_assumption(
     code : str
         A code of `sklearn_meg.exceptions.ASSUMPTIONS`.
     message : str
-        What was found, with its numbers; the remedy of the code is added.
+        The finding, with its numbers; the remedy of the code is added.
     remedy : str or None
-        What to do here; None is the remedy of the code.
+        Advice for this case; None is the remedy of the code.
     category : type
         A subclass, for who wants to filter one kind.
     """

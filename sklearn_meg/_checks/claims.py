@@ -27,7 +27,7 @@ def check_claims(path):
     Raises
     ------
     ValueError
-        That names the file, what it claims and how large it is.
+        An error that names the file, what it claims and how large it is.
     """
     path = Path(path)
     if not path.is_file():

@@ -43,7 +43,7 @@ def doubt_copies(keys, varies, what):
     varies : ndarray of bool of shape (n_trials,)
         Whether a trial has a signal.
     what : str
-        What the trials are, such as "trials of X".
+        Name of the trials, such as "trials of X".
     """
     copies = int(np.count_nonzero(varies)) - len(np.unique(np.asarray(keys)[varies]))
     if copies:

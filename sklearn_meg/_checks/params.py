@@ -53,7 +53,7 @@ def check_scalar_param(
     low, high : number or None
         Bounds.
     closed : {"both", "left", "right", "neither"}
-        Which bounds belong to the range.
+        Bounds that belong to the range.
     allow_none : bool
         Whether None is a value.
 

@@ -158,7 +158,7 @@ def check_targets(y: ArrayLike | MneObject | None, X: np.ndarray) -> tuple[np.nd
     -------
     y : ndarray or memmap of shape (n_trials, n_channels, n_times)
     ndim : int
-        How many dimensions `y` came with; `flatten_targets` goes back.
+        Number of dimensions that `y` came with; `flatten_targets` goes back.
 
     Raises
     ------

@@ -77,11 +77,11 @@ def warn_if_unusual(scores, reference, what="samples"):
     Parameters
     ----------
     scores : ndarray of shape (n,)
-        Of the samples that were given, or of `few_of` them.
+        Scores of the samples that were given, or of `few_of` them.
     reference : ndarray of shape (n_reference,)
         ``usual_scores_``.
     what : str
-        What the samples are.
+        Name of the samples.
     """
     found = mannwhitneyu(scores, reference, alternative="greater")
     share = found.statistic / max(len(scores) * len(reference), 1)

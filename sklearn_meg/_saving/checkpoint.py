@@ -17,7 +17,7 @@ SHARE = 0.05  # of the time of a fit that writing may take
 
 
 def checkpoint_of(estimator, marks, device="cpu"):
-    """Where a fit is kept, or None if its ``cache_dir`` is None.
+    """Checkpoint of a fit, or None if its ``cache_dir`` is None.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class CheckpointFile:
         self._warned = False
 
     def read(self):
-        """What was written last; None if nothing was, or (with a warning) if it is damaged."""
+        """State that was written last; None if none was, or (with a warning) if it is damaged."""
         try:
             return unpack(self.path, "checkpoint")
         except FileNotFoundError:

@@ -140,7 +140,7 @@ def pack(value, kind, name=""):
     kind : str
         Kind of file: "model" or "checkpoint".
     name : str
-        How errors call the value.
+        Name of the value in errors.
     """
     from safetensors.numpy import save as as_bytes
 

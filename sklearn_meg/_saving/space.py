@@ -19,7 +19,7 @@ def room(shape, folder=None, *, above=IN_MEMORY_BYTES):
     ----------
     shape : tuple of int
     folder : path-like, default=None
-        Where the file lies; None is the folder for temporary files, which is also the second try.
+        Folder of the file; None is the folder for temporary files, which is also the second try.
     above : int
         Bytes above which they lie in a file.
 

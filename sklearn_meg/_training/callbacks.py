@@ -168,7 +168,7 @@ class TrainLastRows(Callback):
     Parameters
     ----------
     names : tuple of str
-        How names of weights end; those that the module does not have are ignored.
+        Ends of names of weights; those that the module does not have are ignored.
     n_rows : int
     """
 

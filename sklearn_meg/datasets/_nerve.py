@@ -241,7 +241,7 @@ def _recording(units, gain, mixing, dof, noise, rng):
 
 
 def _shared(n_times, units, rng):
-    """What all channels see of the muscles around, in bursts: (n_channels, n_times)."""
+    """Activity of the muscles around that all channels see, in bursts: (n_channels, n_times)."""
     smooth = np.hanning(round(BURST * units.sfreq))
     swell = fftconvolve(rng.normal(size=n_times + len(smooth) - 1), smooth, mode="valid")
     swell = np.exp(BURSTINESS * swell / np.linalg.norm(smooth))

@@ -36,7 +36,7 @@ class StateData:
     means : ndarray of shape (n_states, n_regions)
     covariances : ndarray of shape (n_states, n_regions, n_regions)
     communities : ndarray of int of shape (n_states, n_regions)
-        Which community a region belongs to in a state.
+        Community that a region belongs to in a state.
     strengths : ndarray of shape (n_states, n_communities)
         Correlation inside each community.
     """

@@ -150,13 +150,13 @@ class CrossedMap:
 
 
 def half_of(n_times):
-    """Which half each sample belongs to: blocks in turn."""
+    """Half that each sample belongs to: blocks in turn."""
     return np.arange(n_times) * ALIGN.n_blocks // n_times % 2
 
 
 @dataclass(frozen=True)
 class Aligner:
-    """How recordings are made alike.
+    """Alignment of recordings.
 
     Attributes
     ----------
@@ -197,7 +197,7 @@ class Aligner:
         return static.mean, correlation * static.spread[:, None] * static.spread
 
     def map_of(self, static):
-        """What a recording of these moments is mapped by."""
+        """Map of a recording of these moments."""
         signs = self.signs_of(static)
         if self.method == "none":
             zero = np.zeros(len(signs))

@@ -184,7 +184,7 @@ class StateModel(WholeFit, StateParams, TransformerMixin, BaseEstimator):
         return center, np.sqrt(self.occupancy_ @ (variances + (self.means_ - center) ** 2))
 
     def _parameters(self):
-        """What the E-step needs, in these units."""
+        """Input of the E-step, in these units."""
         center, spread = self._scale()
         tails = getattr(self, "tails_", np.inf)
         logs = [np.log(np.maximum(p, TINY))[None] for p in (self.startprob_, self.transmat_)]

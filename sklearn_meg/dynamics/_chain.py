@@ -15,12 +15,12 @@ STEP_COST, ELEMENT_COST = 2e-5, 2e-9  # seconds: of one array operation, of one 
 
 @dataclass
 class Layout:
-    """How recordings are cut into blocks of `length` samples.
+    """Layout of recordings in blocks of `length` samples.
 
     Attributes
     ----------
     rows : ndarray of shape (length, n_blocks)
-        Which sample stands there; 0 where none does.
+        Index of the sample that stands there; 0 where none does.
     there : ndarray of bool of shape (length, n_blocks)
         Whether a sample stands there.
     first : ndarray of int
@@ -81,7 +81,7 @@ def forward_backward(log_b, log_start, log_trans, layout, weights=None):
         Need not be normalized (variational Bayes).
     layout : Layout
     weights : ndarray of shape (n_restarts, n_recordings), default=None
-        How much each recording counts in `starts` and `transitions`.
+        Weight of each recording in `starts` and `transitions`.
 
     Returns
     -------

@@ -77,7 +77,7 @@ def chance_information(samples, visits):
 
 
 def doubts(samples, visits, generalization, confirmed):
-    """What is to be warned of, a list of str.
+    """Warnings to give, a list of str.
 
     Parameters
     ----------

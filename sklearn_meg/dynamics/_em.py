@@ -31,7 +31,7 @@ MAX_FOLDS = 5
 
 @dataclass
 class Settings:
-    """What a fit needs to know; see the parameters of HiddenMarkovGraph."""
+    """Settings of a fit; see the parameters of HiddenMarkovGraph."""
 
     n_states: int
     variational: bool
@@ -74,7 +74,7 @@ class Settings:
 
 @dataclass
 class Expected:
-    """What an E-step finds: moments, first states, transitions, log-likelihood."""
+    """Result of an E-step: moments, first states, transitions, log-likelihood."""
 
     moments: tuple
     starts: np.ndarray
@@ -316,7 +316,7 @@ def pick_prior(prior, which):
 
 @dataclass
 class Run:
-    """Where iterations ended, all restarts."""
+    """State of all restarts at the end of the iterations."""
 
     expected: Expected
     prior: Prior
@@ -446,7 +446,7 @@ def shaped_parameters(expected, prior, shape):
 
 
 def plug_in(mean, covariance, expected, prior):
-    """What an E-step needs, with the parameters taken at their estimates."""
+    """Input of an E-step, with the parameters taken at their estimates."""
     start = expected.starts + prior.start
     trans = expected.transitions + prior.trans
     return (

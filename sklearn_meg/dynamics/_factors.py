@@ -19,7 +19,7 @@ LEAST_VARIANCE = 0.02  # that a region has of its own, of its whole variance
 
 @dataclass
 class Shape:
-    """What covariances are shrunk to.
+    """Target to which covariances are shrunk.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Shape:
     weight : float
         Weight of the target, in samples.
     inflation : float
-        By which covariances are widened.
+        Factor by which covariances are widened.
     """
 
     rank: int

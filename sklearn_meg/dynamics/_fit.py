@@ -39,7 +39,7 @@ class Found:
     emissions : dict
         Left-out log-likelihood of each emission; empty where one was given.
     rhythms : float
-        How well other, autoregressive states return in halves; 0 where there are none.
+        Agreement of other, autoregressive states between halves; 0 where there are none.
     """
 
     data: object
@@ -131,7 +131,7 @@ def _with_more(batch, gamma, settings, kinds, judged, rng):
 
 @dataclass
 class Judged:
-    """What recordings that are left out say: restarts to keep, emission, generalization."""
+    """Verdict of recordings that are left out: restarts to keep, emission, generalization."""
 
     settings: object
     keep: np.ndarray

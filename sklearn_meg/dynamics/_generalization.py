@@ -15,7 +15,7 @@ from ._settings import RACE
 
 @dataclass(frozen=True)
 class Halves:
-    """How alike the states of two halves of the recordings are.
+    """Similarity of the states of two halves of the recordings.
 
     Attributes
     ----------

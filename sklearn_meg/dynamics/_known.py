@@ -117,7 +117,7 @@ def _check_values(given):
 
 
 def known_parts(given, fixed, center, spread):
-    """What stays, in the units of the iterations."""
+    """Parameters that stay, in the units of the iterations."""
     known = _standardized(given, center, spread)
     names = dict(zip(PARTS, ("log_start", "log_trans", "means", "density")))
     learned = {field: None for part, field in names.items() if part not in fixed}

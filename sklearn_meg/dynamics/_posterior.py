@@ -144,7 +144,7 @@ def chain_parts(states, variational):
 
 
 def penalty(states, prior, factor, log_det, variational):
-    """What is taken from the log-likelihood: divergence from the prior, (n_restarts,)."""
+    """Divergence from the prior, which is taken from the log-likelihood: (n_restarts,)."""
     d = states.mean.shape[-1]
     inverse_scale = (prior.dof * prior.scale)[:, None]
     trace = (factor**2).sum((-2, -1))  # of the expected precision

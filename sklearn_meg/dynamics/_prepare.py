@@ -129,7 +129,7 @@ def prepare(recordings, align, robust, scale):
 
 
 def with_aligner(recordings, aligner, statics, table):
-    """What an aligner makes of recordings."""
+    """Prepare recordings with an alignment."""
     if aligner.trivial:
         whole = pooled([s for s, _ in statics])
         return Prepared(recordings, recordings, whole.mean, whole.spread, aligner, table)

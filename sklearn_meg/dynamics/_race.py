@@ -41,7 +41,7 @@ def expected_of_guess(batch, gamma, counts):
     batch : Batch
     gamma : ndarray of shape (n_samples, n_restarts, n_states)
     counts : ndarray of shape (n_samples,)
-        How much samples count.
+        Weight of each sample.
     """
     n, n_restarts, n_states = gamma.shape
     stays = 0.85 * n / n_states

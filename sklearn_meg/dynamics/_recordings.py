@@ -27,7 +27,7 @@ class Recordings:
     kind : {"one", "stack", "list"}
         Whether X was one recording (n_times, n_regions), an array of recordings, or a list.
     maps : list of callable or None
-        How samples of each recording are changed when they are taken.
+        Change of the samples of each recording when they are taken.
     states : list of ndarray of int or None
         States of the samples to begin with, -1 where unknown.
     """

@@ -34,7 +34,7 @@ LEAST_SHARE = 0.01  # of the held-out samples, below which a state has collapsed
 
 @dataclass
 class StateSelection:
-    """What each rule says of the number of states.
+    """Number of states by each rule.
 
     Attributes
     ----------

@@ -9,7 +9,7 @@ LOG_2PI = np.log(2 * np.pi)
 
 @dataclass(frozen=True)
 class AlignSettings:
-    """How recordings are made alike.
+    """Settings of the alignment of recordings.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class AlignSettings:
 
 @dataclass(frozen=True)
 class RaceSettings:
-    """How restarts are compared.
+    """Settings of the comparison of restarts.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ class RaceSettings:
 
 @dataclass(frozen=True)
 class DoubtSettings:
-    """When states are warned of. No warning in 30 fits of simulated worlds that went right.
+    """Bounds of warnings about states. None came in 30 fits of simulated worlds that went right.
 
     Attributes
     ----------
@@ -201,7 +201,7 @@ class RhythmSettings:
         Correlation of residuals with earlier ones, below which nothing is fitted: .009 in the hard
         world, .05 and more in nine worlds of rhythms, of which six are mixed or of equal variance.
     order, n_components : int
-        Of the autoregressive model, which is fitted to leading components.
+        Settings of the autoregressive model, which is fitted to leading components.
     kinds : tuple of str
         Its starts.
     least_piece : int
@@ -226,7 +226,7 @@ class RhythmSettings:
 
 @dataclass(frozen=True)
 class UnusualSettings:
-    """How recordings are compared with those of the fit.
+    """Settings of the comparison of recordings with those of the fit.
 
     Attributes
     ----------

@@ -13,7 +13,7 @@ CERTAINTY = 0.95  # of a first guess; the rest is shared by the states
 
 
 def kinds_of(init, n_init):
-    """What each restart begins with."""
+    """Parameters that each restart begins with."""
     if init == "given":
         return ["given"]
     return [KINDS[r % len(KINDS)] if init == "auto" else init for r in range(n_init)]

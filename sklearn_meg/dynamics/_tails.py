@@ -25,7 +25,7 @@ def log_t(distance, constant, dof, n_regions):
 
 
 def weight(distance, dof, n_regions):
-    """How much a sample counts."""
+    """Weight of a sample."""
     return (dof + n_regions) / (dof + distance)
 
 

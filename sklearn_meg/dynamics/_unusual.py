@@ -21,7 +21,7 @@ from ._settings import UNUSUAL
 
 @dataclass
 class Refit:
-    """How moments of the states become states.
+    """Settings by which moments of the states become states.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ def usual_features(prepared, parameters, refit, levels):
     Returns
     -------
     features : ndarray of shape (n_recordings, n_features)
-        Of blocks of time where recordings are few.
+        Recordings, or blocks of time where recordings are few.
     lengths : ndarray of shape (n_recordings,)
         Their samples.
     """
@@ -112,7 +112,7 @@ def _levels(part):
 
 
 def features(prepared, recordings, parameters, levels=None):
-    """What is compared of one recording.
+    """Statistics of one recording.
 
     Log-likelihood per sample; logarithms of the share of samples in which the state changes, and of
     the smallest and largest variance of a region; correlation of samples with the ones before.
@@ -148,7 +148,7 @@ def rows_of(prepared, parameters, levels):
 
 
 def scores(rows, lengths, known, known_lengths):
-    """How far the most unusual feature is from those known, as a standard normal deviate.
+    """Distance of the most unusual feature from those known, as a standard normal deviate.
 
     Each feature has a p-value by Student's t; the smallest is corrected for their number (Sidak).
 

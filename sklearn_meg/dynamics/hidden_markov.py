@@ -89,7 +89,7 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         which recordings left out are likeliest.
     align : {"auto", "none", "zscore", "covariance", "signs", "signs+zscore", \
 "signs+covariance"}, default="auto"
-        How recordings are made alike before, see :class:`RecordingAlignment`. New recordings are
+        Alignment of the recordings before, see :class:`RecordingAlignment`. New recordings are
         aligned by themselves.
     transition_prior : float, default=1.0
         Dirichlet parameter of every transition.

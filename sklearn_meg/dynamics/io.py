@@ -31,7 +31,7 @@ def label_time_courses(
         :func:`mne.extract_label_time_course` takes.
     src : SourceSpaces
     mode : str, default="pca_flip"
-        How the sources of a label become one time course; as in mne.
+        Way to make one time course of the sources of a label; as in mne.
 
     Returns
     -------

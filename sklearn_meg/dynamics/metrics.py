@@ -30,7 +30,7 @@ def _flat(states):
 
 
 def match_states(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
-    """Which found state is which true one, so that most samples agree (Hungarian method).
+    """Match found states to true ones so that most samples agree (Hungarian method).
 
     Parameters
     ----------

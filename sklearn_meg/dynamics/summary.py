@@ -77,7 +77,7 @@ def state_table(
     n_states: int | None = None,
     complete: bool = False,
 ) -> DataFrame:
-    """What is published of visits: one row a recording and state.
+    """Table of visits: one row a recording and state.
 
     Parameters
     ----------

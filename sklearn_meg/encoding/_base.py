@@ -241,7 +241,7 @@ def resolve_delays(estimator, n_times, n_features):
     delays : ndarray of int
         From the first lag of any feature to the last of any.
     used : ndarray of bool of shape (n_features * len(delays),)
-        Which of them each feature has.
+        Lags that each feature has.
 
     Raises
     ------

@@ -22,7 +22,7 @@ class WeightedRows(Rows):
     weights: np.ndarray | None = None
 
     def mask_source(self, X):
-        """What to read beside other rows of X to know how much each sample counts."""
+        """Rows to read beside others of X, to know how much each sample counts."""
         counts = np.broadcast_to(self.weights[:, np.newaxis, np.newaxis], (len(X), 1, X.shape[2]))
         if self.mask is not None:
             counts = counts * (X[:, [self.mask]] > 0)
@@ -37,9 +37,9 @@ def read_blocks(arrays, trials, step):
     arrays : list of (array, rows or None)
         Arrays of shape (n_trials, n_rows, n_times), and which rows to read.
     trials : ndarray of int
-        Which trials.
+        Trials.
     step : int
-        How many trials at a time.
+        Number of trials at a time.
 
     Yields
     ------
@@ -71,7 +71,7 @@ def _read(array, part, rows):
 
 
 def trials_of(n_times, n_rows, n_bytes=CHUNK_BYTES // 4):
-    """How many trials of float64 make `n_bytes`."""
+    """Number of trials of float64 that make `n_bytes`."""
     return max(1, n_bytes // (8 * max(1, n_rows) * n_times))
 
 
@@ -95,7 +95,7 @@ def weighed(block, counted):
 
 
 def n_counted(block, counted):
-    """How many samples of a block count, weighted."""
+    """Number of samples of a block that count, weighted."""
     return counted[0].sum() if counted else block[0].size
 
 

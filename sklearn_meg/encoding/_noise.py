@@ -82,7 +82,7 @@ def first_judged(start, order):
 
 
 class InnovationLoss(MaskedMSELoss):
-    """In training, squared errors and squared innovations; else the squared errors alone.
+    """Squared errors and, in training, squared innovations.
 
     Parameters
     ----------

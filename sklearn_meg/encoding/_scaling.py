@@ -50,13 +50,13 @@ def moments_by_subject(y, weights, trials, *, rows=None, last=None, counted=None
     weights : ndarray of shape (n_trials, n_subjects)
         One-hot, times the weight of the trial.
     trials : ndarray of int
-        Which trials to use.
+        Trials to use.
     rows : ndarray of int or None
-        Which channels to use.
+        Channels to use.
     last : int or None
         Use samples before this one only.
     counted : ndarray of bool of shape (n_trials, n_times) or None
-        Which samples count. If none of these does, all of them do.
+        Samples that count. If none of these does, all of them do.
 
     Returns
     -------

@@ -12,7 +12,7 @@ from ..rows import Rows
 
 @dataclass(frozen=True)
 class Settings:
-    """What is looked at; chosen so that the violations of the catalog are found."""
+    """Statistics to compare; chosen so that the violations of the catalog are found."""
 
     #: Trials that tell what is usual.
     n_trials: int = 1000
@@ -78,7 +78,7 @@ def _parts(n, X):
 
 
 def usual_of(stimulus, beginning, subjects):
-    """What is usual: sizes, mean courses, and mean and spread of each statistic.
+    """Usual sizes, mean courses, and mean and spread of each statistic.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def _sizes(x):
 
 
 def unusual_scores(usual, stimulus, beginning, subjects):
-    """How far trials are from what is usual: a logarithm, larger for what is less usual."""
+    """Distance of trials from what is usual: a logarithm, larger for what is less usual."""
     values = np.concatenate(statistics(usual, stimulus, beginning), axis=1)
     at = np.searchsorted(usual["subjects"], subjects)
     at[at == len(usual["subjects"])] = 0

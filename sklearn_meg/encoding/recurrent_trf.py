@@ -316,7 +316,7 @@ class RecurrentTRF(LagParams, LinearEncoder):
         return arx.solve(part, [factor * p for p in penalties], group)
 
     def _choose_deviation(self, arx, folds, sums, totals, penalties, units):
-        """How much stronger than the group's are penalties of what a subject adds to it."""
+        """Ratio of penalties, of what a subject adds to those of the group, by left-out errors."""
         total, errors, told = sum_of(totals), np.zeros(len(DEVIATIONS)), False
         for f, held in enumerate(zip(*sums)):
             if len(folds[0]) < 2:

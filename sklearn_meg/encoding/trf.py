@@ -72,7 +72,7 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
     partial_pooling : bool, default=True
         With a `subject_row`, shrink the response functions of each subject towards those of the
         group and those towards zero, and add the mean course that both leave, shrunk likewise.
-        How much is chosen for each channel on held-out trials; the limits are one model for all,
+        The amount is chosen for each channel on held-out trials; the limits are one model for all,
         a model for each subject, and the mean response of each subject. False fits every subject
         alone, without mean course.
     cv : int, default=5

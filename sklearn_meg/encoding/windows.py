@@ -157,7 +157,7 @@ def predict_continuous(
     step : int, default=None
         Samples between windows. None: half of what follows `skip`.
     subject : int, default=None
-        Whose recording it is, needed if the encoder has a ``subject_row``.
+        Subject of the recording, needed if the encoder has a ``subject_row``.
     initial : array-like of shape (n_channels, n_samples), default=None
         The measured MEG (``raw.get_data()``), needed if the encoder has ``initial_rows``. Only
         the initial window of each window is read.

@@ -87,6 +87,6 @@ def _spectrum(before, basis):
 
 
 def _slower(n_components, n_before):
-    """How much more power components have that are slower than the window before the onset."""
+    """Factor by which slow components are stronger than the window before the onset shows."""
     cycles = np.maximum(np.arange(n_components), 0.5) / (2 * n_components)
     return np.maximum(1.0, 1.0 / (n_before * cycles))

@@ -37,7 +37,7 @@ class Recording:
     info : mne.Info or None
         Info of the channels of `fields`.
     weights : ndarray of shape (n_rows,) or None
-        How much each row counts, as the user says.
+        Weight of each row, as given by the user.
     """
 
     fields: Any

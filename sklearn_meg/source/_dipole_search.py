@@ -19,7 +19,7 @@ CHI2_95 = 7.815  # of three degrees of freedom
 
 @dataclass(frozen=True)
 class Found:
-    """What was found.
+    """Dipoles that were found, and their evidence.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Found:
     n_components : int
         Components of time that hold nearly all of every course.
     misfit : Misfit
-        How wrong the lead field is.
+        Error of the lead field.
     further : float
         With `n_sources`: power that one more explains over what it must.
     spread : ndarray of shape (n_dipoles, 3, 3)

@@ -108,7 +108,7 @@ def wiener(columns, Y, n_conditions):
     Y : ndarray of shape (n_channels, n_components)
         Unit noise.
     n_conditions : int
-        Whose components stand side by side in Y.
+        Number of conditions, whose components stand side by side in Y.
 
     Returns
     -------
@@ -123,7 +123,7 @@ def wiener(columns, Y, n_conditions):
 
 
 def n_components_held(amplitudes, n_conditions, share):
-    """How many components, slow ones first, hold a share of the power of every source.
+    """Number of components, slow ones first, that hold a share of the power of every source.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def cosines(n_times, onset):
 
 
 def _residuals(parts, labels, Y):
-    """What each trial has beyond its share of the average."""
+    """Rest of each trial beyond its share of the average."""
     counts = np.bincount(labels)[labels][:, None, None]
     return parts - Y[labels] / counts
 

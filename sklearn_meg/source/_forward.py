@@ -142,7 +142,7 @@ def check_fieldless(gain, n_orient):
 
 
 def match_channels(forward, info):
-    """Which channels of the data the lead field can explain.
+    """Channels of the data that the lead field can explain.
 
     Channel kinds that the forward does not have at all (EEG with a forward of MEG) are left
     out; a kind that it has only in part is an error.

@@ -16,7 +16,7 @@ from ._settings import SETTINGS
 
 
 class LeadFieldError:
-    """How far the field of each dipole may be from the modeled one.
+    """Distances by which the field of each dipole may differ from the modeled one.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class LeadFieldError:
         ----------
         Y : ndarray of shape (n_modes, n_components)
         dipoles : list of Dipole
-            Whose errors count.
+            Dipoles whose errors count.
         basis : ndarray of shape (n_modes, n) or None
             Orthonormal fields that are taken out.
 
@@ -154,7 +154,7 @@ def products(axes):
 
 
 def matched(axes, rest):
-    """What each orientation sees of fields, (n_positions, n_orient, n_components)."""
+    """Part of fields that each orientation sees, (n_positions, n_orient, n_components)."""
     n_modes, n_orient, n_positions = axes.shape
     match = axes.reshape(n_modes, -1).T @ rest.astype(np.float32)
     return match.reshape(n_orient, n_positions, -1).transpose(1, 0, 2).astype(float)

@@ -78,7 +78,7 @@ class Misfit:
 def misfit_of(Y, dipoles, noise):
     """Compare what dipoles leave in the components that hold their courses with what noise does.
 
-    How much noise there is tell the other components, of which dipoles leave noise alone.
+    The other components tell how much noise there is: dipoles leave nothing but noise in them.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ def _columns(dipoles):
 
 
 def _beside(change, fields):
-    """What fields cannot make of a change."""
+    """Part of a change that no field of the dipoles can make."""
     left, size, _ = np.linalg.svd(np.concatenate(fields, axis=1), full_matrices=False)
     basis = left[:, size > 1e-6 * size[0]]
     return change - basis @ (basis.T @ change)

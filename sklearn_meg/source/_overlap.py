@@ -88,7 +88,7 @@ def _bumps(n_lags):
 
 
 def _lagged(row, bumps):
-    """What each bump after each change of each event makes, (n_times, n_events * n)."""
+    """Course of each bump after each change of each event, (n_times, n_events * n)."""
     n_times, out = row.shape[1], np.zeros((row.shape[1], len(row), bumps.shape[1]))
     changes = np.diff(row, axis=1, prepend=row[:, :1])
     for event, at in zip(*np.nonzero(changes)):

@@ -114,7 +114,7 @@ class Scanner:
         self._root = _inverse_root(self._gram, self._ridge(self._gram))
 
     def _ridge(self, gram):
-        """What is added to the field power of each orientation, (n_positions,)."""
+        """Addition to the field power of each orientation, (n_positions,)."""
         power = np.trace(gram, axis1=1, axis2=2)
         power = np.where(power > 0, power, 1.0)
         return SETTINGS.silent * power / self.n_orient + self._firm(power)

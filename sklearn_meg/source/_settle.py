@@ -49,7 +49,7 @@ class Settle(Callback):
 
 
 def layer_problem(module, events, targets):
-    """What the units do and fields: (n_conditions, n_times, n_units) and (.., n_outputs)."""
+    """Courses of the units, and fields: (n_conditions, n_times, n_units) and (.., n_outputs)."""
     with torch.no_grad():
         hidden = module.hidden(events).cpu().double().numpy()
     return hidden, targets.cpu().double().numpy().transpose(0, 2, 1)

@@ -142,7 +142,7 @@ def _step_events(estimator, recording):
 
 @dataclass(frozen=True)
 class Setting:
-    """What an estimator remembers of how its problem was set up.
+    """Record of how the problem of an estimator was set up.
 
     Attributes
     ----------
@@ -238,7 +238,7 @@ def _lead_field(estimator, fields, used, info):
 
 
 def _for_mne(recording, info, lead, means, nave, used, covariance, trials):
-    """What mne's solvers take; None where there are no objects of mne."""
+    """Objects that mne's solvers take; None where there are none."""
     if info is None or lead.forward is None:
         return None
     from ._mne import make_problem

@@ -67,7 +67,7 @@ def _directions(rows):
 
 
 def _looks(usual, rows):
-    """What is looked at of each row: power of channels (n_rows, n_channels), and (n_rows, n)."""
+    """Statistics of each row: power of channels (n_rows, n_channels), and (n_rows, n)."""
     power = np.array([np.square(row).mean(axis=1) for row in rows])
     power = np.maximum(power, 1e-12 * max(power.mean(), 1e-300))
     total, responses = power.sum(axis=1), usual["responses"]

@@ -39,7 +39,7 @@ class LCMV(SourceEstimator):
         Regularization of the data covariance, relative to its mean eigenvalue.
     weight_norm : {None, "unit-noise-gain", "unit-noise-gain-invariant", "nai"}, \
 default="unit-noise-gain-invariant"
-        How the filters are normalized. Sources are in A m for None only.
+        Normalization of the filters. Sources are in A m for None only.
     reduce_rank : bool, default=False
         Drop the weakest orientation of each position: for MEG in a sphere, which is blind to it.
     pick_ori : {None, "max-power", "normal"}, default=None

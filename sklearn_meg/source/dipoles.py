@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class DipoleParams:
-    """How many dipoles are looked for, and against what."""
+    """Parameters of a search for dipoles: how many, and the evidence they need."""
 
     alpha: float | Literal["auto"] = param(
         "auto",
@@ -176,7 +176,7 @@ class DipoleEstimator(SourceEstimator):
         self.dipole_orientations_ = np.array(main).reshape(shape)
 
     def _note_goodness(self, problem, courses):
-        """How well the courses (n_conditions, n_courses, n_times) explain the averages."""
+        """Goodness of fit of courses (n_conditions, n_courses, n_times) to the averages."""
         fields = problem.whitener @ (self._lead @ courses)
         scale = np.sqrt(problem.nave)[:, None, None]
         left = np.square(problem.data - scale * fields).sum(axis=1)

@@ -313,7 +313,7 @@ def plot_solver_comparison(
         ``case, model, metric, seed, value``, one row a seed: the rows of a benchmark's JSON.
     metric : str, default="dle_mm"
     cases : list of str, default=None
-        Which cases, in this order; None takes all that have the metric.
+        Cases, in this order; None takes all that have the metric.
     ax : Axes, default=None
 
     Returns

@@ -73,7 +73,7 @@ class RNNSourceSolver(
     Parameters
     ----------
     localizer : {"dipoles", "penalty"}, default="dipoles"
-        How positions are chosen: as :class:`DipoleSearch` does, or as in the paper, all positions
+        Choice of positions: as :class:`DipoleSearch` does, or as in the paper, all positions
         under a penalty.
     penalty : {"l21", "l1"}, default="l21"
         With ``localizer="penalty"``: penalty on positions (the norm over orientations at each
@@ -277,7 +277,7 @@ class RNNSourceSolver(
         return targets, strength
 
     def _chosen_positions(self, problem):
-        """What is trained by default: events, and courses of the dipoles there is evidence for."""
+        """Events, and courses of the dipoles there is evidence for: the default training data."""
         if self.forward is None:  # no inverse problem
             targets = problem.data / np.sqrt(problem.nave)[:, None, None]
             self.support_ = np.arange(problem.n_positions)

@@ -21,34 +21,11 @@ import numpy as np
 from scipy.stats import norm
 
 from .._checks.trials import release_pages
-from .knowledge import exchange, from_others
 
 BLOCK_BYTES = 2**22
 
 # The normal approximation to the null is not believed farther out.
 LEAST_P = 1e-4
-
-
-def permuted_scores(score, X, rows, subjects, n_permutations, rng):
-    """Scores with `rows` of X exchanged between the trials of each subject.
-
-    Parameters
-    ----------
-    score : callable
-        ``score(X)`` returns an array.
-    X : ndarray of shape (n_trials, n_rows, n_times)
-    rows : ndarray of int
-    subjects : ndarray of shape (n_trials,)
-    n_permutations : int
-    rng : numpy.random.Generator
-
-    Yields
-    ------
-    scores : ndarray
-        Return values of `score`.
-    """
-    for _ in range(n_permutations):
-        yield score(from_others(X, rows, exchange(subjects, rng)))
 
 
 def slow_trends(n_trials):

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class PhysicsParams:
-    """What a model with physics inside is of."""
+    """Neuron, pulse and physics of a model."""
 
     morphology: Morphology | str | None = param(
         None,

@@ -53,7 +53,7 @@ def write_ready(dataset, path=FILE, n=3000):
         Output of :func:`make_tms_dataset`, with ``first_geometry=0``.
     path : path-like
     n : int
-        How many placements are kept.
+        Number of placements that are kept.
     """
     if not np.array_equal(dataset["geometry"][:n], np.arange(n)):
         raise ValueError("dataset must have geometries from 0 on.")

@@ -48,7 +48,7 @@ def doubt_thresholds(X, y):
 
 
 def _n_capped(y):
-    """How many thresholds equal the largest, where the others differ."""
+    """Number of thresholds that equal the largest, where the others differ."""
     n = int((y == y.max()).sum())
     differ = len(np.unique(y)) > 0.5 * len(y)
     return n if n > max(3, DOUBTS.capped * len(y)) and differ else 0

@@ -182,7 +182,7 @@ def check_thresholds(y, X):
     -------
     y : ndarray of shape (n, n_outputs)
     ndim : int
-        How many dimensions `y` came with.
+        Number of dimensions that `y` came with.
 
     Raises
     ------

@@ -119,7 +119,7 @@ def fit_novelty(grids, held_out=None):
 
 
 def novelty(grids, state):
-    """How unusual the energy of a grid is on the scale where it is most unusual.
+    """Energy of a grid on the scale where it is most unusual, as a deviate.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ __all__ = ["AXONAL", "Kind", "Morphology", "morphology_key", "share_outside"]
 
 
 class Kind(IntEnum):
-    """What a point of a neuron belongs to (numbers below 10 are those of SWC files)."""
+    """Part of the neuron that a point belongs to (numbers below 10 are those of SWC files)."""
 
     SOMA = 1
     AXON = 2  # unmyelinated

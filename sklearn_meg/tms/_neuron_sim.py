@@ -90,7 +90,7 @@ def activation_threshold(
     time_step : float, default=5
         Time step in us, implicit Euler. See Notes.
     duration : float, default=1500
-        How long after the onset to wait for a spike, in us.
+        Time to wait for a spike after the onset, in us.
 
     Returns
     -------
@@ -148,7 +148,7 @@ def activation_threshold(
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched for, and how closely."""
+    """The spike that is searched for, and the tolerance of its threshold."""
 
     pulse: Pulse
     polarity: int
@@ -195,7 +195,7 @@ def choose_solver(solver, coupling):
 
 
 def spikes_needed(n_excitable):
-    """How many compartments have to pass 0 mV, where an axon may have fewer than three."""
+    """Number of compartments that have to pass 0 mV; an axon may have fewer than three."""
     return int(np.clip(n_excitable - 1, 1, SETTINGS.spike))
 
 

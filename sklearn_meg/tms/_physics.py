@@ -265,7 +265,7 @@ def _evidence(distance, target, length, noise):
 
 
 def correction_outputs(features, correction):
-    """What a correction adds to log thresholds, (n, n_outputs), for tensors."""
+    """Addition of a correction to log thresholds, (n, n_outputs), for tensors."""
     at, gamma = correction["at"], correction["gamma"]
     square = (at**2).sum(dim=1)
     distance = (features**2).sum(dim=1, keepdim=True) + square - 2 * features @ at.T

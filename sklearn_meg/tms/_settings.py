@@ -56,7 +56,7 @@ class ForeignSettings:
 
 @dataclass(frozen=True)
 class DoubtSettings:
-    """What is said of fields and thresholds that do not look like those of neurons.
+    """Bounds of fields and thresholds beyond which they do not look like those of neurons.
 
     Chosen on L5 worlds of seeds 0 and 1, where clean ones stay far below: slope -1.0, no equal
     thresholds, errors a twentieth of the spread.

@@ -103,7 +103,7 @@ class IntervalModel(UnusualMixin):
         return interval if self._y_ndim == 2 else interval[:, 0]
 
     def _calibrate(self, X, y, train, held_out):
-        """What intervals and the flag need, from the held-out samples."""
+        """Keep what intervals and the flag need, from the held-out samples."""
         self.residuals_ = np.empty((0, self.n_outputs_))
         if len(held_out):
             error = self._outputs(X[held_out])[0] - self._log_targets(X[held_out], y[held_out])
@@ -116,7 +116,7 @@ class IntervalModel(UnusualMixin):
         self._novelty_state, self.usual_scores_ = found
 
     def _unusual_scores(self, X):
-        """How far the shape of each field is from those of fit, whatever its magnitude."""
+        """Distance of the shape of each field from those of fit, whatever its magnitude."""
         return self._novelty(super()._check_X(X))
 
     def _check_X(self, X):
@@ -163,7 +163,7 @@ class WeighedParts:
         self.shares_ = {"network": float(weights.sum()), "gaussian_process": float(share)}
 
     def _columns_of_physics(self, X, n_members):
-        """What physics alone adds, which is nothing, and the Gaussian process."""
+        """Score physics alone, which adds nothing, and the Gaussian process."""
         self._set_weights(np.zeros(n_members), 0.0)
         alone = self._outputs(X)[0]
         if self.net_.module_.correction is None:

@@ -82,7 +82,7 @@ def make_tms_dataset(
         of that name with ".parts" behind it: a run that was killed goes on from there. A
         finished file with the same settings is read, not made again.
     clone : int, default=0
-        Which clone of the type; the first one if `n_clones` is above 1.
+        Number of the clone of the type; the first one if `n_clones` is above 1.
     n_clones, n_azimuths : int, default=1
         Above 1: a population. Every clone is simulated at the azimuth of the placement and turned
         about its axis by k / `n_azimuths` of a circle (seen by a turned neuron, the grid turns
@@ -92,9 +92,9 @@ def make_tms_dataset(
     polarity : {1, -1}, default=1
         -1 reverses the field: grids and thresholds are those of -E.
     coupling : {"axial", "extracellular"}, default="axial"
-        How the field enters NEURON, see :func:`activation_threshold`.
+        Coupling of the field to NEURON, see :func:`activation_threshold`.
     solver : {"auto", "batched", "neuron"}, default="auto"
-        Who simulates, see :func:`activation_threshold`; kept in the settings.
+        Simulator, see :func:`activation_threshold`; kept in the settings.
     heterogeneity : float, default=0.8
         Heterogeneity of :class:`HeterogeneousField`; 0 is the homogeneous sphere. At 0.8 the best
         map from a uniform field misses the thresholds of the layer 5 cell by about 10 %, somewhat
@@ -263,7 +263,7 @@ def _check_foreign(coupling, solver, n_jobs):
 
 
 def _name_of_field(field_factory):
-    """What tells fields apart in the settings."""
+    """Name that tells fields apart in the settings."""
     if field_factory is None:
         return "figure-8 over a sphere"
     name = getattr(field_factory, "__qualname__", "<")

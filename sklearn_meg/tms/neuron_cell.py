@@ -42,7 +42,7 @@ DESCRIBED = ("nseg", "Ra", "cm", "density_mechs", "ions")  # of a section, what 
 
 @dataclass(frozen=True)
 class Activation:
-    """Where and when a neuron fired.
+    """Place and time of a spike.
 
     Parameters
     ----------

@@ -98,7 +98,7 @@ def make_neuron(
         Neurogliaform cell of layer 1, pyramidal cell of layer 2/3, 5 or 6, large basket cell of
         layer 4.
     clone : int, default=0
-        Which of the cells of this type (0, 1, 2, ...; there is no last one).
+        Number of the cell within this type (0, 1, 2, ...; there is no last one).
     random_state : int or RandomState instance, default=0
         Another seed gives another family of clones.
 

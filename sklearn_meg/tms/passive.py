@@ -149,7 +149,7 @@ class PassiveThreshold(PhysicsParams, ThresholdModel, BaseEstimator):
         return np.exp(logs) / center_magnitude(X)[:, np.newaxis]
 
     def _known_drive(self, name):
-        """Of the morphology, or of a neuron of the library."""
+        """Compartments of the morphology, or of a neuron of the library."""
         if self.morphology is not None:
             self.neuron_ = self._neuron().name
             return self._site_drive()

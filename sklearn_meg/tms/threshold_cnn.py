@@ -133,7 +133,7 @@ class ThresholdCNN(
         Absolute errors of the log threshold on held-out samples, cross-validated on all samples
         where few are held out with a morphology.
     shares_ : dict of str to float
-        How much of each part ("network", "gaussian_process") is added to physics.
+        Share of each part ("network", "gaussian_process") that is added to physics.
     pulse_, morphology_ : str or None
         Pulse and morphology of the model: name of the pulse, and name and digest of the
         morphology; compared in :meth:`predict`.
@@ -144,7 +144,7 @@ class ThresholdCNN(
     magnitude_range_ : ndarray of shape (2,)
         Smallest and largest field at the center in ``fit``.
     usual_scores_ : ndarray of shape (n_held_out,)
-        How far the shapes of held-out fields are from those of the others, which
+        Distances of the shapes of held-out fields from those of the others, which
         :meth:`is_unusual` compares with.
     history_ : list of dict
         Losses of each epoch.
@@ -353,7 +353,7 @@ class ThresholdCNN(
         ----------
         X : array-like of shape (n, s, s, s, 3) or (n, 3 * s**3)
         output : int or None, default=None
-            Which output; needed if there are several.
+            Number of the output; needed if there are several.
 
         Returns
         -------
@@ -391,7 +391,7 @@ class ThresholdCNN(
         return added + physics
 
     def _outputs(self, X):
-        """What is added to the log threshold of physics, and that, each (n, n_outputs)."""
+        """Correction of the log threshold of physics, and that, each (n, n_outputs)."""
         module = self.net_.module_
         found = self._forward(X, max(self.batch_size, PREDICT_BATCH), module.outputs)
         added, physics = np.split(found, 2, axis=1)
