@@ -1,6 +1,7 @@
 """Noise of sensors and of a brain that does not rest, in single epochs."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -28,7 +29,6 @@ class BrainNoise:
         n_channels = len(gain)
         kinds = np.array(info.get_channel_types())
         if cov is not None:
-            cov = _cov_array(cov, info)
             values, vectors = np.linalg.eigh(cov)
             mixing = vectors * np.sqrt(np.maximum(values, 0.0))
             return cls(mixing, np.full(n_channels, ALPHA_POWER / 3), np.zeros(n_channels), cov)
@@ -47,11 +47,14 @@ class BrainNoise:
 
         Directions that have no noise are left out; the mean over channels counts them as 0.
         """
+        return np.sqrt(n_epochs) * (self._whitener @ fields)
+
+    @cached_property
+    def _whitener(self):
         scale = np.sqrt(np.diag(self.cov))
         values, vectors = np.linalg.eigh(self.cov / np.outer(scale, scale))
         kept = values > 1e-10 * values.max()
-        whitener = (vectors[:, kept] / np.sqrt(values[kept])).T / scale
-        return np.sqrt(n_epochs) * (whitener @ fields)
+        return (vectors[:, kept] / np.sqrt(values[kept])).T / scale
 
     def sample(self, rng, n_times, sfreq):
         """Draw the noise of one epoch: (n_channels, n_times)."""
@@ -93,7 +96,8 @@ def colored_series(rng, alpha, n_times, sfreq):
     return np.fft.irfft(spectrum * long, n=long)[:, start : start + n_times]
 
 
-def _cov_array(cov, info):
+def cov_array(cov, info):
+    """The covariance of the channels of `info`, checked."""
     if hasattr(cov, "ch_names"):
         missing = [name for name in info["ch_names"] if name not in cov.ch_names]
         if missing:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from .._typing import Covariance, RandomSeed
-from ._brain_noise import BrainNoise
+from ._brain_noise import BrainNoise, cov_array
 
 SCENARIOS = {"1dip": 1, "2corr": 2, "3dip": 3, "patch": 1, "noise": 0}
 FINE = 7.0  # mm, grid of the true sources
@@ -262,6 +262,8 @@ def make_evoked(
     times, onset = _check(scenario, snr_db, n_epochs, sfreq, tmin, tmax, equal)
     grid, rng = check_system(spacing), check_random_state(random_state)
     info = simulated_info(sfreq)
+    if noise_cov is not None:
+        noise_cov = cov_array(noise_cov, info)
     fine = cached_forward(FINE)
     noise = BrainNoise.draw(rng, fine["sol"]["data"], info, noise_cov)
     sources = _place(rng, scenario, fine)
