@@ -13,6 +13,11 @@ PAGES = --doctest-glob=*.rst docs/index.rst docs/install.rst docs/encoding.rst d
 demo: .venv/installed
 	$(BIN)/sklearn-meg demo --out demo
 
+# Two processes at a time, a thread each: more threads than cores wait for each other.
+test test-oldest test-wheel: export OMP_NUM_THREADS = 1
+test test-oldest test-wheel: export OPENBLAS_NUM_THREADS = 1
+test test-oldest test-wheel: export MKL_NUM_THREADS = 1
+
 test: .venv/tested
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
