@@ -28,6 +28,12 @@ def check_not_ragged(X):
         )
 
 
+def own_sessions(session, people):
+    """Sessions of person 0 (of the model), or of everybody where there is none."""
+    own = people == 0
+    return np.unique(session[own] if own.any() else session)
+
+
 class NerveModel(WholeFit, RoutedGroups):
     """Checks, features and normalization within sessions, of classifiers and regressors."""
 
@@ -153,7 +159,7 @@ class NerveModel(WholeFit, RoutedGroups):
 
     # ------------------------------------------------------------------ sessions
 
-    def _fit_normal(self, F, session, y=None, weights=None):
+    def _fit_normal(self, F, session, y=None, weights=None, people=None):
         """Learn mean and scale of all sessions and of each, and normalize; classes y alike."""
         session = np.zeros(len(F)) if session is None else session
         self.sessions_ = np.unique(session)
@@ -165,7 +171,8 @@ class NerveModel(WholeFit, RoutedGroups):
         self.session_normals_ = np.stack([normal_of(session == s) for s in self.sessions_])
         self.normal_ = normal_of(np.arange(len(F)))
         if self.adaptation is not None:
-            self.normal_ = mean_normal(self.session_normals_)
+            own = self.sessions_ if people is None else own_sessions(session, people)
+            self.normal_ = mean_normal(self.session_normals_[np.isin(self.sessions_, own)])
         self.n_windows_ = F.shape[2]
         out = np.empty_like(F)
         for s, normal in zip(self.sessions_, self.session_normals_, strict=True):

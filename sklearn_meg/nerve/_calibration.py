@@ -7,6 +7,7 @@ networks, ICML.
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -17,7 +18,7 @@ from ._session_model import SessionModel
 from ._settings import SETTINGS
 
 
-def with_temperatures(Z, y, session, n_classes, weights=None):
+def with_temperatures(Z, y, session, n_classes, weights=None, people=None):
     """The session model of labeled trials, with temperatures of trials and windows.
 
     Whole sessions are left out where there are several, else every fifth trial of a class; those
@@ -31,29 +32,55 @@ def with_temperatures(Z, y, session, n_classes, weights=None):
     session : ndarray of shape (n_trials,)
     n_classes : int
     weights : ndarray of shape (n_trials,) or None
+    people : ndarray of int of shape (n_trials,) or None
+        Whose trials they are; 0 is the person of the model, whose trials alone are left out then.
+        Without one, whole people are.
 
     Returns
     -------
     model : SessionModel
         Its temperatures are 1 where there are too few trials to leave some out.
-    left_out : tuple of ndarray of shape (n_trials, n_classes) and (n_trials,)
-        Of each trial when it was left out: log probabilities, and distance from all classes. Empty
-        where none was left out.
+    left_out : LeftOut or None
+        What was said of trials when they were left out; None where there are too few.
     """
-    model = SessionModel.fit(Z, y, session, n_classes, weights)
-    folds = _folds(y, session)
-    nothing = np.zeros((0, n_classes)), np.zeros(0)
+    model = SessionModel.fit(Z, y, session, n_classes, weights, people)
+    found = left_out(Z, y, session, n_classes, weights, people)
+    if found is None:
+        return model, None
+    true = y[found.index]
+    hot = temperature(found.trials, true) ** SETTINGS.trust, temperature(found.windows, true)
+    return replace(model, temperatures=np.array(hot), usual=found.signs.mean(0)), found
+
+
+class LeftOut(NamedTuple):
+    """What was said of trials when they were left out of training.
+
+    ``index`` of the trials; log probabilities ``trials`` (n, n_classes) and ``windows`` (n,
+    n_classes, n_windows); ``signs`` of failure (n, 3); ``far``: distances from all classes (n,).
+    """
+
+    index: np.ndarray
+    trials: np.ndarray
+    windows: np.ndarray
+    signs: np.ndarray
+    far: np.ndarray
+
+
+def left_out(Z, y, session, n_classes, weights=None, people=None):
+    """Decide trials by what was learned from the others; see `with_temperatures`."""
+    folds = _folds_of_people(y, session, people)
     if not folds:
-        return model, nothing
+        return None
+    index = np.sort(np.concatenate(folds))
     trials, signs, far = np.empty((len(y), n_classes)), np.empty((len(y), 3)), np.empty(len(y))
     windows = np.zeros((*trials.shape, Z.shape[2]))
     for fold in folds:
         rest = np.setdiff1d(np.arange(len(y)), fold)
+        left = (None if each is None else each[rest] for each in (weights, people))
         try:
-            left = None if weights is None else weights[rest]
-            other = SessionModel.fit(Z[rest], y[rest], session[rest], n_classes, left)
+            other = SessionModel.fit(Z[rest], y[rest], session[rest], n_classes, *left)
         except ValueError:  # so few that nothing varies within classes
-            return model, nothing
+            return None
         for s in np.unique(session[fold]):
             mine = fold[session[fold] == s]
             no_network, unknown = windows[mine], np.full(len(mine), -1)  # zeros
@@ -61,8 +88,21 @@ def with_temperatures(Z, y, session, n_classes, weights=None):
             trials[mine], windows[mine] = found.trials, found.windows
             signs[mine] = signs_of_failure(other, found)
             far[mine] = distances(other, Z[mine])
-    found = np.array([temperature(trials, y) ** SETTINGS.trust, temperature(windows, y)])
-    return replace(model, temperatures=found, usual=signs.mean(0)), (trials, far)
+    return LeftOut(index, *(each[index] for each in (trials, windows, signs, far)))
+
+
+def _folds_of_people(y, session, people):
+    """As `_folds`; of people: each of them, or sessions or every fifth trial of person 0."""
+    if people is None:
+        return _folds(y, session)
+    own = np.flatnonzero(people == 0)
+    if not len(own):
+        return _folds(y, people)
+    names, known = np.unique(session[own], return_inverse=True)
+    if len(names) == 1:
+        known = np.argsort(np.argsort(y[own], kind="stable"))
+    group = known % SETTINGS.left_out_folds
+    return [own[group == g] for g in np.unique(group)]
 
 
 def _folds(y, session):

@@ -16,10 +16,8 @@ from sklearn.covariance import shrunk_covariance
 from ._assign import free
 from ._settings import SETTINGS
 
-TINY = 1e-7  # added to variances, which are about one
 
-
-def fit_gaussian(P, y, sessions, n_classes, weights=None):
+def fit_gaussian(P, y, sessions, n_classes, weights=None, people=None):
     """Means of classes and the two covariances; every class counts the same.
 
     Parameters
@@ -29,6 +27,9 @@ def fit_gaussian(P, y, sessions, n_classes, weights=None):
     sessions : ndarray of shape (n_trials,)
     n_classes : int
     weights : ndarray of shape (n_trials,) or None
+        Those above 1 are repetitions.
+    people : ndarray of shape (n_trials,) or None
+        Sessions of one person are compared with each other only.
 
     Returns
     -------
@@ -39,17 +40,22 @@ def fit_gaussian(P, y, sessions, n_classes, weights=None):
     means = np.stack([w[y == c] @ P[y == c] / w[y == c].sum() for c in range(n_classes)])
     pairs, cell = np.unique(np.stack([y, sessions]), axis=1, return_inverse=True)
     cell, owner, sizes = cell.ravel(), pairs[0].astype(int), np.bincount(cell.ravel(), weights=w)
+    lost = np.minimum(1.0, np.bincount(cell, weights=w**2) / sizes)  # by each mean
     each = (cell == i for i in range(len(owner)))
     centers = np.stack([w[i] @ P[i] / w[i].sum() for i in each])
     spread = P - centers[cell]
     share = w.sum() / (n_classes * np.bincount(y, w))  # of a trial, against one of equal classes
-    free_trials = max(1, w.sum() - len(owner))
+    free_trials = max(min(1.0, w.sum()), w.sum() - lost.sum())
     within = _regular((spread.T * (w * share[y])) @ spread / free_trials)
-    if len(owner) == n_classes:  # no class in two sessions
+    if people is not None:
+        whose = people[np.unique(cell, return_index=True)[1]]
+        owner = np.unique(np.stack([owner, whose]), axis=1, return_inverse=True)[1].ravel()
+    n_owners = owner.max() + 1
+    if len(owner) == n_owners:  # no class in two sessions
         return means, within, SETTINGS.one_session * within
-    middle = np.stack([centers[owner == c].mean(0) for c in range(n_classes)])
+    middle = np.stack([centers[owner == c].mean(0) for c in range(n_owners)])
     away = centers - middle[owner]
-    between = away.T @ away / (len(owner) - n_classes) - within * np.mean(1 / sizes)
+    between = away.T @ away / (len(owner) - n_owners) - within * np.mean(lost / sizes)
     values, vectors = np.linalg.eigh(between)
     values = np.maximum(values, 1e-3 * max(values.max(), 1e-3 * np.trace(within) / len(within)))
     return means, within, _regular((vectors * values) @ vectors.T)
@@ -57,7 +63,7 @@ def fit_gaussian(P, y, sessions, n_classes, weights=None):
 
 def _regular(C):
     """A covariance nearer to the identity, and never singular."""
-    return shrunk_covariance(C, SETTINGS.shrink) + TINY * np.eye(len(C))
+    return shrunk_covariance(C, SETTINGS.shrink) + SETTINGS.tiny_variance * np.eye(len(C))
 
 
 def in_parts(windows, n_parts):

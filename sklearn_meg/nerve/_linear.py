@@ -2,9 +2,7 @@
 
 import numpy as np
 
-ALPHAS = np.logspace(-1, 6, 15)
-N_FOLDS = 5
-N_BLOCKS, LEAST_BLOCK = 20, 5  # blocks of a long recording, windows of the shortest
+from ._settings import SETTINGS
 
 
 def as_rows(Z):
@@ -28,13 +26,14 @@ def lagged(Z, history, past=None):
 
 def folds_of(n_trials, n_windows):
     """Fold (n_trials, n_windows) of each window: whole trials, or blocks of a long recording."""
-    if n_trials >= N_FOLDS:
-        return np.repeat(np.arange(n_trials)[:, np.newaxis] % N_FOLDS, n_windows, axis=1)
-    n_blocks = max(1, min(N_BLOCKS, n_windows // LEAST_BLOCK))
+    n_folds = SETTINGS.ridge_folds
+    if n_trials >= n_folds:
+        return np.repeat(np.arange(n_trials)[:, np.newaxis] % n_folds, n_windows, axis=1)
+    n_blocks = max(1, min(SETTINGS.most_blocks, n_windows // SETTINGS.least_block))
     if n_trials == 1 and n_blocks == 1:
         return np.zeros((1, n_windows), dtype=int)
     block = np.arange(n_windows) * n_blocks // n_windows
-    return (np.arange(n_trials)[:, np.newaxis] + n_trials * block) % N_FOLDS
+    return (np.arange(n_trials)[:, np.newaxis] + n_trials * block) % n_folds
 
 
 def fit_ridge(Z, target, weights=None):
@@ -54,19 +53,20 @@ def fit_ridge(Z, target, weights=None):
     fold = folds_of(len(Z), Z.shape[2]).ravel()
     X, y = as_rows(Z), as_rows(target)
     w = np.ones(len(X)) if weights is None else np.repeat(weights, Z.shape[2])
+    alphas = np.logspace(*SETTINGS.log_alphas, SETTINGS.n_alphas)
     if fold.max() == 0:
-        coef, intercept = (part[0] for part in _path(X, y, ALPHAS[:1], w))
-        return coef, intercept, linear(Z, coef, intercept), float(ALPHAS[0])
-    errors, guesses = np.zeros(len(ALPHAS)), np.empty((len(ALPHAS), *y.shape))
+        coef, intercept = (part[0] for part in _path(X, y, alphas[:1], w))
+        return coef, intercept, linear(Z, coef, intercept), float(alphas[0])
+    errors, guesses = np.zeros(len(alphas)), np.empty((len(alphas), *y.shape))
     for f in np.unique(fold):
         out = fold == f
-        path = _path(X[~out], y[~out], ALPHAS, w[~out])
+        path = _path(X[~out], y[~out], alphas, w[~out])
         for i, (coef, intercept) in enumerate(zip(*path, strict=True)):
             guesses[i, out] = X[out] @ coef.T + intercept
             errors[i] += (w[out] @ np.square(guesses[i, out] - y[out])).sum()
     best = int(errors.argmin())
-    coef, intercept = (part[0] for part in _path(X, y, ALPHAS[best : best + 1], w))
-    return coef, intercept, of_rows(guesses[best], len(Z)), float(ALPHAS[best])
+    coef, intercept = (part[0] for part in _path(X, y, alphas[best : best + 1], w))
+    return coef, intercept, of_rows(guesses[best], len(Z)), float(alphas[best])
 
 
 def of_rows(rows, n):

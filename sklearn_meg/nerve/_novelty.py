@@ -5,8 +5,6 @@ from scipy.special import softmax
 
 from ._settings import SETTINGS
 
-TINY = 1e-6
-
 
 def novelty(model, Z, probability):
     """How unlike all motions of training trials are, (n_trials,): distance, and a little doubt.
@@ -25,7 +23,9 @@ def novelty(model, Z, probability):
     """
     means = Z.mean(2)
     trials = _nearest(means @ model.projection - model.offset, *model.whole[:2])
-    alone = np.log(trials + TINY) + SETTINGS.doubt * np.log(1 - probability + TINY)
+    alone = np.log(trials + SETTINGS.tiny_distance) + SETTINGS.doubt * np.log(
+        1 - probability + SETTINGS.tiny_distance
+    )
     repeated = round(len(Z) / len(model.means))
     n_alike = min(max(repeated, 1), SETTINGS.most_alike)
     near = _squares(means, means, model.window_covariance).argsort(axis=1)[:, :n_alike]
@@ -37,8 +37,10 @@ def unlikeness(model, Z, probability):
     means = Z.mean(2)
     trials = _nearest(means @ model.projection - model.offset, *model.whole[:2])
     windows = _nearest(means, model.window_means, model.window_covariance)
-    doubt = SETTINGS.doubt_of_failure * np.log(1 - probability + TINY)
-    return np.log(trials + TINY) + np.log(windows + TINY) + doubt
+    doubt = SETTINGS.doubt_of_failure * np.log(1 - probability + SETTINGS.tiny_distance)
+    return (
+        np.log(trials + SETTINGS.tiny_distance) + np.log(windows + SETTINGS.tiny_distance) + doubt
+    )
 
 
 def distances(model, Z):
@@ -52,7 +54,7 @@ def distances(model, Z):
     """
     parts = _nearest(model.points(model.embedded(Z)), model.means, model.within)
     windows = _nearest(Z.mean(2), model.window_means, model.window_covariance)
-    return np.log(parts + TINY) + np.log(windows + TINY)
+    return np.log(parts + SETTINGS.tiny_distance) + np.log(windows + SETTINGS.tiny_distance)
 
 
 def signs_of_failure(model, found):

@@ -4,6 +4,7 @@ import numpy as np
 
 from .._checks.assumptions import warn_assumption
 from .._training.threads import one_blas_thread
+from ._base import own_sessions
 from ._classifier import NerveClassifier
 from ._losing import LosingSession
 from ._lost import (
@@ -18,7 +19,14 @@ from ._settings import SETTINGS
 from .features import names_of
 
 NEEDED = ("wl", "ms")  # features that tell whether a channel is lost
-KEPT = ("kept_features_", "kept_classes_", "kept_sessions_", "powers_")
+KEPT = (
+    "kept_features_",
+    "kept_classes_",
+    "kept_sessions_",
+    "kept_weights_",
+    "kept_people_",
+    "powers_",
+)
 
 
 class LosingClassifier(NerveClassifier):
@@ -27,7 +35,7 @@ class LosingClassifier(NerveClassifier):
     def _names(self):
         return list(names_of(self._fitted_windows["features"]))
 
-    def _keep_training(self, F, y, session):
+    def _keep_training(self, F, y, session, weights=None, people=None):
         """Keep some windows of training, where lost channels can be found."""
         for name in KEPT:
             self.__dict__.pop(name, None)
@@ -39,6 +47,10 @@ class LosingClassifier(NerveClassifier):
         session = np.zeros(len(F)) if session is None else session
         self.kept_features_ = F[:, :, :: SETTINGS.every].astype(np.float32)
         self.kept_classes_, self.kept_sessions_ = y, session
+        if people is not None:
+            self.kept_weights_, self.kept_people_ = weights, people
+            mine = np.isin(session, own_sessions(session, people))
+            F, session = F[mine], session[mine]
         self.powers_ = known_powers(self._powers(F), session)
 
     def _of_channels(self, F, name):
@@ -130,8 +142,11 @@ class Reduced(NerveClassifier):
     def __init__(self, model, F):
         self.adaptation, self.session_row = model.adaptation, model.session_row
         self.prior_trials, self.classes_ = model.prior_trials, model.classes_
-        Z, session = self._fit_normal(F, model.kept_sessions_, model.kept_classes_)
-        self._fit_session_model(Z, model.kept_classes_, session)
+        y, session = model.kept_classes_, model.kept_sessions_
+        known = (getattr(model, name, None) for name in ("kept_weights_", "kept_people_"))
+        weights, people = known
+        Z, _ = self._fit_normal(F, session, y, weights, people)
+        self._fit_session_model(Z, y, session, weights, people)
         self.n_windows_ = model.n_windows_
         self.window_counts_ = self.window_counts_ * self.n_windows_ / F.shape[2]
         self.early_ = np.repeat(self.early_, SETTINGS.every)[: self.n_windows_]

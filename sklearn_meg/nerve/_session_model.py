@@ -83,7 +83,7 @@ class SessionModel:
     usual: np.ndarray
 
     @classmethod
-    def fit(cls, Z, y, session, n_classes, weights=None):
+    def fit(cls, Z, y, session, n_classes, weights=None, people=None):
         """Learn from labeled trials of one or several sessions; every class counts the same.
 
         Parameters
@@ -94,6 +94,8 @@ class SessionModel:
         session : ndarray of shape (n_trials,)
         n_classes : int
         weights : ndarray of shape (n_trials,) or None
+        people : ndarray of shape (n_trials,) or None
+            Whose trials they are, where sessions are those of one person in them.
 
         Raises
         ------
@@ -121,7 +123,7 @@ class SessionModel:
         early = np.square(running_mean(P) - P.mean(1, keepdims=True)).mean(2)
         early = np.average(early, axis=0, weights=weights)
         parts = in_parts(P, min(SETTINGS.parts, Z.shape[2])).reshape(len(P), -1)
-        gaussian = fit_gaussian(parts, y, session, n_classes, weights)
+        gaussian = fit_gaussian(parts, y, session, n_classes, weights, people)
         known = counts, lda.means_, lda.covariance_
         return cls(
             *known,

@@ -162,6 +162,9 @@ class Settings:
         that a label excludes.
     left_out_folds : int
         Folds of trials or sessions that are left out of training for temperatures.
+    most_harm : float
+        Share of a person's trials left out that may be decided worse with other people than
+        without, for these to be learned from.
     hottest : float
         Largest temperature: one beyond says nothing more.
     look : int
@@ -176,6 +179,22 @@ class Settings:
         Standard deviation relative to the mean: less is rounding.
     clip : float
         Standard deviations at which normalized features are clipped.
+    log_alphas, n_alphas : tuple of float, int
+        Strengths of ridge regression among which left-out windows choose: decimal logarithms of the
+        least and largest, and their number.
+    ridge_folds, most_blocks, least_block : int
+        Folds of trials that regressors leave out; of few long recordings, blocks of time at most,
+        and windows of the shortest.
+    kinds : float
+        Weight of the cross-entropy of kinds of movement beside the squared error.
+    explained : float
+        Share of the variance of where movements end, for kinds to be worth it.
+    least_of_kind : int
+        Trials of each kind for that.
+    piece : int
+        Windows of a piece of a long recording that the network is trained on.
+    tiny_distance, tiny_variance : float
+        What is added to distances before their logarithm, and to variances, which are about one.
     latencies : int
         Last latencies that a stream keeps.
     saturated_window : float
@@ -253,6 +272,7 @@ class Settings:
     farthest: float = -40.0
     certain: float = -40.0
     left_out_folds: int = 5
+    most_harm: float = 0.02
     hottest: float = 1000.0
     look: int = 5
     flat: float = 1e-9
@@ -260,6 +280,17 @@ class Settings:
     correlation_ridge: float = 0.01
     minimal_spread: float = 1e-9
     clip: float = 8.0
+    log_alphas: tuple = (-1.0, 6.0)
+    n_alphas: int = 15
+    ridge_folds: int = 5
+    most_blocks: int = 20
+    least_block: int = 5
+    kinds: float = 0.1
+    explained: float = 0.8
+    least_of_kind: int = 5
+    piece: int = 100
+    tiny_distance: float = 1e-6
+    tiny_variance: float = 1e-7
     latencies: int = 10_000
     saturated_window: float = 0.05
 

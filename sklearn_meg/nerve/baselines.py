@@ -88,7 +88,6 @@ class WindowClassifier(
 
     channel_dropout = 0.0
 
-    @one_blas_thread()
     def fit(
         self,
         X: ArrayLike,
@@ -117,6 +116,13 @@ class WindowClassifier(
         ValueError, TypeError
             For input as of :meth:`NerveDecoder.fit`, always before fitting.
         """
+        self._check_params()
+        if sample_weight is not None:
+            _check_takes_weights(self.estimator)
+        F, session, y, weights = self._check_classes(X, y, sample_weight)
+        return self._fit_features(F, y, session, weights)
+
+    def _check_params(self):
         self._check_model()
         check_bool_param(self, "session_model")
         check_bool_param(self, "ring")
@@ -132,14 +138,15 @@ class WindowClassifier(
                 f"estimator must be a classifier with predict_proba or decision_function, or None. "
                 f"Got {self.estimator!r}."
             )
-        if sample_weight is not None:
-            _check_takes_weights(self.estimator)
-        F, session, y, weights = self._check_classes(X, y, sample_weight)
+
+    @one_blas_thread()
+    def _fit_features(self, F, y, session, weights=None, people=None):
+        self._keep_training(F, y, session, weights, people)
         classes = y if self.session_model else None
-        Z, session = self._fit_normal(F, session, classes, weights)
+        Z, session = self._fit_normal(F, session, classes, weights, people)
         self.estimator_ = self._fitted(Z, y, weights)
         if self.session_model:
-            self._fit_session_model(Z, y, session, weights)
+            self._fit_session_model(Z, y, session, weights, people)
         if self.n_self_training:
             self._training = Z, y, weights
         return self

@@ -23,9 +23,10 @@ from .._training.device import limited_threads
 from .._training.threads import one_thread
 from ..base import ComputeParams, OptimizerParams, ValidationParams
 from ._boosting import boosted, fit_boosting, gate
-from ._linear import N_FOLDS, as_rows, fit_ridge, folds_of, of_rows
+from ._linear import as_rows, fit_ridge, folds_of, of_rows
 from ._movements import NerveMovements
 from ._params import HistoryParams, NetworkParams, SessionParams, WindowParams
+from ._settings import SETTINGS
 from .decoder import RecurrentModel
 
 if TYPE_CHECKING:
@@ -34,11 +35,6 @@ if TYPE_CHECKING:
     from .._typing import ArrayLike, Self
 
 __all__ = ["NerveRegressor"]
-
-KINDS = 0.1  # weight of the cross-entropy of kinds beside the squared error of movements
-EXPLAINED = 0.8  # share of the variance of where movements end, for kinds to be worth it
-PIECE = 100  # windows of a piece of a long recording
-LEAST_ALIKE = 5  # trials of each kind
 
 
 @documented
@@ -221,8 +217,9 @@ class NerveRegressor(
 
     def _gates(self, Z, target, weights):
         """How far the network can be trusted: measured on every fifth trial, left out for that."""
-        held = np.arange(len(Z)) % N_FOLDS == 0
-        if len(Z) < 2 * N_FOLDS:
+        n_folds = SETTINGS.ridge_folds
+        held = np.arange(len(Z)) % n_folds == 0
+        if len(Z) < 2 * n_folds:
             return np.ones(self.n_outputs_)
         learned, judged = (None if weights is None else weights[i] for i in (~held, held))
         self._train(Z[~held], target[~held], sample_weight=learned)
@@ -247,7 +244,8 @@ class NerveRegressor(
         w = np.ones(len(ends)) if weights is None else weights
         away = (w @ np.square(ends - np.average(ends, axis=0, weights=w))).sum()
         missed = means.inertia_ / away if n > 1 else 1.0
-        enough = np.bincount(means.labels_, w).min() >= LEAST_ALIKE and 1 - missed >= EXPLAINED
+        enough = np.bincount(means.labels_, w).min() >= SETTINGS.least_of_kind
+        enough = enough and 1 - missed >= SETTINGS.explained
         return "both" if enough else "direct", means.labels_
 
     def _fit_kinds(self, Z, target, kinds, weights):
@@ -319,11 +317,12 @@ def _mean(losses, weight):
 
 def _pieces(Z):
     """Long recordings (n, f, k) in pieces that a network can be trained on."""
-    n_pieces = Z.shape[2] // PIECE
+    piece = SETTINGS.piece
+    n_pieces = Z.shape[2] // piece
     if n_pieces < 2:
         return Z
-    cut = Z[:, :, : n_pieces * PIECE].reshape(len(Z), Z.shape[1], n_pieces, PIECE)
-    return np.ascontiguousarray(cut.swapaxes(1, 2).reshape(-1, Z.shape[1], PIECE))
+    cut = Z[:, :, : n_pieces * piece].reshape(len(Z), Z.shape[1], n_pieces, piece)
+    return np.ascontiguousarray(cut.swapaxes(1, 2).reshape(-1, Z.shape[1], piece))
 
 
 class MovementLoss(torch.nn.Module):
@@ -347,4 +346,4 @@ class MovementLoss(torch.nn.Module):
         if n == y_true.shape[1]:
             return loss
         kinds = -_mean((torch.log_softmax(y_pred[:, n:], 1) * y_true[:, n:]).sum(1), weight)
-        return loss + KINDS * kinds if n else kinds
+        return loss + SETTINGS.kinds * kinds if n else kinds
