@@ -64,14 +64,22 @@ def write_json(path, name, rows, checks, settings):
         "version": __version__,
         "settings": settings,
         "environment": environment(),
-        "rows": rows,
-        "checks": checks,
+        "rows": [_rounded(each) for each in rows],
+        "checks": [_rounded(each) for each in checks],
     }
     if path is None:
         print(json.dumps(result))
         return
     Path(path).write_text(as_text(result), encoding="utf-8")
     print(f"\nwritten: {path}")
+
+
+def _rounded(record, digits=5):
+    """The same with floats of `digits` significant digits: seeds differ in the second."""
+    return {
+        key: float(f"{value:.{digits}g}") if isinstance(value, float) else value
+        for key, value in record.items()
+    }
 
 
 def as_text(result):

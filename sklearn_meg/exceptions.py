@@ -105,6 +105,10 @@ _CODES = {
             "Check co-registration, conductor, channels and units; read dipole_volumes_, and doubt "
             "sources with the course of a stronger one.",
         ),
+        few_trials=(
+            "Some sources are in a few trials only, as blinks and other accidents are.",
+            "Look at these trials; reject them, or remove the artifact by SSP or ICA before.",
+        ),
         told_sources=(
             "Sources that n_sources asks for explain no more than noise, or it leaves some out.",
             "Ask for fewer, or doubt those with evidence_ below 1.",

@@ -274,6 +274,73 @@ def noise_only_average(seed, broken):
     return Answer(float(len(model.support_)), 0.5) if broken else _miss(model, truth)
 
 
+@violation("trials that are copies", right="no source")
+def copied_trials(seed, broken):
+    """Six trials without a response were concatenated four times."""
+    trials, truth, cov = _world(seed, 0.0 if broken else 1.0)
+    model = _search(_epochs(np.repeat(trials[:6], 4, axis=0) if broken else trials), cov)
+    return Answer(float(len(model.support_)), 0.5) if broken else _miss(model, truth)
+
+
+@violation("four trials", right="no source")
+def few_trials(seed, broken):
+    """The event was never shown, and four trials are left."""
+    trials, truth, cov = _world(seed, 0.0 if broken else 1.0)
+    model = _search(_epochs(trials[:4] if broken else trials), cov)
+    return Answer(float(len(model.support_)), 0.5) if broken else _miss(model, truth)
+
+
+@violation("blinks after the event", right="the source within 1 cm, and no other")
+def blinks(seed, broken):
+    """In every sixth trial there is a blink, 150 to 250 ms after the event."""
+    trials, truth, cov = _world(seed)
+    if broken:
+        trials, rng = trials.copy(), np.random.default_rng(seed)
+        where, gain = _forward()["source_rr"], _forward()["sol"]["data"]
+        eyes = int(where[:, 1].argmax())
+        field = 20 * CURRENT * gain[:, 3 * eyes]
+        for trial in trials[::6]:
+            late = np.arange(N_TIMES) - ONSET - rng.uniform(15, 25)
+            trial += np.outer(field, np.exp(-(late**2) / 2 / 5**2))
+    return _miss(_search(_epochs(trials), cov), truth)
+
+
+@violation("a head that moved halfway", right="the source within 1 cm")
+def moved_halfway(seed, broken):
+    """Half of the trials are from after the head moved 2 cm and turned 15 degrees."""
+    trials, truth, cov = _world(seed)
+    if broken:
+        before, after = (_forward(*each)["sol"]["data"] for each in ((), (0.02, 15.0)))
+        half = len(trials) // 2
+        late = after @ np.linalg.pinv(before, rcond=1e-3) @ trials[half:]
+        trials = np.concatenate([trials[:half], late])
+    return _miss(_search(_epochs(trials), cov), truth)
+
+
+@violation("a response that is not of the brain", right="the source within 1 cm, and no other")
+def outside_the_head(seed, broken):
+    """Currents below the head, such as those of a nerve stimulator, come with each event."""
+    trials, truth, cov = _world(seed)
+    if broken:
+        trials = trials + _from_below(np.random.default_rng(seed))
+    return _miss(_search(_epochs(trials), cov), truth)
+
+
+def _from_below(rng):
+    """Field of a small coil 12 cm below the center of the head, and its course."""
+    trans = _info()["dev_head_t"]["trans"]
+    places = np.array([channel["loc"][:3] for channel in _info()["chs"]]) @ trans[:3, :3].T
+    normals = np.array([channel["loc"][9:12] for channel in _info()["chs"]]) @ trans[:3, :3].T
+    away = places + trans[:3, 3] - [*rng.uniform(-0.1, 0.1, 2), CENTER[2] - 0.16]
+    moment = rng.normal(size=3)
+    far = np.linalg.norm(away, axis=1, keepdims=True)
+    field = 3 * away * (away @ moment)[:, None] / far**5 - moment / far**3
+    field = (field * normals).sum(axis=1)
+    course = np.zeros(N_TIMES)
+    course[ONSET : ONSET + 12] = np.hanning(12)
+    return 20 * NOISE * np.outer(field / np.abs(field).max(), course)
+
+
 @violation("more sources asked for than there are", right="as many sources as there are")
 def too_many_sources(seed, broken):
     """Four sources are asked for where there is one."""

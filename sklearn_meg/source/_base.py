@@ -21,6 +21,7 @@ from ._conditions import (
     group_rows,
     index_of,
     is_mne,
+    merge_copies,
     read_mne,
     row_key,
     weigh_rows,
@@ -158,6 +159,7 @@ class SourceEstimator(
         weights = check_weights(sample_weight, len(fields))
         if weights is not None:
             fields, X, recording, names = weigh_rows(weights, fields, X, recording, names)
+        fields, X, recording = merge_copies(fields, X, recording)
         used = without_bads(used, recording.info)
         check_not_constant(fields[:, used])
         self._check_events(X)

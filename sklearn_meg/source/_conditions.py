@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._checks.copies import doubt_copies, trial_key
 from .._checks.mne_objects import good_data_channels, has_mne_mark, join_epochs, unwrap_mne
 from .._checks.trials import check_targets
 
@@ -64,6 +65,35 @@ def weigh_rows(weights, fields, X, recording, names):
     names = names if names is None else [names[label] for label in order]
     recording = replace(recording, nave=recording.nave[kept], weights=weights[kept])
     return fields[kept], X[kept], recording, names
+
+
+def merge_copies(fields, X, recording):
+    """Count rows that are copies of another one of their condition as the same row again.
+
+    They show no noise of their own; what trials differ by is that of the rows that are not alike.
+
+    Returns
+    -------
+    fields, X : ndarray
+    recording : Recording
+        Copies are weights.
+    """
+    labels = group_rows(X)[1]
+    if fields.ndim != 3 or np.bincount(labels).max() < 2:
+        return fields, X, recording
+    keys = [(int(label), trial_key(row)) for label, row in zip(labels, fields)]
+    first = {key: row for row, key in reversed(list(enumerate(keys)))}
+    if len(first) == len(keys):
+        return fields, X, recording
+    doubt_copies(
+        np.array([b"%d " % label + key for label, key in keys]), fields.any(axis=(1, 2)), "trials"
+    )
+    kept = np.sort(list(first.values()))
+    weights = np.ones(len(keys)) if recording.weights is None else recording.weights
+    total = np.zeros(len(keys))
+    np.add.at(total, [first[key] for key in keys], weights)
+    recording = replace(recording, nave=recording.nave[kept], weights=total[kept])
+    return fields[kept], X[kept], recording
 
 
 def make_events(n_conditions: int, n_times: int, onset: int) -> np.ndarray:

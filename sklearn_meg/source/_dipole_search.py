@@ -13,6 +13,7 @@ from ._misfit import Misfit, misfit_of, spread
 from ._overlap import responses_of
 from ._scan import Scanner
 from ._settings import SETTINGS
+from ._sporadic import usual_power
 
 CHI2_95 = 7.815  # of three degrees of freedom
 
@@ -42,6 +43,8 @@ class Found:
         With `n_sources`: power that one more explains over what it must.
     spread : ndarray of shape (n_dipoles, 3, 3)
         Covariance of each position in m^2, NaN without coordinates.
+    usual : ndarray of shape (n_dipoles,)
+        Power of each in the median trial, of that in the mean one.
     """
 
     dipoles: list
@@ -54,6 +57,7 @@ class Found:
     misfit: Misfit = Misfit(0.0, 0.0)
     further: float = 0.0
     spread: Any = field(default_factory=lambda: np.zeros((0, 3, 3)))
+    usual: Any = field(default_factory=lambda: np.zeros(0))
 
     @property
     def volumes(self):
@@ -98,9 +102,8 @@ def find_dipoles(problem, grid, params):
     noise = [evidence.looked_at(scanner.modes.T @ draw) for draw in evidence.noise]
     if blind and Y.size:
         scanner.expect(Y, params.depth, SETTINGS.blind_firmness)
-    least = _bounds(scanner, Y, noise, params.alpha, _conditions_of(evidence))
-    if blind and params.alpha == "auto":
-        least = [(columns, SETTINGS.blind_more * bound) for columns, bound in least]
+    labels = None if blind else problem.labels
+    least = _bounds(scanner, Y, noise, params.alpha, _conditions_of(evidence), labels)
     counts = params.max_sources, params.n_sources
     dipoles = scanner.search(Y, least, *counts, noise) if Y.size else []
     stability = None
@@ -115,10 +118,14 @@ def find_dipoles(problem, grid, params):
     if params.alpha != "auto":  # sources were not looked for
         misfit = replace(misfit, bound=SETTINGS.wrong_blind if blind else np.inf)
     elif blind:
-        misfit = misfit.of_averages()
+        strong = len(Y) // SETTINGS.strong_modes
+        weak = misfit_of(Y, dipoles, noise, slice(strong, None))
+        misfit = misfit.of_averages(weak, 1 - strong / len(Y))
     misfit = replace(misfit, bound=np.hypot(misfit.bound, scanner.cell_error(dipoles)))
     inverse, fields = np.linalg.pinv(columns), scanner.modes.T @ evidence.Y
     draws = [inverse @ (scanner.modes.T @ draw) for draw in evidence.noise]
+    owner = np.repeat(np.arange(len(dipoles)), [len(d.orientations) for d in dipoles])
+    operator = inverse @ scanner.modes.T @ evidence.whitener
     amplitudes = wiener(columns, fields, len(problem.data))
     return Found(
         dipoles=dipoles,
@@ -132,6 +139,7 @@ def find_dipoles(problem, grid, params):
         courses=evidence.courses(amplitudes),
         responses=responses_of(problem.events, inverse @ fields, draws, evidence, problem.nave),
         n_components=n_components_held(amplitudes, len(problem.data), SETTINGS.held),
+        usual=usual_power(problem, operator, evidence, owner),
     )
 
 
@@ -158,15 +166,32 @@ def _conditions_of(evidence):
     return np.repeat(np.arange(n_conditions), n_components)[evidence.weight > 0]
 
 
-def _bounds(scanner, Y, noise, alpha, conditions):
+def _bounds(scanner, Y, noise, alpha, conditions, labels):
     """Power that noise alone does not explain, in all conditions together and in each.
 
     A source that one condition needs is not lost because the others have none there.
     """
-    parts = [slice(None)]
+    parts = [(None, slice(None))]
     if alpha == "auto" and len(set(conditions)) > 1:
-        parts += [np.flatnonzero(conditions == each) for each in np.unique(conditions)]
-    return [(part, _least(scanner, Y, noise, alpha, part)) for part in parts]
+        parts += [(each, np.flatnonzero(conditions == each)) for each in np.unique(conditions)]
+    return [
+        (part, _caution(labels, alpha, each) * _least(scanner, Y, noise, alpha, part))
+        for each, part in parts
+    ]
+
+
+def _caution(labels, alpha, condition=None):
+    """Factor of a bound where the size of noise is guessed: of averages, or of a few trials.
+
+    Power over that of n - 1 differences has the F distribution, of mean ``(n - 1) / (n - 3)``.
+    """
+    if alpha != "auto":
+        return 1.0
+    if labels is None:
+        return SETTINGS.blind_more
+    n_free = np.bincount(labels) - 1
+    n_free = n_free.sum() if condition is None else n_free[condition]
+    return n_free / (n_free - 2)
 
 
 def _least(scanner, Y, noise, alpha, part=slice(None)):

@@ -176,14 +176,16 @@ def _smooth(spectrum):
 
 
 def _draws(shape, parts, labels, rng):
-    """Realizations of noise: averages whose trials have random signs."""
+    """Realizations of noise: sums of trials with random weights that cancel what all have."""
     draws = []
     for _ in range(SETTINGS.n_draws):
         draw = np.zeros(shape)
         for label in range(shape[0]):
             rows = np.flatnonzero(labels == label)
-            signs = np.where(np.arange(len(rows)) % 2, 1.0, -1.0)  # the average cancels
-            draw[label] = np.tensordot(rng.permutation(signs), parts[rows], axes=1)
+            weights = rng.standard_normal(len(rows))
+            weights -= weights.mean()
+            weights *= np.sqrt(len(rows)) / np.linalg.norm(weights)
+            draw[label] = np.tensordot(weights, parts[rows], axes=1)
         draws.append(draw)
     return draws
 

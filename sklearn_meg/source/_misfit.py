@@ -31,6 +31,9 @@ class Misfit:
         Power of noise where the courses are, as its realizations have it, relative to theirs.
     level : float
         Times that it is counted: what is left in components that hold no course has so much of it.
+    near : float
+        The same of what is left beside the courses in components that hold them: of noise that is
+        as slow as they are.
     """
 
     power: float
@@ -38,6 +41,7 @@ class Misfit:
     bound: float = SETTINGS.wrong_field
     noise: float = 0.0
     level: float = 1.0
+    near: float = 1.0
 
     @property
     def error(self):
@@ -67,15 +71,33 @@ class Misfit:
         """Whether the lead field is further off than noise and a usual head model explain."""
         return self.power - 3 * self.deviation > self.bound**2
 
-    def of_averages(self):
-        """The same where noise is only guessed: it may be a few times as much."""
-        more = max(SETTINGS.blind_rest - self.level, 0.0) * self.noise
-        if self.power - 3 * self.deviation > SETTINGS.wrong_average**2 + more:
+    def of_averages(self, weak, share):
+        """The same where noise is only guessed: it may be a few times as much.
+
+        Less so in the directions that sources reach least, where noise is that of the sensors.
+
+        Parameters
+        ----------
+        weak : Misfit
+            Of those directions alone.
+        share : float
+            Of all directions.
+        """
+        bound = SETTINGS.wrong_average**2
+        if self._beyond(bound, SETTINGS.blind_rest) or weak._beyond(
+            share * bound, SETTINGS.blind_weak
+        ):
             return replace(self, bound=0.0)
         return replace(self, bound=SETTINGS.wrong_blind)
 
+    def _beyond(self, bound, times):
+        """Whether more power is left than a bound and some times the noise as slow as courses."""
+        more = max(times * self.near / max(self.level, 1e-300), 1.0)
+        noise = (more - 1) * self.level * self.noise
+        return self.power - 3 * more * self.deviation > bound + noise
 
-def misfit_of(Y, dipoles, noise):
+
+def misfit_of(Y, dipoles, noise, modes=slice(None)):
     """Compare what dipoles leave in the components that hold their courses with what noise does.
 
     The other components tell how much noise there is: dipoles leave nothing but noise in them.
@@ -86,19 +108,23 @@ def misfit_of(Y, dipoles, noise):
     dipoles : list of Dipole
     noise : list of ndarray of shape (n_modes, n_components)
         Realizations of the noise of Y.
+    modes : slice
+        Directions in space that are compared.
 
     Returns
     -------
     misfit : Misfit
+        Relative to the power of the sources in all directions.
     """
     if not dipoles or not len(noise):
         return Misfit(0.0, 0.0)
     columns = _columns(dipoles)
     basis = np.linalg.qr(columns)[0]
     explained = basis.T @ Y
-    rest, n_left = Y - basis @ explained, len(Y) - basis.shape[1]
+    rest = (Y - basis @ explained)[modes]
+    n_left = len(rest) - np.square(basis[modes]).sum()
     turn = np.linalg.svd(np.linalg.pinv(columns) @ Y, full_matrices=False)[2]  # of the courses
-    shape = np.mean([np.square(each).mean(axis=0) for each in noise], axis=0)
+    shape = np.mean([np.square(each[modes]).mean(axis=0) for each in noise], axis=0)
     share = np.square(turn).sum(axis=0)
     beyond = float((shape * (1 - share)).sum())
     total, seen = np.square(rest).sum(), np.square(rest @ turn.T).sum(axis=0)
@@ -110,7 +136,17 @@ def misfit_of(Y, dipoles, noise):
     power = max(seen.sum() - of_noise.sum(), 0.0) / size
     deviation = np.sqrt(2 / n_left * np.square(of_noise).sum()) / size
     share = float(of_noise.sum() / level / size) if level > 0 else 0.0
-    return Misfit(float(power), float(deviation), noise=share, level=float(level))
+    near = _near(rest, turn, n_left * shape)
+    return Misfit(float(power), float(deviation), noise=share, level=float(level), near=near)
+
+
+def _near(rest, turn, noise):
+    """Power beside courses in the components that hold them, of that of noise there."""
+    hold = turn.T @ turn
+    beside = np.eye(len(hold)) - hold
+    expected = np.diag(hold) @ np.square(beside) @ noise
+    left = np.diag(hold) @ np.square(rest @ beside).sum(axis=0)
+    return float(left / expected) if expected > 0 else 1.0
 
 
 def satellite(Y, dipoles, misfit, evidence=None):

@@ -80,12 +80,16 @@ class Settings:
     wrong_field : float
         Error of the lead field above which it is told. Exact heads show up to .03, sensors 4 mm and
         2 degrees off .06, 10 mm and 4 degrees .07 to .12, a sphere .10 to .18.
-    wrong_average, blind_rest, wrong_blind : float
+    wrong_average, wrong_blind : float
         The same of averages alone, whose noise where the courses are may be several times what it
-        is taken for, and which leave weaker sources: error beyond that much noise; that many times;
-        error whatever the noise. Averages of 3 to 6 trials of one recording left 2.1 to 3.1 times
-        their noise (errors of .39 to .55) in a good forward model, simulated ones 1.6 to 1.9 times
-        in exact heads and 4.5 to 5.5 times (errors of .18 to .22) in a sphere.
+        is taken for, and which leave weaker sources: error beyond that noise; error whatever the
+        noise. Averages of 3 to 6 trials of one recording left errors of .39 to .55 in a good
+        forward model.
+    blind_rest, blind_weak, strong_modes : float, float, int
+        That noise, of what is left beside the courses in the components that hold them: in all
+        directions, and but for one in three, those that sources reach most. Six fits of that
+        recording had 1.3 to 2.3 and 1.4 to 1.8; exact heads to 1.9; sensors 2 cm off 3 and more,
+        but where noise hid them.
     least_current, most_current : float
         A m. Evoked currents are 1e-9 to 1e-7, epileptic spikes up to 1e-6.
     surely_further : float
@@ -120,6 +124,9 @@ class Settings:
         Least number of a kind, to say which is unlike the others.
     loud_trial : float
         Times the median power, from which a trial counts less.
+    few_trials : float
+        Power of a source in the median trial, of that in the mean one, from which it is no
+        response of all trials.
     quiet, loud : float
         Power before the onset, of that of the noise, which is no accident.
     other_unit : float
@@ -183,8 +190,10 @@ class Settings:
     unseen: float = 0.3
     wrong_field: float = 0.07
     wrong_average: float = 0.08
-    blind_rest: float = 3.5
     wrong_blind: float = 0.65
+    blind_rest: float = 2.2
+    blind_weak: float = 1.7
+    strong_modes: int = 3
     least_current: float = 1e-12
     most_current: float = 1e-5
     surely_further: float = 1.5
@@ -209,6 +218,7 @@ class Settings:
     fewest_channels: int = 8
     fewest_samples: int = 8
     loud_trial: float = 4.0
+    few_trials: float = 0.3
     quiet: float = 0.4
     loud: float = 2.5
     other_unit: float = 1e6

@@ -17,6 +17,7 @@ from ._dipole_search import find_dipoles
 from ._forward import is_mne_forward
 from ._misfit import warn_of_dipoles, warn_of_size
 from ._operator import courses_of_fields, scattered, wiener_operator
+from ._sporadic import warn_of_few_trials
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -139,6 +140,7 @@ class DipoleEstimator(SourceEstimator):
         found = find_dipoles(problem, self._grid(), self)
         self._name(found, problem)
         warn_of_dipoles(found, self.n_sources)
+        warn_of_few_trials(found.usual)
         if is_mne_forward(self.forward):
             warn_of_size(found, problem)
         return found

@@ -1,6 +1,7 @@
 """What the sources leave tells of the lead field; trials that are unlike those of fit."""
 
 import warnings
+from dataclasses import replace
 
 import mne
 import numpy as np
@@ -61,10 +62,17 @@ def test_a_wrong_head_is_told_of_averages_too():
 
 
 def test_noise_of_averages_may_be_more_than_it_is_taken_for():
-    error = 0.2**2
-    assert Misfit(error, 0.0, noise=0.001).of_averages().is_wrong
-    assert not Misfit(error, 0.0, noise=0.03).of_averages().is_wrong
-    assert Misfit(0.7**2, 0.0, noise=0.4).of_averages().is_wrong
+    error, quiet = 0.2**2, Misfit(0.0, 0.0)
+    assert Misfit(error, 0.0, noise=0.001).of_averages(quiet, 1.0).is_wrong
+    assert not Misfit(error, 0.0, noise=0.03).of_averages(quiet, 1.0).is_wrong
+    assert not Misfit(error, 0.0, noise=0.01, near=4.0).of_averages(quiet, 1.0).is_wrong
+    assert Misfit(0.7**2, 0.0, noise=0.4).of_averages(quiet, 1.0).is_wrong
+
+
+def test_an_error_in_directions_that_sources_hardly_reach_is_no_noise_of_the_brain():
+    whole, weak = Misfit(0.2**2, 0.0, noise=0.03), Misfit(0.15**2, 0.0, noise=0.01)
+    assert whole.of_averages(weak, 2 / 3).is_wrong
+    assert not whole.of_averages(replace(weak, power=0.01), 2 / 3).is_wrong
 
 
 def test_an_error_that_noise_hides_is_the_stated_one():
