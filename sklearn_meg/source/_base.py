@@ -159,10 +159,10 @@ class SourceEstimator(
         weights = check_weights(sample_weight, len(fields))
         if weights is not None:
             fields, X, recording, names = weigh_rows(weights, fields, X, recording, names)
-        fields, X, recording = merge_copies(fields, X, recording)
         used = without_bads(used, recording.info)
         check_not_constant(fields[:, used])
         self._check_events(X)
+        fields, X, recording = merge_copies(fields, X, recording)
         problem, setting = set_up(self, X, fields, used, recording)
         self._remember(problem, setting, recording.times, names)
         sources = np.asarray(self._solve(problem), dtype=np.float64)

@@ -70,7 +70,9 @@ def weigh_rows(weights, fields, X, recording, names):
 def merge_copies(fields, X, recording):
     """Count rows that are copies of another one of their condition as the same row again.
 
-    They show no noise of their own; what trials differ by is that of the rows that are not alike.
+    They show no noise of their own: what trials differ by is that of the rows that are not alike.
+    Where the first sample is 0 in all channels, nothing was measured: simulated rows without noise
+    are alike, and stay.
 
     Returns
     -------
@@ -81,13 +83,13 @@ def merge_copies(fields, X, recording):
     labels = group_rows(X)[1]
     if fields.ndim != 3 or np.bincount(labels).max() < 2:
         return fields, X, recording
-    keys = [(int(label), trial_key(row)) for label, row in zip(labels, fields)]
+    measured = fields[:, :, 0].any(axis=1)
+    keys = [b"%d %s" % (labels[row], trial_key(fields[row])) for row in range(len(fields))]
+    keys = [key if real else b"row %d" % row for row, (key, real) in enumerate(zip(keys, measured))]
     first = {key: row for row, key in reversed(list(enumerate(keys)))}
     if len(first) == len(keys):
         return fields, X, recording
-    doubt_copies(
-        np.array([b"%d " % label + key for label, key in keys]), fields.any(axis=(1, 2)), "trials"
-    )
+    doubt_copies(np.array(keys), measured, "trials")
     kept = np.sort(list(first.values()))
     weights = np.ones(len(keys)) if recording.weights is None else recording.weights
     total = np.zeros(len(keys))

@@ -133,6 +133,7 @@ def find_dipoles(problem, grid, params):
         misfit=misfit,
         further=scanner.further(Y, dipoles, least) if params.n_sources else 0.0,
         spread=np.array([spread(scanner, Y, dipoles, k, misfit) for k in range(len(dipoles))])
+        * SETTINGS.calibrated
         + params.coregistration_error**2 * np.eye(3),
         stability=stability,
         columns=columns,

@@ -15,7 +15,7 @@ from .._scores import blocks, nanmean, standardize
 from ..metrics import r2, r_across_trials, r_map, r_over_time
 from ..rows import mask_of
 from . import null
-from .knowledge import from_others, predict_in_parts, what_it_knows
+from .knowledge import exchange, from_others, predict_in_parts, what_it_knows
 from .mapped import in_file, some_trials, take
 
 SCORES = {"r": r_across_trials, "r_time": r_over_time, "r2": r2}
@@ -246,7 +246,7 @@ def _nulls(fitted, test_set, y_pred, fold, plan):
     def draws(number, change):
         rng = np.random.default_rng([plan.seed, fold, number])
         for _ in range(plan.n_permutations):
-            yield maps(partial(change, null.exchange(test_set.subjects, rng)))
+            yield maps(partial(change, exchange(test_set.subjects, rng)))
 
     rows = plan.parts.rows("features")
     observed, moments, means = maps(), null.Moments(), []
