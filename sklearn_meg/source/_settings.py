@@ -79,8 +79,8 @@ class Settings:
         to +5 dB) 95 % were then in their volumes.
     calibrated : float
         Factor of covariances of positions. With it 96 % of 27 sources in exact heads (-5 to +15 dB)
-        were in their volumes of ``coregistration_error=0``; without it all. With the default: all of
-        27 in exact heads and of 18 with sensors 4 mm off, 92 % of 26 in two spheres.
+        were in their volumes of ``coregistration_error=0``; without it all. With the default all
+        of these and of 18 with sensors 4 mm off are, and 92 % of 26 in two spheres.
     wrong_field : float
         Error of the lead field above which it is told. Exact heads show up to .03, sensors 4 mm and
         2 degrees off .06, 10 mm and 4 degrees .07 to .12, a sphere .10 to .18.
