@@ -61,7 +61,7 @@ docs: .venv/documented
 	touch $@
 
 .venv/tested: .venv/installed
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[test,tms,connectome,dynamics,dask]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[test,tms,connectome,dynamics,study,dask]"
 	touch $@
 
 .venv-oldest/tested: setup.cfg constraints-oldest.txt

@@ -2,11 +2,16 @@
 
 import argparse
 import sys
+import warnings
 
 from ._version import __version__
 from .commands import decode, localize, merge, states, study, thresholds, tracts
 from .commands.common import CommandError, one_line
 
+MISTAKES = (
+    CommandError, ValueError, ImportError, OSError, MemoryError, FloatingPointError,
+    NotImplementedError,
+)  # fmt: skip
 COMMANDS = (study, merge, decode, localize, thresholds, states, tracts)
 
 
@@ -24,14 +29,30 @@ def main(argv=None):
         0, or 2 after a mistake, which is told in one line on stderr.
     """
     arguments = _parser().parse_args(argv)
+    arguments.told = []
     try:
-        return arguments.run(arguments)
-    except (CommandError, ValueError, ImportError, OSError, MemoryError) as error:
+        with warnings.catch_warnings():
+            warnings.showwarning = _teller(arguments.told, warnings.showwarning)
+            return arguments.run(arguments)
+    except MISTAKES as error:
         print(f"sklearn-meg: error: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("sklearn-meg: interrupted; run the same command again to go on.", file=sys.stderr)
         return 130
+
+
+def _teller(told, otherwise):
+    """Show warnings for users in one line, each once, and keep them for the page."""
+
+    def show(message, category, filename, lineno, file=None, line=None):
+        if not issubclass(category, UserWarning):
+            otherwise(message, category, filename, lineno, file, line)
+        elif (text := one_line(message)) not in told:
+            told.append(text)
+            print(f"sklearn-meg: warning: {text}", file=sys.stderr)
+
+    return show
 
 
 def _parser():

@@ -55,9 +55,22 @@ def read_table(path, **options):
     import pandas as pd
 
     try:
-        return pd.read_csv(path, sep=None, engine="python", **options)
+        table = pd.read_csv(path, sep=None, engine="python", **options)
+        return _decimal_comma(pd, path, table, options)
     except (csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         raise CommandError(f"{path} holds no table of numbers: {one_line(error)}") from error
+
+
+def _decimal_comma(pd, path, table, options):
+    """The table again with decimal commas, where semicolons between leave no other reading."""
+    from ..study.tables import decimal_comma
+
+    with open(path, encoding="utf-8", errors="replace") as file:
+        if ";" not in file.readline() or not decimal_comma(table):
+            return table
+    if "dtype" not in options:
+        return pd.read_csv(path, sep=";", decimal=",", **options)
+    return table.apply(lambda column: column.str.replace(",", ".", regex=False))
 
 
 def give_memory_back():

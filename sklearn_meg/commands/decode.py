@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .arrays import ARRAY_SUFFIXES, read_named
 from .common import CommandError, add_out, open_folder, pairs, positive, split
 
 EXAMPLE = """\
@@ -15,8 +16,8 @@ example:
       --models decoder,lda --out decoded
 
 Files hold X (trials, channels, samples) and y (one class a trial, or continuous targets), and
-optionally sessions: .npz, .h5, or .edf/.bdf/.fif with annotations that name the movements. Files
-are sessions; whole sessions are left out in turn where there are several. Writes report.html,
+optionally sessions: .npz, .mat, .h5, or .edf/.bdf/.fif with annotations that name the movements.
+Files are sessions; whole sessions are left out in turn where there are several. Writes report.html,
 table.csv, gains.csv and model.safetensors (the first model, fitted on everything; see
 sklearn_meg.load). Run the same command again after an interruption.
 """
@@ -126,24 +127,46 @@ def read_file(path, arguments):
     """X, y, sessions and sampling rate (or None) of one file."""
     if not path.is_file():
         raise CommandError(f"{path}: no such file")
-    if path.suffix in (".npz", ".h5", ".hdf5"):
-        content = _arrays(path)
-        for name, key in pairs(arguments.keys, "--keys").items():
-            if key not in content:
-                raise CommandError(f"{path} has no {key}; it has {', '.join(content)}")
-            content[name] = content[key]
-        missing = [name for name in ("X", "y") if name not in content]
-        if missing:
-            raise CommandError(
-                f"{path} has no {' and no '.join(missing)}; it has "
-                f"{', '.join(content) or 'nothing'}{_keys_hint(missing, content)}"
-            )
-        X, y = np.asarray(content["X"], dtype=np.float32), _text(content["y"])
-        X = X.transpose(0, 2, 1) if arguments.transpose and X.ndim == 3 else X
-        sessions = _text(content.get("sessions", np.full(len(y), path.stem)))
-        rate = content.get("sfreq")
-        return X, y, sessions.astype(str), None if rate is None else float(rate)
+    if path.suffix.lower() in ARRAY_SUFFIXES:
+        return _of_arrays(path, read_named(path), arguments)
     return _cut(path, arguments)
+
+
+def _of_arrays(path, content, arguments):
+    content = dict(content)
+    for name, key in pairs(arguments.keys, "--keys").items():
+        if key not in content:
+            raise CommandError(f"{path} has no {key}; it has {', '.join(content)}")
+        content[name] = content[key]
+    missing = [name for name in ("X", "y") if name not in content]
+    if missing:
+        raise CommandError(
+            f"{path} has no {' and no '.join(missing)}; it has "
+            f"{', '.join(content) or 'nothing'}{_keys_hint(missing, content)}"
+        )
+    X, y = _signals(path, content["X"]), _text(content["y"])
+    X = X.transpose(0, 2, 1) if arguments.transpose and X.ndim == 3 else X
+    sessions = _text(content.get("sessions", np.full(len(y), path.stem)))
+    if len(sessions) != len(y):
+        raise CommandError(f"{path}: sessions must have one entry a trial, got {len(sessions)}")
+    rate = content.get("sfreq")
+    return X, y, sessions.astype(str), None if rate is None else float(np.ravel(rate)[0])
+
+
+def _signals(path, X):
+    """X as float32; trials without a value, or in text, are named."""
+    try:
+        X = np.asarray(X, dtype=np.float32)
+    except (ValueError, TypeError) as error:
+        raise CommandError(f"{path}: X must hold numbers: {error}") from error
+    bad = np.flatnonzero(~np.isfinite(X.reshape(len(X), -1)).all(axis=1)) if X.ndim == 3 else []
+    if len(bad):
+        raise CommandError(
+            f"{path}: {len(bad)} of {len(X)} trials have NaN or infinity in X: "
+            f"{', '.join(map(str, bad[:5]))}{' ...' if len(bad) > 5 else ''} (counted from 0). "
+            "Leave them out, or fill the gaps"
+        )
+    return X
 
 
 def _keys_hint(missing, content):
@@ -155,21 +178,10 @@ def _keys_hint(missing, content):
     return f". Say which is which, for example --keys {example}"
 
 
-def _arrays(path):
-    if path.suffix == ".npz":
-        from .._saving.store import read_arrays
-
-        return read_arrays(path)
-    try:
-        import h5py
-    except ImportError as error:
-        raise CommandError("HDF5 files need h5py: pip install h5py") from error
-    with h5py.File(path, "r") as file:
-        return {name: file[name][()] for name in file}
-
-
 def _text(values):
+    """Labels as text or numbers, one axis where the other has one entry."""
     values = np.asarray(values)
+    values = values.ravel() if values.ndim == 2 and 1 in values.shape else values
     return values.astype(str) if values.dtype.kind in "SO" else values
 
 

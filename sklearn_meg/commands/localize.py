@@ -1,7 +1,10 @@
 """``sklearn-meg localize``: sources of evoked fields."""
 
 import argparse
+import contextlib
 import warnings
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,8 @@ example:
       --forward subject-fwd.fif --noise-cov subject-cov.fif --out sources
 
 Writes report.html, dipoles.csv, and for each solver NAME-vl.stc (or -lh.stc, -rh.stc) of every
-condition. Fitted solvers are kept in the folder: run the same command again after an interruption.
+condition, each fitted by itself. Fitted solvers are kept in the folder: run the same command again
+after an interruption.
 """
 DIPOLE = ("condition", "dipole", "x (mm)", "y (mm)", "z (mm)", "peak (ms)", "peak (nA m)")
 MODELS = {
@@ -61,18 +65,61 @@ def run_localize(arguments):
         _read(mne.read_forward_solution, arguments.forward),
         _read(mne.read_cov, arguments.noise_cov),
     )
-    forward, picked = _same_channels(forward, cov, data)
-    X, y = fields_to_xy(picked)
-    conditions = _conditions(picked)
+    forward, picked, notes = _same_channels(forward, cov, _picked(data, arguments.picks))
+    parts = _parts(picked)
     out = open_folder(arguments.out)
-    settings = {"forward": forward, "noise_cov": cov, "info": _info(picked), "nave": _nave(picked)}
-    with Steps(out / "store", len(names), arguments.quiet) as steps:
-        fitted = {name: steps.fit(name, _solver(name, settings, arguments), X, y) for name in names}
-    rows = np.unique(X.reshape(len(X), -1), axis=0, return_index=True)[1]
-    shown = X[np.sort(rows)]
-    doubts = [*steps.doubts, *_without_baseline(picked)]
-    _write(fitted, shown, X, y, picked, conditions, forward, doubts, out, arguments)
+    found = []
+    with Steps(out / "store", len(names) * len(parts), arguments.quiet) as steps:
+        for condition, part in parts.items():
+            X, y = fields_to_xy(part)
+            settings = {"forward": forward, "noise_cov": cov, "info": _info(part)}
+            settings["nave"] = _nave(part)
+            for name in names:
+                step = name if len(parts) == 1 else f"{name} {_plain(condition)}"
+                solver = steps.fit(step, _solver(name, settings, arguments), X, y)
+                found.append(Solved(name, condition, solver, X[:1], y.mean(axis=0)))
+    _write(
+        found, picked, forward, [*notes, *steps.doubts, *_without_baseline(picked)], out, arguments
+    )
     return 0
+
+
+@dataclass
+class Solved:
+    """A solver fitted on one condition: its events (1, 1, n_times) and mean field."""
+
+    model: str
+    condition: str
+    solver: object
+    X: np.ndarray
+    average: np.ndarray
+
+
+def _parts(data):
+    """Fields of each condition: conditions have sources and numbers of trials of their own."""
+    if isinstance(data, list):
+        return {evoked.comment: [evoked] for evoked in data}
+    return {name: _one_condition(data, name) for name in data.event_id}
+
+
+def _one_condition(epochs, name):
+    part = epochs[name]
+    part.event_id = {name: epochs.event_id[name]}
+    return part
+
+
+def _picked(data, picks):
+    """Fields with the types of channels (or names) that were asked for."""
+    wanted = split(picks)
+    if not wanted:
+        return data
+    try:
+        return (
+            [e.copy().pick(wanted) for e in data] if isinstance(data, list) else data.pick(wanted)
+        )
+    except ValueError as error:
+        kinds = ", ".join(dict.fromkeys(_info(data).get_channel_types()))
+        raise CommandError(f"--picks {' '.join(wanted)}: the fields have {kinds}") from error
 
 
 def _without_baseline(data):
@@ -149,7 +196,7 @@ def _check_conditions(wanted, there, path):
 
 
 def _same_channels(forward, cov, data):
-    """Forward solution and fields with the channels that both have, and that are good."""
+    """Forward solution and fields with the channels that all have, and that are good; notes."""
     import mne
 
     first = data[0] if isinstance(data, list) else data
@@ -161,13 +208,30 @@ def _same_channels(forward, cov, data):
         and name not in first.info["bads"]
     ]
     if not shared:
-        raise CommandError("fields, forward solution and noise covariance share no good channel")
+        raise CommandError(
+            "fields, forward solution and noise covariance share no good channel: the fields have "
+            f"{', '.join(first.ch_names[:3])} ..., the forward solution "
+            f"{', '.join(forward['info']['ch_names'][:3])} ..., the covariance "
+            f"{', '.join(cov.ch_names[:3])} ..."
+        )
+    notes = _left_out(first, shared, forward)
     picked = [e.copy().pick(shared) for e in data] if isinstance(data, list) else data.pick(shared)
-    return mne.pick_channels_forward(forward, shared, ordered=True, verbose="error"), picked
+    return mne.pick_channels_forward(forward, shared, ordered=True, verbose="error"), picked, notes
 
 
-def _conditions(data):
-    return [e.comment for e in data] if isinstance(data, list) else list(data.event_id)
+def _left_out(first, shared, forward):
+    """Say which good channels of MEG and EEG are not in the forward solution or covariance."""
+    kinds = dict(zip(first.ch_names, first.get_channel_types()))
+    lost = [
+        name for name, kind in kinds.items()
+        if kind in ("mag", "grad", "eeg") and name not in shared and name not in first.info["bads"]
+    ]  # fmt: skip
+    if not lost:
+        return []
+    counts = Counter(kinds[name] for name in lost)
+    where = "forward solution" if set(lost) - set(forward["info"]["ch_names"]) else "covariance"
+    told = " and ".join(f"{n} {kind}" for kind, n in counts.items())
+    return [f"Left out, as the {where} does not have them: {told} channels."]
 
 
 def _nave(data):
@@ -192,34 +256,36 @@ def _solver(name, settings, arguments):
     return RNNSourceSolver(**settings, **deep)
 
 
-def _write(fitted, conditions_X, X, y, data, names, forward, doubts, out, arguments):
+def _write(found, data, forward, doubts, out, arguments):
     """Maps of every solver and condition, dipoles, and the page."""
     import pandas as pd
 
     from ..study import page as html
 
+    names = list(dict.fromkeys(solved.condition for solved in found))
     page = html.Page(arguments.title or f"Sources of {', '.join(names)}")
-    times = data[0].times if isinstance(data, list) else data.times
-    averages = [y[(X == row).all(axis=(1, 2))].mean(axis=0) for row in conditions_X]
-    dipoles = []
-    for model, solver in fitted.items():
-        for stc, name in zip(solver.to_stc(conditions_X), names):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                stc.save(str(out / f"{model}-{_plain(name)}"), overwrite=True, verbose="error")
-        dipoles += _dipoles(model, solver, conditions_X, names)
-        page.add(
-            f"{model}: {MODELS[model]}",
-            *_figures(solver, conditions_X, averages, names, times, forward, _info(data)),
-        )
+    times = (data[0] if isinstance(data, list) else data).times
+    dipoles, figures = [], {}
+    for solved in found:
+        stc = solved.solver.to_stc(solved.X)[0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            path = str(out / f"{solved.model}-{_plain(solved.condition)}")
+            stc.save(path, overwrite=True, verbose="error")
+        dipoles += _dipoles(solved)
+        figures.setdefault(solved.model, []).extend(_figures(solved, times, forward, _info(data)))
+    for model, parts in figures.items():
+        page.add(f"{model}: {MODELS[model]}", *parts)
     table = pd.DataFrame(dipoles, columns=DIPOLE)
     table.to_csv(out / "dipoles.csv", index=False)
-    if any(hasattr(solver, "to_dipoles") for solver in fitted.values()):
+    if any(hasattr(solved.solver, "to_dipoles") for solved in found):
         page.verdict = _verdict(table, names)
+    else:
+        page.verdict = _peaks(found, forward, times)
     if len(table):
         page.sections.insert(0, ("Dipoles", html.table(table, digits=1)))
-    page.verdict += doubts
-    page.add("What was run", html.facts(_facts(fitted, data, arguments)))
+    page.verdict += [*doubts, *arguments.told]
+    page.add("What was run", html.facts(_facts(list(figures), data, arguments)))
     page.save(out / "report.html")
     if not arguments.quiet:
         print(*page.verdict, sep="\n")
@@ -230,19 +296,33 @@ def _plain(name):
     return "".join(c if c.isalnum() else "-" for c in name)
 
 
-def _dipoles(model, solver, X, names):
+def _dipoles(solved):
     """Rows of the table of dipoles: place, time and size of the peak of each."""
-    if not hasattr(solver, "to_dipoles"):
+    if not hasattr(solved.solver, "to_dipoles"):
         return []
     rows = []
-    for name, found in zip(names, solver.to_dipoles(X)):
-        for number, dipole in enumerate(found):
-            peak = int(np.abs(dipole.amplitude).argmax())
-            x, y, z = 1e3 * dipole.pos[peak]
-            row = {"condition": name, "dipole": number + 1, "x (mm)": x, "y (mm)": y, "z (mm)": z}
-            row |= {"peak (ms)": 1e3 * dipole.times[peak]}
-            rows.append({**row, "peak (nA m)": 1e9 * abs(dipole.amplitude[peak])})
+    for number, dipole in enumerate(solved.solver.to_dipoles(solved.X)[0], start=1):
+        peak = int(np.abs(dipole.amplitude).argmax())
+        x, y, z = 1e3 * dipole.pos[peak]
+        row = {"condition": solved.condition, "dipole": number, "x (mm)": x, "y (mm)": y}
+        row |= {"z (mm)": z, "peak (ms)": 1e3 * dipole.times[peak]}
+        rows.append({**row, "peak (nA m)": 1e9 * abs(dipole.amplitude[peak])})
     return rows
+
+
+def _peaks(found, forward, times):
+    """Where and when the map of each solver is largest after the event."""
+    told = []
+    for solved in found:
+        size = np.linalg.norm(solved.solver.transform(solved.X, pick_ori="vector")[0], axis=1)
+        place, when = np.unravel_index((size * (times >= 0)).argmax(), size.shape)
+        x, y, z = 1e3 * forward["source_rr"][place]
+        told.append(
+            f"{solved.condition}: {solved.model} is largest at ({x:.0f}, {y:.0f}, {z:.0f}) mm in "
+            f"head coordinates, at {1e3 * times[when]:.0f} ms. A map has such a place also where "
+            "there is no source."
+        )
+    return told
 
 
 def _verdict(table, names):
@@ -261,34 +341,30 @@ def _verdict(table, names):
     return told
 
 
-def _figures(solver, X, averages, names, times, forward, info):
-    """Glass brain and fields of every condition."""
+def _figures(solved, times, forward, info):
+    """Glass brain and fields of a condition."""
     from matplotlib.figure import Figure
 
     from ..plotting import plot_field_reconstruction, plot_sources
     from ..study import page as html
 
-    parts = []
+    name, solver = solved.condition, solved.solver
     unit = {} if hasattr(solver, "to_dipoles") else {"scale": 1.0, "unit": "dSPM"}
-    estimates = solver.transform(X, pick_ori="vector")
-    for name, average, estimate, predicted in zip(names, averages, estimates, solver.predict(X)):
-        drawn = plot_sources(
-            forward["source_rr"], estimate, times >= 0, title=name,
-            figure=Figure(figsize=(10, 3.4), layout="constrained"), **unit,
+    drawn = plot_sources(
+        forward["source_rr"], solver.transform(solved.X, pick_ori="vector")[0], times >= 0,
+        title=name, figure=Figure(figsize=(10, 3.4), layout="constrained"), **unit,
+    )  # fmt: skip
+    parts = [html.figure(drawn, f"{name}: largest over time, projected on three planes.")]
+    with contextlib.suppress(ValueError):  # no positions
+        drawn = plot_field_reconstruction(
+            solved.average, solver.predict(solved.X)[0], info, times,
+            figure=Figure(figsize=(9, 6), layout="constrained"),
         )  # fmt: skip
-        parts.append(html.figure(drawn, f"{name}: largest over time, projected on three planes."))
-        try:
-            drawn = plot_field_reconstruction(
-                average, predicted, info, times,
-                figure=Figure(figsize=(9, 6), layout="constrained"),
-            )  # fmt: skip
-        except ValueError:  # no positions
-            continue
         parts.append(html.figure(drawn, f"{name}: measured field, predicted field, what is left."))
     return parts
 
 
-def _facts(fitted, data, arguments):
+def _facts(models, data, arguments):
     from html import escape
 
     from .._saving.store import versions
@@ -299,7 +375,7 @@ def _facts(fitted, data, arguments):
         "Channels": ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)),
         "Forward solution": escape(str(arguments.forward)),
         "Noise covariance": escape(str(arguments.noise_cov)),
-        "Models": ", ".join(fitted),
+        "Models": ", ".join(models) + ", each condition by itself",
         "Versions": ", ".join(f"{k} {v}" for k, v in versions().items() if v),
     }
     return told

@@ -7,6 +7,7 @@ import numpy as np
 
 from .._checks.claims import check_claims
 from .._checks.trials import more_rows_than_columns
+from .arrays import read_named
 from .common import CommandError, add_out, open_folder, positive, read_table, split
 from .steps import Steps
 
@@ -22,6 +23,7 @@ recordings are left out in turn and the number with the best held-out likelihood
 states.csv, transitions.csv, communities.csv and report.html. Fitted models are kept in the folder:
 run the same command again after an interruption.
 """
+CLOCKS = ("time", "times", "t", "sample", "samples", "volume", "tr", "frame", "scan", "index")
 
 
 def add_parsers(commands):
@@ -92,13 +94,14 @@ def read_recordings(arguments):
     CommandError
         If they have different regions, or are no numbers.
     """
-    found = []
+    found, names = [], []
     for path in map(Path, arguments.recordings):
         if not path.is_file():
             raise CommandError(f"{path}: no such file")
         found += _read(path, arguments)
+        names += [path] * (len(found) - len(names))
     found = [x.T if arguments.transpose else x for x in found]
-    for path, x in zip(arguments.recordings, found):
+    for path, x in zip(names, found):
         if x.ndim != 2 or not np.isfinite(x).all():
             raise CommandError(f"{path} must hold finite numbers, regions x samples, got {x.shape}")
     sizes = sorted({len(x) for x in found})
@@ -131,18 +134,17 @@ def _read(path, arguments):
     if path.suffix == ".npy":
         check_claims(path)
         return [np.load(path, allow_pickle=False)]
-    if path.suffix == ".mat":
-        from scipy.io import loadmat
-
-        content = loadmat(path)
-        names = [n for n, v in content.items() if getattr(v, "ndim", 0) == 2 and min(v.shape) > 1]
+    if path.suffix.lower() == ".mat":
+        content = read_named(path)
+        names = [n for n, v in content.items() if v.ndim == 2 and min(v.shape) > 1]
         if arguments.key is None and len(names) != 1:
             raise CommandError(f"{path}: name one of {', '.join(names) or 'no arrays'} by --key")
-        return [np.asarray(content[arguments.key or names[0]], dtype=float)]
+        key = arguments.key or names[0]
+        if key not in content:
+            raise CommandError(f"{path} has no {key}; it has {', '.join(content)}")
+        return [np.asarray(content[key], dtype=float)]
     if path.suffix == ".npz":
-        from .._saving.store import read_arrays
-
-        content = read_arrays(path)
+        content = read_named(path)
         X = content.get("X")
         if X is None:
             raise CommandError(f"{path} has no X; it has {', '.join(content)}")
@@ -152,13 +154,42 @@ def _read(path, arguments):
 
 def _read_table(path):
     """Numbers of a text file, without a first row of names."""
-    table = read_table(path, header=None, dtype=str)
+    table = _without_index(read_table(path, header=None, dtype=str))
+    _check_no_clock(path, table)
     try:
         return table.iloc[1 if _is_header(table) else 0 :].to_numpy(float)
     except ValueError as error:
         raise CommandError(
             f"{path}: {error}. Beside one row of names, all cells must be numbers"
         ) from error
+
+
+def _without_index(table):
+    """A table without the column of row numbers that pandas and R write under an empty name."""
+    import pandas as pd
+
+    first = table[0]
+    rows = pd.to_numeric(first[1:], errors="coerce").to_numpy()
+    unnamed = pd.isna(first[0]) or str(first[0]).startswith("Unnamed")
+    if unnamed and len(rows) > 1 and (np.diff(rows) == 1).all():
+        return table.drop(columns=0).T.reset_index(drop=True).T
+    return table
+
+
+def _check_no_clock(path, table):
+    """Refuse a column that is called time and only grows: it is no region."""
+    if not _is_header(table):
+        return
+    for column, name in table.iloc[0].items():
+        if str(name).strip().lower() not in CLOCKS:
+            continue
+        import pandas as pd
+
+        values = pd.to_numeric(table[column][1:], errors="coerce").to_numpy()
+        if len(values) > 1 and (np.diff(values) > 0).all():
+            raise CommandError(
+                f"{path}: the column {name!r} counts samples and is no region: leave it out"
+            )
 
 
 def _is_header(table):
@@ -173,7 +204,7 @@ def _header(path):
     """Names in the first row of a text file, or None."""
     if Path(path).suffix not in (".csv", ".tsv", ".txt"):
         return None
-    table = read_table(path, header=None, dtype=str, nrows=1)
+    table = _without_index(read_table(path, header=None, dtype=str, nrows=3))
     return table.iloc[0].tolist() if _is_header(table) else None
 
 

@@ -1,7 +1,6 @@
 """``sklearn-meg study``: encoders on any lab's recordings, and ``sklearn-meg demo``."""
 
 import argparse
-import re
 import shutil
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 from .asked import command_of
 from .common import CommandError, add_out, give_memory_back, open_folder, pairs, positive, split
 from .duration import time_warning
+from .files import find_sources
 
 MODELS = {
     "mean": "the mean response of each subject: the floor of models without initial window",
@@ -85,6 +85,11 @@ def _add_files(group):
     add(
         "--filter", nargs=2, type=float, metavar=("LOW", "HIGH"), default=(None, None),
         help="band of --raw that is kept, in Hz",
+    )  # fmt: skip
+    add(
+        "--metadata", nargs="+", action="extend", metavar="TABLE", default=[],
+        help="a .tsv or .csv for each file, in the same order: a row an epoch, or an event of "
+        "--raw (by a column onset in seconds, or in order); --bids-root reads its events.tsv",
     )  # fmt: skip
     add("--subject-column", metavar="COL", help="metadata column that names the subject")
     add(
@@ -335,46 +340,6 @@ def check_models(names):
             f"choose from {', '.join(MODELS)}"
         )
     return names
-
-
-def find_sources(arguments):
-    """Recordings named on the command line."""
-    from ..study import sources as files
-    from ..study.recordings import check_sources
-
-    _check_cut(arguments)
-    cut = files.Cut(arguments.tmin, arguments.tmax, arguments.events, None, *arguments.filter)
-    kinds = [bool(arguments.epochs), bool(arguments.raw), bool(arguments.bids_root)]
-    if sum(kinds) != 1:
-        raise CommandError("name recordings by one of --epochs, --raw and --bids-root")
-    if arguments.bids_root:
-        return files.bids_sources(arguments.bids_root, cut, task=arguments.bids_task)
-    paths = arguments.epochs or arguments.raw
-    subjects, runs = files.name_subjects(paths, arguments.subject_from_name)
-    make = files.epochs_source if arguments.epochs else lambda p, *a: files.raw_source(p, cut, *a)
-    return check_sources([make(path, s, r) for path, s, r in zip(paths, subjects, runs)])
-
-
-def _check_cut(arguments):
-    """Mistakes that MNE would take for something else, or tell without the option."""
-    low, high = arguments.filter
-    if low is not None and not 0 <= low < high:
-        raise CommandError(f"--filter takes LOW and HIGH in Hz, LOW first, got {low:g} {high:g}")
-    if not arguments.tmin < arguments.tmax:
-        raise CommandError(
-            f"--tmin must be before --tmax, got {arguments.tmin:g} and {arguments.tmax:g}"
-        )
-    if arguments.seed < 0:
-        raise CommandError(f"--seed must be at least 0, got {arguments.seed}")
-    if arguments.bids_root and not Path(arguments.bids_root).is_dir():
-        raise CommandError(f"--bids-root {arguments.bids_root}: no such folder")
-    for option in ("events", "subject_from_name"):
-        text = getattr(arguments, option)
-        try:
-            re.compile(text or "")
-        except re.error as error:
-            name = f"--{option.replace('_', '-')}"
-            raise CommandError(f"{name} {text}: no regular expression: {error}") from error
 
 
 def reading_of(arguments):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .arrays import ARRAY_SUFFIXES, read_named
 from .common import CommandError, add_out, open_folder, read_table
 from .steps import Steps
 
@@ -14,9 +15,9 @@ example:
 
 field.csv has the columns x, y, z (m) and Ex, Ey, Ez (V/m for 1 A/us, or what --didt says):
 centers of the tetrahedra of a head model, or a grid. cells.csv has x, y, z of each soma and ax, ay,
-az of its axis (out of the cortex), and optionally an azimuth (radians). .npz files hold the same.
-Writes thresholds.csv (A/us, with 90 % intervals) and report.html. The fitted networks are kept in
-the folder: run the same command again after an interruption.
+az of its axis (out of the cortex), and optionally an azimuth (radians). .npz and .mat hold the
+same. Writes thresholds.csv (A/us, with 90 % intervals) and report.html. The fitted networks are
+kept in the folder: run the same command again after an interruption.
 """
 CELLS = ("x", "y", "z", "ax", "ay", "az")
 FIELD = ("x", "y", "z", "Ex", "Ey", "Ez")
@@ -75,10 +76,8 @@ def read_columns(path, columns, optional=False):
     path = Path(path)
     if not path.is_file():
         raise CommandError(f"{path}: no such file")
-    if path.suffix == ".npz":
-        from .._saving.store import read_arrays
-
-        table = read_arrays(path)
+    if path.suffix.lower() in ARRAY_SUFFIXES:
+        table = {name: np.ravel(values) for name, values in read_named(path).items()}
     else:
         table = read_table(path)
     missing = [name for name in columns if name not in table]
@@ -137,7 +136,7 @@ def _write(network, uniform, grids, places, learned, doubts, out, arguments):
     page = html.Page(
         arguments.title or f"Thresholds of {len(places)} neurons ({arguments.cell_type})"
     )
-    page.verdict = _verdict(table) + doubts
+    page.verdict = [*_verdict(table), *doubts, *arguments.told]
     page.add("Map", *_figures(table))
     page.add("Thresholds", html.fold(f"Show all {len(table)} neurons", html.table(table, digits=4)))
     page.add("What was run", html.facts(_facts(learned, arguments)))

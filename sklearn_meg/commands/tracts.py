@@ -12,7 +12,8 @@ from .steps import Steps
 
 EXAMPLE = """\
 example:
-  sklearn-meg tracts --directions peaks.nii.gz --mask wm.nii.gz --seeds roi.nii.gz --out tracts
+  sklearn-meg tracts --directions peaks.nii.gz --order mrtrix --mask wm.nii.gz --seeds roi.nii.gz \\
+      --out tracts
   sklearn-meg tracts --dwi dwi.nii.gz --bvals dwi.bval --bvecs dwi.bvec --mask wm.nii.gz \\
       --from left.nii.gz --to right.nii.gz --out tracts
 
@@ -20,6 +21,7 @@ Writes geodesics.trx and geodesics.tck (world coordinates, mm), metric.nii.gz (l
 metric), and report.html. The fitted metric is kept in the folder: run the same command again after
 an interruption.
 """
+SAME_PLACE_MM = 1e-2
 
 
 def add_parsers(commands):
@@ -34,7 +36,16 @@ def add_parsers(commands):
     parser.set_defaults(run=run_tracts)
     add = parser.add_argument
     add("--directions", metavar="FILE", help="NIfTI of peaks (3 numbers each) or tensors")
-    add("--kind", choices=("peaks", "tensors"), default="peaks", help="default: %(default)s")
+    add(
+        "--kind",
+        choices=("peaks", "angles", "tensors"),
+        default="peaks",
+        help="default: %(default)s",
+    )
+    add(
+        "--order", choices=("dipy", "fsl", "mrtrix"),
+        help="software that wrote --directions (or --bvecs: default fsl); nothing in a file tells",
+    )  # fmt: skip
     add("--dwi", metavar="FILE", help="diffusion images, with --bvals and --bvecs (needs dipy)")
     add("--bvals", metavar="FILE", help="b-values")
     add("--bvecs", metavar="FILE", help="gradient directions")
@@ -58,7 +69,7 @@ def run_tracts(arguments):
     from ..connectome import ConnectomeMetric
 
     X, affine = read_directions(arguments)
-    wanted = _voxels(arguments, X)
+    wanted = _voxels(arguments, X, affine)
     out = open_folder(arguments.out)
     with Steps(out / "store", 1, arguments.quiet) as steps:
         model = steps.fit("metric", ConnectomeMetric(affine=affine), X)
@@ -76,15 +87,34 @@ def read_directions(arguments):
     _check_files(arguments.directions, arguments.dwi, arguments.mask)
     if arguments.directions:
         return connectome.read_directions(
-            arguments.directions, arguments.kind, arguments.mask, min_fa=arguments.min_fa
-        )
+            arguments.directions, arguments.kind, arguments.mask, min_fa=arguments.min_fa,
+            order=arguments.order,
+        )  # fmt: skip
     if not (arguments.bvals and arguments.bvecs):
         raise CommandError("--dwi needs --bvals and --bvecs")
     _check_files(arguments.bvals, arguments.bvecs)
+    _check_gradients(arguments.bvals, arguments.bvecs)
     found = connectome.fit_tensor_directions(
-        arguments.dwi, arguments.bvals, arguments.bvecs, arguments.mask, min_fa=arguments.min_fa
-    )
+        arguments.dwi, arguments.bvals, arguments.bvecs, arguments.mask, min_fa=arguments.min_fa,
+        order=arguments.order,
+    )  # fmt: skip
     return found[0], found[1]
+
+
+def _check_gradients(bvals, bvecs):
+    """Refuse text files of gradients that do not belong together."""
+    found = []
+    for path in (bvals, bvecs):
+        try:
+            found.append(np.loadtxt(path, ndmin=2))
+        except ValueError as error:
+            raise CommandError(f"{path} holds no table of numbers: {error}") from error
+    n = found[0].size
+    if 1 not in found[0].shape or found[1].shape not in ((3, n), (n, 3)):
+        raise CommandError(
+            f"{bvals} must hold one b value a volume and {bvecs} one direction (3 numbers) each, "
+            f"got {found[0].shape} and {found[1].shape}"
+        )
 
 
 def _check_files(*paths):
@@ -93,23 +123,29 @@ def _check_files(*paths):
             raise CommandError(f"{path}: no such file")
 
 
-def _voxels(arguments, X):
+def _voxels(arguments, X, affine):
     """Voxels to shoot from, or pairs of voxels to connect."""
     if bool(arguments.start) != bool(arguments.end):
         raise CommandError("--from and --to go together")
     there = np.isfinite(X).all(axis=-1).any(axis=0)
     if arguments.start:
-        return tuple(_region(path, there) for path in (arguments.start, arguments.end))
-    return (_region(arguments.seeds, there) if arguments.seeds else np.argwhere(there),)
+        return tuple(_region(path, there, affine) for path in (arguments.start, arguments.end))
+    return (_region(arguments.seeds, there, affine) if arguments.seeds else np.argwhere(there),)
 
 
-def _region(path, there):
+def _region(path, there, affine):
     from .._checks.claims import open_image
 
     _check_files(path)
-    region = np.asarray(open_image(path).dataobj) > 0
+    image = open_image(path)
+    region = np.asarray(image.dataobj) > 0
     if region.shape[:3] != there.shape:
         raise CommandError(f"{path} has the shape {region.shape}, the directions {there.shape}")
+    if not np.allclose(image.affine, affine, atol=SAME_PLACE_MM):
+        raise CommandError(
+            f"{path} has another affine than the directions: its voxels are elsewhere. Resample it "
+            "to their grid first"
+        )
     voxels = np.argwhere(region & there)
     if not len(voxels):
         raise CommandError(f"{path} has no voxel with a direction")
@@ -155,7 +191,7 @@ def _write(model, paths, lengths, X, affine, doubts, out, arguments):
     nib.save(nib.Nifti1Image(metric[..., lower[0], lower[1]], affine), out / "metric.nii.gz")
     spans = np.array([np.linalg.norm(np.diff(line, axis=0), axis=1).sum() for line in lines])
     page = html.Page(arguments.title or f"{len(lines)} geodesics")
-    page.verdict = _verdict(spans, lengths) + doubts
+    page.verdict = [*_verdict(spans, lengths), *doubts, *arguments.told]
     page.add("Geodesics", _figure(lines))
     page.add("What was run", html.facts(_facts(X, model, arguments)))
     page.save(out / "report.html")

@@ -51,9 +51,9 @@ def load_clean(source, wanted, channels, reading):
         number = np.arange(len(epochs))
         if reading.reject:
             there = {k: v for k, v in reading.reject.items() if k in epochs.get_channel_types()}
-            before = epochs.events.copy()
+            before = epochs.selection
             epochs.drop_bad(reject=there, verbose="error")
-            number = _still_there(before, epochs)
+            number = np.flatnonzero(np.isin(before, epochs.selection))
         if not len(epochs):
             return None
         if reading.bads == "interpolate" and epochs.info["bads"]:
@@ -64,12 +64,6 @@ def load_clean(source, wanted, channels, reading):
             epochs.resample(reading.resample, verbose="error")
     epochs.selection_ = number
     return epochs
-
-
-def _still_there(before, epochs):
-    """Which of the trials are left, by their position in the drop log."""
-    left = np.flatnonzero(np.isin(before[:, 0], epochs.events[:, 0]))
-    return left if len(left) == len(epochs) else np.arange(len(epochs))
 
 
 def _check_not_twice(y, subject, source, seen):

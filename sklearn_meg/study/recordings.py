@@ -321,8 +321,9 @@ def _trial_table(epochs, source, reading):
     elif reading.features or reading.formula or reading.subject_column or reading.run_column:
         wanted = [*reading.features, reading.formula, reading.subject_column, reading.run_column]
         raise ValueError(
-            f"{source.name} has no metadata, so no {', '.join(w for w in wanted if w)}. Set "
-            "epochs.metadata, or leave --features out to use the types of events."
+            f"{source.name} has no metadata, so no {', '.join(w for w in wanted if w)}. Name a "
+            "table by --metadata, set epochs.metadata, or leave --features out to use the types of "
+            "events."
         )
     subject, run = source.subject, source.run or source.name
     own = {

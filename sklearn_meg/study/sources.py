@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from .._checks.claims import check_claims
+from .eeglab import locked_events
 from .recordings import Source, subject_of
+from .tables import read_trials, rows_of_epochs, rows_of_events, with_table
 
+BIDS_OPENED = (".fif", ".vhdr", ".edf", ".bdf", ".set", ".ds", ".con", ".sqd", ".pdf", ".mff")
 BIDS_SUBJECT = r"sub-([a-zA-Z0-9]+)"
 
 
@@ -40,14 +43,23 @@ class Cut:
     h_freq: float | None = None
 
 
-def epochs_source(path, subject, run=None):
-    """Return a recording that is a file of epochs."""
-    return Source(str(path), lambda preload: read_epochs(path, preload), subject, run)
+def epochs_source(path, subject, run=None, table=None):
+    """Return a recording that is a file of epochs, perhaps with a table of their metadata."""
+
+    def load(preload):
+        epochs = read_epochs(path, preload)
+        if table is None:
+            return epochs
+        return with_table(epochs, rows_of_epochs(read_trials(table), epochs, table, path))
+
+    return Source(str(path), load, subject, run)
 
 
-def raw_source(path, cut, subject, run=None):
-    """Return a recording that is a raw file."""
-    return Source(str(path), lambda preload: cut_raw(read_raw(path), cut, path), subject, run)
+def raw_source(path, cut, subject, run=None, table=None):
+    """Return a recording that is a raw file, perhaps with a table of its events."""
+    return Source(
+        str(path), lambda preload: cut_raw(read_raw(path), cut, path, table), subject, run
+    )
 
 
 def bids_sources(root, cut, *, task=None, datatype=None):
@@ -64,25 +76,39 @@ def bids_sources(root, cut, *, task=None, datatype=None):
         import mne_bids
     except ImportError as error:
         raise ImportError("--bids-root needs mne-bids: pip install mne-bids.") from error
-    found = [
-        path
-        for path in mne_bids.find_matching_paths(
-            root, tasks=task, datatypes=datatype or ["meg", "eeg"], ignore_nosub=True
-        )
-        if path.suffix in ("meg", "eeg") and path.extension not in (".json", ".tsv", ".pos")
-    ]
+    there = mne_bids.find_matching_paths(
+        root, tasks=task, datatypes=datatype or ["meg", "eeg"], ignore_nosub=True
+    )
+    found = [path for path in there if _is_recording(path)]
     if not found:
         raise ValueError(
             f"{root} holds no MEG or EEG recording" + (f" of {task}." if task else ".")
         )
+    tasks = sorted({path.task for path in found if path.task})
+    if len(tasks) > 1:
+        raise ValueError(f"{root} holds the tasks {', '.join(tasks)}. --bids-task takes one.")
 
     def load(path):
+        events = path.copy().update(suffix="events", extension=".tsv").fpath
+
         def read(preload):
-            return cut_raw(mne_bids.read_raw_bids(path, verbose="error"), cut, path.basename)
+            raw = mne_bids.read_raw_bids(path, verbose="error")
+            return cut_raw(raw, cut, path.basename, events if events.is_file() else None)
 
         return read
 
     return [Source(p.basename, load(p), f"sub-{p.subject}", _run_of(p)) for p in found]
+
+
+def _is_recording(path):
+    """Whether a file of a BIDS folder is opened: no companion, calibration, or later part."""
+    return (
+        path.suffix in ("meg", "eeg")
+        and path.extension in BIDS_OPENED
+        and path.acquisition not in ("crosstalk", "calibration")
+        and path.subject != "emptyroom"
+        and path.split in (None, "01", "1")
+    )
 
 
 def _run_of(path):
@@ -107,7 +133,8 @@ def read_epochs(path, preload=True):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # names that do not end with -epo.fif, and the like
             check_claims(path)
-            return reader(path, verbose="error", **keys)
+            epochs = reader(path, verbose="error", **keys)
+            return locked_events(path, epochs) if path.suffix == ".set" else epochs
     except Exception as error:  # whatever a damaged file provokes
         raise ValueError(
             f"{path}: cannot be read as epochs: {_one_line(error)}{_hint(path)}"
@@ -151,8 +178,8 @@ def read_raw(path):
         raise ValueError(f"{path}: cannot be read as a recording: {_one_line(error)}") from error
 
 
-def cut_raw(raw, cut, name):
-    """Cut a continuous recording into epochs around its events.
+def cut_raw(raw, cut, name, table=None):
+    """Cut a continuous recording into epochs around its events; a table tells more of these.
 
     Raises
     ------
@@ -164,13 +191,22 @@ def cut_raw(raw, cut, name):
     if cut.l_freq is not None or cut.h_freq is not None:
         raw = raw.load_data(verbose="error").filter(cut.l_freq, cut.h_freq, verbose="error")
     events, codes = find_events(raw, cut.events, name)
+    metadata = None if table is None else _metadata(raw, events, codes, table, name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         epochs = mne.Epochs(
             raw, events, codes, cut.tmin, cut.tmax, baseline=cut.baseline, preload=False,
-            event_repeated="drop", verbose="error",
+            event_repeated="drop", metadata=metadata, verbose="error",
         )  # fmt: skip
         return epochs.drop_bad(verbose="error")  # at the edges, and where annotations say so
+
+
+def _metadata(raw, events, codes, table, name):
+    kinds = {code: kind for kind, code in codes.items()}
+    return rows_of_events(
+        read_trials(table), (events[:, 0] - raw.first_samp) / raw.info["sfreq"],
+        [kinds[code] for code in events[:, 2]], 1.5 / raw.info["sfreq"], table, name,
+    )  # fmt: skip
 
 
 def find_events(raw, wanted, name):
