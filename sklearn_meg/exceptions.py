@@ -136,6 +136,10 @@ _CODES = {
             "Thresholds of held-out fields are predicted no better than by one constant.",
             "Check that rows of X and y, morphology and spacing belong together.",
         ),
+        reversed_current=(
+            "Thresholds are those of another direction of the current, or of another pulse.",
+            "Check the sign of the fields, and that pulse is the one that was simulated.",
+        ),
         outlying_thresholds=(
             "Some thresholds are several times those of all others, relative to physics.",
             "Simulate them again, or put NaN there; they count for nothing.",

@@ -13,6 +13,7 @@ from sklearn_meg.tms import (
     grid_spacing,
     load_l5_thresholds,
     make_neuron,
+    make_tms_dataset,
     read_swc,
     write_swc,
 )
@@ -253,6 +254,23 @@ def shuffled(seed, broken):
     _, X, y = _places(seed)
     order = np.random.default_rng(seed).permutation(len(y)) if broken else np.arange(len(y))
     return _learned(seed, X, y[order])
+
+
+@violation("reversed current", right=RIGHT)
+def reversed_current(seed, broken):
+    """Fields to learn from are of current in the other direction than that of the thresholds."""
+    _, X, y = _places(seed)
+    return _learned(seed, -X if broken else X, y)
+
+
+@violation("a pulse that nobody names", right=RIGHT)
+def unnamed_pulse(seed, broken):
+    """Thresholds were simulated with biphasic pulses; the model is of its default."""
+    _, X, y = _places(seed)
+    if broken:
+        data = make_tms_dataset("L5 PC", 60, pulse="biphasic", random_state=seed, verbose=0)
+        X, y = data["grids"], data["threshold"]
+    return _learned(seed, X, y)
 
 
 @violation("the morphology of another type", right=RIGHT)

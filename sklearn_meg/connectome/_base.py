@@ -146,10 +146,10 @@ class MetricModel(TrustMixin):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Shortest ways between pairs of points, and their lengths.
 
-        The shortest path along the voxels of the mask is made smooth: by the curve of least energy
-        near it, if that stays in the mask and is shorter, else by moving its points where that
-        shortens it. Where each direction has its own metric, the path goes along fibers
-        (:class:`FiberDistributionMetric`). Ways never leave the mask.
+        The shortest path along the voxels of the mask is replaced by the curve of least energy near
+        it, held in the mask, if that is shorter. Where each direction has its own metric, paths and
+        lengths are those along fibers (:class:`FiberDistributionMetric`), and the curve stays in
+        the lane of its ends. Ways never leave the mask.
 
         Parameters
         ----------
@@ -177,9 +177,9 @@ class MetricModel(TrustMixin):
         a, b = (self._points_inside(p, mask, n) for p, n in ((starts, "starts"), (ends, "ends")))
         if len(a) != len(b):
             raise ValueError(f"There must be as many ends as starts. Got {len(b)} and {len(a)}.")
-        geometry = None if self._along_fibers else self._geometry
+        pairs = np.stack([a, b], axis=1)
         paths, lengths = ways_between(
-            self._graph(), geometry, self._space, mask, np.stack([a, b], 1), n_points, n_modes
+            self._graph(), self._way_geometry, self._space, mask, pairs, n_points, n_modes
         )
         apart = np.flatnonzero(np.isinf(lengths))
         if len(apart):
@@ -352,6 +352,11 @@ class MetricModel(TrustMixin):
     @property
     def _geometry(self):
         return SplineGeometry(self._field, self._peaks)
+
+    @property
+    def _way_geometry(self):
+        """The metric that ways between points are made shorter by."""
+        return self._geometry
 
     @property
     def _open_mask(self):

@@ -15,9 +15,7 @@ import numpy as np
 from ._distributions import SPHERE, amplitudes, upper
 from ._settings import SETTINGS
 
-TINY = 1e-3  # of the usual maximum: keeps quotients finite
 CHUNK = 4096  # voxels at a time
-KNOWN = 0.3  # share of a side's weights that must be in the mask
 
 
 def half_sphere():
@@ -43,7 +41,7 @@ def sharpened(coefficients, basis, mask, steps, v):
         :func:`half_sphere`.
     """
     data = np.maximum(amplitudes(coefficients, v, basis), 0).astype(np.float32)
-    tiny = np.float32(TINY * max(np.median(data.max(1)), 1e-30))
+    tiny = np.float32(SETTINGS.tiny * max(np.median(data.max(1)), 1e-30))
     lobe = lobe_of(data, v)
     beside = Beside(mask, steps)
     found = data + tiny
@@ -119,7 +117,7 @@ class Beside:
             index = self.number[self.flat + offset]
             total += w * padded[index]
             weight += w * (index > 0)
-        known = weight > KNOWN * weights.sum()
+        known = weight > SETTINGS.known * weights.sum()
         return np.where(known, total / np.maximum(weight, 1e-9), 0), known
 
 

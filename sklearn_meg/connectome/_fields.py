@@ -82,8 +82,7 @@ def fit_lines(X, scale, window=None, is_smooth=True):
     cosine = cone_of(X, scale)
     field, voxel = _rows(X)
     if window is None:
-        window, risk = _best_window(X, scale, cosine)
-        is_smooth = window != SETTINGS.windows[0] and risk < SETTINGS.worth_smoothing
+        window, is_smooth = _chosen_window(X, scale, cosine)
     value, slope, raw, own, gain = _fit_rows(X, scale, window, field, voxel, cosine)
     size = np.maximum(np.linalg.norm(value, axis=1, keepdims=True), 1e-3)
     direction = value / size
@@ -148,6 +147,17 @@ def _rows(X):
     canonical = v * np.sign(last)
     order = np.lexsort((*canonical.T[::-1], np.ravel_multi_index(voxel, X.shape[1:-1])))
     return field[order], np.stack(voxel, axis=1)[order]
+
+
+def _chosen_window(X, scale, cosine):
+    """Window that predicts left-out vectors best, and whether to smooth with it.
+
+    In a handful of voxels the finest, without smoothing: any other would hold nearly all of them.
+    """
+    if np.isfinite(X[..., 0]).any(0).sum() < SETTINGS.fewest_tried:
+        return SETTINGS.windows[0], False
+    window, risk = _best_window(X, scale, cosine)
+    return window, window != SETTINGS.windows[0] and risk < SETTINGS.worth_smoothing
 
 
 def _best_window(X, scale, cosine):

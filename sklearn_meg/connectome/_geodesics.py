@@ -1,16 +1,14 @@
 """Geodesics between two points: a path along voxels, made smooth without leaving the mask."""
 
 import numpy as np
-import torch
 from scipy.optimize import minimize
-
-from ._geometry import metric_of
 
 N_GAUSS = 48  # points of quadrature along a path
 SWEEPS = 30  # of the relaxation of a path
+PULLS = 8  # steps of the way back into the mask
 
 
-def refine(field, ends, guesses, n_modes, max_iter=300):
+def refine(geometry, ends, guesses, n_modes, max_iter=300):
     """Curves of least energy between pairs of points.
 
     A path is the straight line plus t (1 - t) times polynomials, so it is smooth and its length
@@ -18,7 +16,7 @@ def refine(field, ends, guesses, n_modes, max_iter=300):
 
     Parameters
     ----------
-    field : SplineField
+    geometry : SplineGeometry or ConeGeometry
     ends : ndarray of shape (n, 2, dim)
     guesses : list of ndarray of shape (n_points, dim)
         Paths to start from.
@@ -31,36 +29,40 @@ def refine(field, ends, guesses, n_modes, max_iter=300):
     lengths : ndarray of shape (n,)
     """
     t, quadrature = np.polynomial.legendre.leggauss(N_GAUSS)
-    t, quadrature = (t + 1) / 2, quadrature / 2
+    t, w = (t + 1) / 2, quadrature / 2
     value, slope = basis(t, n_modes)
     start = np.stack([_project(guess, e, n_modes) for guess, e in zip(guesses, ends)])
-    base = torch.as_tensor(ends[:, 1] - ends[:, 0])
-    line = torch.as_tensor(ends[:, :1] + t[:, None] * (ends[:, 1:] - ends[:, :1]))
-    value, slope, w = (torch.as_tensor(a) for a in (value, slope, quadrature))
+    base = (ends[:, 1] - ends[:, 0])[:, None]
+    line = ends[:, :1] + t[:, None] * base
 
-    def speed(modes):
-        x = line + torch.einsum("tk,nkd->ntd", value, modes)
-        dx = base[:, None] + torch.einsum("tk,nkd->ntd", slope, modes)
-        theta, _ = field(x.flatten(0, 1))
-        g = metric_of(theta, x.shape[-1])
-        d = dx.flatten(0, 1).T
-        return (g * d[:, None] * d[None]).sum((0, 1)).reshape(len(x), -1)
+    def energies(modes):
+        """Squared speeds (n, n_t), and their derivatives by the modes."""
+        x, d = (a + np.einsum("tk,nkd->ntd", b, modes) for a, b in ((line, value), (base, slope)))
+        each, by_x, by_d = _squared_speeds(
+            geometry, x.reshape(-1, x.shape[2]), d.reshape(-1, x.shape[2])
+        )
+        by_x, by_d = (w[:, None] * by.reshape(x.shape) for by in (by_x, by_d))
+        slopes = np.einsum("tk,ntd->nkd", value, by_x) + np.einsum("tk,ntd->nkd", slope, by_d)
+        return each.reshape(x.shape[:2]), slopes
 
-    with torch.no_grad():
-        unit = max((speed(torch.as_tensor(start)) @ w).numpy().mean(), 1e-300)
+    unit = max((energies(start)[0] @ w).mean(), 1e-300)
 
     def energy(flat):
-        modes = torch.as_tensor(flat.reshape(start.shape)).requires_grad_(True)
-        total = (speed(modes) @ w).sum() / unit
-        (gradient,) = torch.autograd.grad(total, modes)
-        return total.item(), gradient.numpy().ravel()
+        each, slopes = energies(flat.reshape(start.shape))
+        return float((each @ w).sum() / unit), slopes.ravel() / unit
 
     options = {"maxiter": max_iter, "ftol": 1e-14, "gtol": 1e-9, "maxcor": 30}
     found = minimize(energy, start.ravel(), jac=True, method="L-BFGS-B", options=options)
     modes = found.x.reshape(start.shape)
-    with torch.no_grad():
-        lengths = (speed(torch.as_tensor(modes)).sqrt() @ w).numpy()
-    return modes, lengths
+    return modes, np.sqrt(np.maximum(energies(modes)[0], 0)) @ w
+
+
+def _squared_speeds(geometry, x, d):
+    """Squared lengths (n,) of vectors d at points, and their derivatives by x and by d."""
+    u = d / np.maximum(np.linalg.norm(d, axis=1, keepdims=True), 1e-300)
+    g, dg = geometry.gradient(x, u)
+    lowered = np.einsum("nij,nj->ni", g, d)
+    return (lowered * d).sum(1), np.einsum("nkij,ni,nj->nk", dg, d, d), 2 * lowered
 
 
 def basis(t, n_modes):
@@ -100,6 +102,48 @@ def resampled(path, n_points):
     place = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
     t = np.linspace(0, place[-1], n_points)
     return np.stack([np.interp(t, place, x) for x in path.T], axis=1)
+
+
+def pulled(curves, targets, allowed):
+    """Curves that go towards other points where they, or their pieces, are outside.
+
+    Parameters
+    ----------
+    curves : ndarray of shape (n, n_points, dim)
+    targets : callable
+        Points (m, dim) inside, near others.
+    allowed : callable
+        As of :func:`relaxed`.
+
+    Returns
+    -------
+    curves : ndarray of shape (n, n_points, dim)
+    """
+    curves = curves.copy()
+    share = np.zeros(curves.shape[:2])
+    outside = ~inside(curves, allowed)
+    if not outside.any():
+        return curves
+    changed = outside.any(1)
+    near = targets(curves.reshape(-1, curves.shape[2])).reshape(curves.shape)
+    near[:, [0, -1]] = curves[:, [0, -1]]
+    for _ in range(PULLS):
+        share[outside] += 1 / PULLS
+        found = curves + np.minimum(share, 1)[..., None] * (near - curves)
+        outside = ~inside(found, allowed)
+    return np.where(changed[:, None, None], relaxed(found, allowed), curves)
+
+
+def inside(paths, allowed):
+    """Whether points of paths (n, n_points, dim), and the middles beside them, are allowed."""
+    middles = 0.5 * (paths[:, 1:] + paths[:, :-1])
+    points, middles = (
+        allowed(each.reshape(-1, paths.shape[2])).reshape(each.shape[:2])
+        for each in (paths, middles)
+    )
+    points[:, 1:] &= middles
+    points[:, :-1] &= middles
+    return points
 
 
 def relaxed(paths, allowed, cost=None):

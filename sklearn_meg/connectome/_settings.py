@@ -17,6 +17,8 @@ class Settings:
         to what averages most. On noise of 20 degrees the last is best, on none the first.
     most_tried : int
         Vectors that choose among them.
+    fewest_tried : int
+        Voxels; with fewer the finest window is taken, since all would hold nearly all of them.
     trimmed : float
         Share of the left-out vectors that count, smallest errors first: spurious peaks fit nothing.
     worth_smoothing : float
@@ -90,6 +92,9 @@ class Settings:
         instead of .7; more iterations add false peaks.
     reach, along : int, float
         Steps along a direction that are looked at, and the standard deviation of their weights.
+    tiny, known : float
+        Share of the usual maximum that keeps quotients of sharpening finite; share of the weights
+        of a side that must be in the mask for its amplitudes to count.
     single : float
         Share of the voxels, those with the sharpest distributions, that tell the lobe of a fiber.
     sharp_width : float
@@ -117,10 +122,21 @@ class Settings:
         tried.
     good_enough : float
         Deviation in voxels below which the spline metric is not tried.
+    way_anisotropy : float
+        Of the metric that ways between points are made shorter by. In six real bundles they are .64
+        to .92 mm from streamlines between the same ends with it, .70 to 1.10 with 30, .61 to .90
+        with 100; 1.24 to 1.76 without this.
+    aside : tuple of float
+        Voxels beside a point at which the curves of an agreement start: with both, its AUC of
+        curves that go astray is .93 to .99 on four phantoms.
+    border, side : float
+        Voxels that the border of the mask is smoothed by, and the cosine between a curve and the
+        way out of the mask below which it leaves at a side (60 degrees).
     """
 
     windows: tuple = ((2, 3), (3, 3), (3, 2), (4, 2), (4, 1), (6, 1))
     most_tried: int = 600
+    fewest_tried: int = 30
     trimmed: float = 0.9
     worth_smoothing: float = 0.5
     cones: tuple = (60.0, 25.0, 3.0)
@@ -150,6 +166,8 @@ class Settings:
     context: float = 0.5
     reach: int = 3
     along: float = 1.5
+    tiny: float = 1e-3
+    known: float = 0.3
     single: float = 0.25
     sharp_width: float = 12.0
     lobe: float = 0.2
@@ -161,6 +179,10 @@ class Settings:
     round: float = 1.5
     dear: float = 2.0
     good_enough: float = 0.05
+    way_anisotropy: float = 300.0
+    aside: tuple = (0.5, 1.0)
+    border: float = 1.5
+    side: float = 0.5
 
 
 SETTINGS = Settings()

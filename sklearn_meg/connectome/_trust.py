@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from ._settings import SETTINGS
+
 if TYPE_CHECKING:
     from .._typing import ArrayLike
-
-ASIDE = 0.5, 1.0  # voxels beside a point at which others start
-SMOOTH = 1.5  # voxels that the border of the mask is smoothed by
-SIDE = 0.5  # cosine between a curve and the way out of the mask below which it leaves at a side
 
 
 class TrustMixin:
@@ -114,7 +112,7 @@ class TrustMixin:
         end = _ends(paths)
         near = [
             np.linalg.norm(_ends(others) - end, axis=1) <= radius
-            for others in self._curves_beside(x, u, ASIDE, length, step, follow)
+            for others in self._curves_beside(x, u, SETTINGS.aside, length, step, follow)
         ]
         return np.where(self._grazes(paths, u), 0.0, np.mean(near, axis=0))
 
@@ -125,12 +123,12 @@ class TrustMixin:
         way = end - paths[rows, np.maximum(last - 3, 0)]
         way = np.where(last[:, None] > 0, way, u)
         inside = np.pad(self._open_mask, 1).astype(float)
-        slope = np.stack(np.gradient(gaussian_filter(inside, SMOOTH)), axis=-1)
+        slope = np.stack(np.gradient(gaussian_filter(inside, SETTINGS.border)), axis=-1)
         index = np.clip(self._space.voxels(end)[0], 0, np.array(self._space.grid) - 1) + 1
         out = -slope[tuple(index.T)] / self._space.scale
         size = np.linalg.norm(out, axis=1) * np.linalg.norm(way, axis=1)
         leaves = last < paths.shape[1] - 1
-        return leaves & ((out * way).sum(1) < SIDE * np.maximum(size, 1e-12))
+        return leaves & ((out * way).sum(1) < SETTINGS.side * np.maximum(size, 1e-12))
 
     def _curves_beside(self, x, u, sizes, length, step, follow):
         """Curves that start so many voxels aside, on all sides, one side after the other."""

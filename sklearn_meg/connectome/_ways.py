@@ -1,12 +1,14 @@
 """Shortest ways between points: along voxels first, then smooth, never outside the mask."""
 
 import numpy as np
+from scipy.spatial import cKDTree
 
-from ._geodesics import evaluate, refine, relaxed, resampled
+from ._geodesics import evaluate, inside, pulled, refine, relaxed, resampled
 from ._graph import FiberGraph
 from ._settings import SETTINGS
 
 N_FINE = 200  # points of a path while it is made, all inside the mask
+BATCH = 64  # paths that are refined together
 
 
 def ways_between(graph, geometry, space, mask, pairs, n_points, n_modes):
@@ -15,8 +17,9 @@ def ways_between(graph, geometry, space, mask, pairs, n_points, n_modes):
     Parameters
     ----------
     graph : MetricGraph or FiberGraph
-    geometry : SplineGeometry or None
-        The metric that lengths are measured by; None leaves them to the graph.
+    geometry : SplineGeometry or ConeGeometry
+        The metric that curves are made shorter by. Lengths are measured by it, or by the graph if
+        it is one of fibers.
     space : Space
     mask : ndarray of bool of shape (nx, ny[, nz])
     pairs : ndarray of shape (n, 2, dim)
@@ -37,30 +40,35 @@ def ways_between(graph, geometry, space, mask, pairs, n_points, n_modes):
     def allowed(points):
         return space.in_mask(points, mask)
 
-    if geometry is None:
+    if isinstance(graph, FiberGraph):
         lines[found] = relaxed(lines[found], allowed)
-        return _along_fibers(graph, space, mask, pairs, lines, n_points)
+        lines, lengths = _along_fibers(graph, space, mask, pairs, lines)
+        found = np.isfinite(lengths)
     if found.any():
-        lines[found], lengths[found] = _refined(
-            geometry,
-            allowed,
-            pairs[found],
-            [guesses[i] for i in np.flatnonzero(found)],
-            lines[found],
-            n_modes,
-        )
+        curves, new, good = _refined(geometry, space, mask, pairs[found], lines[found], n_modes)
+        if isinstance(graph, FiberGraph):
+            new = _costs_of(graph, space, _numbers(mask), curves)
+        elif not good.all():
+            curves[~good], new[~good] = _relaxed(geometry, allowed, curves[~good])
+        lines[found], lengths[found] = curves, new
     return _thinned(lines, n_points), lengths
 
 
-def _along_fibers(graph, space, mask, pairs, lines, n_points):
+def _numbers(mask):
+    """Numbers of the voxels of a mask, -1 outside."""
+    number = np.full(mask.shape, -1)
+    number[mask] = np.arange(mask.sum())
+    return number
+
+
+def _along_fibers(graph, space, mask, pairs, lines):
     """Ways and their costs; those that go a long way round are compared with shorter ones.
 
     The graph knows no two points in one voxel, and no way from lane to lane of one bundle. So the
     cost is that of the way itself, and where the way is much longer than the straight line, ways
     that leave the fibers are tried, and with few corners: a step aside spreads over some voxels.
     """
-    number = np.full(mask.shape, -1)
-    number[mask] = np.arange(mask.sum())
+    number = _numbers(mask)
     unit = space.scale.min()
     costs = _costs_of(graph, space, number, lines)
 
@@ -87,7 +95,7 @@ def _along_fibers(graph, space, mask, pairs, lines, n_points):
             doubtful,
             [straight, off, *(_with_corners(off, step * unit) for step in SETTINGS.corners)],
         )
-    return _thinned(lines, n_points), costs
+    return lines, costs
 
 
 def _costs_of(graph, space, number, lines):
@@ -115,8 +123,7 @@ def _with_corners(lines, apart):
 
 def _guesses(graph, space, mask, pairs, leaky=False):
     """Middles of the voxels along the shortest paths of a graph, and their lengths."""
-    number = np.full(mask.shape, -1)
-    number[mask] = np.arange(mask.sum())
+    number = _numbers(mask)
     first, last = (number[tuple(space.voxels(p)[0].T)] for p in (pairs[:, 0], pairs[:, 1]))
     middles = np.argwhere(mask) * space.scale
     guesses, lengths = [None] * len(pairs), np.full(len(pairs), np.inf)
@@ -136,21 +143,43 @@ def _guesses(graph, space, mask, pairs, leaky=False):
     return guesses, lengths
 
 
-def _refined(geometry, allowed, pairs, guesses, lines, n_modes):
-    """Curves of least energy where they stay inside and are shorter, else relaxed polylines."""
-    modes, lengths = refine(geometry.field, pairs, [g[1:-1] for g in guesses], n_modes)
-    curves = evaluate(pairs, modes, N_FINE)
-    good = allowed(curves.reshape(-1, curves.shape[2])).reshape(curves.shape[:2]).all(1)
-    good &= lengths <= _lengths(geometry, lines) * (1 + 1e-9)
-    bad = np.flatnonzero(~good)
-    if len(bad):
-        curves[bad] = relaxed(lines[bad], allowed, lambda a, b: _pieces(geometry, a, b))
-        lengths[bad] = _lengths(geometry, curves[bad])
-    return curves, lengths
+def _refined(geometry, space, mask, pairs, lines, n_modes):
+    """Curves of least energy, held in the mask, where they are shorter than lines; whether so."""
+
+    def allowed(points):
+        return space.in_mask(points, mask)
+
+    curves, lengths = np.empty_like(lines), np.empty(len(lines))
+    for i in range(0, len(lines), BATCH):
+        some = slice(i, i + BATCH)
+        modes, lengths[some] = refine(
+            geometry, pairs[some], [p[1:-1] for p in lines[some]], n_modes
+        )
+        curves[some] = evaluate(pairs[some], modes, N_FINE)
+    held = pulled(curves, _nearest_in(space, mask), allowed)
+    changed = (held != curves).any((1, 2))
+    lengths[changed] = _lengths(geometry, held[changed])
+    good = inside(held, allowed).all(1) & (lengths <= _lengths(geometry, lines) * (1 + 1e-9))
+    return np.where(good[:, None, None], held, lines), lengths, good
+
+
+def _nearest_in(space, mask):
+    """A function for the middles (n, dim) of the voxels of the mask that are nearest to points."""
+    middles = np.argwhere(mask) * space.scale
+    tree = cKDTree(middles)
+    return lambda points: middles[tree.query(points)[1]]
+
+
+def _relaxed(geometry, allowed, lines):
+    """Lines whose points moved where that makes them shorter, and lengths."""
+    lines = relaxed(lines, allowed, lambda a, b: _pieces(geometry, a, b))
+    return lines, _lengths(geometry, lines)
 
 
 def _lengths(geometry, lines):
     """Lengths (n,) of polylines (n, n_points, dim)."""
+    if not len(lines):
+        return np.zeros(0)
     dim = lines.shape[2]
     a, b = lines[:, :-1].reshape(-1, dim), lines[:, 1:].reshape(-1, dim)
     return _pieces(geometry, a, b).reshape(len(lines), -1).sum(1)
@@ -158,7 +187,8 @@ def _lengths(geometry, lines):
 
 def _pieces(geometry, a, b):
     step = b - a
-    g = geometry.tensors(0.5 * (a + b))
+    u = step / np.maximum(np.linalg.norm(step, axis=1, keepdims=True), 1e-300)
+    g = geometry.tensors(0.5 * (a + b), u)
     return np.sqrt(np.maximum(np.einsum("ni,nij,nj->n", step, g, step), 0))
 
 

@@ -260,6 +260,12 @@ class ConnectomeMetric(LineParams, UnusualPlaces, FieldMetric):
             return ConeGeometry(self._peaks, self.anisotropy_, np.deg2rad(self.doubt_))
         return super()._geometry
 
+    @property
+    def _way_geometry(self):
+        if self._along_fibers:  # a way from lane to lane must not cost more than all the rest
+            return ConeGeometry(self._peaks, SETTINGS.way_anisotropy)
+        return self._geometry
+
     def _check_starts(self, x, u):
         if not self._along_fibers or self.anisotropy_ < SETTINGS.strong:
             return

@@ -8,12 +8,10 @@ import numpy as np
 
 from ._forward import MINDIST, check_system, head_to_mri, scalp, three_layers
 from ._head import make_bem
+from ._settings import TEMPLATE
 
 if TYPE_CHECKING:
     from .._typing import Forward, Info
-
-FARTHEST = 0.04  # m from the scalp of the template: no head is so much larger or smaller
-FEWEST = 4
 
 
 def template_forward(info: Info, spacing: float = 10.0) -> Forward:
@@ -74,9 +72,9 @@ def template_forward(info: Info, spacing: float = 10.0) -> Forward:
 
 def _check_electrodes(info):
     """Raise for electrodes that are nowhere, or not on a head."""
-    if len(info["ch_names"]) < FEWEST:
+    if len(info["ch_names"]) < TEMPLATE.fewest:
         raise ValueError(
-            f"info must have at least {FEWEST} EEG channels that are not bad. "
+            f"info must have at least {TEMPLATE.fewest} EEG channels that are not bad. "
             f"Got {len(info['ch_names'])}."
         )
     places = np.array([channel["loc"][:3] for channel in info["chs"]])
@@ -88,7 +86,7 @@ def _check_electrodes(info):
             "set_montage, or mark them as bad."
         )
     away = np.linalg.norm(places[:, None] - scalp(), axis=2).min(axis=1)
-    if away.max() > FARTHEST:
+    if away.max() > TEMPLATE.farthest:
         worst = int(away.argmax())
         raise ValueError(
             f"Electrode {info['ch_names'][worst]} is {100 * away[worst]:.1f} cm from the scalp: "

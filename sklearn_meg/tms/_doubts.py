@@ -9,6 +9,7 @@ from ._grids import center_magnitude, doubt_units
 from ._settings import DOUBTS
 
 __all__ = [
+    "doubt_direction",
     "doubt_placements",
     "doubt_relation",
     "doubt_repeated",
@@ -90,6 +91,32 @@ def without_outliers(y, logs):
         f"{np.exp(off[outlying].max()):.3g} times what the others say.",
     )
     return np.where(outlying, np.nan, y)
+
+
+def doubt_direction(y, logs, reversed_logs):
+    """Warn where thresholds are clearly nearer to those of the reversed current.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n, n_outputs)
+        Thresholds in V/m at the center.
+    logs, reversed_logs : ndarray of shape (n, n_outputs)
+        Logarithm of those of physics for the fields as they are and reversed, up to a factor.
+    """
+    if np.isfinite(y).all(axis=1).sum() < DOUBTS.fewest:
+        return
+    given, other = (_spread(np.log(y) - each) for each in (logs, reversed_logs))
+    if other < DOUBTS.other_way * given:
+        warn_assumption(
+            "reversed-current",
+            f"What physics does not explain of log thresholds spreads by {given:.2g}, and by "
+            f"{other:.2g} if the current flows the other way.",
+        )
+
+
+def _spread(values):
+    """Mean absolute distance from the median of each column, NaN left out; the median column."""
+    return np.median(np.nanmean(np.abs(values - np.nanmedian(values, axis=0)), axis=0))
 
 
 def doubt_repeated(X, groups):

@@ -10,29 +10,13 @@ import numpy as np
 from .._checks.params import check_random_state, naming
 from ._conduction import make_bodies
 from ._frames import check_points, check_positions, check_vector
+from ._settings import TISSUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .._typing import ArrayLike, RandomSeed
 
-# S/m; Wagner et al. 2004 and the values that TMS studies took over.
-WHITE, GRAY, CSF = 0.126, 0.275, 1.654
-BLUR = 0.2e-3  # m: an interface goes from 10 to 90 % within 4.4 times that
-# Jumps of log conductivity, inside over outside, of the interfaces from the middle outwards; what
-# is around the fold conducts like gray matter.
-GYRUS = np.log([WHITE / GRAY, GRAY / CSF, CSF / GRAY])
-DEEP = np.log([CSF / GRAY, GRAY / WHITE, WHITE / GRAY])  # a sulcus
-# Rebuilt: ranges of the local anatomy, in m.
-CORE = (0.8e-3, 4.0e-3)  # radius of the white core of a gyrus
-SULCUS = (0.5e-3, 2.0e-3)  # radius of the fluid in a sulcus
-CORTEX = (1.8e-3, 3.0e-3)  # thickness of the gray matter
-SHEET = (1.0e-3, 3.0e-3)  # thickness of what is on the other side of the cortex
-DEPTH = (0.15, 0.85)  # of the soma in the gray matter
-TILT = np.deg2rad(10.0)  # spread of a neuron's axis around the normal of the cortex
-N_BALLS = 4
-BALL = (0.3e-3, 0.9e-3)
-BALL_GAP = (0.0, 0.9e-3)  # from the soma to the surface of a ball
 N_FOLD, N_BALL = 8, 5  # random numbers that each takes
 
 
@@ -119,7 +103,7 @@ class HeterogeneousField:
         heterogeneity: float = 1.0,
         random_state: RandomSeed = None,
         depth: float | tuple[float, float] | None = None,
-        blur: float = BLUR,
+        blur: float = TISSUE.blur,
     ) -> None:
         if not callable(primary):
             raise TypeError(f"primary must be a field, called with points. Got {primary!r}.")
@@ -196,7 +180,7 @@ def check_depth(depth):
         )
 
 
-def make_surroundings(positions, axes, heterogeneity, draws, depth=None, blur=BLUR):
+def make_surroundings(positions, axes, heterogeneity, draws, depth=None, blur=TISSUE.blur):
     """Build the folds and balls around several neurons, all solved at once.
 
     Parameters
@@ -214,7 +198,9 @@ def make_surroundings(positions, axes, heterogeneity, draws, depth=None, blur=BL
     bodies : Bodies
         Those of the first neuron (fold, balls), then those of the second, ...
     """
-    center, line, radii, jumps = _folds(axes, draws[:, :N_FOLD], DEPTH if depth is None else depth)
+    center, line, radii, jumps = _folds(
+        axes, draws[:, :N_FOLD], TISSUE.depth if depth is None else depth
+    )
     balls = draws[:, N_FOLD:].reshape(len(draws), -1, N_BALL)
     ball_center, ball_radius, contrast = _balls(balls)
     centers = np.concatenate([center[:, np.newaxis], ball_center], axis=1)
@@ -235,7 +221,7 @@ def draw_geometry(heterogeneity, random_state):
     Those of the fold come first, then ball by ball, so that `heterogeneity` does not change the
     shapes, only how many balls there are.
     """
-    n = N_FOLD + N_BALL * round(N_BALLS * heterogeneity)
+    n = N_FOLD + N_BALL * round(TISSUE.n_balls * heterogeneity)
     if random_state is None or isinstance(random_state, numbers.Integral):
         return np.random.default_rng(random_state).random(n)  # tenfold cheaper than RandomState
     return check_random_state(random_state).random_sample(n)
@@ -245,32 +231,32 @@ def _folds(axes, draws, depth):
     """Cylinders whose gray layers hold the somata, with normals there close to the axes."""
     kind, size, cortex, sheet, where, turn, tilt, tilt_turn = draws.T[..., np.newaxis]
     where = _between(np.broadcast_to(depth, 2), where)
-    cortex, sheet = _between(CORTEX, cortex), _between(SHEET, sheet)
+    cortex, sheet = _between(TISSUE.cortex, cortex), _between(TISSUE.sheet, sheet)
     axes = axes / np.linalg.norm(axes, axis=1, keepdims=True)
-    lean = TILT * np.sqrt(-2 * np.log1p(-tilt))
+    lean = TISSUE.tilt * np.sqrt(-2 * np.log1p(-tilt))
     normal = axes + np.tan(np.minimum(lean, 1.0)) * _across(axes, tilt_turn)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
     # A gyrus has the white matter in the middle and the neuron's axis points outward; a sulcus
     # has the fluid in the middle and the axis points inward.
     gyrus = kind < 0.5
-    inner = np.where(gyrus, _between(CORE, size), _between(SULCUS, size))
+    inner = np.where(gyrus, _between(TISSUE.core, size), _between(TISSUE.sulcus, size))
     out = np.where(gyrus, -(inner + (1 - where) * cortex), inner + where * cortex)
     radii = inner + np.hstack([np.zeros_like(cortex), cortex, cortex + sheet])
-    jumps = np.where(gyrus, GYRUS, DEEP)
+    jumps = np.where(gyrus, *TISSUE.jumps)
     return out * normal, _across(normal, turn), radii, jumps
 
 
 def _balls(draws):
     """Centers around the soma (n, n_balls, 3), radii and log contrasts (n, n_balls)."""
     size, gap, contrast, z, turn = np.moveaxis(draws, 2, 0)
-    radius = _between(BALL, size)
+    radius = _between(TISSUE.ball, size)
     z = 2 * z - 1
     ring = np.sqrt(1 - z**2)
     direction = np.stack(
         [ring * np.cos(2 * np.pi * turn), ring * np.sin(2 * np.pi * turn), z], axis=-1
     )
-    center = (radius + _between(BALL_GAP, gap))[..., np.newaxis] * direction
-    return center, radius, _between((np.log(WHITE / GRAY), np.log(CSF / GRAY)), contrast)
+    center = (radius + _between(TISSUE.ball_gap, gap))[..., np.newaxis] * direction
+    return center, radius, _between(TISSUE.contrasts, contrast)
 
 
 def _across(normals, turn):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["DOUBTS", "FIT", "FOREIGN"]
+__all__ = ["DOUBTS", "FIT", "FOREIGN", "TISSUE"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,9 @@ class DoubtSettings:
     slope: float = -0.4  # of log thresholds over log fields, where -1 is physics and 0 is V/m
     unrelated: float = 0.9  # median error over the median distance from a constant
     spread: float = 0.02  # of that distance (log), below which a constant is good enough
+    # What physics leaves of log thresholds if the current flows the other way, over what it leaves
+    # as it is: 10 to 40 in three types of cells; below 0.1 reversed, 0.3 to 0.6 of another pulse.
+    other_way: float = 0.7
     repeated: float = 0.02  # share of fields that are copies
     # Least distance (log) of a threshold from physics, also in MADs; true ones are up to 1.1 off.
     outlying: float = np.log(5)
@@ -77,6 +80,45 @@ class DoubtSettings:
     inward: float = -0.3  # median cosine of axis and position: cortical cells have some 0.5
 
 
+@dataclass(frozen=True)
+class TissueSettings:
+    """Conductivities and ranges of the local anatomy that heterogeneous fields are drawn from.
+
+    Conductivities are those of Wagner et al. 2004 that TMS studies took over. The ranges are
+    rebuilt, in m, chosen so that fields vary within the millimeter that an axon reaches.
+    """
+
+    white: float = 0.126  # S/m
+    gray: float = 0.275
+    fluid: float = 1.654
+    blur: float = 0.2e-3  # an interface goes from 10 to 90 % within 4.4 times that
+    core: tuple = (0.8e-3, 4.0e-3)  # radius of the white core of a gyrus
+    sulcus: tuple = (0.5e-3, 2.0e-3)  # radius of the fluid in a sulcus
+    cortex: tuple = (1.8e-3, 3.0e-3)  # thickness of the gray matter
+    sheet: tuple = (1.0e-3, 3.0e-3)  # thickness of what is on the other side of the cortex
+    depth: tuple = (0.15, 0.85)  # of the soma in the gray matter
+    tilt: float = np.deg2rad(10.0)  # spread of a neuron's axis around the normal of the cortex
+    n_balls: int = 4
+    ball: tuple = (0.3e-3, 0.9e-3)
+    ball_gap: tuple = (0.0, 0.9e-3)  # from the soma to the surface of a ball
+
+    @property
+    def jumps(self):
+        """Jumps of log conductivity, inside over outside, from the middle outwards.
+
+        Of the interfaces of a gyrus and of a sulcus; what is around conducts like gray matter.
+        """
+        white, gray, fluid = self.white, self.gray, self.fluid
+        gyrus = np.log([white / gray, gray / fluid, fluid / gray])
+        return gyrus, np.log([fluid / gray, gray / white, white / gray])
+
+    @property
+    def contrasts(self):
+        """Smallest and largest log conductivity of a ball over that of gray matter."""
+        return np.log(self.white / self.gray), np.log(self.fluid / self.gray)
+
+
 FIT = FitSettings()
 DOUBTS = DoubtSettings()
 FOREIGN = ForeignSettings()
+TISSUE = TissueSettings()

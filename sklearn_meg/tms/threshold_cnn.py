@@ -19,7 +19,7 @@ from .._checks.trials import kept_trials
 from .._params import ComputeParams, OptimizerParams, ValidationParams, documented
 from ..base import TorchEstimator
 from ._base import PhysicsParams, ThresholdModel
-from ._doubts import doubt_relation, doubt_repeated, without_outliers
+from ._doubts import doubt_direction, doubt_relation, doubt_repeated, without_outliers
 from ._grids import center_magnitude, normalized
 from ._network import Correction, ThresholdLoss, ThresholdNet
 from ._physics import (
@@ -298,9 +298,11 @@ class ThresholdCNN(
         """Thresholds without those that no physics explains, where a morphology tells."""
         if self.morphology is None:
             return y
-        magnitude = center_magnitude(X)[:, np.newaxis]
+        magnitude, flat = center_magnitude(X)[:, np.newaxis], _flat(X)
         physics = untrained_physics(self._site_drive(), y.shape[1])
-        return without_outliers(y * magnitude, apply_physics(physics, _flat(X))[0]) / magnitude
+        logs, reversed_logs = (apply_physics(physics, each)[0] for each in (flat, -flat))
+        doubt_direction(y * magnitude, logs, reversed_logs)
+        return without_outliers(y * magnitude, logs) / magnitude
 
     def _are_few(self, held_out):
         """Whether physics learns from all samples, since too few are held out to judge more."""

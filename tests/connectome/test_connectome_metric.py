@@ -229,7 +229,7 @@ def test_round_trips_keep_the_metric(annulus, model, tmp_path):
     ):
         np.testing.assert_array_equal(again.metric_, model.metric_)
         np.testing.assert_array_equal(again.transform(annulus.X), model.transform(annulus.X))
-        np.testing.assert_array_equal(clone(again).fit(annulus.X).metric_, model.metric_)
+    np.testing.assert_array_equal(clone(again).fit(annulus.X).metric_, model.metric_)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=["fibers", "spline", "network"])
@@ -258,7 +258,8 @@ def test_cross_validation_over_fields(annulus):
         [make_fibers("annulus", size=32, noise=3, random_state=s).X for s in range(4)]
     )
     X = X[:, :, :20]
-    model = make_pipeline(FunctionTransformer(), ConnectomeMetric(method="spline", max_iter=9))
+    fit = {"method": "spline", "max_iter": 9, "window": (2, 3)}
+    model = make_pipeline(FunctionTransformer(), ConnectomeMetric(**fit))
     assert (cross_validate(model, X, cv=2)["test_score"] > -0.1).all()
     zeros = np.zeros((4, 32 * 20))  # what geodesics have
     model.set_params(connectomemetric__max_iter=3)
@@ -271,7 +272,8 @@ def test_cross_validation_over_fields(annulus):
 
 
 def test_grid_search_in_a_pipeline(braid):
-    model = make_pipeline(FunctionTransformer(), ConnectomeMetric(max_iter=10))
+    fit = {"method": "spline", "max_iter": 10, "window": (2, 3)}
+    model = make_pipeline(FunctionTransformer(), ConnectomeMetric(**fit))
     every = [(np.arange(2), np.arange(2))]
     grid = {"connectomemetric__smoothness": [1e-6, 100.0]}
     search = GridSearchCV(model, grid, cv=every, error_score="raise").fit(braid.X)

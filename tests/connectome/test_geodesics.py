@@ -162,6 +162,15 @@ def test_bundle_has_a_path_for_each_crossing_field():
     assert len(model.bundle(single, length=3.0)) == 1
 
 
+def test_ways_keep_to_their_lane(annulus):
+    _, model = annulus
+    angle, radius = np.deg2rad([200, 290]), np.array([13.0, 6.5])  # near both borders
+    ends = 15.5 + radius[:, None, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
+    paths, _ = model.connect(ends[:, 0], ends[:, 1])
+    off = np.linalg.norm(paths - 15.5, axis=2) - radius[:, None]
+    assert np.abs(off).mean() < 0.15
+
+
 def test_connectivity_of_regions_on_an_annulus(annulus):
     fibers, model = annulus
     x, y = np.indices(fibers.mask.shape) - 15.5

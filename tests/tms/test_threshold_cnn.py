@@ -14,6 +14,8 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, PredefinedSplit, cross_validate
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from sklearn_meg.exceptions import AssumptionWarning
+from sklearn_meg.tms import EFieldSampler, grid_spacing, load_l5_thresholds
 from sklearn_meg.tms._grids import rotate_grids, turn_grids
 from sklearn_meg.tms._intervals import conformal_margin
 from sklearn_meg.tms._trust import simplex_weights
@@ -509,3 +511,17 @@ def test_the_uniform_map_takes_grids_of_any_size(small):
     model = UniformFieldThreshold(degree=4).fit(X, y)
     np.testing.assert_array_equal(model.predict(X[:, 1:4, 1:4, 1:4]), model.predict(X))
     assert model.grid_size_ == 5
+
+
+@pytest.mark.filterwarnings(r"ignore:.*\[(unrelated|outlying)-thresholds\]")
+def test_current_that_flows_the_other_way_is_said():
+    places, y = load_l5_thresholds()
+    places, y = places[:60], y[:60]
+    sampler = EFieldSampler(heterogeneity=0.8, spacing=grid_spacing("L5 PC"))
+    X, fit = sampler.fit_transform(places), {"morphology": "L5 PC", "max_epochs": 1}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ThresholdCNN(**fit, random_state=0).fit(X, y)
+    for wrong, pulse in ((-X, "monophasic"), (X, "biphasic")):
+        with pytest.warns(AssumptionWarning, match="reversed-current"):
+            ThresholdCNN(**fit, pulse=pulse, random_state=0).fit(wrong, y)
