@@ -21,10 +21,19 @@ ANISOTROPIES = (6.0, 30.0, 150.0)
 
 def bundle_rows(seed, quick):
     """Mean deviation in mm over all bundles; none without dipy's file."""
+    return _rows("real_bundles", read_bundles, seed, quick)
+
+
+def more_bundle_rows(seed, quick):
+    """The same for a fornix and two cinguli, on which nothing was chosen."""
+    return _rows("more_bundles", read_more_bundles, seed, quick)
+
+
+def _rows(case, read, seed, quick):
     try:
-        bundles = read_bundles()
+        bundles = read()
     except (ImportError, FileNotFoundError) as error:
-        print(f"real_bundles: left out ({error})")
+        print(f"{case}: left out ({error})")
         return []
     found = {}
     for lines in bundles[: 1 if quick else None]:
@@ -36,17 +45,35 @@ def bundle_rows(seed, quick):
         if key[0] != "inverse" or key == best:
             for metric, each in zip(("deviation_mm", "connect_mm"), np.nanmean(values, axis=0)):
                 if np.isfinite(each):
-                    rows.append(row("real_bundles", key[0], metric, seed, each))
+                    rows.append(row(case, key[0], metric, seed, each))
     return rows
+
+
+def _dipy_files():
+    import dipy.data
+
+    return Path(dipy.data.__file__).parent / "files"
+
+
+def read_more_bundles():
+    """As :func:`read_bundles`, of two other files of dipy: a fornix and parts of two cinguli."""
+    import nibabel as nib
+
+    fornix = nib.streamlines.load(_dipy_files() / "tracks300.trk").streamlines
+    lists = [list(fornix)]
+    with np.load(_dipy_files() / "cb_2.npz", allow_pickle=False) as arrays:
+        for side in ("", "2"):
+            points, offsets = arrays[f"points{side}"], arrays[f"offsets{side}"]
+            lists.append([line for line in np.split(points, offsets) if len(line) > 1])
+    return [[_resampled(np.asarray(line, dtype=float)) for line in lines] for lines in lists]
 
 
 def read_bundles():
     """Lists of streamlines (n_points, 3) in mm, one a bundle."""
-    import dipy.data
     import nibabel as nib
 
-    file = Path(dipy.data.__file__).parent / "files" / "minimal_bundles.zip"
     found = []
+    file = _dipy_files() / "minimal_bundles.zip"
     with TemporaryDirectory() as folder, ZipFile(file) as packed:
         for name in sorted(n for n in packed.namelist() if n.endswith(".trk")):
             lines = nib.streamlines.load(packed.extract(name, folder)).streamlines

@@ -50,6 +50,9 @@ def _world_checks(rows, case):
     if len(conv := _mean(rows, case, "conv")):
         ratio = conv.mean() / ours.mean()
         checks.append(check(f"{case}: convolutional / direct solver, mean", ratio, "<= 1.5"))
+        if len(spline := _mean(rows, case, "spline")):
+            ratio = conv.mean() / spline.mean()
+            checks.append(check(f"{case}: convolutional / spline solver, mean", ratio, "<= 1.5"))
     if case in SECONDS:
         slowest = values(rows, case, "default", "fit_s").max()
         checks.append(check(f"{case}: CPU seconds to fit (slowest)", slowest, SECONDS[case]))
@@ -66,9 +69,25 @@ def _phantom_checks(rows):
     if len(ours) and len(peer):
         ratio = float(np.mean(ours) / np.mean(peer))
         checks.append(check("phantom20: valid connections / EuDX's", ratio, ">= 1"))
+    checks += _way_checks(rows)
     follow = values(rows, "brain_like", "follow", "deviation_mean")
     if len(follow):
         checks.append(check("brain_like: mean with follow=1", follow.mean(), "<= 0.1"))
+    return checks
+
+
+def _way_checks(rows):
+    """Ways between places of real data, against those of the best other metric."""
+    checks = []
+    for case in ("real_bundles", "more_bundles", "real_pairs"):
+        metrics = {r["metric"] for r in rows if r["case"] == case and "connect_" in r["metric"]}
+        for metric in sorted(metrics):
+            ours, *others = (
+                values(rows, case, name, metric) for name in ("default", "inverse", "euclid")
+            )
+            ratio = ours.mean() / min(each.mean() for each in others if len(each))
+            name = f"{case}: {metric} / that of the best baseline"
+            checks.append(check(name, float(ratio), "<= 1"))
     return checks
 
 

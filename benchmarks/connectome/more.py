@@ -15,9 +15,10 @@ from sklearn_meg.datasets import make_fibers
 
 from ..recordings import recording
 from ..report import row
-from .bundles import bundle_rows
+from .bundles import bundle_rows, more_bundle_rows
 from .fields import STEP, integral_curves, make_brain_like
 from .models import baselines, best, smoothed_baselines
+from .pairs import pair_rows
 
 SIZES = (32, 48, 64, 80)  # of the arcs whose fits are timed
 # The high-water mark of this process alone: that of getrusage starts with its parent's.
@@ -225,4 +226,10 @@ def real_fields():
 
 
 ROWS = {"flips": flip_rows, "two_point": two_point_rows, "speed": speed_rows, "real": real_rows}
-SEEDED = {"brain_like": brain_like_rows, "outside": outside_rows, "real_bundles": bundle_rows}
+SEEDED = {
+    "brain_like": brain_like_rows,
+    "outside": outside_rows,
+    "real_bundles": bundle_rows,
+    "more_bundles": more_bundle_rows,
+    "real_pairs": pair_rows,
+}

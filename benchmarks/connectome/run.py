@@ -134,6 +134,7 @@ def _models(case, seed, quick):
     models = {"default": [ConnectomeMetric(**fit)]}
     if case in CONV:
         models["conv"] = [ConvolutionalMetric(random_state=seed, **net)]
+        models["spline"] = [ConnectomeMetric(method="spline", **fit)]  # the same loss
     return {**models, **baselines(quick)}
 
 
