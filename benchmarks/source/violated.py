@@ -47,8 +47,8 @@ def violated_rows(case, seed, peers=True):
         anything was said), ``current_ratio`` (peak current found over
         the true one, of sources that were found) and
         ``covered`` (share of the found sources within their 95 % ellipsoid) and, where head and
-        sensors are as the model has them, ``covered_exact`` (the same of
-        ``coregistration_error=0``).
+        sensors are as the model has them, ``covered_moved``: the same if sensors and head were off
+        by a draw of what ``coregistration_error`` says, which moves all dipoles by it.
     """
     scenario, snr_db = CELLS[case]
     world = make_world(scenario, snr_db, FIRST_SEED + 50 * list(CELLS).index(case) + seed)
@@ -80,6 +80,7 @@ def _ours(case, seed, world):
     if len(world.positions):
         rows.append(row(case, "default", "place_mm", seed, _place_error(away)))
     peaks = np.abs(_moments(fitted)).max(axis=1)
+    shift = np.random.default_rng(seed).normal(0, model.coregistration_error, 3)
     for source in np.flatnonzero(away.min(axis=1, initial=MISS) < FALSE):
         found = int(away[source].argmin())
         true = np.abs(world.currents[source]).max()
@@ -87,8 +88,7 @@ def _ours(case, seed, world):
         step, spread = world.positions[source] - places[found], fitted.dipole_covariances_[found]
         rows.append(row(case, "default", "covered", seed, _covers(spread, step)))
         if case.startswith(EXACT):
-            alone = spread - model.coregistration_error**2 * np.eye(3)
-            rows.append(row(case, "default", "covered_exact", seed, _covers(alone, step)))
+            rows.append(row(case, "default", "covered_moved", seed, _covers(spread, step + shift)))
     return rows
 
 
@@ -198,11 +198,11 @@ def checks(rows):
             off = float(np.abs(np.median(ratio) - 1))
             result.append(check(f"{case}: currents off by (median)", off, "<= 0.1"))
     covered = [r["value"] for r in rows if r["metric"] == "covered"]
-    exact = [r["value"] for r in rows if r["metric"] == "covered_exact"]
-    if exact:
-        name = "exact heads, coregistration_error=0: 95 % volumes cover"
-        result.append(check(name, float(np.mean(exact)), ">= 0.9"))
-        result.append(check(f"{name} no more", float(np.mean(exact)), "<= 0.98"))
+    moved = [r["value"] for r in rows if r["metric"] == "covered_moved"]
+    if moved:
+        name = "sensors off as stated: 95 % volumes cover"
+        result.append(check(name, float(np.mean(moved)), ">= 0.9"))
+        result.append(check(f"{name} no more", float(np.mean(moved)), "<= 0.98"))
     if covered:
         result.append(check("95 % volumes cover", float(np.mean(covered)), ">= 0.9"))
         result.append(check("95 % volumes cover no more", float(np.mean(covered)), "<= 0.98"))

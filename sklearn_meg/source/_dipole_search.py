@@ -9,6 +9,7 @@ from .._checks.params import check_random_state
 from ._averages import gather_averages
 from ._conditions import first_change
 from ._evidence import gather, n_components_held, wiener
+from ._lead_error import LeadFieldError
 from ._misfit import Misfit, misfit_of, spread
 from ._overlap import responses_of
 from ._scan import Scanner
@@ -118,9 +119,8 @@ def find_dipoles(problem, grid, params):
     if params.alpha != "auto":  # sources were not looked for
         misfit = replace(misfit, bound=SETTINGS.wrong_blind if blind else np.inf)
     elif blind:
-        strong = len(Y) // SETTINGS.strong_modes
-        weak = misfit_of(Y, dipoles, noise, slice(strong, None))
-        misfit = misfit.of_averages(weak, 1 - strong / len(Y))
+        shape = LeadFieldError(scanner, 1.0, 0.0).expected(Y, dipoles)
+        misfit = misfit.of_averages(misfit_of(Y, dipoles, noise, shape))
     misfit = replace(misfit, bound=np.hypot(misfit.bound, scanner.cell_error(dipoles)))
     inverse, fields = np.linalg.pinv(columns), scanner.modes.T @ evidence.Y
     draws = [inverse @ (scanner.modes.T @ draw) for draw in evidence.noise]

@@ -71,10 +71,14 @@ class LeadFieldError:
 
     def whitener(self, Y, dipoles):
         """Whitener of the errors of dipoles, on average over the components of Y."""
+        return whitener_of(np.eye(len(Y)) + self.expected(Y, dipoles))
+
+    def expected(self, Y, dipoles):
+        """Covariance (n_modes, n_modes) of the errors of dipoles, mean over components of Y."""
         columns = np.concatenate([dipole.columns for dipole in dipoles], axis=1)
         power = np.square(np.linalg.pinv(columns) @ Y).mean(axis=1)
         covariance = np.concatenate([self.covariance(dipole) for dipole in dipoles])
-        return whitener_of(np.eye(len(Y)) + np.tensordot(power, covariance, axes=1))
+        return np.tensordot(power, covariance, axes=1)
 
     def misfit(self, Y, dipoles):
         """Twice the negative log-likelihood of the rest, with errors, but for a constant."""

@@ -71,36 +71,31 @@ class Misfit:
         """Whether the lead field is further off than noise and a usual head model explain."""
         return self.power - 3 * self.deviation > self.bound**2
 
-    def of_averages(self, weak, share):
+    def of_averages(self, like_errors):
         """The same where noise is only guessed: it may be a few times as much.
-
-        Less so in the directions that sources reach least, where noise is that of the sensors.
 
         Parameters
         ----------
-        weak : Misfit
-            Of those directions alone.
-        share : float
-            Of all directions.
+        like_errors : Misfit
+            Of what looks like errors of the lead field, where less noise is.
         """
-        bound = SETTINGS.wrong_average**2
-        if self._beyond(bound, SETTINGS.blind_rest) or weak._beyond(
-            share * bound, SETTINGS.blind_weak
-        ):
+        like_errors = replace(like_errors, near=max(self.near, like_errors.near))
+        rest = self._beyond(SETTINGS.blind_rest)
+        if rest or like_errors._beyond(SETTINGS.blind_like_errors):
             return replace(self, bound=0.0)
         return replace(self, bound=SETTINGS.wrong_blind)
 
-    def _beyond(self, bound, times):
-        """Whether more power is left than a bound and some times the noise as slow as courses."""
+    def _beyond(self, times):
+        """Whether more is left than usual errors and some times the noise as slow as courses."""
         more = max(times * self.near / max(self.level, 1e-300), 1.0)
         noise = (more - 1) * self.level * self.noise
-        return self.power - 3 * more * self.deviation > bound + noise
+        return self.power - 3 * more * self.deviation > SETTINGS.wrong_average**2 + noise
 
 
-def misfit_of(Y, dipoles, noise, modes=slice(None)):
+def misfit_of(Y, dipoles, noise, shape=None):
     """Compare what dipoles leave in the components that hold their courses with what noise does.
 
-    The other components tell how much noise there is: dipoles leave nothing but noise in them.
+    How much noise there is tell the other components, of which dipoles leave noise alone.
 
     Parameters
     ----------
@@ -108,36 +103,48 @@ def misfit_of(Y, dipoles, noise, modes=slice(None)):
     dipoles : list of Dipole
     noise : list of ndarray of shape (n_modes, n_components)
         Realizations of the noise of Y.
-    modes : slice
-        Directions in space that are compared.
+    shape : ndarray of shape (n_modes, n_modes) or None
+        Covariance of the errors that are looked for; None: alike in all directions.
 
     Returns
     -------
     misfit : Misfit
-        Relative to the power of the sources in all directions.
     """
     if not dipoles or not len(noise):
         return Misfit(0.0, 0.0)
     columns = _columns(dipoles)
     basis = np.linalg.qr(columns)[0]
-    explained = basis.T @ Y
-    rest = (Y - basis @ explained)[modes]
-    n_left = len(rest) - np.square(basis[modes]).sum()
+    root, n_like = _root_outside(basis, shape)
+    rest = root @ Y
     turn = np.linalg.svd(np.linalg.pinv(columns) @ Y, full_matrices=False)[2]  # of the courses
-    shape = np.mean([np.square(each[modes]).mean(axis=0) for each in noise], axis=0)
+    expected = np.mean([np.square(root @ each).sum(axis=0) for each in noise], axis=0)
     share = np.square(turn).sum(axis=0)
-    beyond = float((shape * (1 - share)).sum())
+    beyond = float((expected * (1 - share)).sum())
     total, seen = np.square(rest).sum(), np.square(rest @ turn.T).sum(axis=0)
-    level = (total - seen.sum()) / (n_left * beyond) if beyond > 0 and n_left > 0 else np.inf
+    level = (total - seen.sum()) / beyond if beyond > 0 else np.inf
     if not np.isfinite(level):
         return Misfit(0.0, 0.0)
-    of_noise = level * n_left * (np.square(turn) @ shape)
-    size = max(np.square(explained).sum(), 1e-300)
-    power = max(seen.sum() - of_noise.sum(), 0.0) / size
-    deviation = np.sqrt(2 / n_left * np.square(of_noise).sum()) / size
-    share = float(of_noise.sum() / level / size) if level > 0 else 0.0
-    near = _near(rest, turn, n_left * shape)
-    return Misfit(float(power), float(deviation), noise=share, level=float(level), near=near)
+    of_noise = np.square(turn) @ expected
+    size = max(np.square(basis.T @ Y).sum() / n_like, 1e-300)
+    power = max(seen.sum() - level * of_noise.sum(), 0.0) / size
+    deviation = level * np.sqrt(2 / n_like * np.square(of_noise).sum()) / size
+    return Misfit(
+        power=float(power),
+        deviation=float(deviation),
+        noise=float(of_noise.sum() / size),
+        level=float(level),
+        near=_near(rest, turn, expected),
+    )
+
+
+def _root_outside(basis, shape):
+    """Root of a covariance outside of some fields, of trace 1, and the directions that count."""
+    outside = np.eye(len(basis)) - basis @ basis.T
+    weight = outside if shape is None else outside @ shape @ outside
+    weight = weight / max(np.trace(weight), 1e-300)
+    values, vectors = np.linalg.eigh(weight)
+    n_like = 1 / max(np.square(weight).sum(), 1e-300)
+    return (vectors * np.sqrt(np.maximum(values, 0.0))).T, n_like
 
 
 def _near(rest, turn, noise):

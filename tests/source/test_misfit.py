@@ -63,16 +63,16 @@ def test_a_wrong_head_is_told_of_averages_too():
 
 def test_noise_of_averages_may_be_more_than_it_is_taken_for():
     error, quiet = 0.2**2, Misfit(0.0, 0.0)
-    assert Misfit(error, 0.0, noise=0.001).of_averages(quiet, 1.0).is_wrong
-    assert not Misfit(error, 0.0, noise=0.03).of_averages(quiet, 1.0).is_wrong
-    assert not Misfit(error, 0.0, noise=0.01, near=4.0).of_averages(quiet, 1.0).is_wrong
-    assert Misfit(0.7**2, 0.0, noise=0.4).of_averages(quiet, 1.0).is_wrong
+    assert Misfit(error, 0.0, noise=0.001).of_averages(quiet).is_wrong
+    assert not Misfit(error, 0.0, noise=0.03).of_averages(quiet).is_wrong
+    assert not Misfit(error, 0.0, noise=0.01, near=4.0).of_averages(quiet).is_wrong
+    assert Misfit(0.7**2, 0.0, noise=0.4).of_averages(quiet).is_wrong
 
 
-def test_an_error_in_directions_that_sources_hardly_reach_is_no_noise_of_the_brain():
-    whole, weak = Misfit(0.2**2, 0.0, noise=0.03), Misfit(0.15**2, 0.0, noise=0.01)
-    assert whole.of_averages(weak, 2 / 3).is_wrong
-    assert not whole.of_averages(replace(weak, power=0.01), 2 / 3).is_wrong
+def test_what_looks_like_errors_is_held_against_less_noise():
+    whole, like_errors = Misfit(0.2**2, 0.0, noise=0.03), Misfit(0.15**2, 0.0, noise=0.01)
+    assert whole.of_averages(like_errors).is_wrong
+    assert not whole.of_averages(replace(like_errors, power=0.005)).is_wrong
 
 
 def test_an_error_that_noise_hides_is_the_stated_one():
