@@ -121,7 +121,7 @@ def misfit_of(Y, dipoles, noise, shape=None):
     share = np.square(turn).sum(axis=0)
     beyond = float((expected * (1 - share)).sum())
     total, seen = np.square(rest).sum(), np.square(rest @ turn.T).sum(axis=0)
-    level = (total - seen.sum()) / beyond if beyond > 0 else np.inf
+    level = max(total - seen.sum(), 0.0) / beyond if beyond > 0 else np.inf
     if not np.isfinite(level):
         return Misfit(0.0, 0.0)
     of_noise = np.square(turn) @ expected
