@@ -40,6 +40,9 @@ class RecurrentEncoderNet(nn.Module):
     subject_share : float
         Factor of all that belongs to one subject, embedding and mixing. Optimizers step equally far
         whatever the size of a gradient; so the smaller it is, the slower subjects part.
+    forget_bias : float
+        Added to the bias of the forget gates of an LSTM at the start, so that it remembers from
+        the first step on (Jozefowicz et al. 2015, ICML).
     n_networks : int
         Networks alike whose mean is predicted; they start alike too, so give each its weights.
     """
@@ -63,6 +66,7 @@ class RecurrentEncoderNet(nn.Module):
         skip_connections,
         residual,
         subject_share=1.0,
+        forget_bias=0.0,
         n_networks=1,
     ):
         super().__init__()
@@ -82,6 +86,8 @@ class RecurrentEncoderNet(nn.Module):
         self.around = nn.Conv1d(n_inputs, hidden_size, 1) if around else nn.Identity()
         between = dropout if n_layers > 1 else 0.0
         self.rnn = CELLS[cell](widths[-1], hidden_size, n_layers, batch_first=True, dropout=between)
+        if forget_bias and cell == "lstm":
+            _remember(self.rnn, forget_bias)
         self.dropout = nn.Dropout(dropout)
         self.deconvs = nn.ModuleList(
             nn.ConvTranspose1d(hidden_size, hidden_size, kernel_size, 2, pad)
@@ -160,6 +166,13 @@ class RecurrentEncoderNet(nn.Module):
         if self.residual:
             parts.append(base)
         return torch.cat(parts, 1)
+
+
+@torch.no_grad()
+def _remember(lstm, bias):
+    """Open the forget gates, the second of four, of all layers."""
+    for layer in range(lstm.num_layers):
+        getattr(lstm, f"bias_ih_l{layer}")[lstm.hidden_size : 2 * lstm.hidden_size] += bias
 
 
 def with_new_subjects(weights, n_new):

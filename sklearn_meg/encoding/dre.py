@@ -333,6 +333,7 @@ class DeepRecurrentEncoder(
             y = self.base_._predict_checked(X)
         else:
             y = unstandardize(self._forward(X), weights, self.y_mean_, self.y_scale_)
+        y = self._with_mean(y, weights)
         if self._knows_the_beginning():
             known = Rows(**self._rows).initial_values(X)
             slope, offset = weights @ self.initial_slope_, weights @ self.initial_offset_
@@ -443,6 +444,7 @@ class DeepRecurrentEncoder(
             **{name: getattr(self, name) for name in _SIZES},
             "residual": self._resolved_base() is not None,
             "subject_share": self._subject_share,
+            "forget_bias": self._forget_bias,
             "n_networks": self.n_networks_,
         }
 

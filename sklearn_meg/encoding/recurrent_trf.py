@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
 
 from .._checks.params import check_bool_param, check_scalar_param
 from .._checks.trials import pieces, release_pages
 from .._params import documented
+from ..rows import Rows
 from ._arx import (
     Arx,
     components_of,
@@ -21,6 +21,7 @@ from ._arx import (
     with_past,
 )
 from ._base import ALPHAS, LagParams, LinearEncoder, resolve_alphas, resolve_delays
+from ._blend import two_blends
 from ._blocks import contiguous_folds, initial_units, mean_of_rows, room_for, subject_folds
 from ._filters import filter_trials
 from ._pooling import sum_of
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 ROWS = ("subject_row", "initial_rows", "n_initial", "mask_row", "unknown_subject")
 STIMULUS_RATIOS = (0.1, 10.0, 100.0)
 DEVIATIONS = (np.inf, 100.0, 10.0, 1.0, 0.1)
-BLEND_WINDOW = 11  # samples
 LIMIT = 1e100
 LARGE = 1e200  # stands for the error of a recursion that grew without bound
 
@@ -99,8 +99,11 @@ class RecurrentTRF(LagParams, LinearEncoder):
         ``subject_initial_slope_`` and ``subject_initial_offset_``.
     feature_mean_ : ndarray of shape (n_features,)
         Value of the features that a lag meets outside the trial.
-    blend_ : ndarray of shape (n_channels, n_times)
-        With pooling, weight of the recursion beside the TRF, from 0 to 1.
+    blend_, mean_blend_ : ndarray of shape (n_channels, n_times)
+        With pooling, weight of the recursion beside the TRF, from 0 to 1: in what differs between
+        trials, and in the mean over the trials of a subject.
+    subject_change_ : ndarray of shape (n_subjects, n_channels, n_times)
+        With pooling, mean over trials of what the recursion predicts less what the TRF does.
     deviation_factor_ : float
         With pooling, how many times stronger than the group's the penalties are of what a subject
         adds to it (infinity: nothing).
@@ -177,7 +180,7 @@ class RecurrentTRF(LagParams, LinearEncoder):
             X, y, rows, self.components_, self.feature_mean_, x_scale, self.delays_, self._used,
             self.n_past_,
         )  # fmt: skip
-        for name in ("trf_", "blend_"):
+        for name in ("trf_", "blend_", "mean_blend_", "subject_change_"):
             self.__dict__.pop(name, None)
         if self._pools():
             self._fit_pooled(arx, trials_of_subjects)
@@ -213,13 +216,28 @@ class RecurrentTRF(LagParams, LinearEncoder):
         self._held_out = [room_for(y) for _ in range(2)]
         self._fit_trials(X, y, trials, weights=weights)
         held_out, change = self.__dict__.pop("_held_out")
-        start = self._rows["n_initial"]
-        blend = np.where(np.arange(y.shape[2]) < start, 1.0, self.blend_).astype(np.float32)
+        known = np.arange(y.shape[2]) < self._rows["n_initial"]
+        blend, more = self._blended(known)
+        models = np.searchsorted(self.subjects_, Rows(**self._rows).subject_values(X))
         for part in pieces(y):
-            held_out[part] += blend * change[part]
+            held_out[part] += blend * change[part] + more[models[part]]
             for array in (held_out, change):
                 release_pages(array)
         return held_out
+
+    def _blended(self, known):
+        """Weight of what the recursion changes, and what is added for each subject (the last: new).
+
+        Returns
+        -------
+        weight : ndarray of shape (n_channels, n_times)
+            1 in the samples that are known.
+        more : ndarray of shape (n_subjects + 1, n_channels, n_times)
+        """
+        change = self.subject_change_
+        change = np.concatenate([change, change.mean(axis=0, keepdims=True)])
+        more = np.where(known, 0.0, (self.mean_blend_ - self.blend_) * change)
+        return np.where(known, 1.0, self.blend_), more
 
     def _keep_models(self, models, units, radius, penalties, scores):
         """Keep the models of all subjects, given one a subject."""
@@ -343,7 +361,8 @@ class RecurrentTRF(LagParams, LinearEncoder):
         weights = getattr(arx.rows, "weights", None)
         fold_models = trf.fit_folds(arx.X, arx.y, everyone, weights)
         self._trf = vars(trf)
-        products = np.zeros((2, self.n_outputs_, arx.X.shape[2]))
+        shape = self.n_outputs_, arx.X.shape[2]
+        products, sums_of = np.zeros((2, *shape)), np.zeros((len(totals), 3, *shape))
         total = sum_of(totals)
         for f, held in enumerate(zip(*sums)):
             if len(folds[0]) < 2:
@@ -357,14 +376,16 @@ class RecurrentTRF(LagParams, LinearEncoder):
                     model = self._subject_model(arx, train, group, penalties, factor)
                 else:
                     model = arx.as_model(group, (total - sum_of(held)).centered())
-                products += self._blend_products(
-                    arx, trials, model, units[subject], fold_models[f].predict_subject(subject)
-                )
-        self.blend_ = blend_of(products)
+                given = arx, trials, model, units[subject], fold_models[f].predict_subject(subject)
+                for left, change, counted in self._changes(*given):
+                    weighted = counted * change
+                    products += [(left * weighted).sum(0), (change * weighted).sum(0)]
+                    parts = counted * left, weighted, np.broadcast_to(counted, left.shape)
+                    sums_of[subject] += [each.sum(axis=0) for each in parts]
+        self.blend_, self.mean_blend_, self.subject_change_ = two_blends(products, sums_of)
 
-    def _blend_products(self, arx, trials, model, units, predict_trf):
-        """Products, over trials, of what the recursion changes with what it should, and itself."""
-        products = np.zeros((2, self.n_outputs_, arx.X.shape[2]))
+    def _changes(self, arx, trials, model, units, predict_trf):
+        """What the TRF leaves, what the recursion changes, and how much each sample counts."""
         for part in pieces_of(trials, arx.X.shape[2], self.n_outputs_):
             known = known_values(arx.X, arx.rows, part, *units)
             flat = predict_trf(arx.X, part)
@@ -378,9 +399,7 @@ class RecurrentTRF(LagParams, LinearEncoder):
                 for array in self._held_out:
                     release_pages(array)
             counted = counted_samples(arx.X, arx.rows, part)[:, np.newaxis]
-            left, weighted = arx.y[part] - flat, counted * change
-            products += np.array([(left * weighted).sum(0), (change * weighted).sum(0)])
-        return products
+            yield arx.y[part] - flat, change, counted
 
     @property
     def trf_(self):
@@ -426,8 +445,10 @@ class RecurrentTRF(LagParams, LinearEncoder):
         if hasattr(self, "blend_"):
             flat = self.trf_._predict_trials(X, rows, models)
             start = rows.n_initial
+            blend, more = self._blended(np.arange(X.shape[2]) < start)
             out[:, :, start:] -= flat[:, :, start:]
-            out[:, :, start:] *= self.blend_[:, start:]
+            out *= blend
+            out += more[models]
             out[:, :, start:] += flat[:, :, start:]
         return out
 
@@ -435,16 +456,3 @@ class RecurrentTRF(LagParams, LinearEncoder):
 def _by_subject(folds):
     """Folds of all subjects together: one list of trials of each subject a fold."""
     return [list(parts) for parts in zip(*folds)]
-
-
-def blend_of(products):
-    """Weight of the recursion at each channel and sample, from 0 to 1.
-
-    The weight with the least error, ``sum(left * change) / sum(change**2)``, over a window of
-    some samples, halfway between that of the channel and that of all.
-    """
-    cross, square = uniform_filter1d(products, BLEND_WINDOW, axis=2, mode="constant")
-    own = cross / np.where(square > 0, square, 1.0)
-    scale = np.maximum(square.mean(axis=1, keepdims=True), np.finfo(float).tiny)
-    every = (cross / scale).mean(axis=0) / np.maximum((square / scale).mean(axis=0), 1e-12)
-    return np.clip((own + every) / 2, 0.0, 1.0)

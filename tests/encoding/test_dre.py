@@ -305,3 +305,33 @@ def test_bad_whitening_is_an_error(packed, whitening):
     X, y, rows, _ = packed
     with pytest.raises((ValueError, TypeError), match="whitening"):
         encoder(rows, whitening=whitening).fit(X, y)
+
+
+def test_the_mean_of_what_is_added_can_stand_alone(products):
+    X, y, rows, subjects = products
+    X, y, subjects = X[:60].copy(), y[:60], subjects[:60]
+    deep = encoder(rows, base="trf", max_epochs=1, validation_fraction=0.2).fit(X, y)
+    torch.nn.init.ones_(deep.net_.module_.readout.weight)
+    deep.gate_ = 1.0
+    linear = deep.base_.predict(X)
+    added = deep.predict(X) - linear
+    deep._keep_mean_alone(X)
+    means = np.array([added[subjects == s].mean(axis=0) for s in range(3)])
+    np.testing.assert_allclose(deep.predict(X) - linear, means[subjects], atol=1e-4)
+    assert deep.gate_ == deep.tree_share_ == 0
+    # A subject that is new has the mean of those that were there.
+    new = subjects == 2
+    X[new, rows["subject_row"]] = 3
+    deep.set_params(max_epochs=1, lr=1e-12).partial_fit(X[new], y[new])
+    more = deep.predict(X[new]) - deep.base_.predict(X[new])
+    scale = deep.y_scale_[3] / deep.y_scale_[:3]
+    np.testing.assert_allclose(more[0], (means * scale[..., None]).mean(axis=0), atol=1e-4)
+
+
+def test_deviations_that_are_of_no_use_are_left_out(packed):
+    X, y, rows, _ = packed
+    model = encoder(rows).fit(X, y)
+    useful, useless = np.tile([1.0, 1.0, 0, 0, 0], (8, 1)), np.tile([-1.0, 1.0, 0, 0, 0], (8, 1))
+    for deviating, kept in ((useful, False), (useless, True)):
+        model._decide(X, [2 * useful], [deviating])
+        assert (model._added_mean is not None) is kept

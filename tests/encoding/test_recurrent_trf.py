@@ -4,6 +4,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_meg import RecurrentTRF, SubjectMean, TemporalReceptiveField, pack_rows
 from sklearn_meg.encoding._arx import AUTO_COMPONENTS
+from sklearn_meg.encoding._blend import SETTINGS, two_blends
 from sklearn_meg.encoding._recursion import damp, spectral_radius, unroll
 
 N_INITIAL = 12
@@ -241,3 +242,35 @@ def test_a_constant_added_to_a_feature_changes_nothing():
     X[:, 0] += 5
     again = RecurrentTRF(n_past=3, tmax=3, **rows).fit(X, y).predict(X)
     assert_allclose(again, predicted, rtol=1e-6, atol=1e-7)
+
+
+def test_means_and_deviations_are_blended_apart():
+    # Of 20 trials the TRF leaves the deviations; to the means the change is opposed.
+    n = 20
+    products, sums = np.ones((2, 2, 30)), np.ones((1, 3, 2, 30))
+    products[0], products[1] = n - n, n + n  # deviations, means
+    sums[:, 0], sums[:, 1], sums[:, 2] = -n, n, n
+    deviations, means, change = two_blends(products, sums)
+    share = n / (n + SETTINGS.kappa)
+    np.testing.assert_allclose(deviations[:, 8:-8], share)
+    np.testing.assert_allclose(means, 0.0)
+    np.testing.assert_allclose(change, 1.0)
+
+
+def test_one_trial_of_each_subject_has_one_blend():
+    deviations, means, _ = two_blends(np.full((2, 2, 30), 3.0), np.ones((3, 3, 2, 30)))
+    np.testing.assert_array_equal(deviations, means)
+
+
+def test_the_mean_response_comes_from_the_better_model():
+    """Deviations go on, the mean course does not: one model knows these, one that."""
+    rng = np.random.default_rng(0)
+    course = 2 * rng.normal(size=(2, 50))
+    slow = np.cumsum(rng.normal(size=(60, 2, 50)), axis=2)
+    slow -= slow.mean(axis=0)
+    X, rows = pack_rows(rng.normal(size=(60, 1, 50)), initial=slow + course, n_initial=N_INITIAL)
+    rows["subject_row"] = None
+    X = np.concatenate([X, np.zeros((60, 1, 50))], axis=1)
+    rows["subject_row"] = X.shape[1] - 1
+    model = RecurrentTRF(**rows, tmax=5).fit(X, slow + course)
+    assert model.blend_[:, 20:].mean() > model.mean_blend_[:, 20:].mean() + 0.2
