@@ -16,7 +16,7 @@ from ..report import row
 
 VOXEL = 2.5  # mm
 SHORTEST = 20.0  # mm inside the mask that a streamline must have
-ANISOTROPIES = (6.0, 30.0, 150.0)
+ANISOTROPIES = (6.0, 30.0, 150.0, 500.0)
 
 
 def bundle_rows(seed, quick):

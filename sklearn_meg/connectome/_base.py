@@ -178,8 +178,9 @@ class MetricModel(TrustMixin):
         if len(a) != len(b):
             raise ValueError(f"There must be as many ends as starts. Got {len(b)} and {len(a)}.")
         pairs = np.stack([a, b], axis=1)
+        geometry, other = self._way_geometry()
         paths, lengths = ways_between(
-            self._graph(), self._way_geometry, self._space, mask, pairs, n_points, n_modes
+            self._graph(), geometry, self._space, mask, pairs, n_points, n_modes, other
         )
         apart = np.flatnonzero(np.isinf(lengths))
         if len(apart):
@@ -353,10 +354,9 @@ class MetricModel(TrustMixin):
     def _geometry(self):
         return SplineGeometry(self._field, self._peaks)
 
-    @property
     def _way_geometry(self):
-        """The metric that ways between points are made shorter by."""
-        return self._geometry
+        """The metric that ways between points are made shorter by, and a graph to start from."""
+        return self._geometry, None
 
     @property
     def _open_mask(self):

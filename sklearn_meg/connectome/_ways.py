@@ -11,7 +11,7 @@ N_FINE = 200  # points of a path while it is made, all inside the mask
 BATCH = 64  # paths that are refined together
 
 
-def ways_between(graph, geometry, space, mask, pairs, n_points, n_modes):
+def ways_between(graph, geometry, space, mask, pairs, n_points, n_modes, other=None):
     """Paths and lengths, inf where there is no way.
 
     Parameters
@@ -25,33 +25,47 @@ def ways_between(graph, geometry, space, mask, pairs, n_points, n_modes):
     pairs : ndarray of shape (n, 2, dim)
         Points in grid coordinates, in the mask.
     n_points, n_modes : int
+    other : MetricGraph or None
+        Curves from its paths are taken where they are shorter.
 
     Returns
     -------
     paths : ndarray of shape (n, n_points, dim)
     lengths : ndarray of shape (n,)
     """
-    guesses, lengths = _guesses(graph, space, mask, pairs)
-    found = np.isfinite(lengths)
-    lines = np.full((len(pairs), N_FINE, pairs.shape[2]), np.nan)
-    for i in np.flatnonzero(found):
-        lines[i] = resampled(np.concatenate([pairs[i, :1], guesses[i], pairs[i, 1:]]), N_FINE)
 
     def allowed(points):
         return space.in_mask(points, mask)
 
-    if isinstance(graph, FiberGraph):
+    lines, lengths = _along_graph(graph, space, mask, pairs)
+    found = np.isfinite(lengths)
+    along_fibers = isinstance(graph, FiberGraph)
+    if along_fibers:
         lines[found] = relaxed(lines[found], allowed)
         lines, lengths = _along_fibers(graph, space, mask, pairs, lines)
         found = np.isfinite(lengths)
-    if found.any():
-        curves, new, good = _refined(geometry, space, mask, pairs[found], lines[found], n_modes)
-        if isinstance(graph, FiberGraph):
-            new = _costs_of(graph, space, _numbers(mask), curves)
-        elif not good.all():
-            curves[~good], new[~good] = _relaxed(geometry, allowed, curves[~good])
-        lines[found], lengths[found] = curves, new
+    if not found.any():
+        return _thinned(lines, n_points), lengths
+    curves, new, good = _refined(geometry, space, mask, pairs[found], lines[found], n_modes)
+    if other is not None:
+        starts = relaxed(_along_graph(other, space, mask, pairs[found])[0], allowed)
+        more, its, _ = _refined(geometry, space, mask, pairs[found], starts, n_modes)
+        curves = np.where((its < new)[:, None, None], more, curves)
+    if along_fibers:
+        new = _costs_of(graph, space, _numbers(mask), curves)
+    elif not good.all():
+        curves[~good], new[~good] = _relaxed(geometry, allowed, curves[~good])
+    lines[found], lengths[found] = curves, new
     return _thinned(lines, n_points), lengths
+
+
+def _along_graph(graph, space, mask, pairs):
+    """Shortest paths (n, N_FINE, dim) of a graph, NaN where there is none, and their lengths."""
+    guesses, lengths = _guesses(graph, space, mask, pairs)
+    lines = np.full((len(pairs), N_FINE, pairs.shape[2]), np.nan)
+    for i in np.flatnonzero(np.isfinite(lengths)):
+        lines[i] = resampled(np.concatenate([pairs[i, :1], guesses[i], pairs[i, 1:]]), N_FINE)
+    return lines, lengths
 
 
 def _numbers(mask):
@@ -144,7 +158,10 @@ def _guesses(graph, space, mask, pairs, leaky=False):
 
 
 def _refined(geometry, space, mask, pairs, lines, n_modes):
-    """Curves of least energy, held in the mask, where they are shorter than lines; whether so."""
+    """Curves of least energy, held in the mask, where they are shorter than lines.
+
+    Returns these or the lines, their lengths, and which are curves.
+    """
 
     def allowed(points):
         return space.in_mask(points, mask)
@@ -159,8 +176,9 @@ def _refined(geometry, space, mask, pairs, lines, n_modes):
     held = pulled(curves, _nearest_in(space, mask), allowed)
     changed = (held != curves).any((1, 2))
     lengths[changed] = _lengths(geometry, held[changed])
-    good = inside(held, allowed).all(1) & (lengths <= _lengths(geometry, lines) * (1 + 1e-9))
-    return np.where(good[:, None, None], held, lines), lengths, good
+    before = _lengths(geometry, lines)
+    good = inside(held, allowed).all(1) & (lengths <= before * (1 + 1e-9))
+    return np.where(good[:, None, None], held, lines), np.where(good, lengths, before), good
 
 
 def _nearest_in(space, mask):

@@ -14,9 +14,11 @@ from .._training.device import limited_threads
 from ._cone import ConeGeometry
 from ._direct import solve
 from ._field_model import FieldMetric, scattered
-from ._graph import FiberGraph, amplitudes_of, steps_of
+from ._geometry import SplineGeometry
+from ._graph import FiberGraph, MetricGraph, amplitudes_of, steps_of
 from ._settings import SETTINGS
 from ._space import check_amplitude
+from ._spline import SplineField, coefficients_of
 from ._spline_solver import LineParams, check_line_params, fitted_lines
 from ._stability import Stability
 from ._turned import warn_if_turned
@@ -260,11 +262,19 @@ class ConnectomeMetric(LineParams, UnusualPlaces, FieldMetric):
             return ConeGeometry(self._peaks, self.anisotropy_, np.deg2rad(self.doubt_))
         return super()._geometry
 
-    @property
     def _way_geometry(self):
-        if self._along_fibers:  # a way from lane to lane must not cost more than all the rest
-            return ConeGeometry(self._peaks, SETTINGS.way_anisotropy)
-        return self._geometry
+        if not self._along_fibers:
+            return super()._way_geometry()
+        # A way from lane to lane must not cost more than all the rest.
+        cone = ConeGeometry(self._peaks, SETTINGS.way_anisotropy)
+        if len(self.directions_) > 1:
+            return cone, None
+        # One fiber a voxel: a tensor field, which splines interpolate more smoothly.
+        g = np.full((*self.grid_shape_, *[self._space.dim] * 2), np.nan)
+        g[self.mask_] = cone.tensors(np.argwhere(self.mask_) * self._space.scale)
+        field = SplineField(coefficients_of(g, self.mask_), self.grid_shape_, 1, self._space.scale)
+        geometry, mask = SplineGeometry(field), self._open_mask
+        return geometry, MetricGraph(geometry.tensors(self._voxels), mask, self._space.scale)
 
     def _check_starts(self, x, u):
         if not self._along_fibers or self.anisotropy_ < SETTINGS.strong:
