@@ -39,13 +39,13 @@ def _rows(case, read, seed, quick):
     for lines in bundles[: 1 if quick else None]:
         for name, value in _scores(lines, seed).items():
             found.setdefault(name, []).append(value)
-    best = min((k for k in found if k[0] == "inverse"), key=lambda k: np.nanmean(found[k]))
     rows = []
-    for key, values in found.items():
-        if key[0] != "inverse" or key == best:
-            for metric, each in zip(("deviation_mm", "connect_mm"), np.nanmean(values, axis=0)):
-                if np.isfinite(each):
-                    rows.append(row(case, key[0], metric, seed, each))
+    for k, metric in enumerate(("deviation_mm", "connect_mm")):
+        means = {key: np.mean([each[k] for each in v]) for key, v in found.items()}
+        for name in dict.fromkeys(name for name, _ in means):  # at its best anisotropy
+            best = min(value for key, value in means.items() if key[0] == name)
+            if np.isfinite(best):
+                rows.append(row(case, name, metric, seed, best))
     return rows
 
 
