@@ -38,7 +38,7 @@ __all__ = [
 
 # Trials are checked and converted in pieces of about this many bytes, so that a memory-mapped
 # recording is never read into memory as a whole.
-CHUNK_BYTES = 64 * 2**20
+CHUNK_BYTES = 16 * 2**20
 LARGEST_VALUE = 1e100
 
 

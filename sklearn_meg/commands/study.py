@@ -316,9 +316,9 @@ def _study(names, data, folds, out, arguments):
 
 
 def _tell(data, arguments, models, n_repeats):
-    if not arguments.quiet:
-        print(*data.notes, *time_warning(data, arguments, models, n_repeats), sep="\n")
-        sys.stdout.flush()
+    told = [*data.notes, *time_warning(data, arguments, models, n_repeats)]
+    if told and not arguments.quiet:
+        print(*told, sep="\n", flush=True)
 
 
 def run_demo(arguments):

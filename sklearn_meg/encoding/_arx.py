@@ -13,6 +13,7 @@ from ._lags import lag_sums, ridge, trials_per_block
 from ._recursion import unroll
 
 AUTO_COMPONENTS = 30
+PIECE_BYTES = 2**22  # of one array; predictions of a piece need several as large
 
 
 @dataclass
@@ -148,7 +149,7 @@ def with_past(counted, n_past):
 
 def pieces_of(trials, n_times, n_rows):
     """Trials in pieces that fit into memory."""
-    step = trials_of(n_times, n_rows)
+    step = trials_of(n_times, n_rows, PIECE_BYTES)
     return [trials[i : i + step] for i in range(0, len(trials), step)]
 
 

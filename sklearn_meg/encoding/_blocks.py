@@ -70,7 +70,7 @@ def _read(array, part, rows):
     return np.array(data.transpose(1, 0, 2), dtype=np.float64, order="C")
 
 
-def trials_of(n_times, n_rows, n_bytes=CHUNK_BYTES // 4):
+def trials_of(n_times, n_rows, n_bytes=CHUNK_BYTES):
     """Number of trials of float64 that make `n_bytes`."""
     return max(1, n_bytes // (8 * max(1, n_rows) * n_times))
 

@@ -92,7 +92,7 @@ def moments_by_subject(y, weights, trials, *, rows=None, last=None, counted=None
 
 
 def _parts(y, trials):
-    step = trials_per_chunk(y, CHUNK_BYTES // 8)  # copies in float64 are larger
+    step = trials_per_chunk(y, CHUNK_BYTES // 2)  # copies in float64 are larger
     return [trials[start : start + step] for start in range(0, len(trials), step)]
 
 

@@ -74,7 +74,7 @@ class UnusualTrials(UnusualMixin):
 
 def _parts(n, X):
     """Positions among n trials, a few megabytes of X at a time."""
-    return gen_batches(n, max(1, 2**22 // (X.shape[1] * X.shape[2])))
+    return gen_batches(n, max(1, 2**20 // max(1, X.shape[1] * X.shape[2])))
 
 
 def usual_of(stimulus, beginning, subjects):
@@ -111,7 +111,10 @@ def usual_of(stimulus, beginning, subjects):
 
 def _size(x):
     """Root mean square of each row; 1 where it is zero."""
-    size = np.sqrt(np.mean(x**2, axis=(0, 2))) if x.size else np.ones(x.shape[1])
+    if not x.size:
+        return np.ones(x.shape[1])
+    size = np.sqrt(sum(np.square(x[part]).sum(axis=(0, 2)) for part in _parts(len(x), x)))
+    size /= np.sqrt(len(x) * x.shape[2])
     return np.where(size > 0, size, 1.0)
 
 
@@ -122,6 +125,15 @@ def _shrunk(values, mean):
 
 def statistics(usual, stimulus, beginning):
     """Numbers that tell of each trial, in groups: a list of (n_trials, n_statistics)."""
+    longest = stimulus if stimulus.size > beginning.size else beginning
+    parts = [
+        _statistics(usual, stimulus[part], beginning[part])
+        for part in _parts(len(longest), longest)
+    ]
+    return [np.concatenate(group) for group in zip(*parts)]
+
+
+def _statistics(usual, stimulus, beginning):
     x = stimulus / usual["size"][:, np.newaxis]
     pairs = []
     if 1 < x.shape[1] <= SETTINGS.most_pairs:

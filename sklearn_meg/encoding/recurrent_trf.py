@@ -400,6 +400,7 @@ class RecurrentTRF(LagParams, LinearEncoder):
                     release_pages(array)
             counted = counted_samples(arx.X, arx.rows, part)[:, np.newaxis]
             yield arx.y[part] - flat, change, counted
+            release_pages(arx.X, arx.y)
 
     @property
     def trf_(self):

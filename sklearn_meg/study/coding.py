@@ -9,6 +9,7 @@ import pandas as pd
 
 from .._checks.assumptions import warn_assumption
 
+SAID = 0.01  # share of a feature that is not in the others, below which it says nothing
 MOST_CODES = 8  # levels of a column that may be codes of categories
 MISSING = ("", "n/a", "N/A", "NA", "nan", "NaN", "None", "null")
 
@@ -94,7 +95,26 @@ def code_features(
             f"{name} has the levels {', '.join([reference, *levels])}; {coding} coding, reference "
             f"{reference}."
         )
+    design.notes += told_twice(design)
     return design
+
+
+def told_twice(design):
+    """Notes about features that others say, too: what is listed as theirs alone is nothing."""
+    notes, values = [], design.values - design.values.mean(axis=0)
+    for name, rows in design.features.items():
+        others = np.delete(values, rows, axis=1)
+        if not others.shape[1]:
+            continue
+        own = values[:, rows]
+        left = own - others @ np.linalg.lstsq(others, own, rcond=None)[0]
+        if np.square(left).sum() < SAID * np.square(own).sum():
+            rest = ", ".join(other for other in design.features if other != name)
+            notes.append(
+                f"What {name} says, {rest} {'say' if ',' in rest else 'says'}, too: nothing can be "
+                f"told of {name} alone. Leave it out, or the others."
+            )
+    return notes
 
 
 def _warn_codes(name, values):
@@ -207,7 +227,13 @@ def _by_formula(table, formula, missing):
         from formulaic import Formula
     except ImportError as error:
         raise ImportError("Formulae need formulaic: pip install formulaic.") from error
-    parsed = Formula(formula)
+    try:
+        parsed = Formula(formula)
+    except Exception as error:  # formulaic has many, none of which names the formula
+        raise ValueError(
+            f"The formula {formula!r} cannot be read: {type(error).__name__}. It is like "
+            "'length + C(kind)'."
+        ) from error
     used = [str(v) for v in sorted(parsed.required_variables)]
     columns = {name: as_values(table[check_column(table, name)]) for name in used}
     kept, notes = _kept(columns, missing)
@@ -217,6 +243,7 @@ def _by_formula(table, formula, missing):
     for term, span in matrix.model_spec.term_slices.items():
         if str(term) != "1":
             _add(design, str(term), list(matrix.columns[span]), np.asarray(matrix)[:, span])
+    design.notes += told_twice(design)
     if not design.names:
         raise ValueError(f"The formula {formula!r} has no term but the intercept.")
     return design

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._checks.assumptions import warn_assumption
 from .._checks.copies import trial_keys
-from .._checks.trials import pieces
+from .._checks.trials import pieces, trials_per_chunk
 from .channels import few
 from .checks import is_responses
 
@@ -35,6 +35,8 @@ class Settings:
     drift : float
         Correlation of a feature with itself a trial later, in standard errors. (Of 1000 features
         without drift, 1 is beyond 3.)
+    bytes_at_once : int
+        Trials that are looked at together; their copies in double precision are larger.
     stretch : float
         Test trials that follow each other, on average; fewer have the drift of their neighbors.
         Of features and responses with a spectrum of 1/f, of 3 subjects in shuffled folds, 55 % are
@@ -49,6 +51,7 @@ class Settings:
     least_shared: int = 12
     drift: float = 3.0
     stretch: float = 4.0
+    bytes_at_once: int = 2**22
 
 
 SETTINGS = Settings()
@@ -84,7 +87,9 @@ def look_at(X, y):
         return Look(keys, None, none, few_values=True)
     if measured.ndim != 3 or measured.shape[2] < 2:
         return Look(keys, None, none)
-    amplitude = [np.std(measured[part], axis=2, dtype=float) for part in pieces(measured)]
+    few_trials = trials_per_chunk(measured, SETTINGS.bytes_at_once)
+    parts = pieces(measured, few_trials)
+    amplitude = [np.std(measured[part], axis=2, dtype=float) for part in parts]
     return Look(keys, np.concatenate(amplitude), _overlaps(measured))
 
 
@@ -93,13 +98,14 @@ def _overlaps(measured):
     n_channels = measured.shape[1]
     if n_channels < SETTINGS.least_channels:
         return np.empty((0, 2), dtype=int)
-    starts = np.ascontiguousarray(measured[:, :, 0])
+    # A piece at a time: the first samples of all trials lie on every page of a mapped file.
+    starts = np.concatenate([measured[part, :, 0] for part in pieces(measured)])
     begun = {}
     for trial, sample in enumerate(starts):
         if sample.any():
             begun.setdefault(sample.tobytes(), trial)
     found = []
-    for part in pieces(measured):
+    for part in pieces(measured, trials_per_chunk(measured, SETTINGS.bytes_at_once)):
         piece = np.asarray(measured[part])
         trials, times = np.nonzero(np.isin(piece[:, 0, 1:], starts[:, 0]))
         for trial, time in zip(trials.tolist(), times.tolist()):

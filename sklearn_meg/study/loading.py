@@ -9,14 +9,15 @@ import numpy as np
 from .._checks.copies import trial_key
 from .._checks.trials import release_pages
 from ..rows import pack_rows
+from .looks import Looks
 
 HEAD_CENTER = (0.0, 0.0, 0.04)  # m, for recordings without digitized points
 
 
 def load_all(sources, table, wanted, channels, reading, folder):
-    """Load each recording in turn and write its trials; returns y as a memory map."""
+    """Load each recording in turn and write its trials; returns y as a memory map, and notes."""
     kept = np.zeros(len(table), dtype=bool)
-    seen = {}
+    seen, looks = {}, Looks()
     path = folder / "y.f32"
     with open(path, "wb") as file:
         for source in sources:
@@ -25,6 +26,7 @@ def load_all(sources, table, wanted, channels, reading, folder):
             if epochs is None:
                 continue
             y = epochs.get_data(picks="all", copy=False)
+            looks.look(y, epochs.info, source.name)
             chosen = rows[wanted[rows]][epochs.selection_]
             kept[chosen] = True
             _check_not_twice(y, table.loc[chosen[0] if len(chosen) else 0, "subject"], source, seen)
@@ -37,7 +39,7 @@ def load_all(sources, table, wanted, channels, reading, folder):
             f"{n or 'No'} trial is left of {len(table)}; a study needs at least two. (--reject and "
             "--missing drop leave trials out.)"
         )
-    return np.memmap(path, np.float32, "r", shape=(n, *shape)), kept, times, info
+    return np.memmap(path, np.float32, "r", shape=(n, *shape)), kept, times, info, looks.notes()
 
 
 def load_clean(source, wanted, channels, reading):

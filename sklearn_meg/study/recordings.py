@@ -15,6 +15,7 @@ from .._repr import short_repr
 from .channels import common_channels, few
 from .coding import Design, check_column, code_features, event_types
 from .loading import build_X, load_all
+from .looks import LARGEST, UNITS
 
 RAW_SUFFIXES = (".vhdr", ".edf", ".bdf", ".gdf", ".ds", ".mff", ".cnt", ".raw", ".sqd", ".con")
 ADVISED_HZ = 250.0
@@ -225,6 +226,7 @@ def survey(sources, reading, *, go_on=False):
     if lost and not readable:
         raise ValueError("; ".join(lost.values()))
     heads, sources = zip(*readable)
+    _check_limits(heads, reading)
     channels, notes = common_channels(heads, sources, reading)
     _check_times(heads, sources, reading)
     untimed = [s.name for head, s in zip(heads, sources) if not times_are_known(head)]
@@ -252,7 +254,7 @@ def assemble(found, folder=None):
     table, design, reading = found.table, found.design, found.reading
     folder = Path(tempfile.mkdtemp(prefix="sklearn-meg-")) if folder is None else Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    y, kept, times, info = load_all(
+    y, kept, times, info, notes = load_all(
         found.sources, table, design.kept, found.channels, reading, folder
     )
     table = table[kept].reset_index(drop=True)
@@ -262,7 +264,7 @@ def assemble(found, folder=None):
     return StudyData(
         X, y, rows, features, table["subject"].to_numpy(str), table["run"].to_numpy(str),
         table["recording"].to_numpy(str), table[["first", "last"]].to_numpy(float), times, info,
-        count_trials(table, reading), found.notes,
+        count_trials(table, reading), [*found.notes, *notes],
     )  # fmt: skip
 
 
@@ -292,6 +294,20 @@ def _head(source):
             f"{epochs.times[-1]:g} s."
         )
     return epochs
+
+
+def _check_limits(heads, reading):
+    """Limits of --reject are of channels that there are, in SI units."""
+    kinds = {kind for head in heads for kind in head.get_channel_types()}
+    for kind, limit in (reading.reject or {}).items():
+        if kind not in kinds:
+            there = ", ".join(sorted(kinds))
+            raise ValueError(f"--reject {kind}={limit:g}: there are no such channels, but {there}.")
+        if limit <= 0 or limit > 10 * LARGEST.get(kind, np.inf):
+            raise ValueError(
+                f"--reject {kind}={limit:g} leaves out {'all' if limit <= 0 else 'no'} trials: "
+                f"limits are in {UNITS.get(kind, 'V')}, such as eeg=150e-6, mag=4e-12, grad=4e-10."
+            )
 
 
 def _check_times(heads, sources, reading):
