@@ -80,9 +80,14 @@ def chosen_aligner(statics, align):
     if len(options) == 1 or len(whole) < 2:
         return learn(whole, **options[0]), _table(options[:1], np.full((1, 1), np.nan))
     scores = left_out_scores(whole, [h for _, h in statics], options)
-    penalty = ALIGN.sign_gain * len(whole[0].mean)
-    flips = np.array([[penalty * option["signs"]] for option in options])
-    return learn(whole, **options[best_option(scores - flips)]), _table(options, scores)
+    least = [_least_gain(option) * len(whole[0].mean) for option in options]
+    chosen = options[best_option(scores - np.array(least)[:, None])]
+    return learn(whole, **chosen), _table(options, scores)
+
+
+def _least_gain(option):
+    """Nats per sample and region by which an option must be better than none."""
+    return ALIGN.sign_gain * option["signs"] + ALIGN.least_gain * (option["method"] != "none")
 
 
 def _table(options, scores):

@@ -8,7 +8,7 @@ import numpy as np
 from .._saving.checkpoint import FORGET
 from ._chain import forward_backward, make_layout
 from ._emissions import Samples
-from ._factors import choose_shape, shaped
+from ._factors import choose_shape, shaped, toned
 from ._mar import lagged, mar_m_step
 from ._posterior import (
     LOG_2PI,
@@ -409,14 +409,10 @@ def shape_states(data, run, settings):
     -------
     expected : Expected
     shape : Shape
+    parameters : tuple
     """
     prior, expected = run.prior, run.expected
-    shape = choose_shape(
-        list(data.fold_moments(run.parameters).values()),
-        lambda counts, sums, products: centered(counts, sums, products, prior.mean_weight),
-        lambda scatter, counts: _shrunk(scatter, counts, prior),
-        None if settings.rank is None else [settings.rank],
-    )
+    shape = shape_of(data.fold_moments(run.parameters), prior, settings.rank)
     previous = -np.inf
     for _ in range(SHAPE_ITER):
         mean, covariance = shaped_parameters(expected, prior, shape)
@@ -428,7 +424,17 @@ def shape_states(data, run, settings):
         if log_likelihood - previous < settings.tol:
             break
         previous = log_likelihood
-    return expected, shape
+    return expected, shape, parameters
+
+
+def shape_of(moments, prior, rank):
+    """The shape that moments by fold choose."""
+    return choose_shape(
+        list(moments.values()),
+        lambda counts, sums, products: centered(counts, sums, products, prior.mean_weight),
+        lambda scatter, counts: _shrunk(scatter, counts, prior),
+        None if rank is None else [rank],
+    )
 
 
 def _shrunk(scatter, counts, prior):
@@ -442,6 +448,8 @@ def shaped_parameters(expected, prior, shape):
     """Means and covariances (n_states, ...) of the only restart, in a shape."""
     counts, sums, products = (m[0] for m in expected.moments)
     mean, scatter = centered(counts, sums, products, prior.mean_weight)
+    if shape.tone is not None:
+        return toned(mean, scatter, counts, lambda *some: _shrunk(*some, prior), shape)
     return mean, shaped(scatter, counts, _shrunk(scatter, counts, prior), shape)
 
 

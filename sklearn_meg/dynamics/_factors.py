@@ -5,6 +5,8 @@ samples and F a factor model of rank r of the shrunk covariance: r common factor
 of its own for each region. Weight 0 is the shrunk covariance itself.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from itertools import product
 
@@ -15,6 +17,29 @@ WEIGHTS = (0.0, 0.3, 1.0, 3.0, 10.0, 100.0)  # times the mean number of samples 
 COMMON = (0.0, 0.5, 1.0)
 N_ITER = 15
 LEAST_VARIANCE = 0.02  # that a region has of its own, of its whole variance
+
+
+@dataclass
+class Tone:
+    """How much of their differences states keep.
+
+    Attributes
+    ----------
+    covariances : float
+        Share of the differences of covariances, from 0 (none) to 1.
+    noise : float
+        Variance of noise in differences of means, in mean variances of a region: 0 keeps all,
+        infinity none; directions in which samples vary little lose more.
+    width : float
+        By which covariances are widened.
+    one : Shape or None
+        Of the one state towards which states are drawn.
+    """
+
+    covariances: float = 1.0
+    noise: float = 0.0
+    width: float = 1.0
+    one: Shape | None = None
 
 
 @dataclass
@@ -31,12 +56,15 @@ class Shape:
         Weight of the target, in samples.
     inflation : float
         Factor by which covariances are widened.
+    tone : Tone or None
+        How much states differ; None leaves all differences.
     """
 
     rank: int
     common: float
     weight: float
     inflation: float
+    tone: Tone | None = None
 
 
 def factor_model(covariance, rank, n_iter=N_ITER):
@@ -105,6 +133,28 @@ def shaped(scatter, counts, shrunk, shape):
     models = state_models(scatter, counts, shrunk, shape.rank)
     target = _blend(*models, shape.common)
     return shape.inflation * _mixed(scatter, counts, shrunk, target, shape.weight)
+
+
+def toned(mean, scatter, counts, shrink, shape):
+    """Means and covariances of states (n_states, ...) in a shape that says how much they differ."""
+    tone = shape.tone
+    lost = _lost(mean, scatter, counts, tone.noise)
+    scatter = scatter + counts[:, None, None] * lost[:, :, None] * lost[:, None, :]
+    own = shaped(scatter, counts, shrink(scatter, counts), shape)
+    together = scatter.sum(0, keepdims=True), counts.sum(keepdims=True)
+    one = shaped(*together, shrink(*together), tone.one)
+    blend = tone.covariances * own + (1 - tone.covariances) * one
+    return mean - lost, tone.width * blend
+
+
+def _lost(mean, scatter, counts, noise):
+    """What means lose of their differences: all but T (T + noise I)^-1, T: covariance of all."""
+    away = mean - counts @ mean / counts.sum()
+    if np.isinf(noise):
+        return away
+    total = (scatter.sum(0) + (away.T * counts) @ away) / counts.sum()
+    white = noise * np.trace(total) / len(total) * np.eye(len(total))
+    return away - np.linalg.solve(total + white, total @ away.T).T if noise else 0 * away
 
 
 def state_models(scatter, counts, shrunk, rank):

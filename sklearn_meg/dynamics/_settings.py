@@ -35,6 +35,10 @@ class AlignSettings:
         Nats per sample and region by which matched signs must be better. Where signs were flipped
         they gain .05 to .07 (.007 to .013 in four recordings of 400 samples, of which 2 of 6 are
         still missed), where none was, -.01 to .002; none of 30 worlds without flips is matched.
+    least_gain : float
+        Nats per sample and region by which variances or covariances that are made alike must be
+        better than none. Where recordings differ they gain .28 and more; in plain recordings of
+        20 000 to 60 000 samples .0003 at most, but surely.
     least_samples : int
         Smallest number of samples of a recording that is aligned.
     """
@@ -49,6 +53,7 @@ class AlignSettings:
     sign_rounds: int = 5
     n_errors: float = 1.0
     sign_gain: float = 0.002
+    least_gain: float = 0.001
     least_samples: int = 16
 
 
@@ -175,6 +180,26 @@ class DoubtSettings:
 
 
 @dataclass(frozen=True)
+class DifferenceSettings:
+    """How much of their differences states keep.
+
+    Attributes
+    ----------
+    covariances : tuple of float
+        Shares of the differences of covariances that are tried in turn.
+    noise : tuple of float
+        Noise in the differences of means, in mean variances of a region.
+    wider, narrower : tuple of float
+        By which covariances are widened.
+    """
+
+    covariances: tuple = (1.0, 0.7, 0.5, 0.3, 0.2, 0.1)
+    noise: tuple = (0.0, 0.3, 1.0, 3.0, 10.0)
+    wider: tuple = (1.0, 1.03, 1.06, 1.1, 1.15, 1.2, 1.3)
+    narrower: tuple = (1.0, 0.97, 0.94, 0.91)
+
+
+@dataclass(frozen=True)
 class MarSettings:
     """Autoregressive states.
 
@@ -238,16 +263,22 @@ class UnusualSettings:
         Recordings of the fit that are described, at most.
     least_spread : tuple of float
         Added in square to the standard deviation of each feature.
+    level_dof, level_spread : float
+        Degrees of freedom of the logarithm of variances of regions, at most, and what is added in
+        square to its standard deviation.
     """
 
     few: int = 4
     least: int = 8
     block: int = 50
     most: int = 40
-    least_spread: tuple = (0.02, 0.05, 0.01, 0.02, 0.02, 0.02, 0.02)
+    least_spread: tuple = (0.02, 0.05, 0.01, 0.02, 0.02)
+    level_dof: float = 15.0
+    level_spread: float = 0.02
 
 
 MAR = MarSettings()
+DIFFERENCE = DifferenceSettings()
 UNUSUAL = UnusualSettings()
 RHYTHM = RhythmSettings()
 DOUBTS = DoubtSettings()

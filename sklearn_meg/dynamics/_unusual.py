@@ -96,13 +96,21 @@ def _of_others(prepared, spans, parameters):
 
 
 def usual_levels(prepared):
-    """Logarithm of the variance that regions have in recordings as they came, less its median.
+    """How loud regions are in recordings as they came, ndarray of shape (3, n_regions).
 
-    None where recordings are not made alike in variance: these are compared as they are.
+    Median of the logarithm of the variance, its standard deviation between recordings (one for all
+    regions), and degrees of freedom of that. None where recordings are not made alike in variance:
+    these are compared as they are.
     """
-    if prepared.aligner.method == "none":
+    spans = _blocks(prepared.recordings.lengths)
+    if prepared.aligner.method == "none" or len(spans) < 2:
         return None
-    return np.median([_levels(part) for part in prepared.recordings.parts], axis=0)
+    levels = np.array([_levels(part) for part in prepared.recordings.cut(spans).parts])
+    n, d = levels.shape
+    spread = np.sqrt(((levels - levels.mean(0)) ** 2).sum() / (n - 1) / d * (1 + 1 / n))
+    dof = min((n - 1) * d, UNUSUAL.level_dof)
+    spread = np.hypot(spread, UNUSUAL.level_spread)
+    return np.stack([np.median(levels, axis=0), np.full(d, spread), np.full(d, dof)])
 
 
 def _levels(part):
@@ -111,12 +119,25 @@ def _levels(part):
     return np.log(np.maximum(variances / typical, 1e-12))
 
 
+def _level_deviate(part, levels):
+    """Of the region that is most too loud or too weak, as a standard normal deviate."""
+    center, spread, dof = levels
+    p = 2 * student.sf(np.abs(_levels(part) - center) / spread, dof).min()
+    return _deviate(p, len(center))
+
+
+def _deviate(p, n):
+    """Standard normal deviate of the smallest of n p-values (Sidak)."""
+    smallest = -np.expm1(n * np.log1p(-np.clip(p, 1e-300, 1 - 1e-12)))
+    return norm.isf(np.minimum(smallest, 1 - 1e-12))
+
+
 def features(prepared, recordings, parameters, levels=None):
     """Statistics of one recording.
 
     Log-likelihood per sample; logarithms of the share of samples in which the state changes, and of
     the smallest and largest variance of a region; correlation of samples with the ones before.
-    Of aligned recordings, the smallest and largest variance that a region had before, too.
+    Of aligned recordings, how far the variances were from usual before, as a deviate.
     """
     batch = prepared.batch(recordings)
     _, _, moves, log_likelihood = batch.decode(*parameters)
@@ -128,7 +149,6 @@ def features(prepared, recordings, parameters, levels=None):
     variances = (X**2).mean(0)
     both = (X[1:] * X[:-1]).mean(0) / np.maximum(variances, 1e-12) if n > 1 else np.zeros(1)
     logs = np.log(np.maximum(variances, 1e-12))
-    raw = np.empty(0) if levels is None else _levels(recordings.parts[0]) - levels
     return np.array(
         [
             float(log_likelihood[0, 0]) / n - np.log(prepared.spread).sum(),
@@ -136,7 +156,7 @@ def features(prepared, recordings, parameters, levels=None):
             np.arctanh(np.clip(both, -0.99, 0.99)).mean(),
             logs.min(),
             logs.max(),
-            *([raw.min(), raw.max()] if len(raw) else []),
+            *([] if levels is None else [_level_deviate(recordings.parts[0], levels)]),
         ]
     )
 
@@ -158,13 +178,13 @@ def scores(rows, lengths, known, known_lengths):
     lengths, known_lengths : ndarray
         Samples; features of shorter recordings vary more.
     """
-    n = len(known)
-    spread = known.std(0, ddof=1) * np.sqrt(1 + 1 / n)
-    least = np.array(UNUSUAL.least_spread[: rows.shape[1]])
+    n, own = len(known), len(UNUSUAL.least_spread)
+    spread = known[:, :own].std(0, ddof=1) * np.sqrt(1 + 1 / n)
     usual = np.maximum(known_lengths.mean() / np.maximum(lengths, 1), 1.0)
-    z = (rows - known.mean(0)) / np.hypot(spread, least) / np.sqrt(usual)[:, None]
-    smallest = np.maximum(2 * student.sf(np.abs(z), n - 1).min(1), 1e-300)
-    return norm.isf(-np.expm1(rows.shape[1] * np.log1p(-np.minimum(smallest, 1 - 1e-12))))
+    z = (rows - known.mean(0))[:, :own] / np.hypot(spread, UNUSUAL.least_spread)
+    p = 2 * student.sf(np.abs(z / np.sqrt(usual)[:, None]), n - 1)
+    p = np.concatenate([p, norm.sf(rows[:, own:])], axis=1)  # levels are deviates already
+    return _deviate(p.min(1), rows.shape[1])
 
 
 def usual_scores(known, lengths):

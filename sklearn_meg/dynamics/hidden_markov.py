@@ -23,9 +23,10 @@ from .._saving.checkpoint import Journal, checkpoint_of
 from .._training.threads import one_blas_thread
 from ._alignment_choice import ALIGNMENTS, name_of
 from ._base import StateModel
+from ._difference import states_that_differ
 from ._doubts import doubts, too_few, warn_of, warn_of_rhythms, warn_of_unlike
 from ._dual import dual_estimates
-from ._em import Settings, m_step, shape_states, shaped_parameters
+from ._em import Settings, m_step, shaped_parameters
 from ._fit import find_states, with_order
 from ._known import check_fixed, check_known, known_parts, states_of
 from ._posterior import centered
@@ -59,9 +60,8 @@ PAPER_PARAMS: dict[str, Any] = {
 class HiddenMarkovGraph(UnusualMixin, StateModel):
     """Brain states by a Gaussian hidden Markov model, read as a network of ranked communities.
 
-    Each state has a mean and a covariance of the regions; the states follow a Markov chain. Each
-    state is a layer of a network, the communities of all layers are ranked by a walk through
-    states and regions [1]_.
+    States have a mean and a covariance of the regions, and follow a Markov chain. Each is a layer
+    of a network, whose communities are ranked by a walk through states and regions [1]_.
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         Variational Bayes [2]_, or penalized maximum likelihood.
     covariance : {"low_rank", "shrunk", "full"}, default="low_rank"
         "shrunk": towards independent regions of equal variance, as much as the marginal likelihood
-        wants. "low_rank": then towards a factor model; rank, weight and width are those with the
-        highest likelihood in held-out recordings. "full": as the samples are.
+        wants. "low_rank": then towards a factor model, and as far towards one state of all samples
+        as makes held-out recordings likeliest; means, too. "full": as the samples are.
     rank : int, default=None
         Factors of "low_rank"; None chooses.
     prior_weight : float, default=None
@@ -154,6 +154,8 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
     rank_, common_, inflation_ : int, float, float
         Chosen factor models: factors, the share of one model of all states in the target,
         and by how much covariances are widened.
+    difference_, difference_scores_ : float, dict of ndarray
+        How much of their differences covariances keep (1: all), and scores of what was left out.
     prior_weight_ : float
     alignment_ : str
         The chosen `align`.
@@ -192,10 +194,9 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
     warnings_ : ndarray of str
         Why the states should not be believed; empty where nothing speaks against them. There is a
         warning of each, except of recordings of fewer than 200 samples in all.
-    n_iter_ : int
+    n_iter_, n_features_in_ : int
+        Iterations; regions.
     converged_ : bool
-    n_features_in_ : int
-        Regions.
 
     Raises
     ------
@@ -389,7 +390,7 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         """The states, in the units of aligned recordings."""
         run, settings = found.run, found.settings
         expected, prior = run.expected, run.prior
-        self.order_ = settings.order
+        self.order_, self.difference_, self.difference_scores_ = settings.order, 1.0, {}
         if settings.order:
             self._keep_mar(prepared, run, settings)
             return None
@@ -397,7 +398,8 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         mean, covariance = states.mean[0], self._widened(states)
         self.rank_, self.common_, self.inflation_, shape = 0, 0.0, 1.0, None
         if self.covariance == "low_rank" and "covariances" not in self.fixed:
-            expected, shape = shape_states(found.data, run, settings)
+            expected, shape, self.difference_scores_ = states_that_differ(prepared, found)
+            self.difference_ = 1.0 if shape.tone is None else shape.tone.covariances
             mean, covariance = shaped_parameters(expected, prior, shape)
             self.rank_, self.inflation_ = int(shape.rank), float(shape.inflation)
             self.common_ = float(shape.common)

@@ -415,3 +415,20 @@ def test_given_states_must_fit(change, message):
     data = make_states("easy", n_states=3, n_subjects=3, n_times=100, n_regions=8)
     with pytest.raises(ValueError, match=message):
         HiddenMarkovGraph(n_states=3, init=change(data.states)).fit(data.X)
+
+
+@pytest.mark.filterwarnings("ignore:Do not trust")
+def test_states_keep_the_differences_that_recordings_left_out_bear():
+    data = make_states("easy", n_states=3, n_subjects=4, n_times=250, n_regions=10)
+    model = HiddenMarkovGraph(n_states=3, n_init=3, random_state=0).fit(data.X)
+    scores = model.difference_scores_
+    assert model.difference_ == 1
+    assert scores["loglik"][scores["covariances"] == 0].mean() < scores["loglik"].max(0).mean()
+    factor = np.random.default_rng(0).normal(size=(10, 10)) / 3 + np.eye(10)
+    noise = factor @ np.random.default_rng(1).normal(size=(10, 10, 150))
+    found = model.fit(noise[:4]).score(noise[4:])
+    assert model.difference_ < 1
+    one = HiddenMarkovGraph(n_states=1, random_state=0).fit(noise[:4]).score(noise[4:])
+    raw = HiddenMarkovGraph(n_states=3, n_init=3, random_state=0, covariance="full")
+    assert raw.fit(noise[:4]).score(noise[4:]) < one - 0.2
+    assert found > one - 0.05

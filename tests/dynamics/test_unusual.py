@@ -71,6 +71,17 @@ def test_a_dead_or_loud_region_is_unusual_after_alignment_too(data, factor):
 
 
 @pytest.mark.filterwarnings("ignore:Do not trust")
+def test_loud_regions_are_unusual_beside_recordings_of_which_one_has_an_odd_gain(data):
+    gains = np.random.default_rng(0).lognormal(0, 0.3, (16, 10, 1))
+    gains[2, 5] *= 3
+    X = data.X * gains
+    model = make(align="zscore", emission="gaussian").fit(X[:6])
+    assert model.is_unusual(X[6:]).mean() < 0.3
+    X[6:, 3] *= 30
+    assert model.is_unusual(X[6:]).all()
+
+
+@pytest.mark.filterwarnings("ignore:Do not trust")
 def test_slow_drifts_are_warned_of_and_states_that_last_are_not(data):
     rng = np.random.default_rng(0)
     drift = np.cos(np.linspace(0, np.pi, 250) + 6 * rng.uniform(size=(4, 10, 1)))
