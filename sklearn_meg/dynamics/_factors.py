@@ -66,6 +66,11 @@ class Shape:
     inflation: float
     tone: Tone | None = None
 
+    @property
+    def widened(self):
+        """By which covariances are widened in all."""
+        return self.inflation * (1.0 if self.tone is None else self.tone.width)
+
 
 def factor_model(covariance, rank, n_iter=N_ITER):
     """Covariances of factor analysis, by expectation maximization from principal components.

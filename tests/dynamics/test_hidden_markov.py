@@ -429,6 +429,4 @@ def test_states_keep_the_differences_that_recordings_left_out_bear():
     found = model.fit(noise[:4]).score(noise[4:])
     assert model.difference_ < 1
     one = HiddenMarkovGraph(n_states=1, random_state=0).fit(noise[:4]).score(noise[4:])
-    raw = HiddenMarkovGraph(n_states=3, n_init=3, random_state=0, covariance="full")
-    assert raw.fit(noise[:4]).score(noise[4:]) < one - 0.2
     assert found > one - 0.05
