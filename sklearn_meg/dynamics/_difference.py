@@ -7,19 +7,23 @@ the differences is the model of one state, so that states are never much less li
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._em import MAX_FOLDS, plug_in, shape_of, shape_states, shaped_parameters
-from ._factors import Tone
+from ._em import (
+    MAX_FOLDS,
+    Expected,
+    plug_in,
+    plug_in_density,
+    shape_of,
+    shape_states,
+    shaped_parameters,
+)
+from ._factors import Shape, Tone
 from ._prepare import fold_spans
 from ._recordings import Recordings
 from ._settings import DIFFERENCE
-
-if TYPE_CHECKING:
-    from ._em import Expected
 
 
 @dataclass
@@ -57,37 +61,59 @@ def states_that_differ(prepared, found):
     expected : Expected
     shape : Shape
     scores : dict of ndarray
-        ``covariances``, ``noise``, ``width`` of what was tried, and ``loglik`` per sample of each
-        fold.
+        ``covariances`` and ``noise`` of what was tried, ``loglik`` per sample of each fold.
     """
     settings, prior = found.settings, found.run.prior
     expected, shape, parameters = shape_states(found.data, found.run, settings)
     if settings.n_states == 1 or settings.known is not None:
         return expected, shape, {}
     moments = found.data.fold_moments(parameters)
-    return expected, *with_difference(prepared, moments, expected, prior, shape, settings.rank)
+    one = one_state(found.data, moments, prior, settings.rank)
+    return expected, *with_difference(prepared, moments, expected, prior, shape, one)
 
 
-def with_difference(prepared, moments, expected, prior, shape, rank):
-    """The shape with these differences, and what each scored."""
+def one_state(data, moments, prior, rank):
+    """The one state towards which states are drawn, before anything is.
+
+    With heavy tails samples count less where they are far from their state; a state of all samples
+    is as narrow as its own distances say, not those of the states.
+    """
     together = {f: tuple(m.sum(0, keepdims=True) for m in fold) for f, fold in moments.items()}
-    one = shape_of(together, prior, rank)
+    one, width = shape_of(together, prior, rank), 1.0
+    if np.isfinite(prior.tails).all():
+        widths = list(_widths(data, tuple(map(sum, zip(*together.values()))), prior))
+        width = float(np.exp(widths[-1] - widths[0]))
+    return Tone(width=width, one=one)
+
+
+def _widths(data, moments, prior):
+    """Mean logarithm of the variances of one state, iteration by iteration."""
+    start, step = np.zeros((1, 1)), np.zeros((1, 1, 1))
+    plain = Shape(0, 0.0, 0.0, 1.0)  # weight 0: not drawn to any factor model
+    for _ in range(DIFFERENCE.n_iter):
+        expected = Expected(tuple(m[None] for m in moments), start, step, np.zeros(1), None)
+        mean, covariance = shaped_parameters(expected, prior, plain)
+        yield np.linalg.slogdet(covariance[0])[1] / len(covariance[0])
+        density = mean[None], *plug_in_density(covariance[None]), prior.tails
+        moments = tuple(m[0] for m in data.expect(*density, start, step).moments)
+
+
+def with_difference(prepared, moments, expected, prior, shape, tone):
+    """The shape with these differences, and what each scored."""
     folds = _left_out(prepared, moments, expected)
     tried = {}
 
     def scores(tone):
-        key = astuple(replace(tone, one=None))[:-1]
+        key = tone.covariances, tone.noise
         if key not in tried:
             tried[key] = np.array([fold.score(replace(shape, tone=tone), prior) for fold in folds])
         return tried[key]
 
-    tone = Tone(one=one)
     for name, values in _steps(prior):
         if name == "covariances" or tone.covariances < 1:
-            first = getattr(tone, name)
-            tone = _best(tone, name, [v for v in values if first == values[0]], scores)
+            tone = _best(tone, name, values, scores)
     scores(replace(tone, covariances=0.0, noise=np.inf))  # one state
-    table = dict(zip(("covariances", "noise", "width"), np.array(list(tried)).T))
+    table = dict(zip(("covariances", "noise"), np.array(list(tried)).T))
     table["loglik"] = np.stack(list(tried.values()))
     return replace(shape, tone=tone if tone.covariances < 1 else None), table
 
@@ -97,8 +123,6 @@ def _steps(prior):
     yield "covariances", DIFFERENCE.covariances
     if not np.isinf(prior.mean_weight):
         yield "noise", DIFFERENCE.noise
-    yield "width", DIFFERENCE.wider
-    yield "width", DIFFERENCE.narrower
 
 
 def _best(tone, name, values, scores):

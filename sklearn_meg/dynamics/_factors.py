@@ -31,7 +31,7 @@ class Tone:
         Variance of noise in differences of means, in mean variances of a region: 0 keeps all,
         infinity none; directions in which samples vary little lose more.
     width : float
-        By which covariances are widened.
+        Factor of the one state's covariance: of a t distribution, as its own samples count.
     one : Shape or None
         Of the one state towards which states are drawn.
     """
@@ -65,11 +65,6 @@ class Shape:
     weight: float
     inflation: float
     tone: Tone | None = None
-
-    @property
-    def widened(self):
-        """By which covariances are widened in all."""
-        return self.inflation * (1.0 if self.tone is None else self.tone.width)
 
 
 def factor_model(covariance, rank, n_iter=N_ITER):
@@ -148,8 +143,7 @@ def toned(mean, scatter, counts, shrink, shape):
     own = shaped(scatter, counts, shrink(scatter, counts), shape)
     together = scatter.sum(0, keepdims=True), counts.sum(keepdims=True)
     one = shaped(*together, shrink(*together), tone.one)
-    blend = tone.covariances * own + (1 - tone.covariances) * one
-    return mean - lost, tone.width * blend
+    return mean - lost, tone.covariances * own + (1 - tone.covariances) * tone.width * one
 
 
 def _lost(mean, scatter, counts, noise):

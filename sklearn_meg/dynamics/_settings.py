@@ -189,14 +189,13 @@ class DifferenceSettings:
         Shares of the differences of covariances that are tried in turn.
     noise : tuple of float
         Noise in the differences of means, in mean variances of a region.
-    wider, narrower : tuple of float
-        By which covariances are widened.
+    n_iter : int
+        Iterations of the one state, where tails are heavy.
     """
 
     covariances: tuple = (1.0, 0.7, 0.5, 0.3, 0.2, 0.1)
     noise: tuple = (0.0, 0.3, 1.0, 3.0, 10.0)
-    wider: tuple = (1.0, 1.03, 1.06, 1.1, 1.15, 1.2, 1.3, 1.4, 1.6)
-    narrower: tuple = (1.0, 0.97, 0.94, 0.91)
+    n_iter: int = 4
 
 
 @dataclass(frozen=True)

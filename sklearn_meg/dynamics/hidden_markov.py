@@ -401,7 +401,7 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
             expected, shape, self.difference_scores_ = states_that_differ(prepared, found)
             self.difference_ = 1.0 if shape.tone is None else shape.tone.covariances
             mean, covariance = shaped_parameters(expected, prior, shape)
-            self.rank_, self.inflation_ = int(shape.rank), float(shape.widened)
+            self.rank_, self.inflation_ = int(shape.rank), float(shape.inflation)
             self.common_ = float(shape.common)
         start = expected.starts[0] + prior.start
         trans = expected.transitions[0] + prior.trans
