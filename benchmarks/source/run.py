@@ -4,7 +4,7 @@ Sources on a 7 mm grid are looked for on a 10 mm grid of 2044 positions with fre
 a single-layer boundary element model, 306 channels, 50 epochs of colored noise; the SNR is that
 of the whitened average. Every peer is tuned with the truth in hand (`_source_peers`), ours chooses
 by itself. Each case has its own seeds. In `violated` places, heads, channels and averages are not
-what the model has.
+what the model has; `rhythm` has cross-spectral densities.
 """
 
 from threadpoolctl import threadpool_limits
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from sklearn_meg.datasets._evoked import make_evoked
 
-from . import checks, overlap, real, speed, violated
+from . import checks, overlap, real, rhythm, speed, violated
 from .models import QUICK_DATA, joint_rows, noise_rows, our_estimates
 from .peers import tuned_peers
 from .scores import scores
@@ -23,7 +23,7 @@ CELLS = {
     for snr in (-5, 5)
 }
 _OTHERS = ("noise", "joint", "auditory", "visual", "speed", "large")
-CASES = (*CELLS, *_OTHERS, *violated.CELLS, "overlap")
+CASES = (*CELLS, *_OTHERS, *violated.CELLS, "overlap", *rhythm.CASES)
 QUICK_CASES = ("1dip+5", "2corr-5", "noise")
 FIRST_SEED, SEEDS_APART = 1000, 100
 
@@ -81,6 +81,8 @@ def _run_case(case, seed, quick):
         return joint_rows(seed, seed_of(case, seed), quick)
     if case == "overlap":
         return overlap.overlap_rows(seed)
+    if case in rhythm.CASES:
+        return rhythm.rhythm_rows(case, seed)
     if case in violated.CELLS:
         return violated.violated_rows(case, seed)
     if case in real.CONDITIONS:
@@ -115,4 +117,5 @@ def make_checks(rows):
         *speed.checks(rows),
         *violated.checks(rows),
         *overlap.checks(rows),
+        *rhythm.checks(rows),
     ]

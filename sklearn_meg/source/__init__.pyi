@@ -6,6 +6,8 @@ from ._cross_validation import cross_val_channels as cross_val_channels
 from .beamformer import LCMV as LCMV
 from .dipoles import DipoleSearch as DipoleSearch
 from .minimum_norm import MinimumNorm as MinimumNorm
+from .oscillations import Oscillations as Oscillations
+from .oscillations import find_oscillations as find_oscillations
 from .rnn import GROUP_PARAMS as GROUP_PARAMS
 from .rnn import PAPER_PARAMS as PAPER_PARAMS
 from .rnn import RNNSourceSolver as RNNSourceSolver
