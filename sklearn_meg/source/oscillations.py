@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Oscillations:
     """Dipoles that a rhythm comes from.
 
-    Attributes
+    Parameters
     ----------
     positions : ndarray of shape (n_sources, 3)
         In m and head coordinates, between grid points, too.
@@ -36,6 +36,15 @@ class Oscillations:
     evidence : ndarray of shape (n_sources,)
         Power that each explains beside the others, over what it must; at least 1 unless `n_sources`
         was given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_meg.source import Oscillations
+    >>> one = np.ones(1)
+    >>> found = Oscillations(np.zeros((1, 3)), np.eye(3)[:1], 1e-16 * one, 5 * one, 3 * one)
+    >>> found.ratio.tolist()  # five times the power of the baseline
+    [5.0]
     """
 
     positions: np.ndarray
