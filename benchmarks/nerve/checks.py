@@ -72,6 +72,7 @@ def _speed(rows):
         ("latency", "default", "p95_ms", "<= 5"),
         ("latency", "paper", "p95_ms", "<= 15"),
         ("stream", "default", "real_time_factor", ">= 20"),
+        ("stream", "default", "end_p95_ms", "<= 15"),
         ("stream", "default", "growth_mb", "<= 1"),
     )
     checks = []

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn_meg.datasets import load_long_term_emg, make_nerve
 from sklearn_meg.nerve import (
     KalmanRegressor,
+    NerveDecoder,
     NerveRegressor,
     NerveStream,
     WindowClassifier,
@@ -75,16 +76,18 @@ def fitted(person):
 def new_person_rows(person, days, quick):
     """A person of whom nothing is known, or a day, or one trial of each motion.
 
-    ``strangers`` was fitted to days 1 to 5 of the other people, ``strangers_labels`` knows one
+    ``strangers`` was pretrained on days 1 to 5 of the other people, ``strangers_labels`` knows one
     trial of each motion of the new day, too, as ``own_labels_lda`` does; ``own_day1`` was fitted to
-    the first day of the person, ``pooled`` to that and the others.
+    the first day of the person, ``pooled`` to that and the others alike, ``personal`` is
+    ``strangers`` personalized with that day.
     """
     data = load_long_term_emg(_path(person))
     model = WindowClassifier(**EMG, adaptation="batch", session_model=True)
     first = data.session == TRAIN[0]
     own = clone(model).fit(data.X[first], data.y[first])
     X, y = _strangers(person, TRAIN[: 1 if quick else None])
-    strangers = clone(model).fit(X, y)
+    strangers = clone(model).pretrain(X, y, X[:, -1, 0] // 100)
+    personal = strangers.personalized(data.X[first], data.y[first])
     both = np.concatenate([X, data.X[first]]), np.concatenate([y, data.y[first]])
     pooled = clone(model).fit(*both)
     found = {}
@@ -99,6 +102,8 @@ def new_person_rows(person, days, quick):
             "own_day1_labels": own.calibrated(X[shown], y[shown]),
             "pooled": pooled,
             "pooled_labels": pooled.calibrated(X[shown], y[shown]),
+            "personal": personal,
+            "personal_labels": personal.calibrated(X[shown], y[shown]),
         }
         for name, each in models.items():
             found.setdefault(name, []).append(each.score(X[~shown], y[~shown]))
@@ -137,6 +142,8 @@ def _person_rows(case, person, known, days):
         chosen = data.session == day
         parts = data.X[chosen], data.y[chosen], data.trial[chosen]
         scored = _scored(case, model, *parts)
+        if case.startswith("people") and len(days) > 1:
+            scored += _deep_scores(person, *parts[:2])
         if case == "lost_channel":
             kept = np.delete(parts[0], LOST, axis=1)
             scored.append(("refit", refitted(person).score(kept, parts[1])))
@@ -146,6 +153,21 @@ def _person_rows(case, person, known, days):
         row(f"{case}_p{person}", name, "trial_accuracy", 0, np.mean(each))
         for name, each in found.items()
     ]
+
+
+@lru_cache(maxsize=3)
+def deep(person):
+    """The decoder with its network, fitted to the same days."""
+    data = load_long_term_emg(_path(person))
+    train = np.isin(data.session, TRAIN)
+    model = NerveDecoder(**EMG, adaptation="batch", random_state=0)
+    return model.fit(data.X[train], data.y[train])
+
+
+def _deep_scores(person, X, y):
+    order = np.random.default_rng(0).permutation(len(y))
+    models = {"default": deep(person), "default_online": _as(deep(person), adaptation="online")}
+    return [(name, m.score(X[order], y[order])) for name, m in models.items()]
 
 
 def _scored(case, model, X, y, trial):

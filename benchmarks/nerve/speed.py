@@ -11,6 +11,7 @@ from ..report import row
 
 SHORT = {"n_train": 2, "n_test": 1}
 WARM_UP = 50  # decisions
+LAST_ENDS = 600  # trials
 
 
 def _models(nerve):
@@ -45,7 +46,7 @@ def latency_rows(quick):
 
 
 def stream_rows(quick):
-    """One hour in chunks of 0.2 s: speed, and growth of the peak memory (not on Windows)."""
+    """One hour in chunks of 0.2 s: speed, ends of trials, growth of memory (not on Windows)."""
     import resource
 
     nerve = make_nerve((0,), **SHORT)
@@ -53,19 +54,22 @@ def stream_rows(quick):
     stream = model.stream()
     trials = nerve.X[:, :-1]
     n_seconds = 5 if quick else 3600
-    busy, memory, right = 0.0, [], 0
+    busy, memory, right, ends = 0.0, [], 0, []
     for second in range(n_seconds):
         trial = trials[second % len(trials)]
         begun = process_time()
         for start in range(0, trial.shape[1], 1000):
             right += len(stream.push(trial[:, start : start + 1000]))
+        ended = process_time()
         stream.end_trial()
         busy += process_time() - begun
+        ends.append(process_time() - ended)
         if second == n_seconds // 4 or second == n_seconds - 1:
             memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     return [
         row("stream", "default", "seconds_of_signal", 0, n_seconds),
         row("stream", "default", "decisions", 0, right),
         row("stream", "default", "real_time_factor", 0, n_seconds / busy),
+        row("stream", "default", "end_p95_ms", 0, 1e3 * np.percentile(ends[-LAST_ENDS:], 95)),
         row("stream", "default", "growth_mb", 0, (memory[-1] - memory[0]) / 2**10),
     ]

@@ -32,9 +32,10 @@ def equal_counts(logs):
     weights = np.ones(n_classes)
     if strength:
         kernel = np.exp(np.maximum(logs - logs.max(1, keepdims=True), SETTINGS.farthest))
+        mean = n / n_classes + 0.5  # of counts, whatever the weights are
         for _ in range(SETTINGS.n_balance):
             counts = weights * ((1 / (kernel @ weights)) @ kernel) + 0.5
-            weights = weights * np.sqrt(counts.mean() / counts)
+            weights = weights * np.sqrt(mean / counts)
     return log_softmax(logs + strength * np.log(weights), axis=1)
 
 

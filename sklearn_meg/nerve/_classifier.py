@@ -315,7 +315,8 @@ class NerveClassifier(UnusualMixin, LabeledSessions, PersonalClassifier, NerveMo
             found = self._adapted(F, name)
             model = self._sessions_model
             self._warn_of_failure(model, found, name)
-            return model.weighed(found.trials, found.start), model.cooled(found.windows)
+            trials = self._aided(F, name, model.weighed(found.trials, found.start))
+            return trials, model.cooled(found.windows)
         return self._decide_known(F, normal, name)
 
     def _warn_of_failure(self, model, found, name):

@@ -6,12 +6,16 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import log_softmax
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from ..rows import split_session
 from ._electrodes import turned
-from ._sessions import normalized
+from ._linear import as_rows
+from ._sessions import location_and_scale, normalized
+from ._settings import SETTINGS
 
 if TYPE_CHECKING:
     from .._typing import ArrayLike, Self
@@ -22,6 +26,16 @@ LABELED = ("labeled_features_", "labeled_classes_", "labeled_sessions_", "labele
 def _takes_labels(model):
     """Whether a classifier can learn labeled trials of new sessions."""
     return model.adaptation is not None and model._session_model
+
+
+def labels_alone(known, labels, F):
+    """Log probabilities (n, n_classes) of trials F by linear discriminants of labeled trials."""
+    normal = location_and_scale(known)
+    rows, of_rows = as_rows(normalized(known, normal)), np.repeat(labels, known.shape[2])
+    lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(rows, of_rows)
+    logs = lda.predict_log_proba(as_rows(normalized(F, normal)))
+    logs = np.maximum(logs, SETTINGS.least_log).reshape(len(F), F.shape[2], -1)
+    return log_softmax(logs.mean(1), axis=1)
 
 
 class LabeledSessions:
@@ -43,6 +57,23 @@ class LabeledSessions:
             trials=found.trials[n:], windows=found.windows[n:], start=found.start[n:],
             logs=found.logs[n:], Z=found.Z[n:],
         )  # fmt: skip
+
+    def _aided(self, F, name, trials):
+        """Log probabilities of trials, with a say of discriminants of the labels alone.
+
+        It is the larger, the more of the labeled trials are decided wrongly without their labels:
+        a model of other people, or of a day long ago, is not to be trusted beyond its labels.
+        """
+        known, labels = self._labeled(name)
+        if known is None or len(np.unique(labels)) < len(self.classes_):
+            return trials
+        normals, model = (self.normal_, self._batch_normal(known)), self._sessions_model
+        unaided = model.adapt(known, self._window_logs, normals, prior=self.prior_trials)
+        wrong = (unaided.trials.argmax(1) != labels).mean()
+        if not wrong:
+            return trials
+        alone = labels_alone(known, labels, F)
+        return log_softmax(trials + SETTINGS.unaided * wrong * alone, axis=1)
 
     def _labeled(self, name):
         """Features and classes of the labeled trials of a session; None, None without any."""

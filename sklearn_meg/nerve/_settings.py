@@ -30,6 +30,11 @@ class Settings:
         Online, weight of discriminants of the labeled trials of a session alone, and the shrinkage
         of their covariance. One label a motion, three people, motions one after the other: 0 .933,
         .15 .958, 1 .936; labels alone .912.
+    unaided : float
+        In a batch, the weight of such discriminants for each share of the labeled trials that is
+        decided wrongly without labels. One label a motion, models of strangers and of strangers and
+        a day, two people, six days: 0 .880 and .955, .15 .896 and .955, .3 .908 and .958, .5 .909
+        and .956, 1 .895 and .942; labels alone .878.
     sharpness : float
         Factor of a trial's mean window log probability when trials are sorted into classes.
         1: .929, 2: .940, 5: .926, 10: .913.
@@ -209,6 +214,7 @@ class Settings:
     label_weight: float = 30.0
     labels_alone: float = 0.15
     shrink_labels: float = 0.1
+    unaided: float = 0.3
     sharpness: float = 2.0
     cooling: float = 4.0
     parts: int = 3
