@@ -68,8 +68,9 @@ class PersonalClassifier:
     def personalized(self, X: ArrayLike, y: ArrayLike) -> Self:
         """A copy for one person, from labeled sessions of theirs and those of ``pretrain``.
 
-        All others together count as much as the person's own trials, and not at all where the
-        person's trials, left out by turns, are decided worse with them.
+        All others together count as much as the person's own trials. They do not count at all where
+        they alone decide most of the own trials wrongly, or these, left out by turns, are decided
+        worse with others than without.
 
         Parameters
         ----------
@@ -105,7 +106,7 @@ class PersonalClassifier:
         people = np.concatenate([self.pretrained_people_, np.zeros(len(y), dtype=int)])
         share = min(1.0, len(y) / len(old[1]))
         weights = np.where(people == 0, 1.0, share)
-        if not self._others_help(*both, sessions, weights, people):
+        if not self._others_count(*both, sessions, weights, people):
             own = people == 0
             both, sessions = [each[own] for each in both], session
             weights, people, share = None, None, 0.0
@@ -113,11 +114,25 @@ class PersonalClassifier:
         self.others_weight_ = share
         return self
 
+    def _others_count(self, F, y, session, weights, people):
+        """Whether to learn from others: also where the person has too few trials of a class."""
+        own = people == 0
+        if np.bincount(y[own], minlength=len(self.classes_)).min() < 2:
+            return True
+        knows = self._others_know(F[own], y[own], session[own])
+        return knows and self._others_help(F, y, session, weights, people)
+
+    def _others_know(self, F, y, session):
+        """Whether the model of others decides most trials of a person as they are labeled."""
+        right = np.empty(len(y), dtype=bool)
+        for s in np.unique(session):
+            mine = session == s
+            right[mine] = self._adapted(F[mine], s).trials.argmax(1) == y[mine]
+        return right.mean() >= SETTINGS.least_known
+
     def _others_help(self, F, y, session, weights, people):
         """Whether own trials that were left out are decided no worse with others than without."""
         own, n = people == 0, len(self.classes_)
-        if np.bincount(y[own], minlength=n).min() < 2:
-            return True
         Z = np.empty_like(F)
         for s in np.unique(session):
             mine = session == s

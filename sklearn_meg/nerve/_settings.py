@@ -167,9 +167,14 @@ class Settings:
         that a label excludes.
     left_out_folds : int
         Folds of trials or sessions that are left out of training for temperatures.
+    least_known : float
+        Share of a person's trials that a model of other people must decide as labeled, for these to
+        be learned from. Day 1 of three people: .98, .99 and 1; with features mixed up next to none.
     most_harm : float
-        Share of a person's trials left out that may be decided worse with other people than
-        without, for these to be learned from.
+        Share of a person's trials, left out, that may be decided worse with others than without.
+        Others: at most .03; others whose classes are mixed up: .12 and .30. Others who count as
+        much as the own day: days weeks later .99, 1.00, .81 (alone .92, 1.00, .74; all alike .97,
+        .97, .71).
     hottest : float
         Largest temperature: one beyond says nothing more.
     look : int
@@ -278,7 +283,8 @@ class Settings:
     farthest: float = -40.0
     certain: float = -40.0
     left_out_folds: int = 5
-    most_harm: float = 0.02
+    least_known: float = 0.5
+    most_harm: float = 0.05
     hottest: float = 1000.0
     look: int = 5
     flat: float = 1e-9

@@ -131,3 +131,12 @@ def test_people_that_cannot_be_used(change, message):
     others = split()[0]
     with pytest.raises(ValueError, match=message):
         change(model(), F[others], y[others], person[others])
+
+
+def test_a_person_with_a_trial_of_some_gestures_needs_others():
+    F, y, _ = people()
+    _, own, new = split()
+    few = np.flatnonzero(own)[:5]
+    found = pretrained().personalized(F[few], y[few])
+    assert found.others_weight_ > 0
+    assert found.score(F[new], y[new]) > 0.5
