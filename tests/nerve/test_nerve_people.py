@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from _nerve_world import classifier, decoder
+from _nerve_world import classifier, decoder, nerve
 
 from sklearn_meg import NerveFeatures
 from sklearn_meg.datasets import make_nerve
@@ -140,3 +140,16 @@ def test_a_person_with_a_trial_of_some_gestures_needs_others():
     found = pretrained().personalized(F[few], y[few])
     assert found.others_weight_ > 0
     assert found.score(F[new], y[new]) > 0.5
+
+
+@pytest.mark.filterwarnings("ignore:.*(lost-channels|unusual-session)")
+def test_a_lost_channel_of_a_person():
+    data = nerve()
+    X = np.concatenate([data.X, data.X[data.session == 1]])
+    X[len(data.X) :, -1], X[len(data.X) :, 0] = 9, 0.0
+    y = np.append(data.y, data.y[data.session == 1])
+    others, own, new = (X[:, -1, 0] == s for s in (0, 1, 9))
+    model = classifier(adaptation="batch", session_model=True)
+    model.pretrain(X[others], y[others], y[others] * 0)
+    found = model.personalized(X[own], y[own])
+    assert found.score(X[new], y[new]) > 0.5
