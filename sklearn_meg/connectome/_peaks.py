@@ -75,7 +75,7 @@ class PeakField:
     def _axes(self, vectors, weights, u):
         """First axes on the side of u; all axes, and how far their strength is from the first."""
         mean = vectors.swapaxes(1, 2) @ (weights[..., None] * vectors)
-        strength, axes = np.linalg.eigh(mean)
+        strength, axes = _principal(mean)
         v, first = axes[..., -1], strength[:, -1:]
         v = np.where((v * u).sum(1, keepdims=True) < 0, -v, v)
         gaps = np.maximum(first - strength, LEAST_GAP * np.maximum(first, 1e-9))
@@ -96,7 +96,8 @@ class PeakField:
 
     def _cells(self, x):
         """First tap of points, and weights and slopes of the taps, (order + 1, n, dim) each."""
-        t = np.clip(np.nan_to_num(x / self.scale), -1.0, self.grid)
+        t = x / self.scale
+        t = np.clip(np.where(np.isnan(t), 0.0, t), -1.0, self.grid)
         if self.order == 1:
             low = np.floor(t)
             f = t - low
@@ -121,6 +122,18 @@ class PeakField:
             weights, cosine = (np.take_along_axis(a, best, 2) for a in (weights, cosine))
         factor = np.sign(cosine) * (np.abs(cosine) > self.cosine) * weights
         return vectors[:, :, 0] * factor, pair, index
+
+
+def _principal(mean):
+    """Eigenvalues, smallest first, and eigenvectors of symmetric matrices (n, dim, dim)."""
+    if mean.shape[1] > 2:
+        return np.linalg.eigh(mean)
+    a, b, c = mean[:, 0, 0], mean[:, 0, 1], mean[:, 1, 1]
+    turn = 0.5 * np.arctan2(2 * b, a - c)
+    cosine, sine = np.cos(turn), np.sin(turn)
+    reach = np.hypot(0.5 * (a - c), b)
+    strength = 0.5 * (a + c)[:, None] + reach[:, None] * [-1, 1]
+    return strength, np.stack([-sine, cosine, cosine, sine], 1).reshape(-1, 2, 2).swapaxes(1, 2)
 
 
 def _products(weights, taps, axis=None, slopes=None):

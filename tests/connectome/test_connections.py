@@ -15,6 +15,11 @@ def annulus():
     return make_fibers("annulus", size=32)
 
 
+@pytest.fixture(scope="module")
+def fitted(annulus):
+    return ConnectomeMetric().fit(annulus.X)
+
+
 def pairs_apart(curves, n):
     """Starts, ends and lengths of arcs of n steps along true fibers."""
     some = [curve[: n + 1] for curve in curves[:30]]
@@ -30,9 +35,9 @@ def test_the_distance_along_a_fiber_is_about_its_arc(annulus, n):
     assert np.median(ratio) < 2 and ratio.max() < 5
 
 
-def test_across_fibers_it_is_far(annulus):
+def test_across_fibers_it_is_far(annulus, fitted):
     starts, ends, arcs = pairs_apart(annulus.curves, 12)
-    model = ConnectomeMetric().fit(annulus.X)
+    model = fitted
     middle = np.mean(annulus.curves[0], axis=0)
     inward = starts + 2 * (middle - starts) / np.linalg.norm(middle - starts, axis=1)[:, None]
     inside = model.mask_[tuple(inward.round().astype(int).T)]
@@ -41,9 +46,9 @@ def test_across_fibers_it_is_far(annulus):
 
 
 @pytest.mark.parametrize("unit", [2.0, 1e-3])
-def test_the_unit_of_the_affine_only_scales_distances(annulus, unit):
+def test_the_unit_of_the_affine_only_scales_distances(annulus, fitted, unit):
     starts, ends, _ = pairs_apart(annulus.curves, 24)
-    voxels = ConnectomeMetric().fit(annulus.X).distance(starts, ends)
+    voxels = fitted.distance(starts, ends)
     model = ConnectomeMetric(affine=np.diag([unit, unit, 1.0])).fit(annulus.X)
     np.testing.assert_allclose(model.distance(unit * starts, unit * ends), unit * voxels, rtol=1e-6)
 
