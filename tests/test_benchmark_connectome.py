@@ -10,7 +10,7 @@ def test_quick_run_has_every_model_and_no_check():
     rows, checks, settings = connectome.run(quick=True, cases=["annulus", "flips", "two_point"])
     assert checks == [] and settings["cases"] == ["annulus", "flips", "two_point"]
     found = {r["model"] for r in rows if r["case"] == "annulus"}
-    assert found == {"default", "follow", "conv", "oracle", *PEERS}
+    assert found == {"default", "follow", "conv", "spline", "oracle", *PEERS}
     assert all(np.isfinite(r["value"]) for r in rows)
     oracle = values(rows, "annulus", "oracle", "deviation_mean")
     assert oracle < values(rows, "annulus", "euclid", "deviation_mean") / 20

@@ -28,9 +28,9 @@ def pairs_apart(curves, n):
 
 
 @pytest.mark.parametrize("n", [1, 3, 6, 12, 24])
-def test_the_distance_along_a_fiber_is_about_its_arc(annulus, n):
+def test_the_distance_along_a_fiber_is_about_its_arc(annulus, fitted, n):
     starts, ends, arcs = pairs_apart(annulus.curves, n)
-    ratio = ConnectomeMetric().fit(annulus.X).distance(starts, ends) / arcs
+    ratio = fitted.distance(starts, ends) / arcs
     assert (ratio > 0.9).all()  # at least the arc: amplitudes are at most 1
     assert np.median(ratio) < 2 and ratio.max() < 5
 
