@@ -33,7 +33,7 @@ print(peak() - before)
 
 
 def test_a_mapped_recording_is_never_read_as_a_whole(tmp_path):
-    n_trials, n_channels, n_times = 6000, 64, 256
+    n_trials, n_channels, n_times = 1500, 64, 256
     y = np.lib.format.open_memmap(
         tmp_path / "y.npy", "w+", np.float32, (n_trials, n_channels, n_times)
     )
@@ -52,11 +52,11 @@ def test_a_mapped_recording_is_never_read_as_a_whole(tmp_path):
 def test_a_study_of_a_mapped_recording_takes_little(tmp_path, monkeypatch):
     monkeypatch.setattr(mapped, "IN_MEMORY_BYTES", 2**20)
     rng = np.random.default_rng(0)
-    shape, subjects = (240, 64, 500), np.repeat([0, 1], 120)
+    shape, subjects = (160, 32, 500), np.repeat([0, 1], 80)
     y = np.memmap(tmp_path / "y", np.float32, "w+", shape=shape)
     for trial in y:
         trial[:] = rng.normal(size=shape[1:])
-    X, rows = pack_rows(rng.normal(size=(240, 1, 500)), subjects=subjects, initial=y, n_initial=50)
+    X, rows = pack_rows(rng.normal(size=(160, 1, 500)), subjects=subjects, initial=y, n_initial=50)
     model = TemporalReceptiveField(tmax=2, alphas=1.0, cv=2, **rows)
     np.save(tmp_path / "X.npy", X.astype(np.float32))
     X = np.load(tmp_path / "X.npy", mmap_mode="r")

@@ -272,7 +272,8 @@ def test_the_command_on_a_real_recording(tmp_path):
     epochs = epochs_around_squares(real_recording())
     path = tmp_path / "squares-epo.fif"
     epochs.save(path, verbose="error")
-    arguments = ["--epochs", path, "--features", "position,reaction_time", "--resample", "64"]
+    arguments = ["--epochs", path, "--features", "position,reaction_time", "--resample", "32"]
+    arguments += ["--n-permutations", "5"]
     assert study(*arguments, out=tmp_path / "out") == 0
     table = pd.read_csv(tmp_path / "out" / "table.csv")
     assert table[["r", "r_time"]].notna().all().all()

@@ -150,7 +150,7 @@ def test_tracts(tmp_path):
 
 
 def test_localize(tmp_path):
-    data = make_evoked("1dip", snr_db=10.0, n_epochs=20, spacing=20.0, random_state=0)
+    data = make_evoked("1dip", snr_db=10.0, n_epochs=20, spacing=25.0, random_state=0)
     info = data.info
     evoked = mne.EvokedArray(data.y[0], info, tmin=data.times[0], nave=20, comment="tone")
     evoked.save(tmp_path / "a-ave.fif", verbose="error")
