@@ -72,7 +72,7 @@ def merge_copies(fields, X, recording):
 
     They show no noise of their own: what trials differ by is that of the rows that are not alike.
     Where the first sample is 0 in all channels, nothing was measured: simulated rows without noise
-    are alike, and stay.
+    are alike, and stay, as do rows of a single sample, which are no recordings.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def merge_copies(fields, X, recording):
         Copies are weights.
     """
     labels = group_rows(X)[1]
-    if fields.ndim != 3 or np.bincount(labels).max() < 2:
+    if fields.ndim != 3 or fields.shape[2] < 2 or np.bincount(labels).max() < 2:
         return fields, X, recording
     measured = fields[:, :, 0].any(axis=1)
     keys = [b"%d %s" % (labels[row], trial_key(fields[row])) for row in range(len(fields))]
