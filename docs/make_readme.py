@@ -90,7 +90,9 @@ SYSTEMS = (
 
 LOWER_IS_BETTER = ("dle_mm", "mape", "deviation_mean")
 # Not baselines: ours in other settings, and what only a simulator knows.
-OURS = re.compile(r"default|paper|oracle|ceiling|no_|conv$|spline$|follow|sure|peaks|network|.*_session$")
+OURS = re.compile(
+    r"default|paper|oracle|ceiling|no_|conv$|spline$|follow|sure|peaks|network|.*_session$"
+)
 
 
 def measured(benchmark, case, metric, what, *, folder=DOCS / "benchmarks"):
