@@ -46,10 +46,11 @@ def source(folder, seed):
 
 
 def threshold(folder, seed):
-    """ThresholdCNN on fields of chance."""
-    X, y = _random(seed, (200, 5, 5, 5, 3), 200)
+    """ThresholdCNN on fields of chance; thresholds halve where fields double."""
+    X, noise, size = _random(seed, (200, 5, 5, 5, 3), 200, 200)
+    X, y = X * np.exp(size)[:, None, None, None, None], np.exp(noise / 4 - size)
     model = ThresholdCNN(max_epochs=50, random_state=seed, cache_dir=folder)
-    return [*_weights(model.fit(X, np.exp(y / 4))), model.predict(X)]
+    return [*_weights(model.fit(X, y)), model.predict(X)]
 
 
 def connectome(folder, seed):
