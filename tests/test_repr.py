@@ -17,6 +17,7 @@ from sklearn_meg.tms import Morphology
 IN_DATASETS = {
     cls
     for module in pkgutil.iter_modules(datasets.__path__)
+    if module.name != "_settings"  # records of numbers
     for cls in vars(importlib.import_module(f"sklearn_meg.datasets.{module.name}")).values()
     if isinstance(cls, type) and is_dataclass(cls) and cls.__name__[0] != "_"
     if cls.__module__.startswith("sklearn_meg.datasets") and cls.__init__ is not object.__init__

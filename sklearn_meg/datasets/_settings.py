@@ -7,7 +7,7 @@ __all__ = ["TEMPLATE"]
 
 @dataclass(frozen=True)
 class TemplateSettings:
-    """What electrodes must be like to be put on the head of fsaverage.
+    """Limits of electrodes that are put on the head of fsaverage.
 
     Attributes
     ----------

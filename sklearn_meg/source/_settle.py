@@ -13,7 +13,8 @@ class Settle(Callback):
     """Solve for the source layer by least squares, as it is linear in what the units do.
 
     Once before training, so that the gradients of the recurrent units are those of a model that
-    fits, and once after. Training that is not needed is stopped, and taken back if it did not help.
+    fits, and once after. Training that is not needed, diverges, or stays worse than no source at
+    all is stopped, and taken back if it did not help.
     Where conditions predict each other, as those of events at several intervals do, what single
     ones have beyond that is noise: the layer is the one that predicts those left out best, and
     stays.
@@ -31,11 +32,24 @@ class Settle(Callback):
         self.shared_ = left_out < SETTINGS.predicted
         self.ridge_ = ridge if self.shared_ else SETTINGS.ridge
         self.missed_ = settle(net.module_, self.events_, self.targets_, self.ridge_)
-        self.start_ = deepcopy(net.module_.state_dict())
+        self.start_, self.diverged_ = deepcopy(net.module_.state_dict()), False
+
+    def on_grad_computed(self, net, named_parameters, **kwargs):
+        gradients = [each.grad for _, each in named_parameters if each.grad is not None]
+        if not all(torch.isfinite(gradient).all() for gradient in gradients):
+            self.diverged_ = True
+            for gradient in gradients:
+                gradient.zero_()
 
     def on_epoch_end(self, net, **kwargs):
-        if self.shared_ or self.missed_ < SETTINGS.enough:
+        needless = self.shared_ or self.missed_ < SETTINGS.enough
+        if needless or self.diverged_ or self._is_hopeless(net.history):
             raise KeyboardInterrupt  # skorch's way of ending a fit
+
+    def _is_hopeless(self, history):
+        losses = history[-SETTINGS.hopeless :, "train_loss"]
+        nothing = 0.5 * float(self.targets_.square().mean())
+        return len(losses) == SETTINGS.hopeless and min(losses) > nothing
 
     def on_train_end(self, net, **kwargs):
         missed = settle(net.module_, self.events_, self.targets_, self.ridge_)

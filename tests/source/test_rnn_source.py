@@ -14,6 +14,7 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
+from skorch.callbacks import Callback
 
 from sklearn_meg.exceptions import AssumptionWarning
 from sklearn_meg.source import (
@@ -337,6 +338,22 @@ def test_other_networks(params, two):
     solver = RNNSourceSolver(forward=gain, **{**FIT, **params}).fit(X, y)
     np.testing.assert_array_equal(solver.support_, [WHERE])
     assert solver.score(X[:2], means) > 0.3
+
+
+class Explode(Callback):
+    """Gradients of a training that diverges."""
+
+    def on_grad_computed(self, net, named_parameters, **kwargs):
+        for _, parameter in named_parameters:
+            parameter.grad.fill_(np.inf)
+
+
+def test_training_that_diverges_is_taken_back(two):
+    """Where gradients overflow the exact source layer of the start is kept, without an error."""
+    X, y, gain, _ = two
+    means = np.array([y[::2].mean(axis=0), y[1::2].mean(axis=0)])
+    solver = RNNSourceSolver(forward=gain, callbacks=[Explode()], **FIT).fit(X, y)
+    assert solver.n_iter_ == 1 and solver.score(X[:2], means) > 0.3
 
 
 @pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
