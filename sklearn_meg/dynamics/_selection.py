@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["select_n_states"]
 
-RULES = ("likelihood", "entropy", "stability")
 STABLE_TOLERANCE = 0.01
 LEAST_STABLE = 0.8  # adjusted Rand index, below which there is a warning
 LEAST_SHARE = 0.01  # of the held-out samples, below which a state has collapsed

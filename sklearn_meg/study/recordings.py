@@ -17,7 +17,6 @@ from .coding import Design, check_column, code_features, event_types
 from .loading import build_X, load_all
 from .looks import LARGEST, UNITS
 
-RAW_SUFFIXES = (".vhdr", ".edf", ".bdf", ".gdf", ".ds", ".mff", ".cnt", ".raw", ".sqd", ".con")
 ADVISED_HZ = 250.0
 
 
