@@ -310,9 +310,9 @@ communities_, visits_, ranking_, information_rate_, n_features_in_
     --------
     >>> from sklearn_meg.datasets import make_states
     >>> from sklearn_meg.dynamics import HmmlearnStates
-    >>> data = make_states("easy", n_times=500)
-    >>> HmmlearnStates(n_states=4, random_state=0).fit(data.X).means_.shape[0]
-    4
+    >>> data = make_states("easy", n_times=200)
+    >>> HmmlearnStates(n_states=2, random_state=0).fit(data.X[:3, :8]).means_.shape[0]
+    2
     """
 
     shrinkage: float = 0.0
