@@ -22,10 +22,10 @@ from sklearn_meg import DeepRecurrentEncoder, RecurrentTRF, Study
 from sklearn_meg.datasets import make_words
 
 # %%
-# Two encoders in six folds. Beside the score of a fold, two scorers note when and in which
+# Two encoders in four folds. Beside the score of a fold, two scorers note when and in which
 # process it was finished.
 
-words = make_words("N", n_subjects=2, n_trials=30, random_state=0)
+words = make_words("N", n_subjects=2, n_trials=20, random_state=0)
 models = {
     "recurrent TRF": RecurrentTRF(**words.rows),
     "deep": DeepRecurrentEncoder(hidden_size=16, max_epochs=3, random_state=0, **words.rows),
@@ -40,7 +40,7 @@ scoring = {
 def run():
     """Run the study; return its table with the times counted from its start."""
     begun = time.time()
-    table = Study(models, floors=None, cv=KFold(6), scoring=scoring).run(words.X, words.y).table_
+    table = Study(models, floors=None, cv=KFold(4), scoring=scoring).run(words.X, words.y).table_
     table = table.groupby(["model", "fold"], sort=False, as_index=False).first()
     return table.assign(finished=table["finished"] - begun)
 
