@@ -57,9 +57,13 @@ def robust_static(X, dof):
     static = static_of(X)
     if np.isinf(dof) or len(X) <= 2:
         return static
+    before = np.ones(len(X))
     for _ in range(ALIGN.robust_iter):
         counts = (dof + X.shape[1]) / (dof + distances(X, static))
         static = static_of(X, counts)
+        if np.abs(counts - before).max() < ALIGN.robust_tol:
+            break
+        before = counts
     return replace(static, count=float(len(X)))
 
 
@@ -253,8 +257,12 @@ def with_matched_signs(statics):
         signs = [matched_signs(c, target) for c in correlations]
         totals.append(sum(s @ (c * target) @ s for s, c in zip(signs, correlations)))
     target = correlations[int(np.argmax(totals))]
+    before = None
     for _ in range(ALIGN.sign_rounds):
-        signs = [matched_signs(c, target) for c in correlations]
+        signs = np.array([matched_signs(c, target) for c in correlations])
+        if np.array_equal(signs, before):
+            break
+        before = signs
         signed = [s.signed(sign) for s, sign in zip(statics, signs)]
         target = group_of(signed).correlation
     return signed

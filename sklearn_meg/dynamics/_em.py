@@ -196,10 +196,14 @@ class Batch:
         (gamma, *_), distance = self._decoded(*parameters)
         gamma, _ = self._counted(gamma, distance, parameters[3])
         folds = folds_of(self.lengths) if folds is None else folds
-        return {
-            f: tuple(m[0] for m in self.moments(gamma * (folds == f)[:, None, None]))
-            for f in np.unique(folds)
-        }
+        names = np.unique(folds)
+        some = len(names) if self.samples.products is not None else 1  # at once
+        found = {}
+        for start in range(0, len(names), some):
+            now = names[start : start + some]
+            moments = self.moments(gamma * (folds[:, None] == now)[..., None])
+            found |= {f: tuple(m[i] for m in moments) for i, f in enumerate(now)}
+        return found
 
 
 class Stream:

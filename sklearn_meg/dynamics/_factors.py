@@ -195,15 +195,29 @@ def choose_shape(moments, center, shrink, ranks=None):
     d = total[1].shape[-1]
     ranks = [r for r in RANKS if r == 0 or r < d / 2] if ranks is None else ranks
     typical = total[0].mean()
-    folds = [Fold(total, fold, center, shrink) for fold in moments if fold[0].sum()]
-    rank = _best(folds, product(ranks, (0.0, 1.0), (1.0, 10.0)), typical, d).rank
-    return _best(folds, product([rank], COMMON, WEIGHTS), typical, d)
+    folds = Folds(total, [fold for fold in moments if fold[0].sum()], center, shrink)
+    rank = _best_rank(folds, ranks, typical, d)
+    return _best(folds, product([rank], COMMON, WEIGHTS), typical, d)[0]
 
 
-class Fold:
-    """States of all but one fold, and the moments of that one."""
+def _best_rank(folds, ranks, typical, d):
+    """The rank with the highest held-out likelihood; two in turn that are worse end the search."""
+    best, most, worse = None, -np.inf, 0
+    for rank in ranks:
+        _, likelihood = _best(folds, product([rank], (0.0, 1.0), (1.0, 10.0)), typical, d)
+        worse = 0 if likelihood > most else worse + 1
+        if not worse:
+            best, most = rank, likelihood
+        if worse == 2:
+            break
+    return best
 
-    def __init__(self, total, fold, center, shrink):
+
+class Folds:
+    """States of all but one fold, and the moments of that one, for each fold."""
+
+    def __init__(self, total, moments, center, shrink):
+        fold = tuple(np.stack(parts) for parts in zip(*moments))
         train = [whole - part for whole, part in zip(total, fold)]
         means, self.scatter = center(*train)
         self.counts = train[0]
@@ -224,14 +238,14 @@ class Fold:
 
 
 def _best(folds, keys, typical, d):
-    """The shape with the highest held-out likelihood, widened as is best."""
+    """The shape with the highest held-out likelihood, widened as is best, and that likelihood."""
     keys = list(keys)
-    n, log_det, distance = sum(fold.held_out(keys, typical) for fold in folds).T
+    n, log_det, distance = folds.held_out(keys, typical).T
     widths = _inflation(n, distance, d)
     likelihood = -(log_det + n * d * np.log(widths) + distance / widths) / 2
     best = int(np.argmax(likelihood))
     rank, common, factor = keys[best]
-    return Shape(rank, common, factor * typical, float(widths[best]))
+    return Shape(rank, common, factor * typical, float(widths[best])), likelihood[best]
 
 
 def _inflation(n, distance, d):

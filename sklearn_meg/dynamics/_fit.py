@@ -10,7 +10,7 @@ from sklearn.metrics import adjusted_rand_score
 from ._em import Run, iterate, stochastic
 from ._generalization import Halves, compare_halves, confirmed
 from ._prepare import Prepared, fold_spans, in_halves, some_recordings
-from ._race import close_to_best, far, guesses, left_out, left_out_scores, race
+from ._race import close_to_best, far, guesses, leading, left_out, left_out_scores, race
 from ._rhythm import hidden_rhythms
 from ._settings import DOUBTS, MAR, RACE
 from ._starts import kinds_of
@@ -87,7 +87,7 @@ def find_states(prepared: Prepared, settings, batch_size, rng, journal):
     racers = data if small else prepared.batch(few)
     kinds = kinds_of(settings.init, settings.n_init)
     gamma, counts = guesses(racers, settings, kinds, rng)
-    judged = judge(prepared, settings, kinds, rng)
+    judged = judge(prepared, settings, kinds, rng, _Guess(spans, gamma, counts))
     settings = judged.settings
     gamma = _with_more(racers, gamma[:, judged.keep], settings, kinds, judged, rng)
     finalists = race(racers, gamma, counts, settings, journal)
@@ -141,37 +141,61 @@ class Judged:
     pieces: object
 
 
-def judge(prepared, settings, kinds, rng):
+@dataclass
+class _Guess:
+    """First guess of the states in some spans (recording, 0, stop)."""
+
+    spans: list
+    gamma: np.ndarray
+    counts: np.ndarray
+
+    def of(self, spans):
+        """The guess in parts of these spans; None where they are not all there."""
+        ends = np.cumsum([stop for *_, stop in self.spans])
+        begin = {i: end - stop for (i, _, stop), end in zip(self.spans, ends)}
+        length = {i: stop for i, _, stop in self.spans}
+        if any(stop > length.get(i, 0) for i, _, stop in spans):
+            return None
+        rows = np.concatenate([begin[i] + np.arange(start, stop) for i, start, stop in spans])
+        return self.gamma[rows], self.counts[rows]
+
+
+def judge(prepared, settings, kinds, rng, guess):
     """Compare restarts, kinds of start and emissions by recordings that are left out."""
     seed = np.random.RandomState(rng.randint(2**31 - 1))
-    pieces = prepared.recordings.cut(fold_spans(prepared.recordings, settings.n_states))
+    spans = fold_spans(prepared.recordings, settings.n_states)
+    pieces = prepared.recordings.cut(spans)
     names = np.array(kinds)
     if min(pieces.lengths) < RACE.least_piece:
         unknown = np.full(len(kinds), np.nan)
         starts = {"kind": names, "loglik": unknown, "rand": unknown, "means": unknown}
         settings = settings if settings.emission != "auto" else _normal(settings)
         return Judged(settings, np.arange(len(kinds)), starts, Halves(np.nan, np.nan), {}, pieces)
-    halves = compare_halves(prepared, pieces, settings, kinds, seed)
+    halves, objective = compare_halves(prepared, pieces, settings, kinds, seed)
     batch = prepared.batch(pieces)
-    gamma, counts = guesses(batch, settings, kinds, seed)
-    run, unseen = left_out(batch, gamma, counts, settings)
-    outliers = far(batch) > RACE.far  # would decide alone
-    scores = left_out_scores(batch.without(outliers), run, unseen)
     agree = _returning(prepared, pieces, settings, halves, kinds, seed)
     if {"kmeans", "unit"} <= set(agree):
         agree["kmeans"] /= RACE.amplitude
     most = max(agree.values())
-    returns = np.array([agree[kind] >= (1 - RACE.tolerance) * most for kind in kinds])
-    likely = np.flatnonzero(returns)[close_to_best(scores[returns])]
+    returns = [k for k, found in agree.items() if found >= (1 - RACE.tolerance) * most]
+    gamma, counts = guess.of(spans) or guesses(batch, settings, kinds, seed)
+    asked = np.array([r for r in leading(objective, kinds, 1) if kinds[r] in returns])
+    gamma = gamma[:, asked]
+    run, unseen = left_out(batch, gamma, counts, settings)
+    outliers = far(batch) > RACE.far  # would decide alone
+    scores = left_out_scores(batch.without(outliers), run, unseen)
+    likely = close_to_best(scores)
     best = likely[scores[likely].mean(1).argmax()]
-    keep = np.flatnonzero(np.isin(names, names[likely]))  # the objective decides within a kind
-    emissions = {}
+    keep = np.flatnonzero(np.isin(names, names[asked[likely]]))  # the objective decides in a kind
+    emissions, leads = {}, kinds[asked[best]]
     if settings.emission == "auto":
-        settings, emissions = _emission(batch, gamma[:, [best]], counts, settings, run, best)
-    starts = {"kind": names, "loglik": scores.mean(1)}
+        own = run.pick(best * len(unseen) + np.arange(len(unseen)))
+        settings, emissions = _emission(batch, own, unseen, settings)
+    starts = {"kind": names, "loglik": np.full(len(names), np.nan)}
+    starts["loglik"][asked] = scores.mean(1)
     for name in ("rand", "means"):
         starts[name] = np.array([getattr(halves[kind], name) for kind in kinds])
-    return Judged(settings, keep, starts, halves[kinds[best]], emissions, pieces)
+    return Judged(settings, keep, starts, halves[leads], emissions, pieces)
 
 
 def _returning(prepared, pieces, settings, halves, kinds, rng):
@@ -182,7 +206,7 @@ def _returning(prepared, pieces, settings, halves, kinds, rng):
     found = {kind: max(h.rand, 0.0) for kind, h in halves.items()}
     if len(found) == 1 or max(found.values()) >= DOUBTS.surely:
         return found
-    other = compare_halves(prepared, in_halves(pieces), settings, kinds, rng)
+    other, _ = compare_halves(prepared, in_halves(pieces), settings, kinds, rng)
     return {kind: np.sqrt(rand * max(other[kind].rand, 0.0)) for kind, rand in found.items()}
 
 
@@ -190,12 +214,16 @@ def _normal(settings):
     return replace(settings, emission="gaussian", tails=np.inf)
 
 
-def _emission(batch, gamma, counts, settings, run, best):
-    """Settings with the emission that is likelier on what is left out; both likelihoods."""
-    n_folds = len(run.objective) // settings.n_init
-    own = run.pick(best * n_folds + np.arange(n_folds))
-    other, unseen = left_out(batch, gamma, counts, _normal(settings))
+def _emission(batch, own, unseen, settings):
+    """Settings with the emission that is likelier on what is left out; both likelihoods.
+
+    Gaussian states go on from those with heavy tails.
+    """
     heavy = left_out_scores(batch, own, unseen)[0]
+    weights = (~unseen).astype(float)
+    prior = _normal(settings).prior(len(unseen), batch.X.shape[1])
+    some, n_iter = batch.with_weights(weights), RACE.fold_iter // 2
+    other = iterate(some, own.expected, prior, replace(_normal(settings), verbose=0), n_iter)
     normal = left_out_scores(batch, other, unseen)[0]
     tails = float(np.median(own.prior.tails))
     chosen = replace(settings, emission="t", tails=tails)

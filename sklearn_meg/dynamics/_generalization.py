@@ -8,8 +8,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score
 
-from ._em import iterate
-from ._race import expected_of_guess, guesses
+from ._em import iterate, pick_prior
+from ._race import expected_of_guess, guesses, leading
 from ._settings import RACE
 
 
@@ -46,25 +46,35 @@ def compare_halves(prepared, recordings, settings, kinds, rng):
     -------
     found : dict of Halves
         By kind; the restart with the highest objective counts.
+    objective : ndarray
+        Of all restarts after a few iterations, mean of both halves.
     """
     n, settings = len(recordings.parts), replace(settings, verbose=0)
     whole = prepared.batch(recordings)
-    runs = []
+    runs, own, objective = [], [], np.zeros(len(kinds))
     for half in (range(0, n, 2), range(1, n, 2)):
         batch = prepared.batch(recordings.pick(half))
         gamma, counts = guesses(batch, settings, kinds, rng)
         prior = settings.prior(len(kinds), batch.X.shape[1])
         expected = expected_of_guess(batch, gamma, counts)
-        runs.append(iterate(batch, expected, prior, settings, RACE.half_iter))
+        run = iterate(batch, expected, prior, settings, RACE.first_iter)
+        objective += run.objective / 2
+        lead = leading(run.objective, kinds, RACE.n_leading)
+        prior, expected = pick_prior(run.prior, lead), run.expected.pick(lead)
+        rest = RACE.half_iter - RACE.first_iter
+        runs.append(iterate(batch, expected, prior, settings, rest))
+        own.append(np.array(kinds)[lead])
     states = [whole.decode(*run.parameters)[0].argmax(-1) for run in runs]
     if whole.missing is not None:
         states = [s[~whole.missing] for s in states]
-    return {kind: _alike(states, runs, kinds, kind) for kind in dict.fromkeys(kinds)}
+    return {kind: _alike(states, runs, own, kind) for kind in dict.fromkeys(kinds)}, objective
 
 
 def _alike(states, runs, kinds, kind):
-    own = np.flatnonzero(np.array(kinds) == kind)
-    best = [own[np.nanargmax(run.objective[own])] for run in runs]
+    best = [
+        max(np.flatnonzero(names == kind), key=lambda r, run=run: run.objective[r])
+        for run, names in zip(runs, kinds)
+    ]
     first, second = (s[:, b] for s, b in zip(states, best))
     means = [run.parameters[0][b] for run, b in zip(runs, best)]
     return Halves(returned(first, second, len(means[0])), matched_correlation(*means))

@@ -213,9 +213,8 @@ def best_prior(moments, mean_weight):
     for i, n in enumerate(dof):
         posterior = (n + counts) / 2
         gammas = multigammaln_any(posterior, d) - multigammaln(n / 2, d)
-        for j, s in enumerate(SCALES):
-            spread = np.log1p(values / (n * s)).sum(-1)  # log |V| - log |V0|
-            fixed = d * counts / 2 * np.log(n * s)
-            evidence[i, j] = (gammas - posterior * spread - fixed).sum(-1)
+        scale = n * SCALES[:, None, None]
+        spread = np.log1p(values / scale[..., None]).sum(-1)  # log |V| - log |V0|
+        evidence[i] = (gammas - posterior * spread - d * counts / 2 * np.log(scale)).sum(-1)
     best = evidence.reshape(-1, len(counts)).argmax(0)
     return dof[best // len(SCALES)], SCALES[best % len(SCALES)]

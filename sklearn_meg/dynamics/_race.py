@@ -55,6 +55,15 @@ def expected_of_guess(batch, gamma, counts):
     return Expected(batch.moments(gamma), starts, transitions, np.zeros(n_restarts), scores)
 
 
+def leading(objective, kinds, n):
+    """The best restarts of each kind, at most `n` of one, in their order."""
+    taken = []
+    for kind in dict.fromkeys(kinds):
+        own = np.flatnonzero(np.array(kinds) == kind)
+        taken += own[np.argsort(-objective[own], kind="stable")[:n]].tolist()
+    return sorted(taken)
+
+
 def left_out(batch, gamma, counts, settings):
     """Restarts that have each not seen a fold of recordings, side by side.
 

@@ -29,6 +29,8 @@ class AlignSettings:
         Degrees of freedom of the t distribution under which moments of recordings are taken.
     robust_iter, sign_sweeps, sign_rounds : int
         Iterations; all converge earlier in the simulated worlds.
+    robust_tol : float
+        Change of the weights of samples at which the moments stand still.
     n_errors : float
         Standard errors by which a method must be better than a simpler one.
     sign_gain : float
@@ -49,6 +51,7 @@ class AlignSettings:
     max_scored: int = 20
     robust_dof: float = 5.0
     robust_iter: int = 8
+    robust_tol: float = 0.002
     sign_sweeps: int = 20
     sign_rounds: int = 5
     n_errors: float = 1.0
@@ -71,8 +74,12 @@ class RaceSettings:
         Nats per sample below the best left-out score with which a kind of start is kept.
     kmeans_init : int
         Runs of k-means for one start from samples: with one, starts of halves of the BOLD differ.
-    half_iter : int
-        Iterations of restarts in halves of the recordings.
+    clustered, tail_samples : int
+        Samples that k-means learns from, and that tell degrees of freedom of tails apart, at least.
+        States and likelihoods of five easy and five hard worlds are the same as with all samples.
+    half_iter, first_iter, n_leading : int
+        Iterations of restarts in halves of the recordings; after the first of them, only so many of
+        each kind go on. In these worlds the states are the same as if all went on.
     tolerance : float
         Share by which a kind of start may generalize less than the best. Clusters of unit-norm
         samples of BOLD come back at .28 to .42, of samples as they are at .21 to .37; with
@@ -102,7 +109,11 @@ class RaceSettings:
     n_finalists: int = 3
     close: float = 0.01
     kmeans_init: int = 4
+    clustered: int = 1500
+    tail_samples: int = 1200
     half_iter: int = 15
+    first_iter: int = 4
+    n_leading: int = 1
     tolerance: float = 0.1
     amplitude: float = 1.5
     fold_iter: int = 10

@@ -40,6 +40,17 @@ def first_guesses(X, lengths, n_states, kinds, windows, rng, states=None):
     -------
     gamma : ndarray of shape (n_samples, n_init, n_states)
     """
+    with one_thread():
+        labels = _labels(X, lengths, n_states, kinds, windows, rng, states)
+    gamma = np.full((*labels.shape, n_states), (1 - CERTAINTY) / n_states)
+    sure = CERTAINTY + (1 - CERTAINTY) / n_states
+    np.put_along_axis(gamma, np.maximum(labels, 0)[..., None], sure, axis=-1)
+    gamma[labels < 0] = 1 / n_states
+    return gamma
+
+
+def _labels(X, lengths, n_states, kinds, windows, rng, states):
+    """The state of each sample in each guess, -1 where unknown."""
     labels = np.empty((len(X), len(kinds)), dtype=int)
     seeds = rng.randint(2**31 - 1, size=len(kinds))
     features, turn = {}, 0
@@ -60,11 +71,7 @@ def first_guesses(X, lengths, n_states, kinds, windows, rng, states=None):
             labels[:, r] = states
         else:
             labels[:, r] = np.random.RandomState(seed).randint(n_states, size=len(X))
-    gamma = np.full((*labels.shape, n_states), (1 - CERTAINTY) / n_states)
-    sure = CERTAINTY + (1 - CERTAINTY) / n_states
-    np.put_along_axis(gamma, np.maximum(labels, 0)[..., None], sure, axis=-1)
-    gamma[labels < 0] = 1 / n_states
-    return gamma
+    return labels
 
 
 def given_states(init, recordings, n_states):
@@ -102,11 +109,19 @@ def check_windows(windows):
 
 
 def cluster(features, n_states, seed, n_init=1):
-    """Labels of k-means; rows that are all alike are told apart by nothing."""
-    distinct = len(np.unique(features, axis=0))
+    """Labels of k-means; rows that are all alike are told apart by nothing.
+
+    In one thread, as sums depend on the order of threads.
+    """
+    some = features[: 4 * n_states]
+    distinct = len(np.unique(some, axis=0))
+    if distinct < n_states:
+        distinct = len(np.unique(features, axis=0))
     means = KMeans(min(n_states, distinct), n_init=n_init, random_state=seed)
-    with one_thread():
+    step = len(features) // RACE.clustered
+    if step < 2 or distinct < n_states:
         return means.fit_predict(features)
+    return means.fit(np.ascontiguousarray(features[::step])).predict(features)
 
 
 def window_features(X, lengths, window, n_components):
@@ -132,12 +147,16 @@ def window_features(X, lengths, window, n_components):
         nearest[start:end] = len(spans) + index
         spans += [(first, min(first + window, end)) for first in firsts]
     i, j = np.triu_indices(X.shape[1], 1)
-    features = np.stack([_moments(X[a:b], i, j) for a, b in spans])
+    features = np.empty((len(spans), len(i) + 2 * X.shape[1]), np.float32)
+    first, sizes = np.array(spans).T[0], np.diff(spans)[:, 0]
+    for size in np.unique(sizes):  # all but those of short recordings are of one size
+        of_size = sizes == size
+        features[of_size] = _moments(X[first[of_size, None] + np.arange(size)], i, j)
     features -= features.mean(0)
     if n_components is None:
-        return features, nearest
+        return features.astype(float), nearest
     n = min(n_components, *features.shape)
-    return principal(features @ features.T, n), nearest
+    return principal((features @ features.T).astype(float), n), nearest
 
 
 def principal(gram, n):
@@ -149,6 +168,7 @@ def principal(gram, n):
     return vectors * np.sqrt(np.maximum(values, 0))
 
 
-def _moments(part, i, j):
-    products = part.T @ part / len(part)
-    return np.concatenate([products[i, j] * np.sqrt(2), products.diagonal(), part.mean(0)])
+def _moments(parts, i, j):
+    products = parts.swapaxes(1, 2) @ parts / parts.shape[1]
+    own = np.diagonal(products, axis1=1, axis2=2)
+    return np.concatenate([products[:, i, j] * np.sqrt(2), own, parts.mean(1)], axis=1)

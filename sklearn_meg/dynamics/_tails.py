@@ -9,6 +9,8 @@ reached in fewer iterations (Kent, Tyler, Vardi 1994).
 import numpy as np
 from scipy.special import gammaln
 
+from ._settings import RACE
+
 GRID = np.geomspace(2.1, 1000.0, 25)  # degrees of freedom tried
 
 
@@ -49,14 +51,13 @@ def neighbor_scores(distance, gamma, dof, n_regions):
     -------
     scores : ndarray of shape (n_restarts, 3)
     """
-    zero = np.zeros(1)
-    return np.stack(
-        [
-            (gamma * log_t(distance, zero, v[:, None], n_regions)).sum((0, 2))
-            for v in neighbors(dof)
-        ],
-        axis=1,
-    )
+    zero, step = np.zeros(1), max(1, len(gamma) // RACE.tail_samples)
+    distance, gamma = distance[::step], gamma[::step]
+    scores = [
+        np.einsum("nrk,nrk->r", gamma, log_t(distance, zero, v[:, None], n_regions))
+        for v in neighbors(dof)
+    ]
+    return step * np.stack(scores, axis=1)
 
 
 def moved(dof, scores):

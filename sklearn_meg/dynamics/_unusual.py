@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from scipy.special import digamma, polygamma
 from scipy.stats import norm
 from scipy.stats import t as student
 
@@ -70,8 +71,8 @@ def usual_features(prepared, parameters, refit, levels):
     expected = [prepared.batch(own.pick([r])).expect(*parameters) for r in range(len(spans))]
     total = sum_of(_of_others(prepared, spans, parameters) + expected)
     rows = [
-        features(prepared, crossed.pick([r]), refit(total.blend(one, 1.0, -1.0)), levels)
-        for r, one in enumerate(expected)
+        features(prepared, crossed.pick([r]), refit(total.blend(one, 1.0, -1.0)), others)
+        for r, (one, others) in enumerate(zip(expected, _levels_of_others(prepared, levels, spans)))
     ]
     return np.array(rows), own.lengths
 
@@ -105,12 +106,35 @@ def usual_levels(prepared):
     spans = _blocks(prepared.recordings.lengths)
     if prepared.aligner.method == "none" or len(spans) < 2:
         return None
-    levels = np.array([_levels(part) for part in prepared.recordings.cut(spans).parts])
+    return _typical(np.array([_levels(part) for part in prepared.recordings.cut(spans).parts]))
+
+
+def _levels_of_others(prepared, levels, spans):
+    """The same without each recording in turn."""
+    if levels is None or len(spans) < 3:
+        return [levels] * len(spans)
+    own = np.array([_levels(part) for part in prepared.recordings.cut(spans).parts])
+    return [_typical(np.delete(own, r, axis=0)) for r in range(len(own))]
+
+
+def _typical(levels):
+    """Center, spread and degrees of freedom by region.
+
+    Variances of regions are drawn towards their mean, as far as they differ by chance (Smyth 2004,
+    Linear models and empirical Bayes methods, Statistical applications in genetics and molecular
+    biology 3, section 6.2).
+    """
     n, d = levels.shape
-    spread = np.sqrt(((levels - levels.mean(0)) ** 2).sum() / (n - 1) / d * (1 + 1 / n))
-    dof = min((n - 1) * d, UNUSUAL.level_dof)
-    spread = np.hypot(spread, UNUSUAL.level_spread)
-    return np.stack([np.median(levels, axis=0), np.full(d, spread), np.full(d, dof)])
+    variances = np.maximum(levels.var(0, ddof=1), UNUSUAL.level_spread**2)
+    logs, own = np.log(variances), (n - 1) / 2
+    extra = logs.var(ddof=1) - polygamma(1, own) if d > 1 else 0.0
+    extra = max(extra, 1e-3)
+    prior = (1 + np.sqrt(1 + 2 * extra)) / extra  # trigamma(x) is near 1 / x + 1 / (2 x^2)
+    bias = [digamma(half) - np.log(half) for half in (own, prior / 2)]
+    typical = np.exp(logs.mean() - bias[0] + bias[1])
+    spread = np.sqrt((prior * typical + (n - 1) * variances) / (prior + n - 1) * (1 + 1 / n))
+    dof = min(prior + n - 1, UNUSUAL.level_dof)
+    return np.stack([np.median(levels, axis=0), spread, np.full(d, dof)])
 
 
 def _levels(part):

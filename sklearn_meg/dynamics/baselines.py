@@ -272,7 +272,9 @@ communities_, visits_, ranking_, information_rate_, n_features_in_
     def _find(self, X, missing, lengths, rng):
         X = X if missing is None else np.where(missing[:, None], 0.0, X)
         features, nearest = window_features(X, lengths, self.window, None)
-        labels = cluster(features, self.n_states, rng.randint(2**31 - 1), self.n_init)[nearest]
+        with one_thread():
+            found = cluster(features, self.n_states, rng.randint(2**31 - 1), self.n_init)
+        labels = found[nearest]
         self._found = labels
         good = slice(None) if missing is None else ~missing
         means, covariances = state_moments(X[good], labels[good], self.n_states, self.shrinkage)

@@ -177,6 +177,7 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
     start_scores_ : dict of ndarray
         For each restart its ``kind``, the ``loglik`` per sample of recordings it has not seen, and
         of its kind ``rand`` and ``means``: how alike states of two halves of the recordings are.
+        ``loglik`` is of one restart of each kind whose states come back, NaN of others.
     generalization_, generalization_means_ : float
         Both of the chosen kind: adjusted Rand index of the states that two halves of the
         recordings, fitted apart, find in all samples; correlation of matched means.
