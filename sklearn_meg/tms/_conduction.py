@@ -13,8 +13,7 @@ import numpy as np
 from scipy.linalg import solve_banded
 from scipy.special import expit
 
-N_KNOTS = 129
-MARGIN = 8.0  # blurs beyond the outermost interface: there the tissue is the surroundings
+from ._settings import BODIES
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ def make_bodies(centers, axes, radii, jumps, blur):
     bodies : Bodies
     """
     dims = np.where(axes.any(axis=1), 2, 3)
-    step = (radii.max(axis=1) + MARGIN * blur) / (N_KNOTS - 1)
+    step = (radii.max(axis=1) + BODIES.margin * blur) / (BODIES.n_knots - 1)
     values = _solve(dims[:, np.newaxis], step[:, np.newaxis], radii, jumps, blur)
     return Bodies(centers, axes, step, values, _slopes(values, step[:, np.newaxis], dims))
 
@@ -168,22 +167,22 @@ def _solve(dims, step, radii, jumps, blur):
     The equation is solved for h = H - 1, which decays as rho^-dim outside the last knot.
     """
     n_bodies = len(step)
-    half = (np.arange(N_KNOTS - 1) + 0.5) * step
+    half = (np.arange(BODIES.n_knots - 1) + 0.5) * step
     sigma = conductivity(half, radii, jumps, blur)
-    ends = conductivity(step * [0.0, N_KNOTS - 1.0], radii, jumps, blur)
+    ends = conductivity(step * [0.0, BODIES.n_knots - 1.0], radii, jumps, blur)
     link = half ** (dims + 1) * sigma / step  # between neighboring knots
     change = np.diff(np.hstack([ends[:, :1], sigma, ends[:, 1:]]), axis=1)
-    rho = np.arange(N_KNOTS) * step
+    rho = np.arange(BODIES.n_knots) * step
     rho[:, 0] = 0.25 * step[:, 0]  # the middles of the two half cells
     rho[:, -1] -= 0.25 * step[:, 0]
     source = rho**dims * change
-    band = np.zeros((3, n_bodies, N_KNOTS))
+    band = np.zeros((3, n_bodies, BODIES.n_knots))
     band[0, :, 1:] = link
     band[2, :, :-1] = link
     band[1] = source
     band[1, :, :-1] -= link
     band[1, :, 1:] -= link
-    last = (N_KNOTS - 1) * step
+    last = (BODIES.n_knots - 1) * step
     band[1, :, -1:] -= dims * last**dims * ends[:, 1:]
     # Unit-free rows: bodies and distances differ by many powers of ten.
     scale = 1.0 / np.abs(band).sum(axis=0)
@@ -193,7 +192,7 @@ def _solve(dims, step, radii, jumps, blur):
     band[0, 1:] *= flat[:-1]
     band[2, :-1] *= flat[1:]
     solution = solve_banded((1, 1), band, -source.ravel() * flat, check_finite=False)
-    return solution.reshape(n_bodies, N_KNOTS)
+    return solution.reshape(n_bodies, BODIES.n_knots)
 
 
 def _slopes(values, step, dims):

@@ -5,13 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ._morphology import Kind, Morphology
+from ._settings import MYELIN
 
 __all__ = ["myelinate"]
-
-G_RATIO = 0.7  # axon diameter over fiber diameter
-NODE_LENGTH = 1.0
-TERMINAL_LENGTH = 4.0
-SHORTEST_INTERNODE = 20.0
 
 
 def myelinate(
@@ -129,21 +125,21 @@ def _parts(morphology, branch, initial, ratio, thinnest):
     diameter = np.median(morphology.diameters[branch[1:]])
     leaf = morphology.n_children()[branch[-1]] == 0
     initial = min(initial, length / 2)
-    tail = TERMINAL_LENGTH if leaf else NODE_LENGTH
+    tail = MYELIN.terminal if leaf else MYELIN.node
     last = Kind.TERMINAL if leaf else Kind.NODE
     parts = [(Kind.INITIAL_SEGMENT, initial)] if initial else []
     room = length - initial - tail
-    if diameter < thinnest or room < SHORTEST_INTERNODE:
+    if diameter < thinnest or room < MYELIN.shortest_internode:
         bare = [(Kind.AXON, length - tail)] if length - tail > initial + 1e-3 else []
         return [*parts, *bare, (last, length)]
-    period = max(ratio * diameter / G_RATIO, SHORTEST_INTERNODE) + NODE_LENGTH
+    period = max(ratio * diameter / MYELIN.g_ratio, MYELIN.shortest_internode) + MYELIN.node
     n_internodes = max(1, round(room / period))
-    period = (room + NODE_LENGTH) / n_internodes
+    period = (room + MYELIN.node) / n_internodes
     for k in range(n_internodes):
-        end = initial + (k + 1) * period - NODE_LENGTH
+        end = initial + (k + 1) * period - MYELIN.node
         parts.append((Kind.INTERNODE, end))
         if k < n_internodes - 1:
-            parts.append((Kind.NODE, end + NODE_LENGTH))
+            parts.append((Kind.NODE, end + MYELIN.node))
     return [*parts, (last, length)]
 
 

@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 from .._checks.claims import check_claims
 from .._optional import needs
 from ._frames import check_points, check_positions
+from ._settings import SAMPLED
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
     from .._typing import ArrayLike, PathLike
 
 __all__ = ["SampledField", "read_field"]
-
-NEIGHBORS = 12
-WEAKEST, STRONGEST = 1e-3, 50.0  # V/m for each A/µs, of the largest |E| in a head
-LOPSIDED = 0.6  # mean offset of neighbors, over their reach, that means "all on one side"
-SAMPLE = 1000  # points from which the usual distance of neighbors is read
 
 
 class SampledField:
@@ -75,7 +71,7 @@ class SampledField:
         points: ArrayLike,
         E: ArrayLike,
         didt: float = 1.0,
-        n_neighbors: int = NEIGHBORS,
+        n_neighbors: int = SAMPLED.neighbors,
         max_distance: float | None = None,
         outside: Literal["raise", "nearest"] = "raise",
     ) -> None:
@@ -162,11 +158,11 @@ class SampledField:
 
     def _surrounded(self, distances, weights, offsets):
         pull = np.einsum("nk,nkd->nd", weights, offsets) / weights.sum(axis=1, keepdims=True)
-        lopsided = np.linalg.norm(pull, axis=1) > LOPSIDED
+        lopsided = np.linalg.norm(pull, axis=1) > SAMPLED.lopsided
         return ~lopsided & (distances[:, 0] <= self.max_distance)
 
     def _usual_distance(self):
-        some = self.points[:: max(1, len(self.points) // SAMPLE)]
+        some = self.points[:: max(1, len(self.points) // SAMPLED.sample)]
         distance = np.median(self._tree.query(some, k=2)[0][:, 1])
         if distance > 0:
             return distance
@@ -186,10 +182,11 @@ class SampledField:
 def _check_strength(E):
     """Complain about fields that no coil induces for 1 A/µs."""
     strongest = np.sqrt((E**2).sum(axis=1).max())
-    if not WEAKEST <= strongest <= STRONGEST:
+    if not SAMPLED.weakest <= strongest <= SAMPLED.strongest:
         raise ValueError(
             "E / didt must be in V/m for each A/µs, with a largest |E| between "
-            f"{WEAKEST:g} and {STRONGEST:g}. Got {strongest:.4g}: is E in V/m, and didt in A/µs?"
+            f"{SAMPLED.weakest:g} and {SAMPLED.strongest:g}. Got {strongest:.4g}: is E in V/m, and "
+            "didt in A/µs?"
         )
 
 

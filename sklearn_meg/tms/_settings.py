@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["DOUBTS", "FIT", "FOREIGN", "TISSUE"]
+__all__ = ["BODIES", "DOUBTS", "FIT", "FOREIGN", "MYELIN", "PULSE", "SAMPLED", "TISSUE"]
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,56 @@ class TissueSettings:
         return np.log(self.white / self.gray), np.log(self.fluid / self.gray)
 
 
+@dataclass(frozen=True)
+class BodySettings:
+    """Numerics of the exact fields of round layered bodies."""
+
+    n_knots: int = 129  # from the middle outwards
+    margin: float = 8.0  # blurs beyond the outermost interface: there is only what is around
+
+
+@dataclass(frozen=True)
+class SampledSettings:
+    """Constants of fields that are given at points."""
+
+    neighbors: int = 12  # three times the unknowns of a linear function in space
+    weakest: float = 1e-3  # V/m for each A/us, of the largest |E| in a head
+    strongest: float = 50.0
+    # Mean offset of neighbors, over their reach, that means "all on one side".
+    lopsided: float = 0.6
+    sample: int = 1000  # points from which the usual distance of neighbors is read
+
+
+@dataclass(frozen=True)
+class MyelinSettings:
+    """Proportions of myelinated axons, those of Aberra et al. (2018); lengths in um."""
+
+    g_ratio: float = 0.7  # axon diameter over fiber diameter
+    node: float = 1.0
+    terminal: float = 4.0
+    shortest_internode: float = 20.0
+
+
+@dataclass(frozen=True)
+class PulseSettings:
+    """Durations of the pulses of common stimulators, rebuilt, and how others are looked at; in us.
+
+    With ``rise``, ``decay`` and ``loss`` the peaks and durations are like those of a MagPro.
+    """
+
+    rise: float = 70.0  # from onset to peak current, a quarter of a period
+    decay: float = 80.0  # time constant of the monophasic current after its peak
+    loss: float = 1000.0  # time constant of the damping of the biphasic current
+    longest: float = 20_000.0  # over which a waveform of one's own is looked at for its peak
+    finest: float = 1.0  # between two looks
+    told: float = 5.0  # between samples of the name that tells waveforms apart
+
+
 FIT = FitSettings()
 DOUBTS = DoubtSettings()
 FOREIGN = ForeignSettings()
 TISSUE = TissueSettings()
+BODIES = BodySettings()
+SAMPLED = SampledSettings()
+MYELIN = MyelinSettings()
+PULSE = PulseSettings()

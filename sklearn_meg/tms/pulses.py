@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ._settings import PULSE
+
 if TYPE_CHECKING:
     from .._typing import ArrayLike, Pulse
 
 __all__ = ["PULSES", "check_pulse", "pulse_key", "pulse_waveform"]
 
-RISE = 70.0  # us from onset to peak current, a quarter of a period
-DECAY = 80.0  # us, time constant of the monophasic current after its peak
-LOSS = 1000.0  # us, time constant of the damping of the biphasic current
 PULSES = ("monophasic", "biphasic", "half-sine")
-LONGEST = 20_000.0  # us over which a waveform of one's own is looked at for its peak
-FINEST = 1.0  # us between two looks
 
 
 def pulse_waveform(pulse: Pulse, times: ArrayLike) -> np.ndarray:
@@ -69,7 +66,7 @@ def pulse_waveform(pulse: Pulse, times: ArrayLike) -> np.ndarray:
         wave = _monophasic(times) if pulse == "monophasic" else _damped_sine(pulse, times)
         return np.where(times < 0, 0.0, wave)
     shape = _own_shape(pulse)
-    peak = np.abs(shape(np.arange(0.0, LONGEST, FINEST))).max()
+    peak = np.abs(shape(np.arange(0.0, PULSE.longest, PULSE.finest))).max()
     if not 0 < peak < np.inf:
         raise ValueError(f"pulse must be finite, and not zero throughout. Got the peak {peak!r}.")
     return np.where(times < 0, 0.0, shape(times) / peak)
@@ -101,21 +98,21 @@ def pulse_key(pulse: Pulse) -> str:
         return pulse
     import hashlib
 
-    wave = pulse_waveform(pulse, np.arange(0.0, LONGEST, 5.0)).round(6)
+    wave = pulse_waveform(pulse, np.arange(0.0, PULSE.longest, PULSE.told)).round(6)
     return f"own {hashlib.sha1(wave.tobytes()).hexdigest()[:12]}"
 
 
 def _monophasic(times):
-    omega, late = np.pi / (2 * RISE), np.maximum(times - RISE, 0)
-    after = -late / DECAY**2 * np.exp(-late / DECAY) / omega
-    return np.where(times < RISE, np.cos(omega * times), after)
+    omega, late = np.pi / (2 * PULSE.rise), np.maximum(times - PULSE.rise, 0)
+    after = -late / PULSE.decay**2 * np.exp(-late / PULSE.decay) / omega
+    return np.where(times < PULSE.rise, np.cos(omega * times), after)
 
 
 def _damped_sine(pulse, times):
-    omega = np.pi / (2 * RISE)
-    wave = np.cos(omega * times) - np.sin(omega * times) / (omega * LOSS)
-    wave *= np.exp(-np.maximum(times, 0) / LOSS)
-    return np.where(times > (4 if pulse == "biphasic" else 2) * RISE, 0.0, wave)
+    omega = np.pi / (2 * PULSE.rise)
+    wave = np.cos(omega * times) - np.sin(omega * times) / (omega * PULSE.loss)
+    wave *= np.exp(-np.maximum(times, 0) / PULSE.loss)
+    return np.where(times > (4 if pulse == "biphasic" else 2) * PULSE.rise, 0.0, wave)
 
 
 def _check_name(pulse):
