@@ -7,7 +7,7 @@ TRIAL, WINDOW = "trial_accuracy", "window_accuracy"
 
 def make_checks(rows):
     """Compare with what the issue asks for, where the cases were run."""
-    return [*_world(rows), *_ours(rows), *_real(rows), *_speed(rows)]
+    return [*_world(rows), *_ours(rows), *_real(rows), *_sessions(rows), *_speed(rows)]
 
 
 def _world(rows):
@@ -64,6 +64,22 @@ def _real(rows):
         found = values(rows, case, model, metric)
         if len(found):
             checks.append(check(f"{case}: {model}, {metric}", found.mean(), f">= {bound}"))
+    return checks
+
+
+def _sessions(rows):
+    checks = []
+    for case in ("failed_session", *(f"failed_session_p{p}" for p in (1, 2, 3))):
+        found = values(rows, case, "session", "auc")
+        if len(found):
+            checks.append(check(f"{case}: AUC, worst seed", found.min(), ">= 0.9"))
+    for p in (1, 2, 3):
+        case = f"people_days1-5_to_25-30_p{p}"
+        ours = values(rows, case, "session", TRIAL)
+        for peer in ("riemann", "dtw", "default"):
+            found = values(rows, case, peer, TRIAL)
+            if len(found) and len(ours):
+                checks.append(check(f"{case}: session - {peer}", ours[0] - found[0], ">= 0"))
     return checks
 
 

@@ -18,7 +18,10 @@ trials and decide the other.
 New sessions as users have them (`sessions`): `few_labels` (one labeled trial a motion),
 `new_person` (fitted to others, or to one day), `rest_heavy`, `turned` and `lost_channel` of three
 people's EMG, apart (``_p1`` to ``_p3``); `continuous`, `unseen_motion` and `velocity` simulated.
-``session`` is our model of sessions around linear discriminants, without a network.
+``session`` is our model of sessions around linear discriminants, without a network; ``riemann`` and
+``dtw`` (`peers`) are what an analyst would try beside it. `failed_session` (`failing`): the AUC by
+which sessions with less than .6 right decisions are told from others without labels, by the
+expected accuracy and by the mean confidence.
 
 Real: surface EMG over 30 days (skipped where it is absent). Online decoders get the test trials
 of all test days in random order, day after day. Times are CPU times of one thread.

@@ -19,6 +19,8 @@ from sklearn_meg.nerve import (
 
 from ..recordings import recording
 from ..report import row
+from . import failing
+from .peers import NearestByWarping, TangentSpace
 
 PEOPLE = (1, 2, 3)
 EMG = {"sfreq": 200.0, "window": 0.25, "hop": 0.05, "session_row": -1}
@@ -34,6 +36,7 @@ CASES = (
     "lost_channel",
     "continuous",
     "unseen_motion",
+    "failed_session",
     "velocity",
 )
 LOST = 3  # channel
@@ -48,16 +51,21 @@ def session_rows(case, seed, quick):
         return unseen_rows(seed, quick)
     if case == "velocity":
         return velocity_rows(seed, quick)
-    rows = []
+    rows = failing.simulated_rows(seed, quick) if case == "failed_session" else []
     for person in PEOPLE[: 1 if quick else None]:
         if seed == 0 and _path(person) is not None:  # recordings are what they are
-            days = LAST[:1] if quick else LAST
-            rows += (
-                new_person_rows(person, days, quick)
-                if case == "new_person"
-                else _person_rows(case, person, fitted(person), days)
-            )
+            rows += _rows_of(case, person, quick)
     return rows
+
+
+def _rows_of(case, person, quick):
+    days = LAST[:1] if quick else LAST
+    if case == "new_person":
+        return new_person_rows(person, days, quick)
+    if case == "failed_session":
+        days = failing.DAYS[:1] if quick else failing.DAYS
+        return failing.person_rows(person, *fitted(person), days, quick)
+    return _person_rows(case, person, fitted(person), days)
 
 
 def _path(person):
@@ -143,7 +151,7 @@ def _person_rows(case, person, known, days):
         parts = data.X[chosen], data.y[chosen], data.trial[chosen]
         scored = _scored(case, model, *parts)
         if case.startswith("people") and len(days) > 1:
-            scored += _deep_scores(person, *parts[:2])
+            scored += _deep_scores(person, *parts[:2]) + _peer_scores(person, *parts[:2])
         if case == "lost_channel":
             kept = np.delete(parts[0], LOST, axis=1)
             scored.append(("refit", refitted(person).score(kept, parts[1])))
@@ -168,6 +176,21 @@ def _deep_scores(person, X, y):
     order = np.random.default_rng(0).permutation(len(y))
     models = {"default": deep(person), "default_online": _as(deep(person), adaptation="online")}
     return [(name, m.score(X[order], y[order])) for name, m in models.items()]
+
+
+@lru_cache(maxsize=3)
+def peers(person):
+    """Tangent spaces and warping, which know the same days."""
+    data = load_long_term_emg(_path(person))
+    train = np.isin(data.session, TRAIN)
+    known = data.X[train, :-1].astype(float), data.y[train], data.session[train]
+    models = {"riemann": TangentSpace(), "dtw": NearestByWarping()}
+    return {name: model.fit(*known) for name, model in models.items()}
+
+
+def _peer_scores(person, X, y):
+    day = X[:, :-1].astype(float), y, X[:, -1, 0]
+    return [(name, model.score(*day)) for name, model in peers(person).items()]
 
 
 def _scored(case, model, X, y, trial):

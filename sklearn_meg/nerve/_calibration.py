@@ -18,7 +18,7 @@ from ._session_model import SessionModel
 from ._settings import SETTINGS
 
 
-def with_temperatures(Z, y, session, n_classes, weights=None, people=None):
+def with_temperatures(Z, y, session, n_classes, weights=None, people=None, found=None):
     """The session model of labeled trials, with temperatures of trials and windows.
 
     Whole sessions are left out where there are several, else every fifth trial of a class; those
@@ -35,6 +35,8 @@ def with_temperatures(Z, y, session, n_classes, weights=None, people=None):
     people : ndarray of int of shape (n_trials,) or None
         Whose trials they are; 0 is the person of the model, whose trials alone are left out then.
         Without one, whole people are.
+    found : LeftOut or None
+        Where that is known already.
 
     Returns
     -------
@@ -44,25 +46,26 @@ def with_temperatures(Z, y, session, n_classes, weights=None, people=None):
         What was said of trials when they were left out; None where there are too few.
     """
     model = SessionModel.fit(Z, y, session, n_classes, weights, people)
-    found = left_out(Z, y, session, n_classes, weights, people)
+    if found is None:
+        found = left_out(Z, y, session, n_classes, weights, people)
     if found is None:
         return model, None
     true = y[found.index]
     hot = temperature(found.trials, true) ** SETTINGS.trust, temperature(found.windows, true)
-    return replace(model, temperatures=np.array(hot), usual=found.signs.mean(0)), found
+    return replace(model, temperatures=np.array(hot), usual=float(found.new.mean())), found
 
 
 class LeftOut(NamedTuple):
     """What was said of trials when they were left out of training.
 
     ``index`` of the trials; log probabilities ``trials`` (n, n_classes) and ``windows`` (n,
-    n_classes, n_windows); ``signs`` of failure (n, 3); ``far``: distances from all classes (n,).
+    n_classes, n_windows); ``new``: novelty (n,); ``far``: distances from all classes (n,).
     """
 
     index: np.ndarray
     trials: np.ndarray
     windows: np.ndarray
-    signs: np.ndarray
+    new: np.ndarray
     far: np.ndarray
 
 
@@ -72,7 +75,7 @@ def left_out(Z, y, session, n_classes, weights=None, people=None):
     if not folds:
         return None
     index = np.sort(np.concatenate(folds))
-    trials, signs, far = np.empty((len(y), n_classes)), np.empty((len(y), 3)), np.empty(len(y))
+    trials, (new, far) = np.empty((len(y), n_classes)), np.empty((2, len(y)))
     windows = np.zeros((*trials.shape, Z.shape[2]))
     for fold in folds:
         rest = np.setdiff1d(np.arange(len(y)), fold)
@@ -86,9 +89,9 @@ def left_out(Z, y, session, n_classes, weights=None, people=None):
             no_network, unknown = windows[mine], np.full(len(mine), -1)  # zeros
             found = other.sort(None, Z[mine], no_network, unknown, equal=True)
             trials[mine], windows[mine] = found.trials, found.windows
-            signs[mine] = signs_of_failure(other, found)
+            new[mine] = signs_of_failure(other, found)[:, 1]
             far[mine] = distances(other, Z[mine])
-    return LeftOut(index, *(each[index] for each in (trials, windows, signs, far)))
+    return LeftOut(index, *(each[index] for each in (trials, windows, new, far)))
 
 
 def _folds_of_people(y, session, people):

@@ -198,7 +198,7 @@ class NerveClassifier(UnusualMixin, LabeledSessions, PersonalClassifier, NerveMo
         Returns
         -------
         accuracy : ndarray of shape (n_trials,)
-            The same for all trials of a session; off by .18 in the mean, but low where a session
+            The same for all trials of a session; off by .14 in the mean, but low where a session
             fails. NaN for sessions of ``fit``, and where ``fit`` had too few trials to compare.
 
         Raises
@@ -360,10 +360,10 @@ class NerveClassifier(UnusualMixin, LabeledSessions, PersonalClassifier, NerveMo
 
     # ------------------------------------------------------------------ the model of sessions
 
-    def _fit_session_model(self, Z, y, session, weights=None, people=None):
+    def _fit_session_model(self, Z, y, session, weights=None, people=None, found=None):
         """Learn how trials and sessions differ, and how far decisions can be trusted."""
-        found = with_temperatures(Z, y, session, len(self.classes_), weights, people)
-        model, left_out = found
+        known = weights, people, found
+        model, left_out = with_temperatures(Z, y, session, len(self.classes_), *known)
         self._keep(model)
         self.usual_scores_ = np.zeros(0) if left_out is None else left_out.far
         strangers = people is not None and people.all()

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 
-def discriminants(counts, means, covariance):
+def discriminants(counts, means, covariance, overwrite=False):
     """Coefficients (n_classes, n_features) and intercepts of linear discriminants.
 
     Parameters
@@ -18,34 +18,38 @@ def discriminants(counts, means, covariance):
     means : ndarray of shape (n_classes, n_features)
     covariance : ndarray of shape (n_features, n_features)
         Covariance within classes.
+    overwrite : bool
+        Whether the covariance is not needed any more.
     """
-    coef = cho_solve(cho_factor(covariance), means.T).T
+    factor = cho_factor(covariance.T, overwrite_a=overwrite)  # as Fortran has it
+    coef = cho_solve(factor, means.T).T
     return coef, -0.5 * (means * coef).sum(1)
 
 
-def learned(known, weight, trial_means, second):
+def learned(known, counts, sums, second):
     """Training and a session together.
 
     Parameters
     ----------
     known : tuple of ndarray
         Training: windows of each class (n_classes,), their means (n_classes, n_features), and the
-        covariance within classes.
-    weight : ndarray of shape (n_trials, n_classes)
-        Windows that each trial of the session adds to each class.
-    trial_means : ndarray of shape (n_trials, n_features)
-        Mean of each trial's windows.
+        sum of their outer products.
+    counts : ndarray of shape (n_classes,)
+        Windows that the session adds to each class.
+    sums : ndarray of shape (n_classes, n_features)
+        Sums of these.
     second : ndarray of shape (n_features, n_features)
-        Sum of the weighted outer products of the session's windows.
+        Sum of the weighted outer products of the session's windows; overwritten.
 
     Returns
     -------
-    known : tuple of ndarray
-        As above, of both.
+    counts, means, covariance : ndarray
+        Of both; the covariance is that within classes.
     """
-    counts, means, covariance = known
-    both = counts + weight.sum(0)
-    new = (counts[:, np.newaxis] * means + weight.T @ trial_means) / both[:, np.newaxis]
-    scatter = counts.sum() * covariance + (means.T * counts) @ means + second
-    scatter -= (new.T * both) @ new
-    return both, new, scatter / both.sum()
+    old, means, moment = known
+    both = old + counts
+    new = (old[:, np.newaxis] * means + sums) / both[:, np.newaxis]
+    second += moment
+    second -= (new.T * both) @ new
+    second /= both.sum()
+    return both, new, second

@@ -87,7 +87,28 @@ class Found(NamedTuple):
     evidence: float
 
 
-def adapt(P, log_start, means, within, between, n_iter=None, assign=free, cooling=1.0):
+class Axes(NamedTuple):
+    """Axes in which W is the identity and B diagonal: every dimension is a problem of its own.
+
+    ``axes`` (n_dims, n_dims) and the way ``back``; the inverse ``prior`` covariances of shifts
+    (n_dims, n_classes, n_classes); ``means`` of classes along the axes.
+    """
+
+    axes: np.ndarray
+    back: np.ndarray
+    prior: np.ndarray
+    means: np.ndarray
+
+    @classmethod
+    def of(cls, means, within, between):
+        """From what `fit_gaussian` returns."""
+        scale, axes = eigh(between, within)
+        means = means @ axes
+        prior = np.linalg.inv(_alike(means)) / scale[:, np.newaxis, np.newaxis]
+        return cls(axes, axes.T @ within, prior, means)
+
+
+def adapt(P, log_start, known, n_iter=None, assign=free, cooling=1.0):
     """Classes of the trials of one new session.
 
     Parameters
@@ -95,8 +116,7 @@ def adapt(P, log_start, means, within, between, n_iter=None, assign=free, coolin
     P : ndarray of shape (n_trials, n_dims)
     log_start : ndarray of shape (n_trials, n_classes)
         Log probabilities of the classes to begin with.
-    means, within, between : ndarray
-        As of `fit_gaussian`.
+    known : Axes
     n_iter : int or None
     assign : callable
         From log likelihoods to log probabilities of classes.
@@ -107,12 +127,8 @@ def adapt(P, log_start, means, within, between, n_iter=None, assign=free, coolin
     -------
     found : Found
     """
-    # Where W is the identity and B diagonal, every dimension is a problem of its own.
-    scale, axes = eigh(between, within)
-    back = axes.T @ within
-    P, means = P @ axes, means @ axes
-    prior = np.linalg.inv(_alike(means)) / scale[:, np.newaxis, np.newaxis]
-    log_p = log_start
+    axes, back, prior, means = known
+    P, log_p = P @ axes, log_start
     for _ in range(n_iter or SETTINGS.n_iter):
         r = np.exp(log_p)
         covariance = np.linalg.inv(prior + np.diag(r.sum(0)))  # n_dims, n_classes, n_classes

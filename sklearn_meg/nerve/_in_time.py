@@ -8,10 +8,9 @@ from ._assign import are_equally_frequent, by_frequency, clamped, equal_counts, 
 from ._discriminants import discriminants, learned
 from ._evidence import SoFar
 from ._gaussian import adapt, in_parts
+from ._kept import KeptTrials
 from ._sessions import by_class_of_sums
 from ._settings import SETTINGS
-
-LISTS = ("firsts", "seconds", "owns", "labels", "sizes")
 
 
 class SessionInTime:
@@ -39,10 +38,7 @@ class SessionInTime:
 
     def __init__(self, model, training, learns, prior):
         self.model, self.training, self.learns, self.prior = model, training, learns, prior
-        n = len(training[0])
-        self.firsts, self.seconds, self.owns, self.labels, self.sizes = [], [], [], [], []
-        self.scatter = np.zeros((2, n, n))  # within trials, of unlabeled and labeled windows
-        self.n_windows = np.zeros(2)
+        self.trials = KeptTrials(training)
         self.normal, self.by_class, self.equal = None, training, True
         self.unattended = self.cut = False
         self.of_labels, self.learned_labels = None, np.array([])
@@ -54,6 +50,11 @@ class SessionInTime:
         self.scores = self.model.scores(shifts)
         if hasattr(self, "so_far"):
             self.so_far.scores = self.scores
+
+    @property
+    def labels(self):
+        """Classes of the trials that are remembered, -1 where unknown."""
+        return self.trials.labels
 
     @property
     def own_weight(self):
@@ -162,61 +163,34 @@ class SessionInTime:
 
     def learn(self, label=None):
         """Learn from the windows since the last trial; their log likelihoods in the session."""
-        kind = int(label is not None)
         windows = np.array(self.kept)
-        self._add_scatter(kind, windows)
-        each = self._parts(windows), self.second / self.count, self.own / self.count
-        each = *each, -1 if label is None else label, self.count
-        for name, value in zip(LISTS, each, strict=True):
-            getattr(self, name).append(value)
-        self._forget()
+        of_trial = self.second / self.count, self.own / self.count
+        self.trials.add(windows, self._parts(windows), *of_trial, label)
         self._clear()
         return self._sorted()
-
-    def _forget(self):
-        """Drop what is too old to be remembered, of the older half trials without a label first."""
-        while len(self.labels) > SETTINGS.remembered:
-            older = self.labels[: len(self.labels) // 2]
-            drop = next((i for i, label in enumerate(older) if label < 0), 0)
-            for name in LISTS:
-                del getattr(self, name)[drop]
 
     def _parts(self, windows):
         """Means of the parts of a trial, (n_parts, n_features)."""
         return in_parts(windows[np.newaxis], self.model.n_parts)[0]
 
-    def _add_scatter(self, kind, windows):
-        away = windows - windows.mean(0)
-        self.scatter[kind] += away.T @ away
-        self.n_windows[kind] += len(windows)
-
     def add_labeled(self, F, owns, labels):
         """Learn from labeled trials (n_trials, n_features, n_windows) of this session."""
         for f, own, label in zip(F, owns, labels, strict=True):
-            self.firsts.append(self._parts(f.T))
-            self.seconds.append(np.square(f).mean(1))
-            self.owns.append(own)
-            self.labels.append(int(label))
-            self.sizes.append(f.shape[1])
-            self._add_scatter(1, f.T)
+            self.trials.add(f.T, self._parts(f.T), np.square(f).mean(1), own, label)
         return self._sorted()
 
     def relabel(self, trial, label):
         """Say what a trial was, counted from the last one: -1, or more back."""
-        if self.labels[trial] < 0:  # one trial's share of the windows is now labeled
-            share = 1 / sum(each < 0 for each in self.labels)
-            for sums in (self.scatter, self.n_windows):
-                moved = share * sums[0]
-                sums[0], sums[1] = sums[0] - moved, sums[1] + moved
-        self.labels[trial] = label
+        self.trials.relabel(trial, label)
         self._sorted()
 
     # ------------------------------------------------------------------ what trials teach
 
     def _sorted(self):
         """Sort all trials so far into classes and learn from them; what the last one says."""
-        parts, second, own = (np.array(getattr(self, name)) for name in LISTS[:3])
-        first, labels = parts.mean(1), np.array(self.labels)
+        kept, labels = self.trials, np.array(self.labels)
+        stacks = kept.parts, kept.means, kept.squares, kept.owns
+        parts, first, second, own = (each.rows for each in stacks)
         loose = clamped(free, labels)
         whole = self._whole(first, second)
         places = [self._placed(parts, normal, own) for normal in (whole, self.by_class)]
@@ -267,21 +241,17 @@ class SessionInTime:
 
     def _found(self, P, start, assign):
         """Trials sorted by the Gaussian model."""
-        known = self.model.whole if self.cut else self.model.gaussian
-        return adapt(P, assign(start), *known, SETTINGS.n_iter_online, assign, self._cooling)
+        known = self.model.gaussian_of_whole if self.cut else self.model.gaussian
+        return adapt(P, assign(start), known, SETTINGS.n_iter_online, assign, self._cooling)
 
     def _coefficients(self, first, normal, probability, labels):
         """Discriminants of training and session together, from sums over windows."""
-        known, sizes = labels >= 0, np.array(self.sizes)
+        known, sizes = labels >= 0, np.array(self.trials.sizes)
         weights = np.where(known, SETTINGS.label_weight, SETTINGS.own_weight) * sizes
-        Z = (first - normal[0]) / normal[1]
-        rows = Z * np.sqrt(weights)[:, np.newaxis]
-        second = rows.T @ rows  # as one symmetric product, which takes half the time
-        for kind, factor in ((0, SETTINGS.own_weight), (1, SETTINGS.label_weight)):
-            kept = sizes[known == kind].sum() / max(1.0, self.n_windows[kind])  # of all so far
-            second += factor * kept * self.scatter[kind] / np.outer(normal[1], normal[1])
         weighted = probability * weights[:, np.newaxis]
-        return discriminants(*learned(self.model.known, weighted, Z, second))
+        sums = (weighted.T @ first - weighted.sum(0)[:, np.newaxis] * normal[0]) / normal[1]
+        both = learned(self.model.known, weighted.sum(0), sums, self.trials.second(normal))
+        return discriminants(*both, overwrite=True)
 
     def _learn_labels(self, first, labels):
         """Discriminants of labeled trials alone, once every class has one."""
@@ -292,11 +262,11 @@ class SessionInTime:
         if len(np.unique(labels[known])) < len(self.model.means):
             return
         mean, sd = self.training
-        Z, weights = (first[known] - mean) / sd, np.array(self.sizes)[known]
+        Z, weights = (first[known] - mean) / sd, np.array(self.trials.sizes)[known]
         probability = np.eye(len(self.model.means))[labels[known]] * weights[:, np.newaxis]
         means = (probability / probability.sum(0)).T @ Z
         away = Z - means[labels[known]]
-        within = self.scatter[1] / np.outer(sd, sd) / max(1.0, self.n_windows[1])
+        within = self.trials.scatter[1] / np.outer(sd, sd) / max(1.0, self.trials.n_windows[1])
         within = within + (away.T * weights) @ away / weights.sum()
         covariance = shrunk_covariance(within, SETTINGS.shrink_labels)
         self.of_labels = discriminants(weights, means, covariance)
@@ -305,10 +275,11 @@ class SessionInTime:
 
     def state(self):
         """All of it as arrays and plain values."""
-        plain = ("scatter", "n_windows", "by_class", "shifts", "count", "kept", "unattended")
+        plain = ("by_class", "shifts", "count", "kept", "unattended")
         sums = ("first", "second", "own", "linear")
         return {
-            **{key: np.array(getattr(self, key)) for key in (*plain, *sums, *LISTS)},
+            **{key: np.array(getattr(self, key)) for key in (*plain, *sums)},
+            "trials": self.trials.state(),
             "coefficients": [np.array(part) for part in self.coefficients],
             "of_labels": None if self.of_labels is None else [p.copy() for p in self.of_labels],
             "normal": None if self.normal is None else self.normal.copy(),
@@ -319,12 +290,9 @@ class SessionInTime:
 
     def restore(self, state):
         """Go on from a `state`."""
-        for key in ("scatter", "n_windows", "by_class", "first", "second"):
+        for key in ("by_class", "first", "second", "own", "linear"):
             setattr(self, key, np.array(state[key]))
-        for key in ("own", "linear"):
-            setattr(self, key, np.array(state[key]))
-        for key in LISTS:
-            setattr(self, key, list(np.array(state[key])))
+        self.trials.restore(state["trials"])
         self.kept = list(np.array(state["kept"]))
         self.count, self.equal = int(state["count"]), bool(state["equal"])
         self.unattended, self.cut = bool(state["unattended"]), bool(state["cut"])

@@ -58,10 +58,9 @@ def distances(model, Z):
 
 
 def signs_of_failure(model, found):
-    """What tells that trials of a session are decided wrongly, (n_trials, 3).
+    """What tells that trials of a session are decided wrongly, (n_trials, 2).
 
-    How much the linear model before adaptation disagrees with what was decided, the novelty, and
-    the log evidence of the session by trial and dimension.
+    How much the linear model before adaptation disagrees with what was decided, and the novelty.
 
     Parameters
     ----------
@@ -72,25 +71,25 @@ def signs_of_failure(model, found):
     linear = (1 + SETTINGS.linear_weight) * model.linear_logs(found.Z).mean(2)
     before = softmax(linear, axis=1)[np.arange(len(trials)), trials.argmax(1)]
     new = unlikeness(model, found.Z, np.exp(trials).max(1))
-    evidence = np.full(len(trials), found.evidence / len(trials) / model.means.shape[1])
-    return np.stack([1 - before, new, evidence], axis=1)
+    return np.stack([1 - before, new], axis=1)
 
 
 def expected_accuracy(model, found):
     """Share of trials of a session that are probably right; NaN where nothing was left out in fit.
 
-    A line in three signs: how far decisions before and after adaptation disagree, and (logarithms)
-    novelty beyond what is usual and evidence below it.
+    A line in three signs: how far decisions before and after adaptation disagree, the logarithm of
+    novelty beyond what is usual, and whether classes come out equally often. Sessions that fail are
+    sorted into a few classes; one that is mostly rest has the other signs of a good one.
 
     Parameters
     ----------
     model : SessionModel
     found : Sorted
     """
-    if not np.isfinite(model.usual).all():
+    if not np.isfinite(model.usual):
         return np.nan
-    disagreement, new, evidence = signs_of_failure(model, found).mean(0)
-    signs = 1.0, disagreement, beyond(new, model.usual[1]), beyond(model.usual[2], evidence)
+    disagreement, new = signs_of_failure(model, found).mean(0)
+    signs = 1.0, disagreement, beyond(new, model.usual), found.equal
     return float(np.clip(np.dot(SETTINGS.failing, signs), 0, 1))
 
 

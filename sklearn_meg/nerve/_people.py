@@ -106,21 +106,26 @@ class PersonalClassifier:
         people = np.concatenate([self.pretrained_people_, np.zeros(len(y), dtype=int)])
         share = min(1.0, len(y) / len(old[1]))
         weights = np.where(people == 0, 1.0, share)
-        if not self._others_count(*both, sessions, weights, people):
+        count, found = self._others_count(*both, sessions, weights, people)
+        if not count:
             own = people == 0
             both, sessions = [each[own] for each in both], session
             weights, people, share = None, None, 0.0
-        self._fit_features(*both, sessions, weights, people)
+        self._fit_features(*both, sessions, weights, people, found=found)
         self.others_weight_ = share
         return self
 
     def _others_count(self, F, y, session, weights, people):
-        """Whether to learn from others: also where the person has too few trials of a class."""
+        """Whether to learn from others: also where the person has too few trials of a class.
+
+        And what was said of trials left out that way, None where it was not asked.
+        """
         own = people == 0
         if np.bincount(y[own], minlength=len(self.classes_)).min() < 2:
-            return True
-        knows = self._others_know(F[own], y[own], session[own])
-        return knows and self._others_help(F, y, session, weights, people)
+            return True, None
+        if not self._others_know(F[own], y[own], session[own]):
+            return False, None
+        return self._others_help(F, y, session, weights, people)
 
     def _others_know(self, F, y, session):
         """Whether the model of others decides most trials of a person as they are labeled."""
@@ -139,13 +144,14 @@ class PersonalClassifier:
             Z[mine] = normalized(F[mine], class_means(F[mine], y[mine]))
         alone = left_out(Z[own], y[own], session[own], n)
         if alone is None:
-            return True
+            return True, None
         together = left_out(Z, y, session, n, weights, people)
         wrong = [
             (found.trials.argmax(1) != true[found.index]).mean()
             for found, true in ((alone, y[own]), (together, y))
         ]
-        return wrong[1] - wrong[0] <= SETTINGS.most_harm
+        helps = wrong[1] - wrong[0] <= SETTINGS.most_harm
+        return helps, together if helps else alone
 
 
 def _check_people(person, session):

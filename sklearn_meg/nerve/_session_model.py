@@ -8,6 +8,7 @@ discriminants; both go on learning from the trials of a session, labeled or not.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from ._assign import are_equally_frequent, by_frequency, clamped, equal_counts, free, log_prior
 from ._discriminants import discriminants, learned
 from ._evidence import SoFar
-from ._gaussian import adapt, fit_gaussian, in_parts, unmoved
+from ._gaussian import Axes, adapt, fit_gaussian, in_parts, unmoved
 from ._in_time import SessionInTime
 from ._linear import as_rows
 from ._sessions import by_class, normalized
@@ -64,8 +65,8 @@ class SessionModel:
         Variance that the mean of the first windows of a trial has more than that of all.
     temperatures : ndarray of shape (2,)
         Divisors of the log probabilities of trials and of windows.
-    usual : ndarray of shape (3,)
-        Mean signs of failure (`_novelty`) in trials left out; infinite where none could be.
+    usual : float
+        Mean novelty (`_novelty`) of trials left out; NaN where none could be.
     """
 
     window_counts: np.ndarray
@@ -80,7 +81,7 @@ class SessionModel:
     between: np.ndarray
     early: np.ndarray
     temperatures: np.ndarray
-    usual: np.ndarray
+    usual: float
 
     @classmethod
     def fit(cls, Z, y, session, n_classes, weights=None, people=None):
@@ -134,7 +135,7 @@ class SessionModel:
             *gaussian,
             early,
             np.ones(2),
-            np.full(3, np.nan),
+            np.nan,
         )
 
     @classmethod
@@ -224,7 +225,7 @@ class SessionModel:
         P = self.points(self.embedded(Z))
         start = self._start(Z, logs, labels)
         assign = clamped(free, labels)
-        found = adapt(P, assign(start), *self.gaussian, assign=assign, cooling=self.cooling)
+        found = adapt(P, assign(start), self.gaussian, assign=assign, cooling=self.cooling)
         return normal, Z, logs, found
 
     def _start(self, Z, logs, labels):
@@ -248,11 +249,11 @@ class SessionModel:
         cooling, sharpness = self.cooling, SETTINGS.sharpness
         own, means = SETTINGS.learned_own * logs.mean(2), self.points(self.embedded(Z))
         start = self._start(Z, logs, labels)
-        r = adapt(means, assign(start), *self.gaussian, assign=assign, cooling=cooling).logs
+        r = adapt(means, assign(start), self.gaussian, assign=assign, cooling=cooling).logs
         for _ in range(SETTINGS.n_rounds):
             linear = self._cross_learned(Z, means, np.exp(r), labels)
             r = assign(sharpness * (own + linear.mean(2)))
-        found = adapt(means, r, *self.gaussian, assign=assign, cooling=cooling)
+        found = adapt(means, r, self.gaussian, assign=assign, cooling=cooling)
         trials = found.logs
         windows = self._of_windows(Z, SETTINGS.learned_own * logs, linear, found.shifts)
         evidence = found.evidence + log_prior(len(Z), len(self.means), equal)
@@ -273,7 +274,8 @@ class SessionModel:
             mine, rest = fold == f, fold != f
             if mine.any():
                 weighted = probability[rest] * (weights[rest] * Z.shape[2])[:, np.newaxis]
-                known = learned(self.known, weighted, means[rest], total - scatter)
+                sums = weighted.sum(0), weighted.T @ means[rest]
+                known = learned(self.known, *sums, total - scatter)
                 out[mine] = self.linear_logs(Z[mine], discriminants(*known))
         return out
 
@@ -289,7 +291,7 @@ class SessionModel:
     def learned(self, Z, probability, weight):
         """Counts, means and covariance of windows, of training and weighted trials together."""
         weighted = probability * (weight * Z.shape[2])[:, np.newaxis]
-        return learned(self.known, weighted, Z.mean(2), _scatter(Z, weight))
+        return learned(self.known, weighted.sum(0), weighted.T @ Z.mean(2), _scatter(Z, weight))
 
     def start(self, training, learns, prior):
         """Begin a session that arrives window by window: a `SessionInTime`, with step and end."""
@@ -297,19 +299,26 @@ class SessionModel:
 
     # ------------------------------------------------------------------ parts
 
-    @property
+    @cached_property
     def known(self):
-        """Windows of training: counts, means, covariance."""
-        return self.window_counts, self.window_means, self.window_covariance
+        """Windows of training: counts, means, and the sum of their outer products."""
+        counts, means = self.window_counts, self.window_means
+        second = counts.sum() * self.window_covariance + (means.T * counts) @ means
+        return counts, means, second
 
-    @property
+    @cached_property
     def gaussian(self):
-        """Trials of training: means, covariance within and between sessions."""
-        return self.means, self.within, self.between
+        """Trials of training, as `adapt` wants them."""
+        return Axes.of(self.means, self.within, self.between)
 
-    @property
-    def whole(self):
+    @cached_property
+    def gaussian_of_whole(self):
         """As `gaussian`, of trials of one part only."""
+        return Axes.of(*self.whole)
+
+    @cached_property
+    def whole(self):
+        """Means, covariance within and between sessions, of trials of one part only."""
         d = self.projection.shape[1]
         n = self.n_parts
         each = (C.reshape(n, d, n, d).mean((0, 2)) for C in (self.within, self.between))

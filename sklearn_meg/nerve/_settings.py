@@ -85,12 +85,16 @@ class Settings:
     every : int
         Every how many windows of training are kept, to learn anew without lost channels.
     failing : tuple of float
-        Expected accuracy of a session: constant, weights of disagreement, log novelty and evidence.
-        Regression over 186 sessions (three people's EMG and three simulated nerves: sound, turned,
-        permuted, two channels swapped, with noise). People and nerves left out, the AUC of sessions
-        below .6 is .86 (.84, .94, .78 for the people, .94 and 1.00 for the nerves).
+        Expected accuracy of a session: constant, weights of disagreement, of log novelty and of
+        classes that come out equally often. Regression over 857 sessions (three people's EMG, ten
+        simulated nerves, sixteen rings of electrodes over simulated muscles: sound, other gains,
+        turned, permuted, channels swapped, mixed or lost, noise, mostly rest, few of the motions).
+        With each person and simulator left out, the AUC of sessions below .6 is .985, .979 and .979
+        for the people, .965 for nerves, .931 for rings; with the evidence instead of equal classes
+        it was .868, .926, .783, .926 and .860. The entropy of decisions before adaptation,
+        agreement with no adaptation, class means, neighbors and margins add .003 at most.
     fails : float
-        Expected accuracy below which a session is warned of: 1 % of those above .8, 39 % of those
+        Expected accuracy below which a session is warned of: 1 % of those above .8, 77 % of those
         below .5.
     contradiction : float
         Log evidence that a session normalized as a whole loses where its classes turn out not to be
@@ -240,7 +244,7 @@ class Settings:
     least_varying: float = 0.5
     enough_trials: int = 20
     every: int = 4
-    failing: tuple = (1.18, -0.988, -0.159, -1.444)
+    failing: tuple = (0.85, -1.22, -0.14, 0.42)
     fails: float = 0.45
     contradiction: float = 5.0
     least_samples: int = 1000

@@ -140,13 +140,13 @@ class WindowClassifier(
             )
 
     @one_blas_thread()
-    def _fit_features(self, F, y, session, weights=None, people=None):
+    def _fit_features(self, F, y, session, weights=None, people=None, found=None):
         self._keep_training(F, y, session, weights, people)
         classes = y if self.session_model else None
         Z, session = self._fit_normal(F, session, classes, weights, people)
         self.estimator_ = self._fitted(Z, y, weights)
         if self.session_model:
-            self._fit_session_model(Z, y, session, weights, people)
+            self._fit_session_model(Z, y, session, weights, people, found)
         if self.n_self_training:
             self._training = Z, y, weights
         return self

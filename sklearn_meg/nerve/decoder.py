@@ -266,11 +266,11 @@ class NerveDecoder(
         groups = kept_trials(sample_weight, _num_samples(X), groups)[1]
         return self._fit_features(F, y, session, weights, groups=groups)
 
-    def _fit_features(self, F, y, session, weights=None, people=None, groups=None):
+    def _fit_features(self, F, y, session, weights=None, people=None, groups=None, found=None):
         self._keep_training(F, y, session, weights, people)
         Z, session = self._fit_normal(F, session, y, weights, people)
         with limited_threads(self.n_threads):
-            self._fit_session_model(Z, y, session, weights, people)
+            self._fit_session_model(Z, y, session, weights, people, found)
         self._n_outputs = len(self.classes_)
         counts = np.bincount(y, weights=weights)
         unequal = self.balanced and counts.min() < counts.max()

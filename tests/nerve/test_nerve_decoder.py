@@ -437,10 +437,10 @@ def test_learning_from_sums_is_learning_from_all_windows():
         means = np.stack([rows[y == c].mean(0) for c in (0, 1)])
         return np.bincount(y), means, np.cov((rows - means[y]).T, bias=True)
 
-    windows = new.transpose(0, 2, 1).reshape(-1, 3)
-    found = _discriminants.learned(
-        moments(old, y_old), 5 * np.eye(2)[y_new], new.mean(2), windows.T @ windows
-    )
+    counts, means, _ = moments(old, y_old)
+    seconds = [rows.T @ rows for rows, _ in (window_rows(old, y_old), window_rows(new, y_new))]
+    n_new, sums = 5 * np.bincount(y_new), 5 * np.eye(2)[y_new].T @ new.mean(2)
+    found = _discriminants.learned((counts, means, seconds[0]), n_new, sums, seconds[1])
     expected = moments(np.concatenate([old, new]), np.concatenate([y_old, y_new]))
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-12)
