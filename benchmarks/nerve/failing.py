@@ -1,4 +1,4 @@
-"""Sessions that fail: does a model know, without labels?"""
+"""Sessions that fail, and whether a model knows without labels."""
 
 import warnings
 
@@ -37,10 +37,10 @@ def spoiled(X, kind, rng):
 
 def _mostly_rest(y, rng):
     """Indices of trials of which half are of one motion."""
-    others = rng.permutation(np.flatnonzero(y != y.min()))[: max(12, len(y) // 3)]
-    return rng.permutation(
-        np.concatenate([others, rng.choice(np.flatnonzero(y == y.min()), len(others))])
-    )
+    rest = y == y.min()
+    others = rng.permutation(np.flatnonzero(~rest))[: max(12, len(y) // 3)]
+    rested = rng.choice(np.flatnonzero(rest), len(others))
+    return rng.permutation(np.concatenate([others, rested]))
 
 
 def judged(model, X, y, seed):

@@ -1,4 +1,4 @@
-"""What a good analyst would try on raw EMG: tangent spaces of covariances, and dynamic time warping.
+"""What a good analyst would try on raw EMG: tangent spaces of covariances, and time warping.
 
 Both know the sessions of the trials that they decide, unlabeled, as our adapted models do.
 """
@@ -88,7 +88,7 @@ class NearestByWarping:
         """Share of the trials that are decided rightly."""
         distance = _warped(_envelopes(X, session), self.E)
         near = self.y[distance.argsort(axis=1)[:, :N_NEAREST]]
-        votes = (near[:, :, np.newaxis] == near[:, np.newaxis]).sum(
+        votes = (near[:, :, np.newaxis] == near[:, np.newaxis]).sum(2)  # all differ: the nearest
             2
         )  # the nearest where all differ
         return float((near[np.arange(len(near)), votes.argmax(1)] == y).mean())
