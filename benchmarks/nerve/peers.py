@@ -89,8 +89,6 @@ class NearestByWarping:
         distance = _warped(_envelopes(X, session), self.E)
         near = self.y[distance.argsort(axis=1)[:, :N_NEAREST]]
         votes = (near[:, :, np.newaxis] == near[:, np.newaxis]).sum(2)  # all differ: the nearest
-            2
-        )  # the nearest where all differ
         return float((near[np.arange(len(near)), votes.argmax(1)] == y).mean())
 
 

@@ -25,7 +25,7 @@ from sklearn_meg import (
     WindowClassifier,
     WindowRegressor,
 )
-from sklearn_meg.nerve import NerveStream, _in_time, _losing
+from sklearn_meg.nerve import NerveStream, _kept, _losing
 from sklearn_meg.nerve import stream as stream_module
 
 EXACT = {"dtype": "float64"}
@@ -366,7 +366,7 @@ def test_no_window_no_label(model):
 
 
 def test_labels_are_remembered_longer_than_trials_without(monkeypatch):
-    monkeypatch.setattr(_in_time, "SETTINGS", replace(_in_time.SETTINGS, remembered=8))
+    monkeypatch.setattr(_kept, "SETTINGS", replace(_kept.SETTINGS, remembered=8))
     model, (X, y) = train(classifier, adaptation="online", session_model=True), later()
     stream = NerveStream(model)
     for k, trial in enumerate(X[:14]):
@@ -377,7 +377,7 @@ def test_labels_are_remembered_longer_than_trials_without(monkeypatch):
 
 
 def test_memory_does_not_grow(monkeypatch):
-    monkeypatch.setattr(_in_time, "SETTINGS", replace(_in_time.SETTINGS, remembered=3))
+    monkeypatch.setattr(_kept, "SETTINGS", replace(_kept.SETTINGS, remembered=3))
     few = replace(_losing.SETTINGS, remembered_windows=3)
     monkeypatch.setattr(_losing, "SETTINGS", few)
     few_latencies = replace(stream_module.SETTINGS, latencies=20)
