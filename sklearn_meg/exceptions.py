@@ -94,6 +94,11 @@ _CODES = {
             "The data have another rank than noise_cov, which is then of other processing.",
             "Compute noise_cov from these data, after the same Maxwell filter and projections.",
         ),
+        noise_samples=(
+            "The noise covariance is of fewer samples than channels: most of it is a guess. The "
+            "search for dipoles shrinks it; places are less sure.",
+            "Compute noise_cov from more trials or a longer baseline, five samples a channel.",
+        ),
         no_source=(
             "No source explains more of the data than noise would.",
             "Give single trials instead of averages, begin the window before the event, and check "

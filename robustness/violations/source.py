@@ -200,6 +200,62 @@ def other_rank(seed, broken):
     return _miss(_search(_epochs(trials), cov), truth)
 
 
+def _sampled(seed, cov, n_samples, known):
+    """Sample covariance of so many samples; as an array nobody knows of how many."""
+    rng = np.random.default_rng(1000 + seed)
+    samples = np.linalg.cholesky(cov.data) @ rng.standard_normal((N_CHANNELS, n_samples))
+    found = samples @ samples.T / n_samples
+    if not known:
+        return found
+    return mne.Covariance(found, list(cov.ch_names), [], [], nfree=n_samples)
+
+
+def _of_few(seed, broken, n_samples, known):
+    """Two trials of a response, or an average of them, and a sample covariance."""
+    trials, truth, cov = _world(seed, 3.0)
+    cov = _sampled(seed, cov, n_samples if broken else 4000, known)
+    return _miss(_search(_average(trials[:2], 2), cov), truth)
+
+
+@violation("noise covariance of 12 samples", right="the source within 1 cm, and no other")
+def few_samples(seed, broken):
+    """The covariance of 40 channels is of 12 samples, and the data are an average of 2 trials."""
+    return _of_few(seed, broken, 12, known=True)
+
+
+@violation("noise covariance of as many samples as channels", right="the source within 1 cm")
+def samples_as_channels(seed, broken):
+    """The covariance of 40 channels is of 41 samples: some directions seem to have no noise."""
+    return _of_few(seed, broken, N_CHANNELS + 1, known=True)
+
+
+@violation("noise covariance of nobody knows how many samples", right="the source within 1 cm")
+def unknown_samples(seed, broken):
+    """The covariance of 40 channels is of 41 samples, and an array does not say so."""
+    return _of_few(seed, broken, N_CHANNELS + 1, known=False)
+
+
+@violation("no response, five trials, and noise of few samples", right="no source")
+def noise_of_few_samples(seed, broken):
+    """The event was never shown; five trials are left, and a covariance of 12 samples."""
+    trials, truth, cov = _world(seed, 0.0 if broken else 1.0)
+    if not broken:
+        return _miss(_search(_epochs(trials), cov), truth)
+    model = _search(_epochs(trials[:5]), _sampled(seed, cov, 12, known=True))
+    return Answer(float(len(model.support_)), 0.5)
+
+
+@violation("no response, five trials, and no covariance", right="no source")
+def noise_of_a_guess(seed, broken):
+    """The event was never shown; five trials are left, and the noise is that of all sensors."""
+    trials, truth, cov = _world(seed, 0.0 if broken else 1.0)
+    if not broken:
+        return _miss(_search(_epochs(trials), cov), truth)
+    return Answer(
+        float(len(_search(_epochs(trials[:5]), mne.make_ad_hoc_cov(_info())).support_)), 0.5
+    )
+
+
 @violation("an average that is told to be a trial", right="currents within a factor of 2")
 def average_as_trial(seed, broken):
     """`nave` of an average of 24 trials is 1."""

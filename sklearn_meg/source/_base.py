@@ -111,6 +111,8 @@ class SourceEstimator(
     %(SourceParams)s
     """
 
+    _looks_for_dipoles = False  # then the noise of averages must not be taken for less
+
     def fit(
         self,
         X: ArrayLike | None,

@@ -10,6 +10,7 @@ from ._averages import gather_averages
 from ._conditions import first_change
 from ._evidence import gather, n_components_held, wiener
 from ._lead_error import LeadFieldError
+from ._left_out import left_out_excess
 from ._misfit import Misfit, misfit_of, spread
 from ._overlap import responses_of
 from ._scan import Scanner
@@ -104,7 +105,10 @@ def find_dipoles(problem, grid, params):
     if blind and Y.size:
         scanner.expect(Y, params.depth, SETTINGS.blind_firmness)
     labels = None if blind else problem.labels
-    least = _bounds(scanner, Y, noise, params.alpha, _conditions_of(evidence), labels)
+    excess = 1.0
+    if not blind and params.alpha == "auto":
+        excess = left_out_excess(problem, onset, rng, _over_bounds)
+    least = _bounds(scanner, Y, noise, params.alpha, _conditions_of(evidence), labels, excess)
     counts = params.max_sources, params.n_sources
     dipoles = scanner.search(Y, least, *counts, noise) if Y.size else []
     stability = None
@@ -167,18 +171,38 @@ def _conditions_of(evidence):
     return np.repeat(np.arange(n_conditions), n_components)[evidence.weight > 0]
 
 
-def _bounds(scanner, Y, noise, alpha, conditions, labels):
+def _bounds(scanner, Y, noise, alpha, conditions, labels, excess=1.0):
     """Power that noise alone does not explain, in all conditions together and in each.
 
     A source that one condition needs is not lost because the others have none there.
     """
-    parts = [(None, slice(None))]
-    if alpha == "auto" and len(set(conditions)) > 1:
-        parts += [(each, np.flatnonzero(conditions == each)) for each in np.unique(conditions)]
+    parts = _parts(conditions) if alpha == "auto" else [(None, slice(None))]
     return [
-        (part, _caution(labels, alpha, each) * _least(scanner, Y, noise, alpha, part))
+        (part, max(_caution(labels, alpha, each), excess) * _least(scanner, Y, noise, alpha, part))
         for each, part in parts
     ]
+
+
+def _parts(conditions):
+    """Components of all conditions, and of each where there are several."""
+    parts = [(None, slice(None))]
+    if len(set(conditions)) > 1:
+        parts += [(each, np.flatnonzero(conditions == each)) for each in np.unique(conditions)]
+    return parts
+
+
+def _over_bounds(scanner, evidence):
+    """Largest power that a position explains, over that of realizations of noise."""
+    Y = evidence.looked_at(scanner.modes.T @ evidence.Y)
+    noise = [evidence.looked_at(scanner.modes.T @ draw) for draw in evidence.noise]
+    parts = _parts(_conditions_of(evidence)) if Y.size else []
+    return max(
+        (
+            scanner.explained(Y[:, part]).max() / _least(scanner, Y, noise, "auto", part)
+            for _, part in parts
+        ),
+        default=0.0,
+    )
 
 
 def _caution(labels, alpha, condition=None):

@@ -74,12 +74,29 @@ def gather(data, onset, trials, labels, rng):
     evidence : Evidence
     """
     basis = cosines(data.shape[2], onset)
-    Y = data @ basis
     parts = np.array([trial @ basis for trial in trials])
+    return evidence_of(data @ basis, parts, labels, basis, rng)
+
+
+def evidence_of(Y, parts, labels, basis, rng):
+    """Averages and trials in components of time, to components of unit noise.
+
+    Parameters
+    ----------
+    Y : ndarray of shape (n_conditions, n_channels, n_components)
+    parts : ndarray of shape (n_trials, n_channels, n_components)
+        Trials, which sum to Y.
+    labels, rng : as for :func:`gather`
+    basis : ndarray of shape (n_times, n_components)
+
+    Returns
+    -------
+    evidence : Evidence
+    """
     # Trials that do not differ at all (simulated without noise): nothing to divide by.
     least = SETTINGS.fewest_noise * np.square(Y).mean()
     spectrum = np.maximum(_trial_spectrum(_residuals(parts, labels, Y), labels), least)
-    parts /= np.sqrt(spectrum)[labels][:, None]
+    parts = parts / np.sqrt(spectrum)[labels][:, None]
     Y = Y / np.sqrt(spectrum)[:, None]
     draws = _draws(Y.shape, parts, labels, rng)
     whitener = _whitener(_residuals(parts, labels, Y), labels)

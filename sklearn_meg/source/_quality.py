@@ -146,7 +146,7 @@ def within_rank(fields, used, whitener):
     size[size == 0] = 1.0
     values, vectors = np.linalg.eigh(gram / np.outer(size, size))
     there = values > 1e-9 * values[-1]
-    if there.sum() >= 0.9 * rank:
+    if there.sum() >= SETTINGS.same_rank * rank:
         return whitener
     warn_assumption(
         "noise-rank",

@@ -23,6 +23,7 @@ from ._conditions import (
     read_mne,
     trials_cov,
 )
+from ._few_samples import n_independent, of_few_samples, unlike_samples
 from ._forward import (
     check_fieldless,
     depth_weights,
@@ -34,6 +35,7 @@ from ._problem import Problem
 from ._quality import find_bad_channels, trial_weights, warn_bad_channels, warn_noise, within_rank
 from ._settings import SETTINGS
 from ._whitening import (
+    baseline_samples,
     check_noise_cov,
     check_reference,
     estimate_noise_cov,
@@ -183,7 +185,12 @@ def set_up(estimator, X, fields, used, recording):
     lead = _lead_field(estimator, fields, used, info)
     change = first_change(X[first])
     baseline = slice(0, change) if change else None
-    whitener, covariance, scale = _whiten(estimator, fields, used, recording.nave, baseline, info)
+    singles = np.bincount(labels).min() >= SETTINGS.fewest_trials
+    blind = estimator._looks_for_dipoles and estimator.find_bad_channels and not singles
+    blind = blind and estimator.forward is not None
+    whitener, covariance, scale = _whiten(
+        estimator, fields, used, recording.nave, baseline, info, blind
+    )
     weights = np.ones(len(fields))
     if estimator.find_bad_channels:
         if estimator.noise_cov is not None:
@@ -197,7 +204,6 @@ def set_up(estimator, X, fields, used, recording):
     trials = None
     if len(first) < len(fields):
         trials = trials_cov(fields, effective, change or 0, recording.weights)
-    singles = np.bincount(labels).min() >= SETTINGS.fewest_trials
     gain = whitener @ lead.gain
     loose = estimator.loose if estimator.orientation == "loose" else 1.0
     problem = Problem(
@@ -258,7 +264,7 @@ def _bad_channels(estimator, fields, used, info, labels):
     return find_bad_channels(fields, used, kinds, labels)
 
 
-def _whiten(estimator, fields, used, nave, baseline, info):
+def _whiten(estimator, fields, used, nave, baseline, info, blind):
     """Whitener for all channels (0 where not used), mne.Covariance or None, noise of channels."""
     cov, kinds = estimator.noise_cov, None
     if info is None:
@@ -280,14 +286,40 @@ def _whiten(estimator, fields, used, nave, baseline, info):
         check_reference(info)
         kinds = [channel_type(info, index) for index in range(len(info["ch_names"]))]
     if cov is None:
-        cov, _ = estimate_noise_cov(fields[:, used], nave, baseline, kinds)
+        cov, _ = estimate_noise_cov(fields[:, used], nave, baseline, kinds, blind)
+    samples = baseline_samples(fields[:, used], nave, baseline)
     if info is None:
-        part, covariance = whitener_of(cov), None
-        deviation = np.sqrt(np.diag(cov))
+        covariance, deviation = None, np.sqrt(np.diag(cov))
+        part = whitener_of(_steady(estimator, cov, samples))
     else:
         covariance = mne_covariance(cov, info)
-        part = mne_whitener(covariance, info)
+        part = mne_whitener(_steady_mne(estimator, covariance, info, samples), info)
         deviation = deviations(covariance, info)
     whitener = np.zeros((len(part), fields.shape[1]))
     whitener[:, used] = part
     return whitener, covariance, fill_scale(deviation, used)
+
+
+def _steady_mne(estimator, covariance, info, samples):
+    """Covariance of the channels of info, shrunk where it is of few samples."""
+    import mne
+
+    names = info["ch_names"]
+    picked = mne.cov.pick_channels_cov(covariance, names, ordered=True, verbose="error")
+    if picked["diag"]:
+        return covariance
+    n_samples, rank = n_independent(picked["nfree"], info), None
+    if n_samples is not None:
+        rank = sum(mne.compute_rank(picked, rank="info", info=info, verbose="error").values())
+    cov = _steady(estimator, picked.data, samples, rank, n_samples)
+    return covariance if cov is picked.data else mne.Covariance(cov, names, [], [], nfree=1)
+
+
+def _steady(estimator, cov, samples, rank=None, n_samples=None):
+    if estimator.noise_cov is None or estimator.forward is None:
+        return cov
+    if n_samples is not None:
+        return of_few_samples(cov, rank, n_samples)
+    if samples is None or not estimator.find_bad_channels:
+        return cov
+    return unlike_samples(cov, samples)

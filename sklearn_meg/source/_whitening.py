@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .._checks.assumptions import warn_assumption
+
 RANK_TOLERANCE = 1e-8  # of the largest eigenvalue, of the covariance with unit diagonal
 FEWEST_SAMPLES = 10  # baseline samples, over all rows, from which noise is estimated
 
@@ -75,7 +77,7 @@ def whitener_of(cov):
     return (vectors[:, kept] / np.sqrt(values[kept])).T * unit
 
 
-def estimate_noise_cov(fields, nave, baseline, kinds=None):
+def estimate_noise_cov(fields, nave, baseline, kinds=None, shrunk_most=False):
     """Estimate the noise covariance of a single trial.
 
     From the samples before the first event change, where there are at least ten: each row minus
@@ -91,6 +93,9 @@ def estimate_noise_cov(fields, nave, baseline, kinds=None):
     baseline : slice or None
     kinds : list of str or None
         Kind of each channel; None: all of one kind.
+    shrunk_most : bool
+        Nothing but the diagonal, with a warning, of fewer samples than channels: those that come
+        one after another tell the same, and no trials tell what they do not.
 
     Returns
     -------
@@ -99,7 +104,7 @@ def estimate_noise_cov(fields, nave, baseline, kinds=None):
         False for the overall variance.
     """
     kinds = np.zeros(fields.shape[1]) if kinds is None else np.asarray(kinds)
-    samples = _baseline_samples(fields, nave, baseline)
+    samples = baseline_samples(fields, nave, baseline)
     if samples is None:
         power = np.mean(np.square(fields, dtype=np.float64), axis=(0, 2)) * nave.mean()
         return np.diag(_mean_by_kind(power, kinds)), False
@@ -109,12 +114,19 @@ def estimate_noise_cov(fields, nave, baseline, kinds=None):
     variance[flat] = np.mean(variance[~flat])  # a dead channel must not look noise-free
     scaled = (samples / np.sqrt(variance)[:, np.newaxis]).T * np.sqrt(n_samples / n_free)
     cov = _shrink(scaled, n_free)
+    if shrunk_most and n_free < len(cov):
+        warn_assumption(
+            "noise-samples",
+            f"The noise of {len(cov)} channels is estimated from {n_samples} samples before the "
+            "onset, each channel for itself.",
+        )
+        cov = np.eye(len(cov))
     cov[flat, flat] = 1.0
     deviation = np.sqrt(variance)
     return cov * deviation * deviation[:, np.newaxis], True
 
 
-def _baseline_samples(fields, nave, baseline):
+def baseline_samples(fields, nave, baseline):
     """Centered baselines of single-trial size, (n_channels, n_samples); None if too few."""
     if baseline is None or baseline.stop < 2 or baseline.stop * len(fields) < FEWEST_SAMPLES:
         return None

@@ -66,6 +66,8 @@ class DipoleParams:
 class DipoleEstimator(SourceEstimator):
     """Base of estimators that find dipoles: what they keep and how they tell of it."""
 
+    _looks_for_dipoles = True
+
     def _check_dipole_params(self):
         if not (isinstance(self.alpha, str) and self.alpha == "auto"):
             check_scalar_param(self, "alpha", "float", 0, 100, closed="neither")
