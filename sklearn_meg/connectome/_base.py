@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .._typing import ArrayLike, PathLike, SpatialImage
 
 BATCH = 4096  # geodesics at a time
+MADE = WeakKeyDictionary()  # what ways need of each fitted metric; nothing that is saved
 
 
 class MetricModel(TrustMixin):
@@ -178,9 +180,10 @@ class MetricModel(TrustMixin):
         if len(a) != len(b):
             raise ValueError(f"There must be as many ends as starts. Got {len(b)} and {len(a)}.")
         pairs = np.stack([a, b], axis=1)
-        geometry, other = self._way_geometry()
+        geometry, other = self._once("ways", self._way_geometry)
+        graph = self._once("graph", self._graph)
         paths, lengths = ways_between(
-            self._graph(), geometry, self._space, mask, pairs, n_points, n_modes, other
+            graph, geometry, self._space, mask, pairs, n_points, n_modes, other
         )
         apart = np.flatnonzero(np.isinf(lengths))
         if len(apart):
@@ -263,7 +266,7 @@ class MetricModel(TrustMixin):
             matrix = _connectivity.counts(paths, self._space, own, regions, assignment)
         else:
             matrix = _connectivity.distances(
-                self._graph(), own[self._open_mask], regions, self._voxels, kind
+                self._once("graph", self._graph), own[self._open_mask], regions, self._voxels, kind
             )
         return _connectivity.with_missing(matrix, regions, missing), regions
 
@@ -367,6 +370,15 @@ class MetricModel(TrustMixin):
     def _voxels(self):
         """Middles of the voxels of the open mask, in grid coordinates."""
         return np.argwhere(self._open_mask) * self._space.scale
+
+    def _once(self, name, make):
+        """What belongs to this fit, made when it is first asked for."""
+        made = MADE.get(self, {})
+        if made.get("fit") is not self.mask_:
+            made = MADE[self] = {"fit": self.mask_}
+        if name not in made:
+            made[name] = make()
+        return made[name]
 
     def _graph(self):
         g = self._geometry.tensors(self._voxels)

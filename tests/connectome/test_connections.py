@@ -1,5 +1,6 @@
 """Distances along fibers: near points are near, and the unit of the affine is only a unit."""
 
+import pickle
 import warnings
 
 import numpy as np
@@ -90,3 +91,15 @@ def test_fibers_that_cross_at_a_small_angle_get_a_peak_each(crossing):
         assert np.median(angles(sharp, both, u)) < 7
     other = FiberDistributionMetric()._find(1024 * fod, None)[0]  # in another unit
     np.testing.assert_allclose(sharp, other, atol=1e-4)
+
+
+def test_what_ways_need_is_made_once_a_fit(annulus):
+    starts, ends, _ = pairs_apart(annulus.curves[:3], 12)
+    model = ConnectomeMetric().fit(annulus.X)
+    before = len(pickle.dumps(model))
+    first, again = model.connect(starts, ends)[0], model.connect(starts, ends)[0]
+    np.testing.assert_array_equal(first, again)
+    assert len(pickle.dumps(model)) == before  # none of it is saved
+    other = np.where(np.isfinite(annulus.X), annulus.X[..., ::-1], np.nan)
+    refitted, fresh = model.fit(other), ConnectomeMetric().fit(other)
+    np.testing.assert_array_equal(refitted.connect(starts, ends)[0], fresh.connect(starts, ends)[0])
