@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sklearn_meg import ConnectomeMetric
-from sklearn_meg.connectome import FiberDistributionMetric
+from sklearn_meg.connectome import FiberDistributionMetric, InverseTensorMetric
 from sklearn_meg.datasets import make_fibers
 
 
@@ -95,11 +95,11 @@ def test_fibers_that_cross_at_a_small_angle_get_a_peak_each(crossing):
 
 def test_what_ways_need_is_made_once_a_fit(annulus):
     starts, ends, _ = pairs_apart(annulus.curves[:3], 6)
-    model = ConnectomeMetric().fit(annulus.X)
+    model = InverseTensorMetric().fit(annulus.X)
     before = len(pickle.dumps(model))
     first, again = model.connect(starts, ends)[0], model.connect(starts, ends)[0]
     np.testing.assert_array_equal(first, again)
     assert len(pickle.dumps(model)) == before  # none of it is saved
     other = make_fibers("annulus", size=32, noise=5).X
-    refitted, fresh = model.fit(other), ConnectomeMetric().fit(other)
+    refitted, fresh = model.fit(other), InverseTensorMetric().fit(other)
     np.testing.assert_array_equal(refitted.connect(starts, ends)[0], fresh.connect(starts, ends)[0])
