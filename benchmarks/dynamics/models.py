@@ -25,7 +25,7 @@ class KnownStates(StateModel):
     """The true parameters."""
 
     missing, decoding, layer, density = "error", "posterior", "correlation", 0.15
-    community_edges, damping, random_state = "significant", 0.85, None
+    community_edges, damping, random_state = "partial", 0.85, None
 
     def __init__(self, data=None):
         self.data = data
@@ -43,7 +43,7 @@ class GlhmmStates(StateModel):
     """The model of glhmm with full covariances, for measurement only."""
 
     missing, decoding, layer, density = "error", "posterior", "correlation", 0.15
-    community_edges, damping = "significant", 0.85
+    community_edges, damping = "partial", 0.85
 
     def __init__(self, n_states=4, n_init=N_INIT, random_state=0):
         self.n_states = n_states

@@ -3,6 +3,7 @@
 from functools import cache
 
 import numpy as np
+from scipy.signal import lfilter
 
 from sklearn_meg import HiddenMarkovGraph
 from sklearn_meg.datasets import make_states
@@ -12,6 +13,7 @@ from .record import Answer, flag_of, fresh, violation
 
 SHAPE = {"n_states": 3, "n_times": 250, "n_regions": 10}
 N_FIT, N_MORE, N_NEW = 6, 12, 4
+RESPONSE = [0.1, 0.5, 1.0, 0.9, 0.5, 0.2, -0.1, -0.15, -0.1]
 MOST = "states right in 90 % of the samples"
 
 
@@ -196,6 +198,31 @@ drift = _of_fit(
         X + 3 * np.cos(np.linspace(0, np.pi, X.shape[2]) + 6 * rng.uniform(size=(len(X), 10, 1)))
     ),
     "Regions drift by three standard deviations over a recording; no high-pass filter.",
+)
+bursts = _of_fit(
+    "bursts of muscles",
+    lambda X, rng: _with(X, (..., slice(60, 80)), 6 * X[..., 60:80]),
+    "All regions are six times as loud for 20 samples of each recording.",
+)
+response = _of_fit(
+    "a slow response",
+    lambda X, rng: np.apply_along_axis(np.convolve, 2, X, RESPONSE)[..., : X.shape[2]],
+    "Recordings follow activity by a hemodynamic response of nine samples.",
+)
+dependent = _of_fit(
+    "noise that depends on its past",
+    lambda X, rng: lfilter([1.0], [1.0, -0.9], X, axis=2),
+    "Each sample keeps nine tenths of the one before.",
+)
+delays = _of_fit(
+    "delays of regions",
+    lambda X, rng: np.array([[np.roll(x, rng.integers(6)) for x in one] for one in X]),
+    "Regions lag by up to five samples, in each recording by others.",
+)
+own_order = _of_fit(
+    "an order of regions in each recording",
+    lambda X, rng: np.array([x[rng.permutation(10)] for x in X]),
+    "Regions come in another order in each recording.",
 )
 zeros = _of_fit(
     "gaps of zeros",

@@ -24,6 +24,7 @@ from ._graph import (
     louvain,
     multiplex_walk,
     rank_communities,
+    shrunk_partial,
     stationary,
     strongest_edges,
 )
@@ -35,7 +36,7 @@ from ._recordings import (
     warn_if_repeated,
     warn_if_transposed,
 )
-from ._settings import ALIGN
+from ._settings import ALIGN, GRAPH
 from ._tails import spread_of
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from .._typing import ArrayLike, DataFrame, DiGraph, Graph, RandomSeed
 
 TINY = 1e-300
-SIGNIFICANT = 3.0  # standard errors of a correlation that is zero
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -71,12 +71,13 @@ class StateParams:
     density: float = param(
         0.15, "float", "Share of all pairs that have an edge: the largest positive values."
     )
-    community_edges: Literal["significant", "layer"] = param(
-        "significant",
-        '{"significant", "layer"}',
-        "Edges in which communities are looked for: all positive values above three standard "
-        "errors of a correlation that is zero, or the edges of the layer, as the paper does. With "
-        "the layer alone, communities that are weaker than its threshold are lost.",
+    community_edges: Literal["partial", "significant", "layer"] = param(
+        "partial",
+        '{"partial", "significant", "layer"}',
+        "Edges in which communities are looked for: all positive partial correlations of shrunk "
+        "correlations, which come back best in other recordings; positive values above three "
+        "standard errors of a correlation that is zero; or the edges of the layer, as the paper "
+        "does. With the layer alone, communities that are weaker than its threshold are lost.",
     )
     damping: float = param(0.85, "float", "Probability that the walk does not start anew.")
     random_state: RandomSeed = param(
@@ -101,7 +102,7 @@ class StateModel(WholeFit, StateParams, TransformerMixin, BaseEstimator):
         check_option_param(self, "missing", ("error", "mask"))
         check_option_param(self, "decoding", ("posterior", "viterbi"))
         check_option_param(self, "layer", ("correlation", "partial"))
-        check_option_param(self, "community_edges", ("significant", "layer"))
+        check_option_param(self, "community_edges", ("partial", "significant", "layer"))
         check_scalar_param(self, "density", "float", 0, 1, closed="right")
         check_scalar_param(self, "damping", "float", 0, 1, closed="left")
 
@@ -452,8 +453,10 @@ def communities_of(model, covariances, counts):
     layers = np.stack([strongest_edges(w, model.density) for w in weights])
     edges = layers
     if model.community_edges == "significant":
-        least = SIGNIFICANT / np.sqrt(np.maximum(counts, 1.0))
+        least = GRAPH.significant / np.sqrt(np.maximum(counts, 1.0))
         edges = np.where(weights > least[:, None, None], weights, 0.0)
+    elif model.community_edges == "partial":
+        edges = np.maximum(shrunk_partial(covariances), 0.0)
     # One seed for all layers, so that the states alone decide.
     return layers, np.stack([louvain(e, w, 0) for e, w in zip(edges, weights)])
 

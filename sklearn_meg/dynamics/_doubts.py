@@ -76,13 +76,14 @@ def chance_information(samples, visits):
     return (n_recordings - 1) * (n_states - 1) / (2 * max(visits.sum(), 1.0)) / entropy
 
 
-def doubts(samples, visits, generalization, confirmed):
+def doubts(samples, visits, covariances, generalization, confirmed):
     """Warnings to give, a list of str.
 
     Parameters
     ----------
     samples, visits : ndarray of shape (n_recordings, n_states)
         From `recording_table`.
+    covariances : ndarray of shape (n_states, n_regions, n_regions)
     generalization, confirmed : float
         Agreement of halves of the recordings that begin by themselves, and with the states that
         were found; NaN where unknown.
@@ -99,6 +100,7 @@ def doubts(samples, visits, generalization, confirmed):
     empty = np.flatnonzero(share < DOUBTS.least_share)
     if len(empty):
         found.append(f"{_names(empty)} nearly empty ({share[empty].max():.2%} of the samples)")
+    found += _loud(covariances, share)
     few = np.flatnonzero((visits.sum(0) < DOUBTS.least_visits) & (share >= DOUBTS.least_share))
     if len(few):
         found.append(
@@ -111,6 +113,18 @@ def doubts(samples, visits, generalization, confirmed):
             f"(generalization_ {generalization:.2f})"
         )
     return found
+
+
+def _loud(covariances, share):
+    """What to say of rare states that are louder than the others in nearly all regions."""
+    variances = np.diagonal(covariances, axis1=1, axis2=2)
+    total = share @ variances
+    others = (total - share[:, None] * variances) / np.maximum(1 - share, 1e-12)[:, None]
+    ratio = np.quantile(variances / np.maximum(others, 1e-300), DOUBTS.loud_regions, axis=1)
+    loud = np.flatnonzero((ratio > DOUBTS.loud) & (share < DOUBTS.loud_share))
+    if not len(loud):
+        return []
+    return [f"{_names(loud)} louder than the others in nearly all regions, as artifacts are"]
 
 
 def too_few(samples):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ._settings import GRAPH
+
 if TYPE_CHECKING:
     from .._typing import ArrayLike
 
@@ -55,6 +57,16 @@ def correlations(covariances, partial=False):
     d = np.arange(out.shape[-1])
     out[..., d, d] = 0
     return out
+
+
+def shrunk_partial(covariances):
+    """Partial correlations, of correlations that are shrunk to zero before.
+
+    Correlations that regions owe to others are gone, so that many regions that follow the same few
+    sources are no single community.
+    """
+    shrunk = (1 - GRAPH.shrinkage) * correlations(covariances)
+    return correlations(shrunk + np.eye(shrunk.shape[-1]), partial=True)
 
 
 def strongest_edges(weights, density):

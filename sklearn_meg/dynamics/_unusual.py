@@ -212,11 +212,20 @@ def scores(rows, lengths, known, known_lengths):
 
 
 def usual_scores(known, lengths):
-    """The same of known recordings, each by the others; none where they are too few."""
+    """The same of known recordings, each by the others; none where they are too few.
+
+    Where the limit is of their mean and spread, as they are few, these are drawn towards those of
+    standard normal deviates.
+    """
     n = len(known)
     if n < 4:
         return np.empty(0)
     rest = [np.delete(np.arange(n), i) for i in range(n)]
-    return np.concatenate(
+    found = np.concatenate(
         [scores(known[[i]], lengths[[i]], known[r], lengths[r]) for i, r in enumerate(rest)]
     )
+    if n >= UNUSUAL.enough:
+        return found
+    mean, variance, share = found.mean(), found.var(ddof=1), n / (n + UNUSUAL.prior_scores)
+    spread = np.sqrt(share * variance + 1 - share)
+    return share * mean + (found - mean) * spread / np.sqrt(max(variance, 1e-12))

@@ -338,7 +338,7 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         for name, value in found.items():
             setattr(self, f"recording_{name}_", None if value is None else value[back])
         agree = self.generalization_, self.generalization_confirmed_
-        doubtful = doubts(found["samples"], found["visits"], *agree)
+        doubtful = doubts(found["samples"], found["visits"], self.covariances_, *agree)
         warn_of(doubtful, self.alignment_)
         doubtful += too_few(found["samples"])
         doubtful += warn_of_rhythms(self._rhythms) + self._unlike(order)

@@ -1,3 +1,5 @@
+import copy
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from sklearn_meg.dynamics import (
     multiplex_walk,
     surrogate,
 )
+from sklearn_meg.dynamics._base import communities_of
 from sklearn_meg.dynamics.metrics import (
     community_ari,
     match_states,
@@ -108,6 +111,23 @@ def test_partial_correlations():
     np.testing.assert_allclose(
         _graph.correlations(covariance, partial=True)[0, 0, 2], 0, atol=1e-12
     )
+
+
+def test_shrunk_partial_correlations_keep_neighbors_and_lose_what_is_owed_to_them():
+    L = np.array([[1.0, 0, 0], [0.8, 1, 0], [0.64, 0.8, 1]])
+    found = _graph.shrunk_partial((L @ L.T)[None] * 4.0)[0]
+    assert found[0, 2] < 0.5 * found[0, 1] and (found.diagonal() == 0).all()
+    one = np.ones((1, 5, 5)) + 1e-12 * np.eye(5)  # copies have no partial correlations of their own
+    assert np.isfinite(_graph.shrunk_partial(one)).all()
+
+
+@pytest.mark.parametrize("edges", ["significant", "layer"])
+def test_communities_in_other_edges(data, fitted, edges):
+    model = copy.copy(fitted)
+    model.community_edges = edges
+    _, labels = communities_of(model, fitted.covariances_, fitted.state_samples_)
+    matching = match_states(data.states, fitted.predict(data.X))
+    assert community_ari(data.communities, labels, matching) > 0.5
 
 
 def test_planted_communities_and_ranks_are_found(data, fitted):

@@ -42,6 +42,13 @@ def test_a_single_recording_is_judged_by_blocks(data):
     assert short.is_unusual(10 * other).tolist() == [False]  # nothing to judge by
 
 
+def test_states_of_artifacts_are_warned_of(data):
+    X = data.X[:6].copy()
+    X[:, :, 60:80] *= 6
+    with pytest.warns(StateWarning, match="louder than the others in nearly all regions"):
+        make().fit(X)
+
+
 @pytest.mark.filterwarnings("ignore:Do not trust")
 def test_gaps_that_were_filled_are_warned_of(data):
     X = data.X[:4].copy()
