@@ -126,6 +126,10 @@ def _bold(rows):
     halves = values(rows, "bold", "default", "half_r")
     if len(halves):
         checks.append(check("bold: matched state means of halves, mean r", halves.mean(), ">= 0.9"))
+    found = values(rows, "bold", "default", "half_ari")
+    if len(found):
+        name = "bold: communities of matched states of halves, mean adjusted Rand index"
+        checks.append(check(name, found.mean(), ">= 0.7"))
     return checks
 
 

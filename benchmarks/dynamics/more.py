@@ -9,6 +9,7 @@ from time import process_time
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import adjusted_rand_score
 
 from sklearn_meg.datasets import make_states
 from sklearn_meg.dynamics import HiddenMarkovGraph, RecordingAlignment, select_n_states
@@ -87,26 +88,33 @@ def bold_rows(left_out, quick=False):
 
 
 def half_rows(X, seed):
-    """How alike state means of two random halves of the subjects are, aligned first and not."""
+    """How alike states of two random halves of the subjects are, aligned first and not.
+
+    Correlation of matched means, and adjusted Rand index of the communities of matched states.
+    """
     order = np.random.default_rng(seed).permutation(len(X))
     halves = order[: len(X) // 2], order[len(X) // 2 :]
     rows = []
     for name, align in (("default", "auto"), ("unaligned", "none")):
         Z = RecordingAlignment(align=align).fit_transform(X)
-        means = []
+        models = []
         for half in halves:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 model = HiddenMarkovGraph(n_states=BOLD_STATES, align=align, random_state=seed)
-                means.append(model.fit(Z[half]).means_)
-        rows.append(row("bold", name, "half_r", seed, matched_r(*means)))
+                models.append(model.fit(Z[half]))
+        table, pairs = matched(*(model.means_ for model in models))
+        rows.append(row("bold", name, "half_r", seed, float(table[pairs].mean())))
+        labels = [model.communities_ for model in models]
+        agree = [adjusted_rand_score(labels[0][i], labels[1][j]) for i, j in zip(*pairs)]
+        rows.append(row("bold", name, "half_ari", seed, float(np.mean(agree))))
     return rows
 
 
-def matched_r(first, second):
-    """Mean correlation of rows, matched so that it is highest."""
+def matched(first, second):
+    """Correlations of rows, and the pairs of rows for which these are highest."""
     table = np.corrcoef(first, second)[: len(first), len(first) :]
-    return float(table[linear_sum_assignment(-table)].mean())
+    return table, linear_sum_assignment(-table)
 
 
 def speed_rows(seed, quick=False):
