@@ -2,84 +2,87 @@
 
 Squared errors are mostly of the mean response; so what is added may be worth its while on the
 whole, though how it differs from trial to trial is noise, which correlations across trials show.
-With a the sum of what is added and m_s its mean over the trials of subject s, the deviations
-``a - m_s`` are judged on held-out trials like a itself. Where they are of no use, m_s alone is
-added.
+With a what is added and m_s its mean over the trials of subject s that were trained on, m_s and
+the deviations ``a - m_s`` are judged on held-out trials as two parts, which may have two shares.
 """
 
 import numpy as np
 
-from .._checks.trials import release_pages
-from ._arx import pieces_of
 from ._blocks import not_zero
 from ._trees import predict_trees
 
-PAIRS = ((0, 1), (1, 1), (0, 2), (2, 2), (1, 2))
-
 
 class CommonPart:
-    """Mean over trials of what is added, and products of the deviations from it."""
+    """Mean over trials of what is added, and products of it and of the deviations from it."""
 
-    #: Mean of what is added, standardized, (n_subjects, n_channels, n_times), where it is all.
+    #: Standardized, (n_subjects, n_channels, n_times), added beside network and trees.
     _added_mean = None
 
-    def _deviation_products(self, X, y, held):
-        """Products of deviations from the mean over the held-out trials of each subject.
+    def _products_apart(self, X, y, split):
+        """Products of the means, and of the deviations from them, on held-out trials.
+
+        The mean is that over the trials of a subject that were trained on; where it has none,
+        that over subjects.
 
         Returns
         -------
-        products : ndarray of shape (n_held, 5)
-            Left over times added, and added squared, of the network and of the trees, and the
-            product of both.
+        products : ndarray of shape (n_held, 4, 5)
+            With what is left, and with each other: means of the network and of the trees, and the
+            deviations of both.
         """
-        weight, found = self._sample_weight, []
-        shares = self._weighted(self._subject_weights(X))
-        mean = _means(self._parts(X, y, held), shares)
-        for part, values, counted in self._parts(X, y, held):
-            own = np.einsum("ns,skct->knct", shares[part] > 0, mean)
-            deviation = np.where(counted, values - own, 0.0)
-            pairs = [(deviation[i] * deviation[j]).sum(axis=(1, 2)) for i, j in PAIRS]
-            found.append(np.stack(pairs, axis=1))
-        products = np.concatenate(found)
-        return products if weight is None else products * weight[held, np.newaxis]
+        train, held = split
+        forests = self._forests[-1:]  # that of this split
+        mean = self._mean_added(X, y, train, forests)
+        known, weight, found = self._subject_weights(X), self._sample_weight, []
+        for part, left, added in self._parts(X, y, held, forests):
+            own = np.einsum("ns,skct->nkct", known[part], mean)
+            counted = ~np.isnan(left)[:, np.newaxis]
+            four = np.where(counted, np.concatenate([own, added - own], axis=1), 0.0)
+            four = four.reshape(*four.shape[:2], -1)
+            left = np.nan_to_num(left).reshape(len(part), -1, 1)
+            found.append(np.concatenate([four @ left, four @ four.swapaxes(1, 2)], axis=2))
+        products = np.concatenate(found).astype(float)
+        return products if weight is None else products * weight[held][:, np.newaxis, np.newaxis]
 
-    def _parts(self, X, y, trials):
-        """Left over, and added by the network and by trees, (3, n, n_channels, n_times)."""
+    def _parts(self, X, y, trials, forests):
+        """Left over (n, n_channels, n_times), and added by the network and by trees."""
         for part, inputs, left in self._left_over(X, y, trials):
-            added = np.zeros_like(left)
-            if self._forests:
-                added = predict_trees(self._forests[-1:], self._tree_table(inputs["features"]))
             by_network = self._network_alone(inputs) - inputs["base"].numpy()
-            yield part, np.stack([np.nan_to_num(left), by_network, added]), ~np.isnan(left)
+            by_trees = np.zeros_like(by_network)
+            if forests:
+                by_trees = predict_trees(forests, self._tree_table(inputs["features"]))
+            yield part, left, np.stack([by_network, by_trees], axis=1)
 
-    def _keep_mean_alone(self, X):
-        """Replace network and trees by the mean of what they add to the trials of each subject."""
-        shares = self._weighted(self._subject_weights(X))
-        total = np.zeros((shares.shape[1], self.n_outputs_, X.shape[2]))
-        for part in pieces_of(np.arange(len(X)), X.shape[2], 4 * self.n_outputs_):
-            inputs = self._training_inputs(X, part)
-            added = self._network_alone(inputs) - inputs["base"].numpy()
-            total += np.einsum("ns,nct->sct", shares[part], added)
-            release_pages(X)
-        count = not_zero(shares.sum(axis=0))[:, np.newaxis, np.newaxis]
-        self._added_mean = (total / count).astype(np.float32)
-        self.gate_, self.tree_share_, self._forests = 0.0, 0.0, []
-        self.net_.module_.shrink_residual(0.0)
+    def _mean_added(self, X, y, trials, forests):
+        """Mean over the trials of each subject, (n_subjects, 2, n_channels, n_times)."""
+        shares, total, count = self._weighted(self._subject_weights(X)), 0.0, 0.0
+        for part, left, added in self._parts(X, y, trials, forests):
+            counted = ~np.isnan(left)
+            added = np.where(counted[:, np.newaxis], added, 0.0)
+            total = total + np.einsum("ns,nkct->skct", shares[part], added)
+            count = count + np.einsum("ns,nct->sct", shares[part], counted)
+        mean, seen = total / not_zero(count)[:, np.newaxis], count.max(axis=(1, 2)) > 0
+        mean[~seen] = mean[seen].mean(axis=0)
+        return mean
 
-    def _with_mean(self, y, weights):
-        """Add the mean, if that is what is added, to responses in their units."""
-        if self._added_mean is None:
-            return y
-        mean, size = self._added_mean, len(self._added_mean)
-        known = weights[:, :size] + weights[:, size:].sum(axis=1, keepdims=True) / size
-        scale = (weights @ self.y_scale_)[:, :, np.newaxis]
-        return y + scale * np.einsum("ns,sct->nct", known, mean)
+    def _keep_mean(self, X, y, shares):
+        """Add shares of the means of the network and of the trees, whatever else is added."""
+        mean = self._mean_added(X, y, np.arange(len(X)), self._forests)[:, : len(shares)]
+        self._added_mean = np.einsum("k,skct->sct", shares, mean).astype(np.float32)
 
+    def _adds_nothing(self):
+        """Whether the linear encoder is all there is."""
+        nothing = self.gate_ == self.tree_share_ == 0 and self._added_mean is None
+        return self._base is not None and nothing
 
-def _means(parts, shares):
-    """Mean over the trials of each subject, (n_subjects, 3, n_channels, n_times)."""
-    total = count = 0.0
-    for part, values, counted in parts:
-        total = total + np.einsum("ns,knct->skct", shares[part], np.where(counted, values, 0.0))
-        count = count + np.einsum("ns,nct->sct", shares[part], counted)
-    return total / not_zero(count)[:, np.newaxis]
+    def _added(self, features, weights):
+        """What is added beside the network, standardized; None if nothing is."""
+        added = None
+        if self.tree_share_:
+            added = self.tree_share_ * predict_trees(self._forests, self._tree_table(features))
+        if self._added_mean is not None:
+            size = len(self._added_mean)
+            known = weights[:, :size] + weights[:, size:].sum(axis=1, keepdims=True) / size
+            mean = np.einsum("ns,sct->nct", known, self._added_mean)
+            added = mean if added is None else added + mean
+        return added

@@ -14,6 +14,7 @@ from .._checks.params import check_random_state
 from .._training.device import isolated
 from ._common_part import CommonPart
 from ._linear_base import LINEAR
+from ._shares import apart_shares, matrices_of, summed_by_group
 from ._trees import WithTrees
 
 
@@ -47,8 +48,6 @@ class Settings:
     #: that found one response of three), .960, .963 and .969 with 1, .957, .961 and .971 with 2.
     #: With six trials each of 30 subjects it overfits: .152, .198, .188 with 0, .145, .193, .170.
     forget_bias: float = 1.0
-    #: Standard errors that the gain must exceed.
-    errors: float = 1.5
 
 
 SETTINGS = Settings()
@@ -161,113 +160,13 @@ def cross_fitted(products, groups, seed):
     return found
 
 
-def trust(products):
-    """Share of what the network adds that is to be added.
-
-    The share with the least error on independent groups, less what chance may have done: with the
-    mean gain g and its standard error e, times ``1 - (e / g)**2``.
-
-    Parameters
-    ----------
-    products : ndarray of shape (n_groups, 2)
-        As `cross_fitted` gives them.
-
-    Returns
-    -------
-    share : float
-        From 0 to 1; 0 unless the gain is 1.5 errors or more.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_meg.encoding._gate import trust
-    >>> trust(np.array([[1.0, 1.0], [-1.0, 1.0], [0.5, 1.0]]))
-    0.0
-    >>> trust(np.array([[0.5, 1.0], [1.0, 2.0]]))
-    0.5
-    """
-    if len(products) < 2 or not (products.sum(axis=0) > 0).all():
-        return 0.0
-    gain, square = products.mean(axis=0)
-    share = gain / square
-    certain = _certainty(gain, products @ [1.0, -share])
-    return float(min(share, 1.0) * certain)
-
-
-def _certainty(gain, changes):
-    """``1 - (e / gain)**2`` with the standard error e of changes; 0 if the gain is below 1.5 e."""
-    error = np.std(changes, ddof=1) / np.sqrt(len(changes))
-    return 0.0 if gain <= SETTINGS.errors * error else 1 - (error / gain) ** 2
-
-
-def trust_both(products):
-    """Shares of what a network and of what trees add, as :func:`trust` of one of them.
-
-    Equal shares of both, if those of least error (not negative) are not better by more than a
-    standard error: what is added in the end is a mean over several networks and forests, which
-    differ more than one of each, and equal weights are known to be hard to beat.
-
-    Parameters
-    ----------
-    products : ndarray of shape (n_groups, 5)
-        Left over times added and added squared, of the network and of the trees, and the product
-        of both.
-
-    Returns
-    -------
-    network, trees : float
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_meg.encoding._gate import trust_both
-    >>> trust_both(np.array([[0.5, 1.0, 0.5, 1.0, 0.0], [1.0, 2.0, 1.0, 2.0, 0.0]]))
-    (0.5, 0.5)
-    """
-    cross, square = products[:, [0, 2]], products[:, [[1, 4], [4, 3]]]
-    shares = _shares(cross.sum(axis=0), square.sum(axis=0))
-    if len(products) < 2 or not shares.any():
-        return 0.0, 0.0
-    equal = np.full(2, max(cross.sum(), 0.0) / square.sum())
-    better = _reduction(cross, square, shares) - _reduction(cross, square, equal)
-    if better.mean() <= better.std(ddof=1) / np.sqrt(len(better)):
-        shares = equal
-    changes = cross @ shares - np.einsum("i,nij,j->n", shares, square, shares)
-    certain = _certainty((cross @ shares).mean(), changes)
-    return tuple(float(share) for share in np.minimum(shares, 1.0) * certain)
-
-
-def _reduction(cross, square, shares):
-    """How much less the squared error of each group is."""
-    return 2 * cross @ shares - np.einsum("i,nij,j->n", shares, square, shares)
-
-
-def _shares(cross, square):
-    """Shares of least error that are not negative."""
-    size = np.diag(square)
-    alone = np.maximum(cross, 0.0) / np.where(size > 0, size, np.inf)
-    if np.linalg.det(square) > 1e-6 * size.prod():
-        both = np.linalg.solve(square, cross)
-        if (both > 0).all():
-            return both
-    return np.where(np.arange(2) == (alone * cross).argmax(), alone, 0.0)
-
-
-def summed_by_group(products, groups):
-    """Sums over the trials of each group, in the order of `np.unique`."""
-    names, which = np.unique(groups, return_inverse=True)
-    sums = np.zeros((len(names), products.shape[1]))
-    np.add.at(sums, which, products)
-    return sums
-
-
 class GatedTraining(CommonPart, WithTrees):
     """Train networks on a linear encoder, and judge what they add."""
 
     def _fit_fresh(self, X, y, groups, subjects):
         """Fit the linear encoder, train the networks, and judge what they add."""
         self._check_training_params()
-        for name in ("base_", "_base_inputs", "_scaled_on", "_added_mean"):
+        for name in ("base_", "_base_inputs", "_added_mean"):
             self.__dict__.pop(name, None)
         self._base, self.gate_, self.n_networks_ = self._resolved_base(), 1.0, 1
         if self._base is not None:
@@ -279,13 +178,13 @@ class GatedTraining(CommonPart, WithTrees):
         blocks = time_blocks(subjects) if groups is None else np.asarray(groups)
         rng = check_random_state(self.random_state)
         splits = self._splits(blocks, rng)
-        if len(splits) > 1:  # one scaling for all
-            self._scaled_on = np.arange(len(X))
-        networks, evidence, deviating = [], [], []
+        networks, evidence, apart = [], [], []
         self._forests, self.tree_share_ = [], 0.0
         for split in splits:
             seed = rng.randint(2**31 - 1)
             stay, weight = self._split_groups(groups, blocks), self._sample_weight
+            if split is not None:
+                self._hold_out(X, y, split)
             self._train(X, y, groups=stay, sample_weight=weight, seed=seed, split=split)
             networks.append(self.net_.module_.state_dict())
             held_out = self.net_.__dict__.pop("held_out_", None)
@@ -294,42 +193,45 @@ class GatedTraining(CommonPart, WithTrees):
                 told = groups is not None or of_known_subjects(subjects, index)
                 told = np.flatnonzero(np.broadcast_to(told, len(index)))
                 judged = blocks[index[told]]
-                found = [cross_fitted(products[:, told], judged, seed)]
+                found = cross_fitted(products[:, told], judged, seed)
                 train = np.setdiff1d(np.arange(len(X)), index)
-                by_trees = self._fit_trees(X, y, (train, index), seed)
-                found.append(summed_by_group(by_trees[told], judged))
-                evidence.append(np.hstack(found))
-                apart = self._deviation_products(X, y, index)[told]
-                deviating.append(summed_by_group(apart, judged))
+                by_trees = self._fit_trees(X, y, (train, index), seed)[told]
+                found = np.hstack([found, summed_by_group(by_trees, judged)])
+                evidence.append(matrices_of(found))
+                parts = self._products_apart(X, y, (train, index))[told]
+                apart.append(summed_by_group(parts, judged))
         if len(networks) > 1:
+            self._fit_scaling(X, y, np.arange(len(X)))
             self._join(networks)
         if self._base is not None and self.validation_fraction != 0:
-            self._decide(X, evidence, deviating)
+            self._decide(X, y, evidence, apart)
         kept = self.__dict__.pop("_base_inputs", None) is not None
-        self.__dict__.pop("_scaled_on", None)
         if self._base is not None and not kept and self._n_valid(len(X)):
             # The network and its best epoch needed trials that the linear encoder had not seen;
             # from here on it may as well use all.
             self.base_._fit_trials(X, y, np.arange(len(X)), weights=self._sample_weight)
 
-    def _decide(self, X, evidence, deviating):
-        """Take what held-out trials say about the network and the trees."""
-        evidence = np.concatenate(evidence) if evidence else np.zeros((0, 5))
-        deviating = np.concatenate(deviating) if deviating else evidence
-        shares = self._trusted(evidence)
-        mean_alone = any(shares) and deviating.any() and not any(self._trusted(deviating))
-        if mean_alone:
-            shares = self._trusted(evidence - deviating)
-        self.gate_, self.tree_share_ = shares
+    def _decide(self, X, y, evidence, apart):
+        """Take what held-out trials say about the network and the trees.
+
+        Parameters
+        ----------
+        evidence : list of ndarray of shape (n_groups, 2, 3)
+            Of the network, at epochs chosen on other groups, and of the trees.
+        apart : list of ndarray of shape (n_groups, 4, 5)
+            Of the means of both, and of the deviations from them.
+        """
+        models = 2 if self._forests else 1
+        means = deviations = np.zeros(models)
+        if evidence:
+            both = (np.concatenate(each) for each in (evidence, apart))
+            means, deviations = apart_shares(*(_of_models(each, models) for each in both))
+        if np.any(means != deviations):
+            self._keep_mean(X, y, means - deviations)
+        self.gate_, self.tree_share_ = (*map(float, deviations), 0.0)[:2]
         self.net_.module_.shrink_residual(self.gate_)
-        if mean_alone:
-            self._keep_mean_alone(X)
         if not self.tree_share_:
             self._forests = []
-
-    def _trusted(self, products):
-        """Shares of the network and of the trees."""
-        return trust_both(products) if self._forests else (trust(products[:, :2]), 0.0)
 
     def _share_of_subjects(self, subjects):
         """How far subjects may part: all the way with many trials of each."""
@@ -375,3 +277,9 @@ class GatedTraining(CommonPart, WithTrees):
         if groups is not None or self.validation_split != "random" or self._base is None:
             return groups
         return blocks if len(np.unique(blocks)) > 1 else None
+
+
+def _of_models(products, n_models):
+    """Products of the network, or of both it and the trees."""
+    rows = np.arange(products.shape[1]).reshape(-1, 2)[:, :n_models].ravel()
+    return products[:, rows][:, :, np.append(0, rows + 1)]

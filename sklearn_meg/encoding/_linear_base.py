@@ -82,6 +82,21 @@ class OnLinearBase:
             self._base_inputs = base.fit_held_out(X, y, everyone, self._sample_weight)
             self.base_ = base
 
+    def _hold_out(self, X, y, split):
+        """Keep what a base fitted without the held-out trials predicts of all.
+
+        A base that had seen the held-out trials would tell the network of them: the mean of the
+        other trials of a subject holds each with the opposite sign.
+        """
+        if not hasattr(self, "_base_inputs"):
+            return
+        train, held = split
+        base, weight = self._new_base(), self._sample_weight
+        self._base_inputs = base.fit_held_out(X, y, train, weight)
+        for part in pieces_of(held, X.shape[2], 4 * self.n_outputs_):
+            self._base_inputs[part] = base._predict_checked(np.asarray(X[part]))
+            release_pages(X, self._base_inputs)
+
     def _resolved_base(self):
         if self.base != "auto":
             return self.base

@@ -185,10 +185,6 @@ class WithTrees:
     def _tree_table(self, features):
         return lag_table(np.asarray(features), self._tree_lags())
 
-    def _added_by_trees(self, features):
-        """What trees add, standardized, (n_trials, n_channels, n_times)."""
-        return self.tree_share_ * predict_trees(self._forests, self._tree_table(features))
-
     def _fit_trees(self, X, y, split, seed):
         """Fit to the trials of a split; products of what trees add in those held out.
 

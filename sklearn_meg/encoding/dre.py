@@ -329,11 +329,10 @@ class DeepRecurrentEncoder(
         check_is_fitted(self)
         X = check_trials(self, X, reset=False)
         weights = self._subject_weights(X)
-        if self._base is not None and self.gate_ == self.tree_share_ == 0:
+        if self._adds_nothing():
             y = self.base_._predict_checked(X)
         else:
             y = unstandardize(self._forward(X), weights, self.y_mean_, self.y_scale_)
-        y = self._with_mean(y, weights)
         if self._knows_the_beginning():
             known = Rows(**self._rows).initial_values(X)
             slope, offset = weights @ self.initial_slope_, weights @ self.initial_offset_
@@ -387,15 +386,7 @@ class DeepRecurrentEncoder(
         check_scalar_param(self, "whitening", "float", 0, 1)
 
     def _prepare(self, X, y, train):
-        rows = Rows(**self._rows)
-        everyone = self._weighted(np.ones((len(X), 1)))
-        counted, scaled_on = rows.counted(X), self.__dict__.get("_scaled_on", train)
-        mean, scale = moments_by_subject(
-            X, everyone, scaled_on, rows=rows.features, counted=counted
-        )
-        self.feature_mean_, self.feature_scale_ = mean[0], scale[0]
-        for name, values in self._scalings(X, y, scaled_on).items():
-            setattr(self, name, values)
+        self._fit_scaling(X, y, train)
         if self._base is not None and not hasattr(self, "_base_inputs"):
             self.base_ = self._new_base()
             self.base_._fit_trials(X, y, train, weights=self._sample_weight)
@@ -404,6 +395,15 @@ class DeepRecurrentEncoder(
             self._noise = autoregression(
                 self._base_errors(X, y, train), *y.shape[1:], self._known_samples()
             )
+
+    def _fit_scaling(self, X, y, trials):
+        """Take mean and scale of features, targets and initial MEG from some trials."""
+        rows = Rows(**self._rows)
+        everyone, counted = self._weighted(np.ones((len(X), 1))), rows.counted(X)
+        mean, scale = moments_by_subject(X, everyone, trials, rows=rows.features, counted=counted)
+        self.feature_mean_, self.feature_scale_ = mean[0], scale[0]
+        for name, values in self._scalings(X, y, trials).items():
+            setattr(self, name, values)
 
     def _criterion(self):
         noise = self.__dict__.get("_noise")
@@ -458,8 +458,8 @@ class DeepRecurrentEncoder(
         if self._base is not None:
             base = self.base_._predict_checked(X) if base is None else base
             parts["base"] = standardize(base, weights, self.y_mean_, self.y_scale_)
-        if self.tree_share_:
-            parts["added"] = self._added_by_trees(parts["features"])
+        if (added := self._added(parts["features"], weights)) is not None:
+            parts["added"] = added
         dtype = self._tensor_dtype
         return {name: torch.as_tensor(part, dtype=dtype) for name, part in parts.items()}
 

@@ -14,8 +14,9 @@ from sklearn_meg import (
     pack_rows,
 )
 from sklearn_meg.encoding import PAPER_PARAMS
-from sklearn_meg.encoding._gate import of_known_subjects, trust
+from sklearn_meg.encoding._gate import of_known_subjects
 from sklearn_meg.encoding._noise import InnovationLoss, autoregression
+from sklearn_meg.encoding._shares import trust
 from sklearn_meg.exceptions import AssumptionWarning
 from sklearn_meg.metrics import r_across_trials
 
@@ -145,7 +146,8 @@ def test_units_do_not_matter(packed):
 def test_calibration_helps_a_new_subject_and_leaves_the_others_alone(products):
     X, y, rows, subjects = products
     known, new = subjects < 2, np.flatnonzero(subjects == 2)
-    model = encoder(rows, base="trf", **TRAINED).fit(X[known], y[known])
+    longer = {**TRAINED, "max_epochs": 30}
+    model = encoder(rows, base="trf", **longer).fit(X[known], y[known])
     before = model.predict(X[known])
     population = r_across_trials(y[new[50:]], model.predict(X[new[50:]]), start=8)
     model.set_params(max_epochs=15, lr=0.02).partial_fit(X[new[:50]], y[new[:50]])
@@ -197,7 +199,7 @@ def test_a_network_that_exaggerates_is_shrunk():
     added = rng.normal(size=(200, 50))
     for share in (0.0, 0.3, 1.0, 3.0):
         left = share * added + rng.normal(size=added.shape)
-        found = trust(np.c_[(left * added).sum(axis=1), (added**2).sum(axis=1)])
+        found = trust(np.c_[(left * added).sum(axis=1), (added**2).sum(axis=1)][:, np.newaxis])[0]
         assert found == (0 if share == 0 else pytest.approx(min(share, 1), abs=0.05))
 
 
@@ -312,10 +314,10 @@ def test_the_mean_of_what_is_added_can_stand_alone(products):
     X, y, subjects = X[:60].copy(), y[:60], subjects[:60]
     deep = encoder(rows, base="trf", max_epochs=1, validation_fraction=0.2).fit(X, y)
     torch.nn.init.ones_(deep.net_.module_.readout.weight)
-    deep.gate_ = 1.0
+    deep.gate_, deep.tree_share_, deep._forests, deep._added_mean = 1.0, 0.0, [], None
     linear = deep.base_.predict(X)
     added = deep.predict(X) - linear
-    deep._keep_mean_alone(X)
+    deep._decide(X, y, *evidence(means=1.0, deviations=-1.0))
     means = np.array([added[subjects == s].mean(axis=0) for s in range(3)])
     np.testing.assert_allclose(deep.predict(X) - linear, means[subjects], atol=1e-4)
     assert deep.gate_ == deep.tree_share_ == 0
@@ -328,10 +330,55 @@ def test_the_mean_of_what_is_added_can_stand_alone(products):
     np.testing.assert_allclose(more[0], (means * scale[..., None]).mean(axis=0), atol=1e-4)
 
 
-def test_deviations_that_are_of_no_use_are_left_out(packed):
+def evidence(means, deviations, n_groups=8):
+    """Products of a network whose means and deviations explain some of what is left."""
+    both, parts = np.zeros((n_groups, 2, 3)), np.zeros((n_groups, 4, 5))
+    both[:, 0, :2] = means + deviations, 2.0
+    parts[:, 0, :2], parts[:, 2, 0], parts[:, 2, 3] = (means, 1.0), deviations, 1.0
+    if means + deviations <= 0:
+        both[:, 0, 0] = 0.5
+    return [both], [parts]
+
+
+def test_means_and_deviations_have_their_own_shares(products):
+    X, y, rows, subjects = products
+    deep = encoder(rows, base="trf", max_epochs=1, validation_fraction=0.2).fit(X, y)
+    torch.nn.init.ones_(deep.net_.module_.readout.weight)
+    deep.gate_, deep.tree_share_, deep._forests, deep._added_mean = 1.0, 0.0, [], None
+    linear = deep.base_.predict(X)
+    added = deep.predict(X) - linear
+    mean = np.array([added[subjects == s].mean(axis=0) for s in range(3)])[subjects]
+    deep._decide(X, y, *evidence(means=1.0, deviations=0.5))
+    expected = mean + 0.5 * (added - mean)
+    np.testing.assert_allclose(deep.predict(X) - linear, expected, atol=1e-4)
+    assert deep.gate_ == pytest.approx(0.5, abs=1e-4)
+
+
+def test_equal_shares_stay_equal(packed):
     X, y, rows, _ = packed
     model = encoder(rows).fit(X, y)
-    useful, useless = np.tile([1.0, 1.0, 0, 0, 0], (8, 1)), np.tile([-1.0, 1.0, 0, 0, 0], (8, 1))
-    for deviating, kept in ((useful, False), (useless, True)):
-        model._decide(X, [2 * useful], [deviating])
-        assert (model._added_mean is not None) is kept
+    model._forests, model._added_mean = [], None
+    model._decide(X, y, *evidence(means=0.5, deviations=0.5))
+    assert model._added_mean is None
+    assert model.gate_ == pytest.approx(0.5, abs=1e-4)
+
+
+def test_a_network_is_told_nothing_of_the_trials_it_is_judged_on(packed, monkeypatch):
+    X, y, rows, _ = packed
+    losses, held = [], []
+    train = DeepRecurrentEncoder._train
+
+    def watched(self, *args, split=None, **kwargs):
+        found = train(self, *args, split=split, **kwargs)
+        held.append(split[1])
+        losses.append([epoch["train_loss"] for epoch in self.history_])
+        return found
+
+    monkeypatch.setattr(DeepRecurrentEncoder, "_train", watched)
+    encoder(rows).fit(X, y)
+    other = y.copy()
+    other[held[0]] += 10 * np.random.default_rng(0).normal(size=other[held[0]].shape)
+    first, n = losses[0], len(losses)
+    encoder(rows).fit(X, other)
+    assert losses[n] == first
+    assert losses[n + 1] != losses[1]

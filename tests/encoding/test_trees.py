@@ -6,8 +6,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.ensemble import ExtraTreesRegressor
 
 from sklearn_meg import DeepRecurrentEncoder, TemporalReceptiveField, pack_rows
-from sklearn_meg.encoding._gate import trust_both
 from sklearn_meg.encoding._lags import lagged
+from sklearn_meg.encoding._shares import matrices_of, trust
 from sklearn_meg.encoding._trees import SETTINGS, fit_trees, lag_table, lags_used, predict_trees
 
 SMALL = {"max_epochs": 2, "hidden_size": 8, "random_state": 0}
@@ -87,18 +87,16 @@ def test_add_nothing_to_noise(threshold):
     assert_array_equal(deep.predict(X), deep.base_.predict(X))
 
 
+def shares_of(*rows):
+    return trust(matrices_of(np.array(rows, dtype=float)))
+
+
 def test_shares_are_the_better_one_or_both():
-    alike = np.tile([0.5, 1.0, 0.5, 1.0, 1.0], (8, 1))
-    assert sum(trust_both(alike)) == pytest.approx(0.5)
-    both = np.array(
-        [[0.9, 1.0, 0.3, 1.0, 0.5], [0.3, 1.0, 0.9, 1.0, 0.5], [0.9, 1.0, 0.6, 1.0, 0.5]]
-    )
-    network, trees = trust_both(both)
+    assert sum(shares_of(*[[0.5, 1, 0.5, 1, 1]] * 8)) == pytest.approx(0.5, abs=1e-5)
+    network, trees = shares_of([0.9, 1, 0.3, 1, 0.5], [0.3, 1, 0.9, 1, 0.5], [0.9, 1, 0.6, 1, 0.5])
     assert network == trees > 0
-    network, trees = trust_both(np.tile([0.9, 1.0, 0.5, 1.0, 0.5], (8, 1)))
+    network, trees = shares_of(*[[0.9, 1, 0.5, 1, 0.5]] * 8)
     assert network > trees >= 0
-    worse = np.tile([0.5, 1.0, -0.5, 1.0, 0.0], (8, 1))
-    assert trust_both(worse) == (0.5, 0.0)
-    rng = np.random.default_rng(5)
-    chance = np.c_[rng.normal(size=(50, 1)), np.ones((50, 1))]
-    assert trust_both(np.hstack([chance, chance, np.zeros((50, 1))])) == (0.0, 0.0)
+    assert_allclose(shares_of(*[[0.5, 1, -0.5, 1, 0]] * 8), (0.5, 0.0), atol=1e-5)
+    chance = np.random.default_rng(5).normal(size=50)
+    assert not shares_of(*[[each, 1, each, 1, 0] for each in chance]).any()
