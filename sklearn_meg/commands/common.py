@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import csv
 import ctypes
 import os
 import sys
@@ -45,32 +44,19 @@ def pairs(texts, option, convert=str):
 
 
 def read_table(path, **options):
-    """Table of a text file, whatever its delimiter.
+    """Table of numbers in a text file, as :func:`~sklearn_meg.study.tables.read_table`.
 
     Raises
     ------
     CommandError
         If there is none in it.
     """
-    import pandas as pd
+    from ..study import tables
 
     try:
-        table = pd.read_csv(path, sep=None, engine="python", **options)
-        return _decimal_comma(pd, path, table, options)
-    except (csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+        return tables.read_table(path, **options)
+    except ValueError as error:  # of pandas, too
         raise CommandError(f"{path} holds no table of numbers: {one_line(error)}") from error
-
-
-def _decimal_comma(pd, path, table, options):
-    """The table again with decimal commas, where semicolons between leave no other reading."""
-    from ..study.tables import decimal_comma
-
-    with open(path, encoding="utf-8", errors="replace") as file:
-        if ";" not in file.readline() or not decimal_comma(table):
-            return table
-    if "dtype" not in options:
-        return pd.read_csv(path, sep=";", decimal=",", **options)
-    return table.apply(lambda column: column.str.replace(",", ".", regex=False))
 
 
 def give_memory_back():

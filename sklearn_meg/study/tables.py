@@ -17,8 +17,34 @@ def decimal_comma(table):
     return any(cells[name].astype(str).str.fullmatch(DECIMAL_COMMA).any() for name in cells)
 
 
+def read_table(path, **options):
+    """Table of a text file, whatever its delimiter and decimal mark.
+
+    Parameters
+    ----------
+    path : path-like
+    **options
+        Of :func:`pandas.read_csv`. With ``dtype=str`` decimal commas become points.
+
+    Raises
+    ------
+    ValueError
+        If there is none in it.
+    """
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        first = file.readline()
+    delimiter = next((mark for mark in "\t;,|" if mark in first), r"\s+")
+    options = {"sep": delimiter, "encoding": "utf-8-sig", **options}
+    table = pd.read_csv(path, **options)
+    if delimiter != ";" or not decimal_comma(table):
+        return table
+    if "dtype" not in options:
+        return pd.read_csv(path, decimal=",", **options)
+    return table.apply(lambda column: column.str.replace(",", ".", regex=False))
+
+
 def read_trials(path):
-    """Table of a text file with names in its first row, whatever its delimiter.
+    """Table of a text file with names in its first row.
 
     Raises
     ------
@@ -29,12 +55,7 @@ def read_trials(path):
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     try:
-        with open(path, encoding="utf-8-sig", errors="replace") as file:
-            header = file.readline()
-        delimiter = max("\t;,", key=header.count)
-        table = pd.read_csv(path, sep=delimiter, encoding="utf-8-sig")
-        if delimiter == ";" and decimal_comma(table):
-            table = pd.read_csv(path, sep=delimiter, decimal=",", encoding="utf-8-sig")
+        table = read_table(path)
     except (ValueError, pd.errors.ParserError) as error:
         raise ValueError(f"{path} holds no table: {' '.join(str(error).split())}") from error
     table.columns = table.columns.map(lambda name: str(name).strip())
