@@ -74,9 +74,9 @@ class RaceSettings:
         Nats per sample below the best left-out score with which a kind of start is kept.
     kmeans_init : int
         Runs of k-means for one start from samples: with one, starts of halves of the BOLD differ.
-    clustered, tail_samples : int
-        Samples that k-means learns from, and that tell degrees of freedom of tails apart, at least.
-        States and likelihoods of five easy and five hard worlds are the same as with all samples.
+    clustered : int
+        Samples that k-means learns from, at least. States and likelihoods of five easy and five
+        hard worlds are the same as with all samples.
     half_iter, first_iter, n_leading : int
         Iterations of restarts in halves of the recordings; after the first of them, only so many of
         each kind go on. In these worlds the states are the same as if all went on.
@@ -110,7 +110,6 @@ class RaceSettings:
     close: float = 0.01
     kmeans_init: int = 4
     clustered: int = 1500
-    tail_samples: int = 1200
     half_iter: int = 15
     first_iter: int = 4
     n_leading: int = 1

@@ -9,8 +9,6 @@ reached in fewer iterations (Kent, Tyler, Vardi 1994).
 import numpy as np
 from scipy.special import gammaln
 
-from ._settings import RACE
-
 GRID = np.geomspace(2.1, 1000.0, 25)  # degrees of freedom tried
 
 
@@ -51,13 +49,12 @@ def neighbor_scores(distance, gamma, dof, n_regions):
     -------
     scores : ndarray of shape (n_restarts, 3)
     """
-    zero, step = np.zeros(1), max(1, len(gamma) // RACE.tail_samples)
-    distance, gamma = distance[::step], gamma[::step]
+    zero = np.zeros(1)
     scores = [
         np.einsum("nrk,nrk->r", gamma, log_t(distance, zero, v[:, None], n_regions))
         for v in neighbors(dof)
     ]
-    return step * np.stack(scores, axis=1)
+    return np.stack(scores, axis=1)
 
 
 def moved(dof, scores):
