@@ -105,7 +105,7 @@ def find_dipoles(problem, grid, params):
     if blind and Y.size:
         scanner.expect(Y, params.depth, SETTINGS.blind_firmness)
     labels = None if blind else problem.labels
-    excess = 1.0
+    excess = {}
     if not blind and params.alpha == "auto":
         excess = left_out_excess(problem, onset, rng, _over_bounds)
     least = _bounds(scanner, Y, noise, params.alpha, _conditions_of(evidence), labels, excess)
@@ -171,14 +171,18 @@ def _conditions_of(evidence):
     return np.repeat(np.arange(n_conditions), n_components)[evidence.weight > 0]
 
 
-def _bounds(scanner, Y, noise, alpha, conditions, labels, excess=1.0):
+def _bounds(scanner, Y, noise, alpha, conditions, labels, excess):
     """Power that noise alone does not explain, in all conditions together and in each.
 
     A source that one condition needs is not lost because the others have none there.
     """
     parts = _parts(conditions) if alpha == "auto" else [(None, slice(None))]
     return [
-        (part, max(_caution(labels, alpha, each), excess) * _least(scanner, Y, noise, alpha, part))
+        (
+            part,
+            max(_caution(labels, alpha, each), excess.get(each, 0.0))
+            * _least(scanner, Y, noise, alpha, part),
+        )
         for each, part in parts
     ]
 
@@ -192,23 +196,21 @@ def _parts(conditions):
 
 
 def _over_bounds(scanner, evidence):
-    """Largest power that a position explains, over that of realizations of noise."""
+    """Power that the best position explains over its bound, of all conditions and of each."""
     Y = evidence.looked_at(scanner.modes.T @ evidence.Y)
     noise = [evidence.looked_at(scanner.modes.T @ draw) for draw in evidence.noise]
     parts = _parts(_conditions_of(evidence)) if Y.size else []
-    return max(
-        (
-            scanner.explained(Y[:, part]).max() / _least(scanner, Y, noise, "auto", part)
-            for _, part in parts
-        ),
-        default=0.0,
-    )
+    return {
+        each: scanner.explained(Y[:, part]).max() / _least(scanner, Y, noise, "auto", part)
+        for each, part in parts
+    }
 
 
 def _caution(labels, alpha, condition=None):
     """Factor of a bound where the size of noise is guessed: of averages, or of a few trials.
 
-    Power over that of n - 1 differences has the F distribution, of mean ``(n - 1) / (n - 3)``.
+    Power over that of n - 1 differences has the F distribution, of mean ``(n - 1) / (n - 3)``. Each
+    condition has `fewest_trials`, four, or there are no labels: the divisor is at least 1.
     """
     if alpha != "auto":
         return 1.0

@@ -22,16 +22,17 @@ def left_out_excess(problem, onset, rng, over_bounds):
     onset : int
     rng : RandomState
     over_bounds : callable
-        From a scanner and evidence to the power of the best position, over its bound.
+        From a scanner and evidence to the power of the best position, over its bound, a dict: of
+        each condition, and of all together (None).
 
     Returns
     -------
-    excess : float
-        1 with many trials, for which it is not measured.
+    excess : dict
+        The same for noise left out; empty with many trials, for which it is not measured.
     """
-    n_least = np.bincount(problem.labels).min()
-    if n_least > SETTINGS.left_out_trials:
-        return 1.0
+    n_conditions = problem.labels.max() + 1
+    if len(problem.labels) - n_conditions >= SETTINGS.left_out_trials:
+        return {}
     trials, labels = problem.trials()
     basis = cosines(problem.data.shape[2], onset)
     parts = np.array([trial @ basis for trial in trials])
@@ -40,7 +41,11 @@ def left_out_excess(problem, onset, rng, over_bounds):
         evidence = evidence_of(*without_contrast(parts, labels, rng), basis, rng)
         scanner = Scanner(evidence.whitener @ problem.gain, problem.n_orient)
         ratios.append(over_bounds(scanner, evidence))
-    return SETTINGS.left_out_more * float(np.mean(ratios))
+    named = set().union(*ratios)
+    return {
+        name: SETTINGS.left_out_more * np.mean([each.get(name, 0.0) for each in ratios])
+        for name in named
+    }
 
 
 def without_contrast(parts, labels, rng):

@@ -25,8 +25,9 @@ class Settings:
     fewest_trials : int
         Trials of a condition, to learn from what they differ by.
     left_out, left_out_trials, left_out_more : int, int, float
-        Contrasts of trials that are left out to see how much louder unseen noise is, the most
-        trials with which that is done, and times that a source must explain more. In 48 data sets
+        Contrasts of trials that are left out to see how much louder unseen noise is, degrees of
+        freedom of all trials from which that is not done, and times that a source must explain
+        more. In 48 data sets
         of noise of 4 to 20 trials noise was .5 to 1.26 times as loud as contrasts left out; of 30
         and 50 trials it is told by the trials themselves.
     fewest_baseline : int
