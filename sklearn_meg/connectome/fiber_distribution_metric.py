@@ -20,6 +20,7 @@ from ._distributions import (
     warn_if_other_basis,
 )
 from ._graph import FiberGraph, steps_of
+from ._merged import split_merged
 from ._settings import SETTINGS
 from ._space import Space, check_mask
 from .connectome_metric import ConnectomeMetric
@@ -43,7 +44,8 @@ class FiberDistributionMetric(ConnectomeMetric):
 
     Fibers that cross at less than the resolution of a distribution have one peak between them. So
     distributions are sharpened first (``sharpen``): deconvolved by the lobe of a single fiber,
-    with what lies before and behind along each direction.
+    with what lies before and behind along each direction. A lobe that is still long and flat is
+    that of two fibers, and gets two peaks.
 
     Parameters
     ----------
@@ -156,6 +158,7 @@ class FiberDistributionMetric(ConnectomeMetric):
             found, strength = find_peaks(X[there], self.basis, *options)
         else:
             found, strength = peaks_on_half(values, *options)
+            found, strength = split_merged(values, half_sphere(), found, strength)
         found[strength < self.min_amplitude * np.quantile(strength[0], 0.95)] = np.nan
         used = np.isfinite(found[..., 0]).any(1)
         if not used.any():

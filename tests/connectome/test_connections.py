@@ -54,14 +54,13 @@ def test_the_unit_of_the_affine_only_scales_distances(annulus, fitted, unit):
     np.testing.assert_allclose(model.distance(unit * starts, unit * ends), unit * voxels, rtol=1e-6)
 
 
-@pytest.fixture(scope="module")
-def crossing():
-    """Distributions of two straight bundles that cross at 30 degrees, apart outside the middle."""
+def crossing_at(degrees):
+    """Two bands of fibers that cross at so many degrees, without noise."""
     pytest.importorskip("dipy")
     from dipy.core.sphere import Sphere
     from dipy.reconst.shm import sh_to_sf_matrix
 
-    n, angle = 21, np.deg2rad(30)
+    n, angle = 21, np.deg2rad(degrees)
     grid = np.stack(np.meshgrid(*[np.arange(n)] * 2, np.arange(5), indexing="ij"), -1) - [10, 10, 2]
     v = np.array([[1, 0, 0], [np.cos(angle), np.sin(angle), 0]])
     kernel = {"sh_order_max": 8, "basis_type": "descoteaux07", "legacy": True}
@@ -74,6 +73,12 @@ def crossing():
     inside = np.array([a < 2.5 for a in across])
     fod = np.einsum("bxyz,bc->xyzc", inside / np.maximum(inside.sum(0), 1), lobes)
     return fod, inside, v
+
+
+@pytest.fixture(scope="module")
+def crossing():
+    """Distributions of two straight bundles that cross at 30 degrees, apart outside the middle."""
+    return crossing_at(30)
 
 
 def angles(peaks, voxels, u):
@@ -91,6 +96,18 @@ def test_fibers_that_cross_at_a_small_angle_get_a_peak_each(crossing):
         assert np.median(angles(sharp, both, u)) < 7
     other = FiberDistributionMetric()._find(1024 * fod, None)[0]  # in another unit
     np.testing.assert_allclose(sharp, other, atol=1e-4)
+
+
+def test_two_fibers_in_one_lobe_get_two_peaks_and_one_fiber_one():
+    fod, inside, v = crossing_at(25)
+    peaks = FiberDistributionMetric()._find(fod, None)[0]
+    number = np.isfinite(peaks[..., 0]).sum(0)
+    assert (number[inside.sum(0) == 1] == 1).all()
+    assert (number[inside.all(0)] == 2).mean() > 0.8
+    for u in v:
+        assert np.median(angles(peaks, np.argwhere(inside.all(0)), u)) < 5
+    few = FiberDistributionMetric(n_peaks=1)._find(fod, None)[0]  # never more than asked for
+    assert len(few) == 1
 
 
 def test_what_ways_need_is_made_once_a_fit(annulus):
