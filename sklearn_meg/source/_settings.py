@@ -27,9 +27,8 @@ class Settings:
     left_out, left_out_trials, left_out_more : int, int, float
         Contrasts of trials that are left out to see how much louder unseen noise is, degrees of
         freedom of all trials from which that is not done, and times that a source must explain
-        more. In 48 data sets
-        of noise of 4 to 20 trials noise was .5 to 1.26 times as loud as contrasts left out; of 30
-        and 50 trials it is told by the trials themselves.
+        more. In 48 data sets of noise of 4 to 20 trials noise was .5 to 1.26 times as loud as
+        contrasts left out; of 30 and 50 trials it is told by the trials themselves.
     fewest_baseline : int
         Samples before the onset, to learn from them how fast noise is.
     fewest_outside : int

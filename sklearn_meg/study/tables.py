@@ -32,8 +32,7 @@ def read_table(path, **options):
         If there is none in it.
     """
     with open(path, encoding="utf-8-sig", errors="replace") as file:
-        first = file.readline()
-    delimiter = next((mark for mark in "\t;,|" if mark in first), r"\s+")
+        delimiter = _delimiter(file.readline(), file.readline())
     options = {"sep": delimiter, "encoding": "utf-8-sig", **options}
     table = pd.read_csv(path, **options)
     if delimiter != ";" or not decimal_comma(table):
@@ -41,6 +40,13 @@ def read_table(path, **options):
     if "dtype" not in options:
         return pd.read_csv(path, decimal=",", **options)
     return table.apply(lambda column: column.str.replace(",", ".", regex=False))
+
+
+def _delimiter(first, second):
+    """Delimiter of a table, from its first two lines: spaces only if these hold as many words."""
+    words = len(first.split())
+    spaces = words > 1 and len(second.split()) in (0, words)
+    return next((mark for mark in "\t;,|" if mark in first), r"\s+" if spaces else "\t")
 
 
 def read_trials(path):

@@ -78,6 +78,21 @@ def test_tables_of_spreadsheets(tmp_path):
         _read_table(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("word\nice cream\nhouse\n", [["ice cream"], ["house"]]),
+        ("onset length\n1.5 2\n2.5 3\n", [[1.5, 2], [2.5, 3]]),
+        ("a;b\n1,5;2\n2,5;3\n", [[1.5, 2], [2.5, 3]]),
+        ("a\tb c\n1\tx y\n", [[1, "x y"]]),
+    ],
+)
+def test_delimiters_are_seen(tmp_path, text, expected):
+    path = tmp_path / "trials.txt"
+    path.write_text(text)
+    assert read_trials(path).to_numpy().tolist() == expected
+
+
 # ------------------------------------------------------------------ tables beside recordings
 
 
