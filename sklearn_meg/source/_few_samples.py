@@ -114,7 +114,8 @@ def unlike_samples(cov, samples):
         f"The data hold {weak:.2g} times the noise where noise_cov has little, and {strong:.2g} "
         "times where it has much, as if it were of few samples."
     )
-    return steadied(cov, (n + 1) * power.mean() / (power.mean() - 1))
+    times = max(power.mean(), 1 + 1 / n)  # less tells of no number of samples
+    return steadied(cov, (n + 1) * times / (times - 1))
 
 
 def _warn(message):

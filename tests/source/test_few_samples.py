@@ -144,3 +144,14 @@ def test_an_average_tells_little_of_its_noise():
     search = DipoleSearch(forward=forward, random_state=0)
     assert codes_of(search, epochs) == set()  # trials do
     assert "noise-samples" in codes_of(search, epochs.average())
+
+
+def test_a_covariance_that_is_too_large_but_for_some_directions_stays_one():
+    rng = np.random.default_rng(0)
+    samples = rng.standard_normal((30, 4000))
+    mixing = np.linalg.qr(rng.standard_normal((30, 30)))[0]
+    cov = (mixing * np.where(np.arange(30) < 10, 0.4, 10.0)) @ mixing.T
+    with pytest.warns(AssumptionWarning, match="noise-samples"):
+        found = unlike_samples(cov, samples)
+    assert (np.linalg.eigvalsh(found) > 0).all()
+    np.testing.assert_allclose(found, cov, atol=0.1 * cov.max())
