@@ -72,8 +72,6 @@ def style() -> Iterator[None]:
 def model_colors(names):
     """Color of each model: fixed for the names in `COLORS`, from the palette otherwise.
 
-    Examples
-    --------
     >>> from sklearn_meg._figures import model_colors
     >>> model_colors(["trf", "mine"])["trf"]
     '#0072B2'

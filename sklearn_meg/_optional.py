@@ -8,17 +8,9 @@ from pathlib import Path
 def needs(who, package, install):
     """Say what to install where an import inside fails.
 
-    Parameters
-    ----------
-    who, package : str
-        Name of what needs the package, and the name under which users know the package.
-    install : str
-        Requirement that pip installs.
-
-    Raises
-    ------
-    ImportError
-        Instead of that of the package.
+    who, package: Name of what needs the package, and the name under which users know the package.
+    install: Requirement that pip installs.
+    Raises ImportError: Instead of that of the package.
     """
     try:
         yield

@@ -85,14 +85,8 @@ def _n_times(trial):
 def join_masks(mask, padding, n_trials, n_times):
     """The mask a user gave and that of the padding, either of which may be None.
 
-    Returns
-    -------
-    mask : ndarray of bool of shape (n_trials, n_times), or None if both are
-
-    Raises
-    ------
-    ValueError
-        For another shape, or values that are neither 0 nor 1.
+    Returns mask (n_trials, n_times) bool, or None if both are
+    Raises ValueError for another shape, or values that are neither 0 nor 1.
     """
     if mask is None:
         return padding

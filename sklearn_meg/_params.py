@@ -31,14 +31,8 @@ def documented(cls):
 
     Parameters that the docstring describes itself are left out; defaults are those of the class.
 
-    Parameters
-    ----------
-    cls : type
-        A dataclass; groups are among its bases.
-
-    Returns
-    -------
-    cls : type
+    cls (type): A dataclass; groups are among its bases.
+    Returns cls (type)
     """
     cls._doc_link_module = "sklearn_meg"
     cls._doc_link_template = DOC_LINK

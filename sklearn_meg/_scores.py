@@ -14,10 +14,7 @@ BLOCK_BYTES = 2**22
 def check_start(start, n_times=None):
     """Return `start` as an int if it is a sample of a trial.
 
-    Raises
-    ------
-    ValueError
-        If it is no int, negative, or not below `n_times`.
+    Raises ValueError if it is no int, negative, or not below `n_times`.
     """
     good = isinstance(start, int | np.integer) and not isinstance(start, bool) and start >= 0
     if not good or (n_times is not None and start >= n_times):
@@ -96,10 +93,7 @@ def from_start(y_true, y_pred, start, mask):
 def trial_weights(sample_weight, n_trials):
     """Weights as (n_trials, 1, 1), ones by default.
 
-    Raises
-    ------
-    ValueError
-        If they are negative, not finite, all 0, or not one a trial.
+    Raises ValueError if they are negative, not finite, all 0, or not one a trial.
     """
     if sample_weight is None:
         return np.ones((n_trials, 1, 1))

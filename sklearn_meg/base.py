@@ -337,12 +337,8 @@ class TorchEstimator(WholeFit, RoutedGroups, BaseEstimator):
     def _forward(self, X, batch_size=None, run=None):
         """Output of the module for trials X, in batches, as one array.
 
-        Parameters
-        ----------
-        X : ndarray or memmap
-        batch_size : int or None
-        run : callable or None
-            ``run(**inputs)`` instead of the module itself.
+        X (ndarray or memmap)
+        run (callable or None): ``run(**inputs)`` instead of the module itself.
         """
         outputs = []
         with self._evaluating() as (module, weight):

@@ -18,15 +18,8 @@ COMMANDS = (study, merge, decode, localize, thresholds, states, tracts)
 def main(argv=None):
     """Run the command line and return its exit status.
 
-    Parameters
-    ----------
-    argv : list of str, default=None
-        Arguments; None takes those of the process.
-
-    Returns
-    -------
-    status : int
-        0, or 2 after a mistake, which is told in one line on stderr.
+    argv (list of str): Arguments; None takes those of the process.
+    Returns status: 0, or 2 after a mistake, which is told in one line on stderr.
     """
     arguments = _parser().parse_args(argv)
     arguments.told = []

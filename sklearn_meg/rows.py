@@ -193,10 +193,7 @@ class Rows:
     def subject_values(self, X):
         """Subject index of each trial, as integers.
 
-        Raises
-        ------
-        ValueError
-            If it is not an integer from 0 on, or changes within a trial.
+        Raises ValueError if it is not an integer from 0 on, or changes within a trial.
         """
         if self.subject is None:
             return np.zeros(len(X), dtype=np.int64)
@@ -221,10 +218,7 @@ class Rows:
 
         With `check` each trial must have one that counts after its initial window.
 
-        Raises
-        ------
-        ValueError
-            If the mask is not 0 or 1, or by `check`.
+        Raises ValueError if the mask is not 0 or 1, or by `check`.
         """
         if self.mask is None:
             return None
@@ -246,21 +240,11 @@ class Rows:
 def resolve_rows(estimator, n_rows, n_times):
     """Check the row parameters of an estimator against the shape of X.
 
-    Parameters
-    ----------
-    estimator : object with ``subject_row``, ``initial_rows``, ``n_initial`` and ``mask_row``
-    n_rows, n_times : int
-        Shape of X.
-
-    Returns
-    -------
-    rows : Rows
-
-    Raises
-    ------
-    ValueError
-        If a row does not exist or is named twice, two parts share a row, no stimulus row is
-        left, or the initial window is not shorter than the trials.
+    estimator (object with ``subject_row``, ``initial_rows``, ``n_initial`` and ``mask_row``)
+    n_rows, n_times: Shape of X.
+    Returns rows (Rows)
+    Raises ValueError if a row does not exist or is named twice, two parts share a row, no stimulus
+        row is left, or the initial window is not shorter than the trials.
     """
     name = type(estimator).__name__
     every = np.arange(n_rows)
@@ -366,10 +350,7 @@ def _check_n_initial(n_initial, n_times):
 def mask_of(X, mask_row):
     """The mask that is a row of X: bool (n_trials, n_times).
 
-    Raises
-    ------
-    ValueError
-        If there is no such row, or it is not 0 or 1.
+    Raises ValueError if there is no such row, or it is not 0 or 1.
     """
     if np.ndim(X) not in (2, 3) or not -X.shape[1] <= mask_row < X.shape[1]:
         raise ValueError(f"mask_row must be a row of X, of shape {np.shape(X)}. Got {mask_row!r}.")
@@ -379,10 +360,8 @@ def mask_of(X, mask_row):
 def split_session(X, session_row):
     """Signals without the session's row, and the sessions (n_trials,) or None.
 
-    Raises
-    ------
-    ValueError, TypeError
-        For a row that X does not have, or that is not constant within a trial.
+    Raises ValueError, TypeError for a row that X does not have, or that is not constant within a
+        trial.
     """
     if session_row is None:
         return X, None

@@ -23,16 +23,10 @@ def warn_assumption(
 ) -> None:
     """Warn that an assumption is broken, where the user's code called the package.
 
-    Parameters
-    ----------
-    code : str
-        A code of `sklearn_meg.exceptions.ASSUMPTIONS`.
-    message : str
-        The finding, with its numbers; the remedy of the code is added.
-    remedy : str or None
-        Advice for this case; None is the remedy of the code.
-    category : type
-        A subclass, for who wants to filter one kind.
+    code: A code of `sklearn_meg.exceptions.ASSUMPTIONS`.
+    message: The finding, with its numbers; the remedy of the code is added.
+    remedy (str or None): Advice for this case; None is the remedy of the code.
+    category (type): A subclass, for who wants to filter one kind.
     """
     warnings.warn(category(message, code, remedy), stacklevel=_callers_level())
 

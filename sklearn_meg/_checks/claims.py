@@ -19,15 +19,9 @@ FIF_MAGIC = struct.pack(">iiii", 100, 31, 20, 0)  # id of the file, a struct of 
 def check_claims(path):
     """Refuse a file of arrays, an image or a FIF file that claims more than it can hold.
 
-    Parameters
-    ----------
-    path : path-like
-        ``.npy``, ``.npz``, images that nibabel reads, ``.fif``. Others are not looked at.
-
-    Raises
-    ------
-    ValueError
-        An error that names the file, what it claims and how large it is.
+    path (path-like): ``.npy``, ``.npz``, images that nibabel reads, ``.fif``. Others are not
+        looked at.
+    Raises ValueError: An error that names the file, what it claims and how large it is.
     """
     path = Path(path)
     if not path.is_file():
@@ -46,19 +40,10 @@ def check_claims(path):
 def open_image(image):
     """An image, opened by nibabel if it is a path, whose file can hold its data.
 
-    Parameters
-    ----------
-    image : path-like or nibabel image
-
-    Returns
-    -------
-    image : nibabel image
-        Its data are not read yet.
-
-    Raises
-    ------
-    ValueError
-        If it is no image that nibabel reads, or its header claims more than the file can hold.
+    image (path-like or nibabel image)
+    Returns image (nibabel image): Its data are not read yet.
+    Raises ValueError if it is no image that nibabel reads, or its header claims more than the file
+        can hold.
     """
     if isinstance(image, str | os.PathLike):
         import nibabel as nib

@@ -10,18 +10,9 @@ import numpy as np
 def as_numpy(data):
     """Return a tensor, or an array of another library, as a NumPy array; anything else unchanged.
 
-    Parameters
-    ----------
-    data : torch.Tensor, array of any library that follows the array API, or anything
-
-    Returns
-    -------
-    data : ndarray, sharing memory where it can, or the object itself
-
-    Raises
-    ------
-    TypeError
-        If another library's array cannot be brought to NumPy.
+    data (torch.Tensor, array of any library that follows the array API, or anything)
+    Returns data (ndarray, sharing memory where it can, or the object itself)
+    Raises TypeError if another library's array cannot be brought to NumPy.
     """
     # Who has a tensor has imported torch; another thread may be at it.
     tensor = getattr(sys.modules.get("torch"), "Tensor", None)

@@ -18,13 +18,8 @@ def trial_key(trial):
 def trial_keys(trials):
     """Hash of each trial, read a piece at a time.
 
-    Parameters
-    ----------
-    trials : ndarray of shape (n_trials, ...)
-
-    Returns
-    -------
-    ndarray of bytes of shape (n_trials,)
+    trials (n_trials, ...)
+    Returns (n_trials,) bytes
     """
     keys = np.empty(len(trials), dtype="S24")
     for part in pieces(trials):
@@ -36,14 +31,9 @@ def trial_keys(trials):
 def doubt_copies(keys, varies, what):
     """Warn of trials that occur more than once; those without any signal are all alike.
 
-    Parameters
-    ----------
-    keys : ndarray of shape (n_trials,)
-        One key a trial, alike where trials are.
-    varies : ndarray of bool of shape (n_trials,)
-        Whether a trial has a signal.
-    what : str
-        Name of the trials, such as "trials of X".
+    keys (n_trials,): One key a trial, alike where trials are.
+    varies (n_trials,) bool: Whether a trial has a signal.
+    what: Name of the trials, such as "trials of X".
     """
     copies = int(np.count_nonzero(varies)) - len(np.unique(np.asarray(keys)[varies]))
     if copies:

@@ -12,20 +12,11 @@ from .containers import as_numpy
 def unwrap_mne(data):
     """Return the array inside an MNE object or a tensor, anything else unchanged.
 
-    Parameters
-    ----------
-    data : Epochs, EpochsArray, Evoked, list of Evoked or of Epochs, or anything
-        Good data channels (MEG, EEG, sEEG, ECoG, ...) are picked, in SI units. A list of Epochs is
-        what scikit-learn makes of Epochs when it takes some trials of them.
-
-    Returns
-    -------
-    data : ndarray of shape (n_trials, n_channels, n_times) or the object itself
-
-    Raises
-    ------
-    ValueError
-        For a Raw, or for Evokeds that differ.
+    data (Epochs, EpochsArray, Evoked, list of Evoked or of Epochs, or anything): Good data
+        channels (MEG, EEG, sEEG, ECoG, ...) are picked, in SI units. A list of Epochs is what
+        scikit-learn makes of Epochs when it takes some trials of them.
+    Returns data (n_trials, n_channels, n_times) or the object itself
+    Raises ValueError for a Raw, or for Evokeds that differ.
     """
     if is_mne_list(data):
         shapes = {(tuple(each.ch_names), len(each.times)) for each in data}
@@ -50,10 +41,7 @@ def unwrap_mne(data):
 def check_rate(estimator, data):
     """Reject MNE objects sampled at another rate than the `sfreq` of an estimator.
 
-    Raises
-    ------
-    ValueError
-        If both rates are known and differ.
+    Raises ValueError if both rates are known and differ.
     """
     sfreq = getattr(estimator, "sfreq", None)
     first = data[0] if isinstance(data, list | tuple) and len(data) else data

@@ -45,22 +45,12 @@ def check_scalar_param(
 ):
     """Check one constructor parameter and return its value.
 
-    Parameters
-    ----------
-    estimator : BaseEstimator
-    name : str
-    kind : {"int", "float"}
-    low, high : number or None
-        Bounds.
-    closed : {"both", "left", "right", "neither"}
-        Bounds that belong to the range.
-    allow_none : bool
-        Whether None is a value.
-
-    Raises
-    ------
-    TypeError, ValueError
-        "The 'lr' parameter of X must be a float in the range (0.0, inf). Got -1 instead."
+    estimator (BaseEstimator), kind ({"int", "float"})
+    low, high (number or None): Bounds.
+    closed ({"both", "left", "right", "neither"}): Bounds that belong to the range.
+    allow_none: Whether None is a value.
+    Raises TypeError, ValueError: "The 'lr' parameter of X must be a float in the range (0.0, inf).
+        Got -1 instead."
     """
     value = getattr(estimator, name)
     if value is None and allow_none:

@@ -232,17 +232,9 @@ def flatten_targets(y: np.ndarray, ndim: int) -> np.ndarray:
 def as_mask(values, name):
     """Return a mask as bool.
 
-    Parameters
-    ----------
-    values : array-like
-        1 or True where a sample counts, 0 or False where not.
-    name : str
-        Name of the values in the error message.
-
-    Raises
-    ------
-    ValueError
-        For any other value.
+    values (array-like): 1 or True where a sample counts, 0 or False where not.
+    name: Name of the values in the error message.
+    Raises ValueError for any other value.
     """
     values = np.asarray(values)
     real = values.dtype.kind in "biuf"
@@ -292,22 +284,10 @@ def check_weights(sample_weight: ArrayLike | None, n_trials: int) -> np.ndarray 
 def kept_trials(sample_weight, n_trials, *arrays):
     """Leave out trials of weight 0.
 
-    Parameters
-    ----------
-    sample_weight : array-like of shape (n_trials,) or None
-    n_trials : int
-    *arrays : ndarray of shape (n_trials, ...) or None
-
-    Returns
-    -------
-    weights : ndarray or None
-        Those that are left; None without weights.
-    *arrays : ndarray or None
-
-    Raises
-    ------
-    ValueError
-        For bad weights, or an array of another length.
+    sample_weight (n_trials,) or None, *arrays (n_trials, ...) or None
+    Returns weights (ndarray or None): Those that are left; None without weights.
+    and *arrays (ndarray or None)
+    Raises ValueError for bad weights, or an array of another length.
     """
     weights = check_weights(sample_weight, n_trials)
     check_consistent_length(range(n_trials), *arrays)
@@ -320,15 +300,9 @@ def kept_trials(sample_weight, n_trials, *arrays):
 def pieces(X, size=None):
     """Yield slices over the trials of `X`, and release its pages after each.
 
-    Parameters
-    ----------
-    X : ndarray or memmap
-    size : int or None
-        Number of trials per piece; None takes as many as fit into `CHUNK_BYTES`.
-
-    Yields
-    ------
-    part : slice
+    X (ndarray or memmap)
+    size (int or None): Number of trials per piece; None takes as many as fit into `CHUNK_BYTES`.
+    Yields part (slice)
     """
     size = size or trials_per_chunk(X)
     for part in gen_batches(len(X), size):

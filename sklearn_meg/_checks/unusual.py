@@ -74,14 +74,9 @@ def warn_if_unusual(scores, reference, what="samples"):
 
     For the end of `predict`: of ten thousand usual sets one is called unusual.
 
-    Parameters
-    ----------
-    scores : ndarray of shape (n,)
-        Scores of the samples that were given, or of `few_of` them.
-    reference : ndarray of shape (n_reference,)
-        ``usual_scores_``.
-    what : str
-        Name of the samples.
+    scores (n,): Scores of the samples that were given, or of `few_of` them.
+    reference (n_reference,): ``usual_scores_``.
+    what: Name of the samples.
     """
     found = mannwhitneyu(scores, reference, alternative="greater")
     share = found.statistic / max(len(scores) * len(reference), 1)
@@ -96,22 +91,12 @@ def warn_if_unusual(scores, reference, what="samples"):
 def p_values(scores, reference, rate):
     """Probability of scores as large as these among usual samples.
 
-    Parameters
-    ----------
-    scores : ndarray of shape (n,)
-        NaN is as unusual as can be.
-    reference : ndarray of shape (n_reference,)
-        Scores of usual samples.
-    rate : float
-        Smallest p-value that matters: where so few references cannot give it, Student's t of their
-        mean and spread does.
+    scores (n,): NaN is as unusual as can be.
+    reference (n_reference,): Scores of usual samples.
+    rate: Smallest p-value that matters: where so few references cannot give it, Student's t of
+        their mean and spread does.
+    Returns p (n,)
 
-    Returns
-    -------
-    p : ndarray of shape (n,)
-
-    Examples
-    --------
     >>> import numpy as np
     >>> from sklearn_meg._checks.unusual import p_values
     >>> p_values(np.array([0.5, 98.5]), np.arange(99.0), 0.05)

@@ -19,23 +19,12 @@ SHARE = 0.05  # of the time of a fit that writing may take
 def checkpoint_of(estimator, marks, device="cpu"):
     """Checkpoint of a fit, or None if its ``cache_dir`` is None.
 
-    Parameters
-    ----------
-    estimator : TorchEstimator or HiddenMarkovGraph
-    marks : sequence
-        Arrays and values that, beside the parameters, decide the result.
-    device : str
-        Type of the device: another computes other bits.
-
-    Returns
-    -------
-    file : CheckpointFile or None
-
-    Raises
-    ------
-    ValueError
-        If ``cache_dir`` cannot be written to, or ``random_state`` is not an int: a fit that
-        cannot be repeated cannot be resumed.
+    estimator (TorchEstimator or HiddenMarkovGraph)
+    marks (sequence): Arrays and values that, beside the parameters, decide the result.
+    device: Type of the device: another computes other bits.
+    Returns file (CheckpointFile or None)
+    Raises ValueError if ``cache_dir`` cannot be written to, or ``random_state`` is not an int: a
+        fit that cannot be repeated cannot be resumed.
     """
     if estimator.cache_dir is None:
         return None
@@ -52,12 +41,7 @@ def checkpoint_of(estimator, marks, device="cpu"):
 
 
 class CheckpointFile:
-    """A file of arrays, tensors and plain values.
-
-    Parameters
-    ----------
-    path : Path
-    """
+    """A file of arrays, tensors and plain values."""
 
     def __init__(self, path):
         self.path = path
@@ -80,12 +64,8 @@ class CheckpointFile:
     def write(self, state, *, now=False):
         """Write if it is time to; a failure is a warning and keeps the existing file.
 
-        Parameters
-        ----------
-        state : callable
-            Returns what is to be written.
-        now : bool
-            Do not wait until writing takes its share of the time only.
+        state (callable): Returns what is to be written.
+        now: Do not wait until writing takes its share of the time only.
         """
         begun = time.monotonic()
         if not now and begun < self._next:
@@ -130,12 +110,7 @@ class Journal:
 class Loop:
     """A loop of a `Journal`.
 
-    Parameters
-    ----------
-    journal : Journal
-    name : str
-    state : object
-        Stored state; None if there is none.
+    state (object): Stored state; None if there is none.
     """
 
     def __init__(self, journal, name, state=None):

@@ -133,14 +133,9 @@ def load(path: PathLike) -> BaseEstimator:
 def pack(value, kind, name=""):
     """A value as the bytes of a file.
 
-    Parameters
-    ----------
-    value : object
-        See :mod:`sklearn_meg._saving.tree`.
-    kind : str
-        Kind of file: "model" or "checkpoint".
-    name : str
-        Name of the value in errors.
+    value (object): See :mod:`sklearn_meg._saving.tree`.
+    kind: Kind of file: "model" or "checkpoint".
+    name: Name of the value in errors.
     """
     from safetensors.numpy import save as as_bytes
 
@@ -157,9 +152,7 @@ def pack(value, kind, name=""):
 def unpack(path, kind):
     """The value in a file that was packed.
 
-    Raises
-    ------
-    FileFormatError, FileNotFoundError
+    Raises FileFormatError, FileNotFoundError
     """
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}.")

@@ -15,17 +15,11 @@ IN_MEMORY_BYTES = 2**17
 def room(shape, folder=None, *, above=IN_MEMORY_BYTES):
     """Zeros of float32; in a nameless file if they are many, and there is space for it.
 
-    Parameters
-    ----------
-    shape : tuple of int
-    folder : path-like, default=None
-        Folder of the file; None is the folder for temporary files, which is also the second try.
-    above : int
-        Bytes above which they lie in a file.
-
-    Returns
-    -------
-    zeros : ndarray or memmap of shape `shape`
+    shape (tuple of int)
+    folder (path-like): Folder of the file; None is the folder for temporary files, which is also
+        the second try.
+    above: Bytes above which they lie in a file.
+    Returns zeros (ndarray or memmap of shape `shape`)
     """
     n_bytes = 4 * int(np.prod(shape, dtype=float))
     if n_bytes > above:

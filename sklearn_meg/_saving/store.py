@@ -59,16 +59,9 @@ def fingerprint(X):
 def content_key(*parts):
     """Hash everything that a result depends on.
 
-    Parameters
-    ----------
-    *parts : object
-        Estimators count by their class, its source and their parameters; functions by their
-        code; anything else by its pickle. The source of this whole package is always part.
-
-    Raises
-    ------
-    ValueError
-        If a part cannot be pickled.
+    *parts (object): Estimators count by their class, its source and their parameters; functions by
+        their code; anything else by its pickle. The source of this whole package is always part.
+    Raises ValueError if a part cannot be pickled.
     """
     try:
         return joblib.hash([package_source(), *map(describe, parts)])
@@ -148,15 +141,10 @@ def package_source():
 def save_result(folder, key, arrays, meta):
     """Write one result atomically: the file is either whole or absent.
 
-    Parameters
-    ----------
-    folder : Path
-    key : str
-        Names the file.
-    arrays : dict of ndarray
-        No object arrays.
-    meta : dict
-        JSON values.
+    folder (Path)
+    key: Names the file.
+    arrays (dict of ndarray): No object arrays.
+    meta (dict): JSON values.
     """
     text = json.dumps({"format": FORMAT, "key": key, **meta}, allow_nan=True)
     buffer = io.BytesIO()
@@ -167,10 +155,8 @@ def save_result(folder, key, arrays, meta):
 def load_result(folder, key):
     """Read a result back.
 
-    Returns
-    -------
-    result : tuple of (dict of ndarray, dict) or None
-        None if there is no such file, or (with a warning) if it is damaged or not ours.
+    Returns result (tuple of (dict of ndarray, dict) or None): None if there is no such file, or
+        (with a warning) if it is damaged or not ours.
     """
     path = _path(folder, key)
     if not path.exists():
@@ -204,10 +190,7 @@ def claim(folder, key):
     claims: they only tell the others what to do last, so one that a killed process left behind
     stops nobody.
 
-    Returns
-    -------
-    mine : bool
-        False if another process said so before.
+    Returns mine: False if another process said so before.
     """
     try:
         os.close(os.open(_claim_path(folder, key), os.O_CREAT | os.O_EXCL))
@@ -231,10 +214,7 @@ def _claim_path(folder, key):
 def open_store(store, name="store"):
     """Make sure that the folder exists and can be written to, before anything is computed.
 
-    Raises
-    ------
-    ValueError
-        If it is a file, or cannot be made or written to.
+    Raises ValueError if it is a file, or cannot be made or written to.
     """
     if not isinstance(store, str | os.PathLike):
         raise ValueError(f"{name} must be the path of a folder. Got {store!r}.")
@@ -253,16 +233,9 @@ def open_store(store, name="store"):
 def write_whole(path, write):
     """Replace a file atomically: afterwards it is either the new one or the old one.
 
-    Parameters
-    ----------
-    path : path-like
-    write : callable
-        Gets a file that is open for writing bytes.
-
-    Raises
-    ------
-    OSError
-        If the disk is full or the folder cannot be written to; nothing has changed then.
+    write (callable): Gets a file that is open for writing bytes.
+    Raises OSError if the disk is full or the folder cannot be written to; nothing has changed
+        then.
     """
     path = Path(path)
     unfinished = path.with_name(f".{path.name}-{uuid.uuid4().hex}.tmp")
@@ -295,14 +268,9 @@ def _sync_folder(folder):
 def read_arrays(path):
     """Read the arrays of an npz file.
 
-    Returns
-    -------
-    arrays : dict of ndarray
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, something else, or holds objects, which could run code.
+    Returns arrays (dict of ndarray)
+    Raises ValueError if the file is damaged, something else, or holds objects, which could run
+        code.
     """
     check_claims(path)
     try:

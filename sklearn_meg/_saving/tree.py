@@ -52,10 +52,7 @@ class CannotRead(ValueError):
 def take_apart(value, arrays, where="the model"):
     """A value as a tree; its arrays are appended to a list.
 
-    Raises
-    ------
-    CannotStore
-        Naming the attribute or parameter.
+    Raises CannotStore: Naming the attribute or parameter.
     """
     if value is None or type(value) in (bool, int, str):
         return value
@@ -230,16 +227,9 @@ def _skops(where):
 def put_together(tree, arrays):
     """The value of a tree.
 
-    Parameters
-    ----------
-    tree : object
-        From JSON.
-    arrays : sequence of ndarray
-
-    Raises
-    ------
-    CannotRead
-        If it was not made by :func:`take_apart`.
+    tree (object): From JSON.
+    arrays (sequence of ndarray)
+    Raises CannotRead if it was not made by :func:`take_apart`.
     """
     if tree is None or isinstance(tree, bool | int | float | str):
         return tree

@@ -104,16 +104,8 @@ class MaskedMSELoss(torch.nn.Module):
 def mean_of_counted(values, counted, weight=None):
     """Mean of values that are 0 where a sample does not count.
 
-    Parameters
-    ----------
-    values : tensor of shape (n_trials, ...)
-    counted : tensor of bool of that shape
-    weight : tensor of shape (n_trials,) or None
-
-    Returns
-    -------
-    mean : tensor
-        0 if no sample counts.
+    values (n_trials, ...), counted (tensor of bool of that shape), weight (n_trials,) or None
+    Returns mean (tensor): 0 if no sample counts.
     """
     if weight is None:
         return values.sum() / counted.sum().clamp(min=1)
@@ -136,10 +128,7 @@ class WeightedNet(NeuralNet):
 def weighted_loss(criterion, y_pred, y_true, weight):
     """Loss of weighted trials, by the losses of this package and those of torch.
 
-    Raises
-    ------
-    TypeError
-        For a criterion that neither takes a weight nor has a ``reduction``.
+    Raises TypeError for a criterion that neither takes a weight nor has a ``reduction``.
     """
     if "weight" in signature(criterion.forward).parameters:
         return criterion(y_pred, y_true, weight)

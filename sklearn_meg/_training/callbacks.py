@@ -39,16 +39,11 @@ class BestWeights(EarlyStopping):
     Weights that are a model before the first epoch (training goes on from a fit) are left only for
     an epoch that is better by more than chance, one standard error over the held-out trials.
 
-    Parameters
-    ----------
-    patience : int
-    start_is_model : bool
-    judge : object or None
-        For a new network that starts as a model: ``judge.products(inputs, predicted, targets)``
-        gives some numbers for each held-out trial, ``judge.gain(products)`` what the epoch gains
-        over the start; weights of trials multiply the numbers. The best epoch is that with the
-        largest gain; the products after all epochs are left in ``net.held_out_``, with the trials
-        that they are of.
+    judge (object or None): For a new network that starts as a model:
+        ``judge.products(inputs, predicted, targets)`` gives some numbers for each held-out trial,
+        ``judge.gain(products)`` what the epoch gains over the start; weights of trials multiply
+        the numbers. The best epoch is that with the largest gain; the products after all epochs
+        are left in ``net.held_out_``, with the trials that they are of.
     """
 
     _LEARNED = ("misses_", "dynamic_threshold_", "best_model_weights_", "best_epoch_", "evidence_")
@@ -165,11 +160,8 @@ class Progress(Callback):
 class TrainLastRows(Callback):
     """Freeze everything but the last rows of some weights.
 
-    Parameters
-    ----------
-    names : tuple of str
-        Ends of names of weights; those that the module does not have are ignored.
-    n_rows : int
+    names (tuple of str): Ends of names of weights; those that the module does not have are
+        ignored.
     """
 
     def __init__(self, names, n_rows):
@@ -195,10 +187,7 @@ class TrainLastRows(Callback):
 class Checkpoint(Callback):
     """Store the state of a fit after epochs and resume from it. The last of all callbacks.
 
-    Parameters
-    ----------
-    file : CheckpointFile
-    device : torch.device
+    file (CheckpointFile)
     """
 
     def __init__(self, file, device):

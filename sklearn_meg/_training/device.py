@@ -99,10 +99,7 @@ def resolve_device(device, missing="raise", dtype="float32"):
     "auto" is a GPU where there is one that computes in `dtype`, else the CPU: that of Apple has no
     float64.
 
-    Raises
-    ------
-    ValueError
-        If there is no such device (with ``missing="cpu"`` the CPU is used instead).
+    Raises ValueError if there is no such device (with ``missing="cpu"`` the CPU is used instead).
     """
     if isinstance(device, str) and device == "auto":
         return torch.device(_best_device(dtype))

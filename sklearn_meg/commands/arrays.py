@@ -12,15 +12,8 @@ ARRAY_SUFFIXES = (".npz", ".mat", ".h5", ".hdf5")
 def read_named(path):
     """Arrays of a file by name; text and cells of text as arrays of strings.
 
-    Parameters
-    ----------
-    path : path-like
-        One of `ARRAY_SUFFIXES`.
-
-    Raises
-    ------
-    CommandError
-        If it cannot be read.
+    path (path-like): One of `ARRAY_SUFFIXES`.
+    Raises CommandError if it cannot be read.
     """
     path = Path(path)
     suffix = path.suffix.lower()

@@ -46,10 +46,7 @@ def pairs(texts, option, convert=str):
 def read_table(path, **options):
     """Table of numbers in a text file, as :func:`~sklearn_meg.study.tables.read_table`.
 
-    Raises
-    ------
-    CommandError
-        If there is none in it.
+    Raises CommandError if there is none in it.
     """
     from ..study import tables
 

@@ -14,16 +14,10 @@ class Settings:
     coefficients, 60 trials), 24 and 26 (500 Hz, 1499, 60), 55 and 57 (500 Hz, 1499, 240); of a TRF
     .4 and .8 (240 coefficients), 7 and 9, 19 and 16 (900).
 
-    Attributes
-    ----------
-    solutions : int
-        Solutions of the normal equations in one fit: penalties, deviations, inner folds.
-    products : int
-        Products of the lagged inputs with themselves.
-    n_past, n_parts : int
-        Samples and components of the past that a recurrent TRF takes.
-    least_minutes : float
-        Shorter studies are not announced.
+    solutions: Solutions of the normal equations in one fit: penalties, deviations, inner folds.
+    products: Products of the lagged inputs with themselves.
+    n_past, n_parts: Samples and components of the past that a recurrent TRF takes.
+    least_minutes: Shorter studies are not announced.
     """
 
     solutions: int = 240
@@ -40,14 +34,9 @@ TRIED = 1200  # coefficients for which this computer is timed
 def time_warning(data, arguments, models, n_repeats):
     """What to say before a study that will take long: a sentence, or nothing.
 
-    Parameters
-    ----------
-    data : StudyData
-    arguments : argparse.Namespace
-    models : iterable of str
-        Names of models; networks count as the linear model inside them.
-    n_repeats : int
-        Fits of each model: folds, times subjects that are studied by themselves.
+    data (StudyData), arguments (argparse.Namespace)
+    models (iterable of str): Names of models; networks count as the linear model inside them.
+    n_repeats: Fits of each model: folds, times subjects that are studied by themselves.
     """
     from ..study.recordings import ADVISED_HZ
 

@@ -57,10 +57,7 @@ def run_merge(arguments):
 def find_files(folders):
     """The file of each study.
 
-    Raises
-    ------
-    CommandError
-        If one is not there, or named twice.
+    Raises CommandError if one is not there, or named twice.
     """
     files = [Path(folder) for folder in folders]
     files = [path / KEPT if path.is_dir() else path for path in files]

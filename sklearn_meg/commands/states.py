@@ -89,10 +89,7 @@ def _numbers(arguments):
 def read_recordings(arguments):
     """Recordings, each regions x samples.
 
-    Raises
-    ------
-    CommandError
-        If they have different regions, or are no numbers.
+    Raises CommandError if they have different regions, or are no numbers.
     """
     found, names = [], []
     for path in map(Path, arguments.recordings):

@@ -12,21 +12,11 @@ from .._saving.store import content_key, open_store, versions
 class Steps:
     """Fit models one by one, each kept when it is done.
 
-    Parameters
-    ----------
-    folder : path-like
-        Models, and checkpoints of a fit that is under way.
-    n : int
-        Number of steps of the progress bar.
-    quiet : bool
-        No progress bar.
-
-    Attributes
-    ----------
-    n_fits : int
-        Models that were fitted, not found.
-    doubts : list of str
-        Warnings of the fits, also of those that were found.
+    folder (path-like): Models, and checkpoints of a fit that is under way.
+    n: Number of steps of the progress bar.
+    quiet: No progress bar.
+    n_fits: Models that were fitted, not found.
+    doubts (list of str): Warnings of the fits, also of those that were found.
     """
 
     def __init__(self, folder, n, quiet=False):
@@ -43,11 +33,7 @@ class Steps:
     def fit(self, name, model, X, y=None):
         """Return `model` fitted on X and y, from the folder if it was fitted on the same before.
 
-        Parameters
-        ----------
-        name : str
-        model : estimator
-        X, y : array-like, or y None
+        X, y (array-like, or y None)
         """
         self.bar.set_description(name)
         key = content_key(model, versions(), X, y)

@@ -393,12 +393,8 @@ def folds_of(arguments, subjects, runs):
 def build_models(names, data, arguments):
     """Estimators with the rows of `data`, by name.
 
-    Parameters
-    ----------
-    names : list of str
-        Keys of `MODELS`.
-    data : StudyData
-    arguments : argparse.Namespace
+    names (list of str): Keys of `MODELS`.
+    data (StudyData), arguments (argparse.Namespace)
     """
     from ..study import WithoutFeatures
 

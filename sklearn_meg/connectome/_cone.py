@@ -15,15 +15,10 @@ LEAST = 1e-9  # of the energy, that is left to the part along the fiber
 class ConeGeometry:
     """Metric, its derivatives and geodesics.
 
-    Parameters
-    ----------
-    peaks : PeakField
-    anisotropy : float or ndarray of shape (n, 1)
-        For all geodesics, or for each.
-    doubt : float
-        Angle (radians) up to which a start is taken along the field.
-    slopes : PeakField or None
-        The field whose derivatives :meth:`gradient` takes, if another.
+    peaks (PeakField)
+    anisotropy (float or ndarray of shape (n, 1)): For all geodesics, or for each.
+    doubt: Angle (radians) up to which a start is taken along the field.
+    slopes (PeakField or None): The field whose derivatives :meth:`gradient` takes, if another.
     """
 
     def __init__(self, peaks, anisotropy, doubt=0.0, slopes=None):

@@ -18,10 +18,7 @@ __all__ = ["connectivity_table"]
 def check_labels(labels, grid):
     """Return labels as int.
 
-    Raises
-    ------
-    ValueError
-        For another shape, numbers that are not whole, or no region.
+    Raises ValueError for another shape, numbers that are not whole, or no region.
     """
     if not isinstance(labels, np.ndarray | list | tuple):
         import nibabel as nib

@@ -29,16 +29,10 @@ def half_sphere():
 def sharpened(coefficients, basis, mask, steps, v):
     """Amplitudes (n_voxels, n_directions) of distributions after deconvolution in their context.
 
-    Parameters
-    ----------
-    coefficients : ndarray of shape (n_voxels, n_coefficients)
-    basis : str
-    mask : ndarray of bool of shape (nx, ny, nz)
-        Where these voxels are.
-    steps : ndarray of shape (n_directions, 3)
-        A step of the smallest voxel along each direction, in voxels.
-    v : ndarray of shape (n_directions, 3)
-        :func:`half_sphere`.
+    coefficients (n_voxels, n_coefficients)
+    mask (nx, ny, nz) bool: Where these voxels are.
+    steps (n_directions, 3): A step of the smallest voxel along each direction, in voxels.
+    v (n_directions, 3): :func:`half_sphere`.
     """
     data = np.maximum(amplitudes(coefficients, v, basis), 0).astype(np.float32)
     tiny = np.float32(SETTINGS.tiny * max(np.median(data.max(1)), 1e-30))
@@ -58,10 +52,7 @@ def sharpened(coefficients, basis, mask, steps, v):
 def lobe_of(data, v):
     """The lobe of one fiber, as a matrix from true to measured amplitudes (rows sum to 1).
 
-    Parameters
-    ----------
-    data : ndarray of shape (n_voxels, n_directions)
-    v : ndarray of shape (n_directions, 3)
+    data (n_voxels, n_directions), v (n_directions, 3)
     """
     top = data.argmax(1)
     peaked = data[np.arange(len(data)), top] / np.maximum(data.mean(1), 1e-30)
@@ -85,11 +76,8 @@ def lobe_of(data, v):
 class Beside:
     """Amplitudes before and behind along a direction: the geometric mean of the two sides.
 
-    Parameters
-    ----------
-    mask : ndarray of bool of shape (nx, ny, nz)
-    steps : ndarray of shape (n_directions, 3)
-        In voxels.
+    mask (nx, ny, nz) bool
+    steps (n_directions, 3): In voxels.
     """
 
     def __init__(self, mask, steps):

@@ -46,10 +46,7 @@ def to_grid(order, affine):
 def tensors_from(six, order):
     """Symmetric tensors (..., 3, 3) of six numbers (..., 6).
 
-    Raises
-    ------
-    ValueError
-        If they are not positive definite in this order, but are in another.
+    Raises ValueError if they are not positive definite in this order, but are in another.
     """
     found = {name: _filled(six, name) for name in ORDERS}
     some = np.isfinite(six).all(-1) & (np.abs(six).max(-1) > 0)
@@ -87,10 +84,7 @@ def is_array(thing):
 def load_mask(mask, affine=None):
     """Values of a mask that may be an array, an image or a file.
 
-    Raises
-    ------
-    ValueError
-        If an image has another affine than the data: its voxels are elsewhere.
+    Raises ValueError if an image has another affine than the data: its voxels are elsewhere.
     """
     if mask is None or is_array(mask):
         return mask

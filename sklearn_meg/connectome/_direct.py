@@ -18,14 +18,8 @@ GAUGE = 1e-8  # a metric and twice the metric have the same geodesics: the small
 class Problem:
     """Loss and gradient for coefficients on one lattice.
 
-    Parameters
-    ----------
-    lines : Lines
-    space : Space
-    spacing : int
-        Voxels between knots.
-    smoothness : float
-        Weight of the squared second derivatives.
+    spacing: Voxels between knots.
+    smoothness: Weight of the squared second derivatives.
     """
 
     def __init__(self, lines, space, spacing, smoothness):
@@ -69,23 +63,12 @@ class Problem:
 def solve(lines, space, spacings, smoothness, max_iter, tol, progress=None):
     """Coefficients everywhere on the lattice of the last spacing.
 
-    Parameters
-    ----------
-    lines : Lines
-    space : Space
-    spacings : tuple of int
-        Voxels between knots, from coarse to fine; each half of the one before.
-    smoothness : float
-    max_iter : int
-        Largest number of iterations of each.
-    tol : float
-        Change of the loss, relative to that of the Euclidean metric, below which it ends.
-    progress : tqdm bar or None
-
-    Returns
-    -------
-    coef : ndarray of shape (kx, ky[, kz], n_parameters)
-    history : list of (spacing, iterations, loss)
+    spacings (tuple of int): Voxels between knots, from coarse to fine; each half of the one
+        before.
+    max_iter: Largest number of iterations of each.
+    tol: Change of the loss, relative to that of the Euclidean metric, below which it ends.
+    progress (tqdm bar or None)
+    Returns coef (kx, ky[, kz], n_parameters), history (list of (spacing, iterations, loss))
     """
     shape = lattice_shape(space.grid, spacings[0])
     coef, history, unit = np.zeros((*shape, n_parameters(space.dim))), [], None
@@ -131,16 +114,8 @@ def extended(coef, lines, space, spacing):
     Outside the lines a network may answer anything; geodesics that graze the border should meet
     there what they meet with the direct solver.
 
-    Parameters
-    ----------
-    coef : ndarray of shape (kx, ky[, kz], n_parameters)
-    lines : Lines
-    space : Space
-    spacing : int
-
-    Returns
-    -------
-    coef : ndarray of shape (kx, ky[, kz], n_parameters)
+    coef (kx, ky[, kz], n_parameters)
+    Returns coef (kx, ky[, kz], n_parameters)
     """
     problem = Problem(lines, space, spacing, 1.0)
     free = np.setdiff1d(np.arange(len(problem.knots)), problem.inner)

@@ -62,22 +62,12 @@ def _negative(values):
 def find_peaks(coefficients, basis, n_peaks, share, separation):
     """Local maxima of distributions, largest first, between the directions of a sphere.
 
-    Parameters
-    ----------
-    coefficients : ndarray of shape (n, n_coefficients)
-    basis : str
-    n_peaks : int
-        Most for each distribution.
-    share : float
-        Smallest amplitude, as a share of the largest.
-    separation : float
-        Smallest angle between two, in degrees.
-
-    Returns
-    -------
-    peaks : ndarray of shape (n_peaks, n, 3)
-        NaN where there are fewer.
-    values : ndarray of shape (n_peaks, n)
+    coefficients (n, n_coefficients)
+    n_peaks: Most for each distribution.
+    share: Smallest amplitude, as a share of the largest.
+    separation: Smallest angle between two, in degrees.
+    Returns peaks (n_peaks, n, 3): NaN where there are fewer.
+    and values (n_peaks, n)
     """
     with needs("Orientation distributions", "dipy", "sklearn-meg[connectome]"):
         from dipy.data import get_sphere

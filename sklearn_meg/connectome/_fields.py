@@ -21,27 +21,17 @@ RIDGE = 1e-7  # on terms above the first order, where too few voxels are there
 class Lines:
     """Directions and accelerations of all fields in their voxels, one row a (field, voxel).
 
-    Attributes
-    ----------
-    field : ndarray of int of shape (n,)
-    voxel : ndarray of int of shape (n, dim)
-    direction : ndarray of shape (n, dim)
-        Unit vectors, smoothed.
-    acceleration : ndarray of shape (n, dim)
-        ``(V . grad) V``, orthogonal to V, 1 / length.
-    weight : ndarray of shape (n,)
-        Falls with the noise that the neighborhood lets through to the acceleration; mean 1.
-    noise : float
-        Standard deviation of the measured directions around the smoothed ones, in radians.
-    window : tuple of int
-        Radius and degree that were used.
-    cosine : float
-        Neighbors at less than this cosine to a line belong to another.
-    doubt : float
-        Standard deviation of an angle of ``direction``, between voxels, around the true one,
+    field (n,) int, voxel (n, dim) int
+    direction (n, dim): Unit vectors, smoothed.
+    acceleration (n, dim): ``(V . grad) V``, orthogonal to V, 1 / length.
+    weight (n,): Falls with the noise that the neighborhood lets through to the acceleration; mean
+        1.
+    noise: Standard deviation of the measured directions around the smoothed ones, in radians.
+    window (tuple of int): Radius and degree that were used.
+    cosine: Neighbors at less than this cosine to a line belong to another.
+    doubt: Standard deviation of an angle of ``direction``, between voxels, around the true one,
         roughly, in radians.
-    is_smooth : bool
-        Whether smoothing brings the directions nearer to those without noise. If not,
+    is_smooth: Whether smoothing brings the directions nearer to those without noise. If not,
         ``direction`` is what was measured.
     """
 
@@ -63,21 +53,13 @@ def fit_lines(X, scale, window=None, is_smooth=True):
     The vectors of a voxel are a set: neighbors of a line are sought among all of them, so that
     the order of the fields does not matter.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_fields, nx, ny[, nz], dim)
-        Unit vectors, NaN where a field is absent.
-    scale : ndarray of shape (dim,)
-        Size of a voxel.
-    window : tuple of two int or None
-        Radius of the neighborhood in voxels, and degree of the polynomial. None takes the one of
-        ``SETTINGS.windows`` that predicts a left-out vector best.
-    is_smooth : bool
-        Whether to smooth the directions, with a window that is given.
-
-    Returns
-    -------
-    lines : Lines
+    X (n_fields, nx, ny[, nz], dim): Unit vectors, NaN where a field is absent.
+    scale (dim,): Size of a voxel.
+    window (tuple of two int or None): Radius of the neighborhood in voxels, and degree of the
+        polynomial. None takes the one of ``SETTINGS.windows`` that predicts a left-out vector
+        best.
+    is_smooth: Whether to smooth the directions, with a window that is given.
+    Returns lines (Lines)
     """
     cosine = cone_of(X, scale)
     field, voxel = _rows(X)
@@ -112,10 +94,7 @@ def cone_of(X, scale):
     Half the angle between the vectors of a voxel, where there are several (the 10th percentile
     over voxels): a neighbor nearer to another vector is another line. Not less than noise needs.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_fields, nx, ny[, nz], dim)
-    scale : ndarray of shape (dim,)
+    X (n_fields, nx, ny[, nz], dim), scale (dim,)
     """
     widest, narrowest, deviations = SETTINGS.cones
     pairs = [

@@ -14,19 +14,9 @@ def refine(geometry, ends, guesses, n_modes, max_iter=300):
     A path is the straight line plus t (1 - t) times polynomials, so it is smooth and its length
     converges fast with their number.
 
-    Parameters
-    ----------
-    geometry : SplineGeometry or ConeGeometry
-    ends : ndarray of shape (n, 2, dim)
-    guesses : list of ndarray of shape (n_points, dim)
-        Paths to start from.
-    n_modes : int
-    max_iter : int
-
-    Returns
-    -------
-    modes : ndarray of shape (n, n_modes, dim)
-    lengths : ndarray of shape (n,)
+    geometry (SplineGeometry or ConeGeometry), ends (n, 2, dim)
+    guesses (list of ndarray of shape (n_points, dim)): Paths to start from.
+    Returns modes (n, n_modes, dim), lengths (n,)
     """
     t, quadrature = np.polynomial.legendre.leggauss(N_GAUSS)
     t, w = (t + 1) / 2, quadrature / 2
@@ -107,17 +97,10 @@ def resampled(path, n_points):
 def pulled(curves, targets, allowed):
     """Curves that go towards other points where they, or their pieces, are outside.
 
-    Parameters
-    ----------
-    curves : ndarray of shape (n, n_points, dim)
-    targets : callable
-        Points (m, dim) inside, near others.
-    allowed : callable
-        As of :func:`relaxed`.
-
-    Returns
-    -------
-    curves : ndarray of shape (n, n_points, dim)
+    curves (n, n_points, dim)
+    targets (callable): Points (m, dim) inside, near others.
+    allowed (callable): As of :func:`relaxed`.
+    Returns curves (n, n_points, dim)
     """
     curves = curves.copy()
     share = np.zeros(curves.shape[:2])
@@ -149,18 +132,11 @@ def inside(paths, allowed):
 def relaxed(paths, allowed, cost=None):
     """Make paths smooth: points go towards the middle of their neighbors where they may.
 
-    Parameters
-    ----------
-    paths : ndarray of shape (n, n_points, dim)
-    allowed : callable
-        Whether points (m, dim) are where a path may be.
-    cost : callable or None
-        Lengths (m,) of straight pieces from points to points, (m, dim) each. A point moves only if
-        the two pieces beside it get no longer; None moves it anyway.
-
-    Returns
-    -------
-    paths : ndarray of shape (n, n_points, dim)
+    paths (n, n_points, dim)
+    allowed (callable): Whether points (m, dim) are where a path may be.
+    cost (callable or None): Lengths (m,) of straight pieces from points to points, (m, dim) each.
+        A point moves only if the two pieces beside it get no longer; None moves it anyway.
+    Returns paths (n, n_points, dim)
     """
     paths = paths.copy()
     for sweep in range(SWEEPS):

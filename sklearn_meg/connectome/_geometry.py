@@ -104,11 +104,8 @@ def geodesic_residual(theta, dtheta, v, acceleration):
 class SplineGeometry:
     """Metric, its derivatives and geodesics of a spline of log-Cholesky parameters.
 
-    Parameters
-    ----------
-    field : SplineField
-    peaks : PeakField or None
-        Directions that curves can be steered by.
+    field (SplineField)
+    peaks (PeakField or None): Directions that curves can be steered by.
     """
 
     def __init__(self, field, peaks=None):

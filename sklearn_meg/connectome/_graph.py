@@ -38,12 +38,8 @@ def targets(mask, steps):
 class MetricGraph:
     """Steps between voxels, as long as a Riemannian metric says.
 
-    Parameters
-    ----------
-    g : ndarray of shape (n_voxels, dim, dim)
-        Metrics in the voxels of the mask.
-    mask : ndarray of bool of shape (nx, ny[, nz])
-    scale : ndarray of shape (dim,)
+    g (n_voxels, dim, dim): Metrics in the voxels of the mask.
+    mask (nx, ny[, nz]) bool, scale (dim,)
     """
 
     def __init__(self, g, mask, scale):
@@ -68,14 +64,10 @@ class FiberGraph:
     From one node to the next the direction turns by a limited angle, so that a way goes straight
     through a crossing. A step costs its length over the amplitude of the fibers along it.
 
-    Parameters
-    ----------
-    amplitude : ndarray of shape (n_voxels, n_steps)
-        Amplitude of the fibers along each of :func:`steps_of`, 1 for a strong one.
-    mask : ndarray of bool of shape (nx, ny[, nz])
-    scale : ndarray of shape (dim,)
-    lobe : float
-        Share of the largest amplitude of a voxel from which a direction is a fiber.
+    amplitude (n_voxels, n_steps): Amplitude of the fibers along each of :func:`steps_of`, 1 for a
+        strong one.
+    mask (nx, ny[, nz]) bool, scale (dim,)
+    lobe: Share of the largest amplitude of a voxel from which a direction is a fiber.
     """
 
     def __init__(self, amplitude, mask, scale, lobe=SETTINGS.lobe):
@@ -148,11 +140,8 @@ class FiberGraph:
     def search(self, sources, leaky=False):
         """Distances (n_voxels,) from a set of voxels, and a function for the path to one.
 
-        Parameters
-        ----------
-        sources : int or array of int
-        leaky : bool
-            Whether steps off the fibers are allowed, where they are dear.
+        sources (int or array of int)
+        leaky: Whether steps off the fibers are allowed, where they are dear.
         """
         sources, n_voxels = np.atleast_1d(sources), len(self.target)
         wanted = np.zeros(n_voxels, dtype=bool)
@@ -197,13 +186,9 @@ def _unique(path):
 def amplitudes_of(vectors, weights, steps):
     """Amplitudes (n_voxels, n_steps) of peaks along steps: a Gaussian of the angle for each.
 
-    Parameters
-    ----------
-    vectors : ndarray of shape (n_fields, n_voxels, dim)
-        NaN where absent.
-    weights : ndarray of shape (n_fields, n_voxels)
-    steps : ndarray of shape (n_steps, dim)
-        Steps in lengths.
+    vectors (n_fields, n_voxels, dim): NaN where absent.
+    weights (n_fields, n_voxels)
+    steps (n_steps, dim): Steps in lengths.
     """
     unit = steps / np.linalg.norm(steps, axis=1, keepdims=True)
     found = np.zeros((vectors.shape[1], len(steps)))

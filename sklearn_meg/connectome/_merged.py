@@ -14,21 +14,13 @@ from ._settings import SETTINGS
 def split_merged(values, v, peaks, strength):
     """Peaks, and two instead of one where a lobe is that of two fibers.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n, n_directions)
-        Sharpened amplitudes.
-    v : ndarray of shape (n_directions, 3)
-        Unit vectors, one of each pair of opposite ones.
-    peaks : ndarray of shape (n_peaks, n, 3)
-        The strongest first, NaN where there are fewer. Where the last one is there, none is split.
-    strength : ndarray of shape (n_peaks, n)
-
-    Returns
-    -------
-    peaks : ndarray of shape (n_peaks, n, 3)
-        The second peak of a lobe is the last.
-    strength : ndarray of shape (n_peaks, n)
+    values (n, n_directions): Sharpened amplitudes.
+    v (n_directions, 3): Unit vectors, one of each pair of opposite ones.
+    peaks (n_peaks, n, 3): The strongest first, NaN where there are fewer. Where the last one is
+        there, none is split.
+    strength (n_peaks, n)
+    Returns peaks (n_peaks, n, 3): The second peak of a lobe is the last.
+    and strength (n_peaks, n)
     """
     some = np.flatnonzero(_alone(peaks) & np.isnan(peaks[-1, :, 0]))
     weights = values[some] * (np.abs(peaks[0, some] @ v.T) > _cosine(SETTINGS.lobe_reach))

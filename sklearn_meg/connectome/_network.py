@@ -49,20 +49,12 @@ class MetricNet(nn.Module):
     encoder and decoder the grid is halved once more. The answer is the sum of one on the lattice
     and one, smooth, on the coarser grid. It is zero at the start: the Euclidean metric.
 
-    Parameters
-    ----------
-    n_channels : int
-        Products of all fields, and where they are.
-    dim : int
-    bases : tuple of nested tuples of float
-        For each axis the values of the splines at the voxels, and their derivatives.
-    n_features : int
-        After the first convolution.
-    growth : int
-        Growth of each layer of the dense blocks.
-    n_layers : tuple of int
-        Layers of the three dense blocks.
-    smoothness : float
+    n_channels: Products of all fields, and where they are.
+    bases (tuple of nested tuples of float): For each axis the values of the splines at the voxels,
+        and their derivatives.
+    n_features: After the first convolution.
+    growth: Growth of each layer of the dense blocks.
+    n_layers (tuple of int): Layers of the three dense blocks.
     """
 
     def __init__(self, n_channels, dim, bases, n_features, growth, n_layers, smoothness):

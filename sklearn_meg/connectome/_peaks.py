@@ -19,18 +19,12 @@ class PeakField:
     field is the first axis of the mean of v v', with the weights of the interpolation. At a border
     of bundles this is one or the other; a mean of vectors would be between them.
 
-    Parameters
-    ----------
-    V : ndarray of shape (n_fields, nx, ny[, nz], dim)
-        Unit vectors along the grid, NaN where absent.
-    scale : ndarray of shape (dim,)
-        Size of a voxel.
-    weights : ndarray of shape (n_fields, nx, ny[, nz]) or None
-        Amplitudes; None is 1 everywhere.
-    cosine : float
-        Peaks at less than this cosine to the direction belong to other lines.
-    order : {1, 2}
-        1: linear, through the vectors. 2: quadratic B-splines, which also smooth a little.
+    V (n_fields, nx, ny[, nz], dim): Unit vectors along the grid, NaN where absent.
+    scale (dim,): Size of a voxel.
+    weights (n_fields, nx, ny[, nz]) or None: Amplitudes; None is 1 everywhere.
+    cosine: Peaks at less than this cosine to the direction belong to other lines.
+    order ({1, 2}): 1: linear, through the vectors. 2: quadratic B-splines, which also smooth a
+        little.
     """
 
     def __init__(self, V, scale, weights=None, cosine=0.0, order=1):

@@ -11,22 +11,13 @@ def shoot(geometry, x, u, length, step, inside, follow=0.0):
 
     Any parameter gives the same curve; this one makes steps even in space.
 
-    Parameters
-    ----------
-    geometry : SplineGeometry or ConeGeometry
-    x, u : ndarray of shape (n, dim)
-        Points and directions along the grid, in lengths.
-    length, step : float
-    inside : callable
-        Whether points (n, dim) are where curves go on.
-    follow : float
-        0: geodesics. 1: integral curves of the field. Between: after each step the direction goes
-        this share of the way to that of the field.
-
-    Returns
-    -------
-    paths : ndarray of shape (n, n_steps + 1, dim)
-        NaN after the first point that is not inside, or where a curve ran away within a step.
+    geometry (SplineGeometry or ConeGeometry)
+    x, u (n, dim): Points and directions along the grid, in lengths.
+    inside (callable): Whether points (n, dim) are where curves go on.
+    follow: 0: geodesics. 1: integral curves of the field. Between: after each step the direction
+        goes this share of the way to that of the field.
+    Returns paths (n, n_steps + 1, dim): NaN after the first point that is not inside, or where a
+        curve ran away within a step.
     """
     n_steps = max(1, round(length / step))
     h = length / n_steps
@@ -76,22 +67,13 @@ def _or_on(v, u):
 def tube(geometry, peaks, x, u, noise, length, step, inside):
     """How far geodesics that start nearly along the field are from its integral curves.
 
-    Parameters
-    ----------
-    geometry : SplineGeometry or ConeGeometry
-    peaks : PeakField
-        The field whose integral curves are followed.
-    x, u : ndarray of shape (n, dim)
-    noise : ndarray of shape (n, dim)
-        Added to the direction of the field at the start: what is not known of it.
-    length, step : float
-    inside : callable
-
-    Returns
-    -------
-    deviation : ndarray of shape (n,)
-        Mean distance between points after the same length, at most `SETTINGS.lost` steps; NaN for
-        integral curves that leave the mask at once.
+    geometry (SplineGeometry or ConeGeometry)
+    peaks (PeakField): The field whose integral curves are followed.
+    x, u (n, dim)
+    noise (n, dim): Added to the direction of the field at the start: what is not known of it.
+    inside (callable)
+    Returns deviation (n,): Mean distance between points after the same length, at most
+        `SETTINGS.lost` steps; NaN for integral curves that leave the mask at once.
     """
     u = _or_on(peaks.at(x, u), u)
     state, n_steps = (x, u), round(length / step)

@@ -14,19 +14,11 @@ class Space:
     Inside everything is in grid coordinates: along the axes of the grid, in units of length, from
     the middle of the first voxel. Outside points are in world coordinates, as NIfTI has them.
 
-    Parameters
-    ----------
-    grid : tuple of int
-    affine : ndarray of shape (dim + 1, dim + 1) or None
-        From voxel indices to the world; None is the identity.
-
-    Attributes
-    ----------
-    scale : ndarray of shape (dim,)
-        Size of a voxel.
-    rotation : ndarray of shape (dim, dim)
-        From grid axes to world axes.
-    origin : ndarray of shape (dim,)
+    grid (tuple of int)
+    affine (dim + 1, dim + 1) or None: From voxel indices to the world; None is the identity.
+    scale (dim,): Size of a voxel.
+    rotation (dim, dim): From grid axes to world axes.
+    origin (dim,)
     """
 
     def __init__(self, grid, affine=None):
@@ -76,10 +68,8 @@ def without_small_holes(mask):
 def check_affine(affine, dim):
     """Return an affine as an array.
 
-    Raises
-    ------
-    ValueError
-        If it is no affine of this dimension, or shears: resample such an image first.
+    Raises ValueError if it is no affine of this dimension, or shears: resample such an image
+        first.
     """
     if affine is None:
         return np.eye(dim + 1)
@@ -110,20 +100,9 @@ UNIT = 1e-3  # a length that differs more from 1 is said
 def check_fields(X, mask=None, name="X"):
     """Return fields of unit vectors, NaN where absent, and where any is.
 
-    Parameters
-    ----------
-    X : array-like of shape (n_fields, nx, ny[, nz], dim)
-    mask : array-like of shape (nx, ny[, nz],) or None
-
-    Returns
-    -------
-    X : ndarray of float
-    mask : ndarray of bool
-
-    Raises
-    ------
-    ValueError
-        See :meth:`ConnectomeMetric.fit`.
+    X (n_fields, nx, ny[, nz], dim), mask (nx, ny[, nz],) or None
+    Returns X (ndarray of float), mask (ndarray of bool)
+    Raises ValueError: See :meth:`ConnectomeMetric.fit`.
     """
     X = _as_array(X, name)
     grid = X.shape[1:-1]

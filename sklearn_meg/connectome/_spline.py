@@ -51,20 +51,11 @@ class SplineOperator:
     One axis after the other, each a sparse matrix with four entries a row, and only through what
     these voxels need: time and memory grow with the number of voxels, whatever the mask.
 
-    Parameters
-    ----------
-    voxels : ndarray of int of shape (n, dim)
-        Voxels in which to evaluate.
-    grid : tuple of int
-    spacing : int
-        Voxels between knots.
-    scale : sequence of float
-        Size of a voxel along each axis: derivatives are by length.
-
-    Attributes
-    ----------
-    knots : ndarray of int of shape (n_active, dim)
-        The places in the lattice of the coefficients that matter.
+    voxels (n, dim) int: Voxels in which to evaluate.
+    grid (tuple of int)
+    spacing: Voxels between knots.
+    scale (sequence of float): Size of a voxel along each axis: derivatives are by length.
+    knots (n_active, dim) int: The places in the lattice of the coefficients that matter.
     """
 
     def __init__(self, voxels, grid, spacing, scale):
@@ -116,14 +107,9 @@ def unique_rows(rows):
 class SplineField:
     """A spline at any points, batched in torch.
 
-    Parameters
-    ----------
-    coef : ndarray of shape (kx, ky[, kz], m)
-    grid : tuple of int
-    spacing : float
-        Voxels between knots.
-    scale : ndarray of shape (dim,)
-        Size of a voxel.
+    coef (kx, ky[, kz], m), grid (tuple of int)
+    spacing: Voxels between knots.
+    scale (dim,): Size of a voxel.
     """
 
     def __init__(self, coef, grid, spacing, scale):
@@ -206,12 +192,8 @@ def _look_up(table, places):
 def refined(coef, shape):
     """Coefficients on a lattice of half the spacing, of the same spline.
 
-    Parameters
-    ----------
-    coef : ndarray of shape (kx, ky[, kz], m)
-        Everywhere on the coarse lattice.
-    shape : tuple of int
-        Shape of the fine lattice.
+    coef (kx, ky[, kz], m): Everywhere on the coarse lattice.
+    shape (tuple of int): Shape of the fine lattice.
     """
     for axis, n in enumerate(shape):
         # Knot i of the fine lattice is at (i - 1) / 2 + 1 in places of the coarse one.
@@ -229,10 +211,7 @@ def refined(coef, shape):
 def coefficients_of(metric, mask):
     """Spline coefficients, one knot a voxel, of a metric known in a mask.
 
-    Raises
-    ------
-    ValueError
-        If it is not symmetric and positive definite there.
+    Raises ValueError if it is not symmetric and positive definite there.
     """
     g = metric[mask]
     skew = np.abs(g - g.swapaxes(-1, -2)).max(axis=(1, 2))  # rounding goes with the largest element

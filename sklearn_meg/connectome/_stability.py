@@ -14,12 +14,7 @@ class Stability:
     than it is in doubt where directions were smoothed: the true one is sought. Else the field is
     what was measured, and little is added.
 
-    Parameters
-    ----------
-    lines : Lines
-    peaks : PeakField
-    space : Space
-    mask : ndarray of bool of shape (nx, ny[, nz])
+    peaks (PeakField), mask (nx, ny[, nz]) bool
     """
 
     def __init__(self, lines, peaks, space, mask):

@@ -16,14 +16,10 @@ AXES = "xyz"
 def warn_if_turned(X, scale, rotation=None):
     """Warn if directions go on better from voxel to voxel with axes reversed or in another order.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_fields, nx, ny[, nz], dim)
-        Vectors along the grid, NaN where absent.
-    scale : sequence of float
-        Size of a voxel.
-    rotation : ndarray of shape (dim, dim) or None
-        Another turn to try: that between the axes of the grid and of the world.
+    X (n_fields, nx, ny[, nz], dim): Vectors along the grid, NaN where absent.
+    scale (sequence of float): Size of a voxel.
+    rotation (dim, dim) or None: Another turn to try: that between the axes of the grid and of the
+        world.
     """
     own = continuity(X, scale)
     name, best = max(
@@ -65,17 +61,9 @@ def _name(order, signs):
 def continuity(X, scale, turn=None):
     """Mean cosine between a direction and the nearest of the voxel that it points to.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_fields, nx, ny[, nz], dim)
-    scale : sequence of float
-    turn : ndarray of shape (dim, dim) or None
-        Vectors are multiplied by it.
-
-    Returns
-    -------
-    continuity : float
-        0 where no voxel has a neighbor.
+    X (n_fields, nx, ny[, nz], dim), scale (sequence of float)
+    turn (dim, dim) or None: Vectors are multiplied by it.
+    Returns continuity: 0 where no voxel has a neighbor.
     """
     field, *voxels = np.nonzero(np.isfinite(X[..., 0]))
     some = slice(None, None, max(1, -(-len(field) // MOST)))

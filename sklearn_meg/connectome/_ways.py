@@ -14,24 +14,13 @@ BATCH = 64  # paths that are refined together
 def ways_between(graph, geometry, space, mask, pairs, n_points, n_modes, other=None):
     """Paths and lengths, inf where there is no way.
 
-    Parameters
-    ----------
-    graph : MetricGraph or FiberGraph
-    geometry : SplineGeometry or ConeGeometry
-        The metric that curves are made shorter by. Lengths are measured by it, or by the graph if
-        it is one of fibers.
-    space : Space
-    mask : ndarray of bool of shape (nx, ny[, nz])
-    pairs : ndarray of shape (n, 2, dim)
-        Points in grid coordinates, in the mask.
-    n_points, n_modes : int
-    other : MetricGraph or None
-        Curves from its paths are taken where they are shorter.
-
-    Returns
-    -------
-    paths : ndarray of shape (n, n_points, dim)
-    lengths : ndarray of shape (n,)
+    graph (MetricGraph or FiberGraph)
+    geometry (SplineGeometry or ConeGeometry): The metric that curves are made shorter by. Lengths
+        are measured by it, or by the graph if it is one of fibers.
+    mask (nx, ny[, nz]) bool
+    pairs (n, 2, dim): Points in grid coordinates, in the mask.
+    other (MetricGraph or None): Curves from its paths are taken where they are shorter.
+    Returns paths (n, n_points, dim), lengths (n,)
     """
 
     def allowed(points):

@@ -246,11 +246,7 @@ class ConformalMetric(AnisotropyParams, _TensorMetric):
 def tensors_of(vectors, anisotropy):
     """Diffusion tensors (n_voxels, dim, dim), 1 across; the mean over fibers that are there.
 
-    Parameters
-    ----------
-    vectors : ndarray of shape (n_fields, n_voxels, dim)
-        Unit vectors, NaN where absent.
-    anisotropy : float
+    vectors (n_fields, n_voxels, dim): Unit vectors, NaN where absent.
     """
     there = np.isfinite(vectors[..., 0])
     V = np.nan_to_num(vectors)

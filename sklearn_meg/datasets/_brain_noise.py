@@ -67,18 +67,10 @@ class BrainNoise:
 def colored_series(rng, alpha, n_times, sfreq):
     """Draw stationary series of variance 1 with a 1/f spectrum and a bump at 10 Hz.
 
-    Parameters
-    ----------
-    rng : RandomState
-    alpha : ndarray of shape (n_series,)
-        Height of the bump, relative to 1/f there.
-    n_times : int
-    sfreq : float
-
-    Returns
-    -------
-    series : ndarray of shape (n_series, n_times)
-        Cut from series four times as long, so that the ends do not meet.
+    rng (RandomState)
+    alpha (n_series,): Height of the bump, relative to 1/f there.
+    Returns series (n_series, n_times): Cut from series four times as long, so that the ends do not
+        meet.
     """
     long = 4 * n_times
     frequency = np.fft.rfftfreq(long, 1.0 / sfreq)

@@ -9,13 +9,9 @@ __all__ = ["TEMPLATE"]
 class TemplateSettings:
     """Limits of electrodes that are put on the head of fsaverage.
 
-    Attributes
-    ----------
-    farthest : float
-        Meters from its scalp: no head is so much larger or smaller. Centimeters and millimeters
-        are beyond it.
-    fewest : int
-        Electrodes below which no source can be told from another.
+    farthest: Meters from its scalp: no head is so much larger or smaller. Centimeters and
+        millimeters are beyond it.
+    fewest: Electrodes below which no source can be told from another.
     """
 
     farthest: float = 0.04

@@ -15,12 +15,8 @@ METHODS = ("none", "zscore", "covariance")
 class Static:
     """Moments of a recording, whatever its states.
 
-    Attributes
-    ----------
-    count : float
-        Number of samples.
-    mean : ndarray of shape (n_regions,)
-    covariance : ndarray of shape (n_regions, n_regions)
+    count: Number of samples.
+    mean (n_regions,), covariance (n_regions, n_regions)
     """
 
     count: float
@@ -162,15 +158,11 @@ def half_of(n_times):
 class Aligner:
     """Alignment of recordings.
 
-    Attributes
-    ----------
-    method : {"none", "zscore", "covariance"}
-    group : Static
-        Covariance and mean to which recordings are aligned.
-    weight : float
-        Samples that the group's correlations count as where those of a recording are estimated.
-    signs : bool
-        Whether signs of regions are matched before.
+    method ({"none", "zscore", "covariance"})
+    group (Static): Covariance and mean to which recordings are aligned.
+    weight: Samples that the group's correlations count as where those of a recording are
+        estimated.
+    signs: Whether signs of regions are matched before.
     """
 
     method: str

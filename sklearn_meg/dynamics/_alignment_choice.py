@@ -59,17 +59,11 @@ def statics_of(part, dof):
 def chosen_aligner(statics, align):
     """The aligner, and what each option scored.
 
-    Parameters
-    ----------
-    statics : list of (Static, (Static, Static))
-        Static covariances of each recording, from `statics_of`.
-    align : str
-
-    Returns
-    -------
-    aligner : Aligner
-    table : dict of ndarray
-        ``method``, ``weight``, ``signs`` and ``loglik`` of each option.
+    statics (list of (Static, (Static, Static))): Static covariances of each recording, from
+        `statics_of`.
+    Returns aligner (Aligner)
+    and table (dict of ndarray): ``method``, ``weight``, ``signs`` and ``loglik`` of each
+        option.
     """
     whole = [s for s, _ in statics]
     half = np.mean([h.count for _, halves in statics for h in halves])
@@ -112,9 +106,7 @@ def left_out_scores(statics, halves, options):
     One half of the left-out recording is aligned by what its other half says, and scored by the
     other recordings.
 
-    Returns
-    -------
-    scores : ndarray of shape (n_options, n_recordings)
+    Returns scores (n_options, n_recordings)
     """
     n = len(statics)
     which = np.unique(np.linspace(0, n - 1, min(n, ALIGN.max_scored)).astype(int))

@@ -437,17 +437,9 @@ class StateModel(WholeFit, StateParams, TransformerMixin, BaseEstimator):
 def communities_of(model, covariances, counts):
     """Layers of a network, and their communities, by the parameters of a model.
 
-    Parameters
-    ----------
-    model : StateModel
-    covariances : ndarray of shape (n_states, n_regions, n_regions)
-    counts : ndarray of shape (n_states,)
-        Samples of each state.
-
-    Returns
-    -------
-    layers : ndarray of shape (n_states, n_regions, n_regions)
-    labels : ndarray of int of shape (n_states, n_regions)
+    model (StateModel), covariances (n_states, n_regions, n_regions)
+    counts (n_states,): Samples of each state.
+    Returns layers (n_states, n_regions, n_regions), labels (n_states, n_regions) int
     """
     weights = correlations(covariances, partial=model.layer == "partial")
     layers = np.stack([strongest_edges(w, model.density) for w in weights])

@@ -17,16 +17,10 @@ STEP_COST, ELEMENT_COST = 2e-5, 2e-9  # seconds: of one array operation, of one 
 class Layout:
     """Layout of recordings in blocks of `length` samples.
 
-    Attributes
-    ----------
-    rows : ndarray of shape (length, n_blocks)
-        Index of the sample that stands there; 0 where none does.
-    there : ndarray of bool of shape (length, n_blocks)
-        Whether a sample stands there.
-    first : ndarray of int
-        Blocks that begin a recording.
-    after : list of ndarray
-        Blocks that are second, third, ... in their recording.
+    rows (length, n_blocks): Index of the sample that stands there; 0 where none does.
+    there (length, n_blocks) bool: Whether a sample stands there.
+    first (ndarray of int): Blocks that begin a recording.
+    after (list of ndarray): Blocks that are second, third, ... in their recording.
     """
 
     rows: np.ndarray
@@ -72,26 +66,17 @@ def _cost(length, lengths, n_restarts, n_states):
 def forward_backward(log_b, log_start, log_trans, layout, weights=None):
     """Posterior state probabilities of hidden Markov chains.
 
-    Parameters
-    ----------
-    log_b : ndarray of shape (n_samples, n_restarts, n_states)
-        Log-density of each sample in each state; 0 for a missing sample.
-    log_start : ndarray of shape (n_restarts, n_states)
-    log_trans : ndarray of shape (n_restarts, n_states, n_states)
-        Need not be normalized (variational Bayes).
-    layout : Layout
-    weights : ndarray of shape (n_restarts, n_recordings), default=None
-        Weight of each recording in `starts` and `transitions`.
-
-    Returns
-    -------
-    gamma : ndarray of shape (n_samples, n_restarts, n_states)
-        Probability of the states given the whole recording.
-    starts : ndarray of shape (n_restarts, n_states)
-        Sum over recordings of the probabilities at their first samples.
-    transitions : ndarray of shape (n_restarts, n_states, n_states)
-        Expected number of transitions.
-    log_likelihood : ndarray of shape (n_restarts, n_recordings)
+    log_b (n_samples, n_restarts, n_states): Log-density of each sample in each state; 0 for a
+        missing sample.
+    log_start (n_restarts, n_states)
+    log_trans (n_restarts, n_states, n_states): Need not be normalized (variational Bayes).
+    weights (n_restarts, n_recordings): Weight of each recording in `starts` and `transitions`.
+    Returns gamma (n_samples, n_restarts, n_states): Probability of the states given the whole
+        recording.
+    and starts (n_restarts, n_states): Sum over recordings of the probabilities at their first
+        samples.
+    and transitions (n_restarts, n_states, n_states): Expected number of transitions.
+    and log_likelihood (n_restarts, n_recordings)
     """
     b, log_scale = _scaled(log_b, layout)
     A, start = np.exp(log_trans), np.exp(log_start)
@@ -202,16 +187,9 @@ def _backward(b, A, alpha, scales, beta, v, layout):
 def viterbi(log_b, log_start, log_trans, lengths):
     """Most likely path of states through each recording.
 
-    Parameters
-    ----------
-    log_b : ndarray of shape (n_samples, n_states)
-    log_start : ndarray of shape (n_states,)
-    log_trans : ndarray of shape (n_states, n_states)
-    lengths : sequence of int
-
-    Returns
-    -------
-    states : ndarray of int of shape (n_samples,)
+    log_b (n_samples, n_states), log_start (n_states,), log_trans (n_states, n_states), lengths
+        (sequence of int)
+    Returns states (n_samples,) int
     """
     states = np.empty(len(log_b), dtype=int)
     ends = np.cumsum(lengths)

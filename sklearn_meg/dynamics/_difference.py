@@ -30,12 +30,8 @@ from ._settings import DIFFERENCE
 class LeftOut:
     """What a fold does not know, and the moments of all that it knows.
 
-    Attributes
-    ----------
-    batch : Batch
-        Recordings that are left out, each half aligned by the other.
-    expected : Expected
-        Moments of the others.
+    batch (Batch): Recordings that are left out, each half aligned by the other.
+    expected (Expected): Moments of the others.
     """
 
     batch: object
@@ -51,17 +47,9 @@ class LeftOut:
 def states_that_differ(prepared, found):
     """The states that were found, in the shape that recordings left out bear.
 
-    Parameters
-    ----------
-    prepared : Prepared
-    found : Found
-
-    Returns
-    -------
-    expected : Expected
-    shape : Shape
-    scores : dict of ndarray
-        ``covariances`` and ``noise`` of what was tried, ``loglik`` per sample of each fold.
+    Returns expected (Expected), shape (Shape)
+    and scores (dict of ndarray): ``covariances`` and ``noise`` of what was tried, ``loglik``
+        per sample of each fold.
     """
     settings, prior = found.settings, found.run.prior
     expected, shape, parameters = shape_states(found.data, found.run, settings)

@@ -30,15 +30,8 @@ class StateWarning(AssumptionWarning):
 def recording_table(gamma, lengths, present):
     """Expected samples of each state in each recording, and how often each state is entered.
 
-    Parameters
-    ----------
-    gamma : ndarray of shape (n_samples, n_states)
-    lengths : sequence of int
-    present : ndarray of bool of shape (n_samples,)
-
-    Returns
-    -------
-    samples, visits : ndarray of shape (n_recordings, n_states)
+    gamma (n_samples, n_states), lengths (sequence of int), present (n_samples,) bool
+    Returns samples, visits (n_recordings, n_states)
     """
     n_states = gamma.shape[1]
     samples, visits = np.zeros((2, len(lengths), n_states))
@@ -79,14 +72,10 @@ def chance_information(samples, visits):
 def doubts(samples, visits, covariances, generalization, confirmed):
     """Warnings to give, a list of str.
 
-    Parameters
-    ----------
-    samples, visits : ndarray of shape (n_recordings, n_states)
-        From `recording_table`.
-    covariances : ndarray of shape (n_states, n_regions, n_regions)
-    generalization, confirmed : float
-        Agreement of halves of the recordings that begin by themselves, and with the states that
-        were found; NaN where unknown.
+    samples, visits (n_recordings, n_states): From `recording_table`.
+    covariances (n_states, n_regions, n_regions)
+    generalization, confirmed: Agreement of halves of the recordings that begin by themselves, and
+        with the states that were found; NaN where unknown.
     """
     n_recordings, n_states = samples.shape
     if n_states == 1:
@@ -180,11 +169,7 @@ def warn_of_rhythms(rand):
 def unlike_recordings(log_likelihood, n_regions):
     """Recordings that are far less likely than the others: by a t-test (Bonferroni), and in nats.
 
-    Parameters
-    ----------
-    log_likelihood : ndarray of shape (n_recordings,)
-        Per sample, of each under the states of the others.
-    n_regions : int
+    log_likelihood (n_recordings,): Per sample, of each under the states of the others.
     """
     n = len(log_likelihood)
     if n < DOUBTS.least_recordings:
@@ -201,13 +186,8 @@ def unlike_recordings(log_likelihood, n_regions):
 def warn_of_unlike(features, order, n_regions):
     """Warn of recordings that are unlike the others, and say so; a list of str.
 
-    Parameters
-    ----------
-    features : ndarray of shape (n_recordings, n_features)
-        ``usual_features_``.
-    order : sequence of int
-        Their numbers in X.
-    n_regions : int
+    features (n_recordings, n_features): ``usual_features_``.
+    order (sequence of int): Their numbers in X.
     """
     if len(features) != len(order):
         return []

@@ -18,21 +18,11 @@ def dual_estimates(prepared, parameters, group, prior_weight):
     NeuroImage 234), are shrunk to the states of the group, and are in the units of the recording
     before it was aligned.
 
-    Parameters
-    ----------
-    prepared : Prepared
-    parameters : tuple
-        Parameters of a single restart, as an E-step takes them.
-    group : tuple of ndarray
-        Means, covariances (in aligned units) and transitions of the group.
-    prior_weight : float
-        Samples that a covariance of the group counts as.
-
-    Returns
-    -------
-    found : dict of ndarray
-        ``means``, ``covariances`` (None where they are too large), ``transmats``, ``samples`` and
-        ``visits``, first axis: recordings.
+    parameters (tuple): Parameters of a single restart, as an E-step takes them.
+    group (tuple of ndarray): Means, covariances (in aligned units) and transitions of the group.
+    prior_weight: Samples that a covariance of the group counts as.
+    Returns found (dict of ndarray): ``means``, ``covariances`` (None where they are too large),
+        ``transmats``, ``samples`` and ``visits``, first axis: recordings.
     """
     means, covariances, transmat = group
     recordings = prepared.recordings

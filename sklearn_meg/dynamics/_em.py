@@ -345,17 +345,10 @@ class Run:
 def iterate(data, expected, prior, settings, n_iter, history=(), keep=FORGET):
     """Alternate M- and E-steps until the objective of every restart stands still.
 
-    Parameters
-    ----------
-    data : Batch or Stream
-    expected, prior : Expected, Prior
-        Starting point.
-    settings : Settings
-    n_iter : int
-    history : sequence of float
-        Values of earlier iterations.
-    keep : Loop
-        Checkpoint from which a killed run resumes.
+    data (Batch or Stream)
+    expected, prior (Expected, Prior): Starting point.
+    history (sequence of float): Values of earlier iterations.
+    keep (Loop): Checkpoint from which a killed run resumes.
     """
     run = _from_tree(keep.state) or Run(expected, prior, None, list(history), False, (), 0)
     while run.step < n_iter and not run.converged:
@@ -409,11 +402,7 @@ def _check_finite(objective, step):
 def shape_states(data, run, settings):
     """Shrink the covariances of the winner towards factor models, and iterate again.
 
-    Returns
-    -------
-    expected : Expected
-    shape : Shape
-    parameters : tuple
+    Returns expected (Expected), shape (Shape), parameters (tuple)
     """
     prior, expected = run.prior, run.expected
     shape = shape_of(data.fold_moments(run.parameters), prior, settings.rank)

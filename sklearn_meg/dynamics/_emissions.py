@@ -13,11 +13,8 @@ class Samples:
     restarts at once) and little data the products are kept, and both operations are one matrix
     product. Otherwise they go through the samples in pieces.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_regions)
-    missing : ndarray of bool of shape (n_samples,) or None
-        Samples that say nothing.
+    X (n_samples, n_regions)
+    missing (n_samples,) bool or None: Samples that say nothing.
     """
 
     def __init__(self, X, missing=None):

@@ -23,17 +23,11 @@ LEAST_VARIANCE = 0.02  # that a region has of its own, of its whole variance
 class Tone:
     """How much of their differences states keep.
 
-    Attributes
-    ----------
-    covariances : float
-        Share of the differences of covariances, from 0 (none) to 1.
-    noise : float
-        Variance of noise in differences of means, in mean variances of a region: 0 keeps all,
+    covariances: Share of the differences of covariances, from 0 (none) to 1.
+    noise: Variance of noise in differences of means, in mean variances of a region: 0 keeps all,
         infinity none; directions in which samples vary little lose more.
-    width : float
-        Factor of the one state's covariance: of a t distribution, as its own samples count.
-    one : Shape or None
-        Of the one state towards which states are drawn.
+    width: Factor of the one state's covariance: of a t distribution, as its own samples count.
+    one (Shape or None): Of the one state towards which states are drawn.
     """
 
     covariances: float = 1.0
@@ -46,18 +40,11 @@ class Tone:
 class Shape:
     """Target to which covariances are shrunk.
 
-    Attributes
-    ----------
-    rank : int
-        Rank of the factor models.
-    common : float
-        Share of the model of all states in the target, the rest is the state's own.
-    weight : float
-        Weight of the target, in samples.
-    inflation : float
-        Factor by which covariances are widened.
-    tone : Tone or None
-        How much states differ; None leaves all differences.
+    rank: Rank of the factor models.
+    common: Share of the model of all states in the target, the rest is the state's own.
+    weight: Weight of the target, in samples.
+    inflation: Factor by which covariances are widened.
+    tone (Tone or None): How much states differ; None leaves all differences.
     """
 
     rank: int
@@ -70,20 +57,10 @@ class Shape:
 def factor_model(covariance, rank, n_iter=N_ITER):
     """Covariances of factor analysis, by expectation maximization from principal components.
 
-    Parameters
-    ----------
-    covariance : ndarray of shape (..., n, n)
-    rank : int
-        0 is a diagonal covariance.
-    n_iter : int
+    covariance (..., n, n)
+    rank: 0 is a diagonal covariance.
+    Returns model (..., n, n): With the same variances.
 
-    Returns
-    -------
-    model : ndarray of shape (..., n, n)
-        With the same variances.
-
-    References
-    ----------
     Rubin, Thayer (1982), EM algorithms for ML factor analysis, Psychometrika 47.
     """
     S = covariance
@@ -122,13 +99,8 @@ def _em_step(S, L, psi):
 def shaped(scatter, counts, shrunk, shape):
     """Covariances of the states in a given shape.
 
-    Parameters
-    ----------
-    scatter : ndarray of shape (..., n, n)
-    counts : ndarray of shape (...)
-    shrunk : ndarray of shape (..., n, n)
-        Covariances that the factor model is made from.
-    shape : Shape
+    scatter (..., n, n), counts (...)
+    shrunk (..., n, n): Covariances that the factor model is made from.
     """
     models = state_models(scatter, counts, shrunk, shape.rank)
     target = _blend(*models, shape.common)
@@ -176,20 +148,12 @@ def _mixed(scatter, counts, shrunk, target, weight):
 def choose_shape(moments, center, shrink, ranks=None):
     """The shape with the highest held-out likelihood, given the states of the samples.
 
-    Parameters
-    ----------
-    moments : list of tuple of ndarray
-        Counts, sums and products of the states, (n_states, ...), one tuple a fold.
-    center : callable
-        Means and scatter from moments.
-    shrink : callable
-        Shrunk covariance from scatter and counts.
-    ranks : sequence of int, default=None
-        None tries those of `RANKS` below half of the number of regions.
-
-    Returns
-    -------
-    shape : Shape
+    moments (list of tuple of ndarray): Counts, sums and products of the states, (n_states, ...),
+        one tuple a fold.
+    center (callable): Means and scatter from moments.
+    shrink (callable): Shrunk covariance from scatter and counts.
+    ranks (sequence of int): None tries those of `RANKS` below half of the number of regions.
+    Returns shape (Shape)
     """
     total = [sum(parts) for parts in zip(*moments)]
     d = total[1].shape[-1]

@@ -20,26 +20,16 @@ from ._starts import kinds_of
 class Found:
     """States of a fit, and how they were found.
 
-    Attributes
-    ----------
-    data : Batch or Stream
-    run : Run
-        Run of the best restart.
-    settings : Settings
-        With the chosen emission.
-    restarts : ndarray
-        Objective of the finalists.
-    stability : float
-    starts : dict of ndarray
-        For each restart its ``kind``, left-out ``loglik``, and ``rand`` and ``means`` of halves.
-    halves : Halves
-        Halves of the chosen kind of start.
-    confirmed : float
-        As `halves.rand`, of halves that begin with the states that were found.
-    emissions : dict
-        Left-out log-likelihood of each emission; empty where one was given.
-    rhythms : float
-        Agreement of other, autoregressive states between halves; 0 where there are none.
+    data (Batch or Stream)
+    run (Run): Run of the best restart.
+    settings (Settings): With the chosen emission.
+    restarts (ndarray): Objective of the finalists.
+    starts (dict of ndarray): For each restart its ``kind``, left-out ``loglik``, and ``rand`` and
+        ``means`` of halves.
+    halves (Halves): Halves of the chosen kind of start.
+    confirmed: As `halves.rand`, of halves that begin with the states that were found.
+    emissions (dict): Left-out log-likelihood of each emission; empty where one was given.
+    rhythms: Agreement of other, autoregressive states between halves; 0 where there are none.
     """
 
     data: object

@@ -17,12 +17,8 @@ from ._settings import RACE
 class Halves:
     """Similarity of the states of two halves of the recordings.
 
-    Attributes
-    ----------
-    rand : float
-        Adjusted Rand index of the states that both find in all samples.
-    means : float
-        Mean correlation of matched state means over regions.
+    rand: Adjusted Rand index of the states that both find in all samples.
+    means: Mean correlation of matched state means over regions.
     """
 
     rand: float
@@ -32,22 +28,11 @@ class Halves:
 def compare_halves(prepared, recordings, settings, kinds, rng):
     """Fit both halves of the recordings, and decode all recordings by each.
 
-    Parameters
-    ----------
-    prepared : Prepared
-    recordings : Recordings
-        At least two.
-    settings : Settings
-    kinds : list of str
-        Kind of start of each restart.
-    rng : RandomState
-
-    Returns
-    -------
-    found : dict of Halves
-        By kind; the restart with the highest objective counts.
-    objective : ndarray
-        Of all restarts after a few iterations, mean of both halves.
+    recordings (Recordings): At least two.
+    kinds (list of str): Kind of start of each restart.
+    rng (RandomState)
+    Returns found (dict of Halves): By kind; the restart with the highest objective counts.
+    and objective (ndarray): Of all restarts after a few iterations, mean of both halves.
     """
     n, settings = len(recordings.parts), replace(settings, verbose=0)
     whole = prepared.batch(recordings)

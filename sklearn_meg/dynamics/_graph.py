@@ -41,15 +41,9 @@ class Communities:
 def correlations(covariances, partial=False):
     """Correlations or partial correlations of covariances, zero on the diagonal.
 
-    Parameters
-    ----------
-    covariances : ndarray of shape (n_states, n_regions, n_regions)
-    partial : bool, default=False
-        Correlation of two regions given all others.
-
-    Returns
-    -------
-    correlations : ndarray of shape (n_states, n_regions, n_regions)
+    covariances (n_states, n_regions, n_regions)
+    partial: Correlation of two regions given all others.
+    Returns correlations (n_states, n_regions, n_regions)
     """
     matrix = -np.linalg.inv(covariances) if partial else np.asarray(covariances, dtype=float)
     spread = np.sqrt(np.abs(np.diagonal(matrix, axis1=-2, axis2=-1)))
@@ -72,16 +66,9 @@ def shrunk_partial(covariances):
 def strongest_edges(weights, density):
     """Keep the largest positive weights of a layer.
 
-    Parameters
-    ----------
-    weights : ndarray of shape (n_regions, n_regions)
-        Symmetric.
-    density : float
-        Share of all pairs that is kept.
-
-    Returns
-    -------
-    layer : ndarray of shape (n_regions, n_regions)
+    weights (n_regions, n_regions): Symmetric.
+    density: Share of all pairs that is kept.
+    Returns layer (n_regions, n_regions)
     """
     i, j = np.triu_indices(len(weights), 1)
     values = weights[i, j]
@@ -96,18 +83,10 @@ def strongest_edges(weights, density):
 def louvain(layer, weights, seed):
     """Communities of one layer, numbered from the largest.
 
-    Parameters
-    ----------
-    layer : ndarray of shape (n_regions, n_regions)
-        Edges.
-    weights : ndarray of shape (n_regions, n_regions)
-        Before the threshold: a region without edge joins the community that it is most
-        correlated with on average.
-    seed : int
-
-    Returns
-    -------
-    labels : ndarray of int of shape (n_regions,)
+    layer (n_regions, n_regions): Edges.
+    weights (n_regions, n_regions): Before the threshold: a region without edge joins the community
+        that it is most correlated with on average.
+    Returns labels (n_regions,) int
     """
     import networkx as nx
 
@@ -221,18 +200,10 @@ def multiplex_walk(
 def rank_communities(layers, labels, transmat, damping=0.85):
     """Score every community by the walk: how often it is there, times how long it stays.
 
-    Parameters
-    ----------
-    layers : ndarray of shape (n_states, n_regions, n_regions)
-    labels : ndarray of int of shape (n_states, n_regions)
-        Community of each region in each state.
-    transmat : ndarray of shape (n_states, n_states)
-    damping : float, default=0.85
-
-    Returns
-    -------
-    communities : Communities
-        The highest score first.
+    layers (n_states, n_regions, n_regions)
+    labels (n_states, n_regions) int: Community of each region in each state.
+    transmat (n_states, n_states)
+    Returns communities (Communities): The highest score first.
     """
     visits = multiplex_walk(layers, transmat, damping)
     steps = walk_steps(layers)

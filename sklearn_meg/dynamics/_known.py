@@ -17,12 +17,8 @@ TINY = 1e-300
 class Known:
     """Parameters of the states, in the units of the iterations; None where they are learned.
 
-    Attributes
-    ----------
-    means : ndarray of shape (n_states, n_regions) or None
-    density : (factor, constant) or None
-        Of the covariances.
-    log_start, log_trans : ndarray or None
+    means (n_states, n_regions) or None
+    density (factor, constant) or None: Of the covariances.
     """
 
     means: np.ndarray | None = None
@@ -53,11 +49,8 @@ class Known:
 def check_fixed(model):
     """Raise where the parameter `fixed` does not go with the others.
 
-    Raises
-    ------
-    ValueError
-        For names that are none, without a dict `init`, and with other emissions or alignments than
-        such parts can have.
+    Raises ValueError for names that are none, without a dict `init`, and with other emissions or
+        alignments than such parts can have.
     """
     fixed = model.fixed
     if isinstance(fixed, str) or not np.iterable(fixed) or not set(fixed) <= set(PARTS):
@@ -80,11 +73,8 @@ def check_fixed(model):
 def check_known(init, fixed, n_states, n_regions):
     """Parameters of the dict `init`, as arrays.
 
-    Raises
-    ------
-    ValueError
-        For names that are none, other shapes, probabilities that do not sum to one, covariances
-        that are none, and `fixed` parts that are not given.
+    Raises ValueError for names that are none, other shapes, probabilities that do not sum to one,
+        covariances that are none, and `fixed` parts that are not given.
     """
     shapes = dict(zip(PARTS, ((n_states,), (n_states,) * 2, (n_states, n_regions))))
     shapes["covariances"] = n_states, n_regions, n_regions

@@ -50,13 +50,9 @@ def lagged(X, lengths, order, missing):
 class Regression:
     """Regression of samples on their past.
 
-    Attributes
-    ----------
-    weights : ndarray of shape (..., n_regions, n_regions * order)
-    residual : ndarray of shape (..., n_regions, n_regions)
-        Scatter that is left.
-    gram : ndarray of shape (..., n_regions * order, n_regions * order)
-        Scatter of the past, with the ridge.
+    weights (..., n_regions, n_regions * order)
+    residual (..., n_regions, n_regions): Scatter that is left.
+    gram (..., n_regions * order, n_regions * order): Scatter of the past, with the ridge.
     """
 
     weights: np.ndarray
@@ -135,11 +131,8 @@ def _divergence(found, ridge, factor, variational):
 def plug_in_mar(coefficients, intercepts, noise):
     """Mean, factor and constant of the density of y, from what a fitted model keeps.
 
-    Parameters
-    ----------
-    coefficients : ndarray of shape (n_states, order, n_regions, n_regions)
-    intercepts : ndarray of shape (n_states, n_regions)
-    noise : ndarray of shape (n_states, n_regions, n_regions)
+    coefficients (n_states, order, n_regions, n_regions), intercepts (n_states, n_regions), noise
+        (n_states, n_regions, n_regions)
     """
     n_states, order, d, _ = coefficients.shape
     lower = np.linalg.cholesky(noise)

@@ -18,21 +18,13 @@ GRID = 24  # degrees of freedom tried
 class Prior:
     """Prior of the states and of the chain.
 
-    Attributes
-    ----------
-    dof, scale : ndarray of shape (n_restarts,)
-        Degrees of freedom and scale of the inverse Wishart distribution: its inverse scale matrix
-        is dof * scale * identity.
-    mean_weight : float
-        Samples that the prior mean, zero, counts as; infinite for states without mean.
-    trans : ndarray of shape (n_states, n_states)
-        Dirichlet parameters of the transitions.
-    start : float
-        Dirichlet parameter of the first state.
-    tails : ndarray of shape (n_restarts,)
-        Degrees of freedom of the samples; infinite for Gaussian states.
-    ridge : ndarray of shape (n_restarts,) or None
-        Precision of the weights of autoregressive states, in samples.
+    dof, scale (n_restarts,): Degrees of freedom and scale of the inverse Wishart distribution: its
+        inverse scale matrix is dof * scale * identity.
+    mean_weight: Samples that the prior mean, zero, counts as; infinite for states without mean.
+    trans (n_states, n_states): Dirichlet parameters of the transitions.
+    start: Dirichlet parameter of the first state.
+    tails (n_restarts,): Degrees of freedom of the samples; infinite for Gaussian states.
+    ridge (n_restarts,) or None: Precision of the weights of autoregressive states, in samples.
     """
 
     dof: np.ndarray
@@ -48,17 +40,13 @@ class Prior:
 class States:
     """Parameters of Gaussian states and of the chain, or their posterior.
 
-    Attributes
-    ----------
-    counts : ndarray of shape (n_restarts, n_states)
-        Samples of each state.
-    mean : ndarray of shape (n_restarts, n_states, n_regions)
-    scatter : ndarray of shape (n_restarts, n_states, n_regions, n_regions)
-        Inverse scale matrix of the inverse Wishart posterior; the covariance times `dof`.
-    dof, mean_weight : ndarray of shape (n_restarts, n_states)
-    start : ndarray of shape (n_restarts, n_states)
-        Dirichlet parameters.
-    trans : ndarray of shape (n_restarts, n_states, n_states)
+    counts (n_restarts, n_states): Samples of each state.
+    mean (n_restarts, n_states, n_regions)
+    scatter (n_restarts, n_states, n_regions, n_regions): Inverse scale matrix of the inverse
+        Wishart posterior; the covariance times `dof`.
+    dof, mean_weight (n_restarts, n_states)
+    start (n_restarts, n_states): Dirichlet parameters.
+    trans (n_restarts, n_states, n_states)
     """
 
     counts: np.ndarray
@@ -199,9 +187,7 @@ def best_prior(moments, mean_weight):
     The marginal likelihood of each state's moments is known in closed form (Gelman et al. 2013,
     Bayesian data analysis, section 3.6); the prior is shared by the states of a restart.
 
-    Returns
-    -------
-    dof, scale : ndarray of shape (n_restarts,)
+    Returns dof, scale (n_restarts,)
     """
     counts, sums, products = moments
     _, scatter = centered(counts, sums, products, mean_weight)

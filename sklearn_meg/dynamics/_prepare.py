@@ -18,18 +18,11 @@ from ._settings import ALIGN, RACE
 class Prepared:
     """Recordings, how they are aligned, and the units of regions after that.
 
-    Attributes
-    ----------
-    recordings, crossed : Recordings
-        Aligned by themselves; each half aligned by the other.
-    center, spread : ndarray of shape (n_regions,)
-    aligner : Aligner
-    table : dict of ndarray
-        Options and their left-out scores.
-    order : int
-        Samples of the past beside each, for autoregressive states.
-    known : Known or None
-        Parameters that stay as they are.
+    recordings, crossed (Recordings): Aligned by themselves; each half aligned by the other.
+    center, spread (n_regions,)
+    table (dict of ndarray): Options and their left-out scores.
+    order: Samples of the past beside each, for autoregressive states.
+    known (Known or None): Parameters that stay as they are.
     """
 
     recordings: Recordings
@@ -75,10 +68,7 @@ def _volume(part, change):
 def standardization(recordings, n_states, covariance):
     """Mean and standard deviation of each region, after a look at whether they can be fitted.
 
-    Raises
-    ------
-    ValueError
-        For a constant region, or too few samples.
+    Raises ValueError for a constant region, or too few samples.
     """
     n, total, squares = 0, 0.0, 0.0
     shift = np.nan_to_num(np.nanmean(recordings.parts[0], axis=0))
@@ -106,15 +96,9 @@ def standardization(recordings, n_states, covariance):
 def prepare(recordings, align, robust, scale):
     """Align recordings, and find the units of regions.
 
-    Parameters
-    ----------
-    recordings : Recordings
-    align : str
-        As the parameter of HiddenMarkovGraph.
-    robust : bool
-        Whether outliers hardly count in moments of recordings.
-    scale : tuple of ndarray
-        Center and spread of all samples, where nothing has to be aligned.
+    align: As the parameter of HiddenMarkovGraph.
+    robust: Whether outliers hardly count in moments of recordings.
+    scale (tuple of ndarray): Center and spread of all samples, where nothing has to be aligned.
     """
     if not robust and (align == "none" or (align == "auto" and len(recordings.parts) < 2)):
         aligner = Aligner("none", None)

@@ -36,12 +36,8 @@ def far(batch):
 def expected_of_guess(batch, gamma, counts):
     """Moments and transitions as if the guess were true.
 
-    Parameters
-    ----------
-    batch : Batch
-    gamma : ndarray of shape (n_samples, n_restarts, n_states)
-    counts : ndarray of shape (n_samples,)
-        Weight of each sample.
+    gamma (n_samples, n_restarts, n_states)
+    counts (n_samples,): Weight of each sample.
     """
     n, n_restarts, n_states = gamma.shape
     stays = 0.85 * n / n_states
@@ -67,11 +63,8 @@ def leading(objective, kinds, n):
 def left_out(batch, gamma, counts, settings):
     """Restarts that have each not seen a fold of recordings, side by side.
 
-    Returns
-    -------
-    run : Run
-        All folds of the first restart, then of the second, and so on.
-    unseen : ndarray of bool of shape (n_folds, n_recordings)
+    Returns run (Run): All folds of the first restart, then of the second, and so on.
+    and unseen (n_folds, n_recordings) bool
     """
     n_restarts, n = gamma.shape[1], len(batch.lengths)
     folds = np.arange(n) % min(n, RACE.max_folds)
@@ -86,15 +79,8 @@ def left_out(batch, gamma, counts, settings):
 def left_out_scores(batch, run, unseen):
     """Log-likelihood per sample of each recording by restarts that have not seen it.
 
-    Parameters
-    ----------
-    batch : Batch
-    run, unseen
-        From `left_out`.
-
-    Returns
-    -------
-    scores : ndarray of shape (n_restarts, n_recordings)
+    run, unseen: From `left_out`.
+    Returns scores (n_restarts, n_recordings)
     """
     by_recording = batch.decode(*run.parameters)[3].reshape(-1, *unseen.shape)
     return (by_recording * unseen).sum(1) / np.maximum(batch.n_present(), 1)
@@ -109,10 +95,7 @@ def close_to_best(scores):
 def race(batch, gamma, counts, settings, journal=NO_JOURNAL):
     """Several restarts: all for some iterations, the best to the end.
 
-    Returns
-    -------
-    run : Run
-        Run of the finalists.
+    Returns run (Run): Run of the finalists.
     """
     keep = journal.loop("race")
     n_restarts = gamma.shape[1]

@@ -20,16 +20,11 @@ HINT = (
 class Recordings:
     """Samples of several recordings, one after the other.
 
-    Attributes
-    ----------
-    parts : list of ndarray of shape (n_times, n_regions)
-        Recordings in the given order, as views.
-    kind : {"one", "stack", "list"}
-        Whether X was one recording (n_times, n_regions), an array of recordings, or a list.
-    maps : list of callable or None
-        Change of the samples of each recording when they are taken.
-    states : list of ndarray of int or None
-        States of the samples to begin with, -1 where unknown.
+    parts (list of ndarray of shape (n_times, n_regions)): Recordings in the given order, as views.
+    kind ({"one", "stack", "list"}): Whether X was one recording (n_times, n_regions), an array of
+        recordings, or a list.
+    maps (list of callable or None): Change of the samples of each recording when they are taken.
+    states (list of ndarray of int or None): States of the samples to begin with, -1 where unknown.
     """
 
     parts: list
@@ -154,10 +149,7 @@ def as_arrays(X):
     Good data channels are taken, or all channels where there are none; NaN where an annotation of
     a Raw begins with BAD.
 
-    Raises
-    ------
-    ValueError
-        If recordings have other channels, or another order of them.
+    Raises ValueError if recordings have other channels, or another order of them.
     """
     if has_mne_mark(X, "drop_log"):
         return X.get_data(picks=_channels(X), verbose="error")

@@ -25,21 +25,11 @@ from ._settings import RACE, RHYTHM
 def hidden_rhythms(prepared, pieces, run, settings, rng):
     """Whether autoregressive states return in halves, and are others than those found.
 
-    Parameters
-    ----------
-    prepared : Prepared
-    pieces : Recordings
-        Recordings, or pieces of them.
-    run : Run
-        The states that were found.
-    settings : Settings
-    rng : RandomState
-
-    Returns
-    -------
-    rand : float
-        Adjusted Rand index of autoregressive states of both halves; 0 where samples of the found
-        states hardly depend on those before, or the states are the same.
+    pieces (Recordings): Recordings, or pieces of them.
+    run (Run): The states that were found.
+    rng (RandomState)
+    Returns rand: Adjusted Rand index of autoregressive states of both halves; 0 where samples of
+        the found states hardly depend on those before, or the states are the same.
     """
     batch = prepared.batch(pieces)
     found = batch.decode(*run.parameters)[0][:, 0].argmax(1)

@@ -11,38 +11,28 @@ LOG_2PI = np.log(2 * np.pi)
 class AlignSettings:
     """Settings of the alignment of recordings.
 
-    Attributes
-    ----------
-    weights : tuple of float
-        Weights of the group's correlations, in halves of a recording. Left-out recordings of seven
-        simulated kinds and of BOLD took .1 (own covariances), .3 (BOLD, own mixing), 1 (noise of
-        their own), 3 and 10 (gains only).
-    ridge : float
-        Ridge of the variances, added to covariances. A recording of 355 samples and 94 regions has
-        a covariance of full rank then; .02 costs no accuracy in the simulated kinds.
-    n_blocks : int
-        Number of blocks of a recording, used in turn to learn from and to score. Two give the same
-        choices, but slow drifts count as difference.
-    max_scored : int
-        Recordings that are left out, at most.
-    robust_dof : float
-        Degrees of freedom of the t distribution under which moments of recordings are taken.
-    robust_iter, sign_sweeps, sign_rounds : int
-        Iterations; all converge earlier in the simulated worlds.
-    robust_tol : float
-        Change of the weights of samples at which the moments stand still.
-    n_errors : float
-        Standard errors by which a method must be better than a simpler one.
-    sign_gain : float
-        Nats per sample and region by which matched signs must be better. Where signs were flipped
-        they gain .05 to .07 (.007 to .013 in four recordings of 400 samples, of which 2 of 6 are
-        still missed), where none was, -.01 to .002; none of 30 worlds without flips is matched.
-    least_gain : float
-        Nats per sample and region by which variances or covariances that are made alike must be
-        better than none. Where recordings differ they gain .28 and more; in plain recordings of
-        20 000 to 60 000 samples .0003 at most, but surely.
-    least_samples : int
-        Smallest number of samples of a recording that is aligned.
+    weights (tuple of float): Weights of the group's correlations, in halves of a recording.
+        Left-out recordings of seven simulated kinds and of BOLD took .1 (own covariances), .3
+        (BOLD, own mixing), 1 (noise of their own), 3 and 10 (gains only).
+    ridge: Ridge of the variances, added to covariances. A recording of 355 samples and 94 regions
+        has a covariance of full rank then; .02 costs no accuracy in the simulated kinds.
+    n_blocks: Number of blocks of a recording, used in turn to learn from and to score. Two give
+        the same choices, but slow drifts count as difference.
+    max_scored: Recordings that are left out, at most.
+    robust_dof: Degrees of freedom of the t distribution under which moments of recordings are
+        taken.
+    robust_iter, sign_sweeps, sign_rounds: Iterations; all converge earlier in the simulated
+        worlds.
+    robust_tol: Change of the weights of samples at which the moments stand still.
+    n_errors: Standard errors by which a method must be better than a simpler one.
+    sign_gain: Nats per sample and region by which matched signs must be better. Where signs were
+        flipped they gain .05 to .07 (.007 to .013 in four recordings of 400 samples, of which 2 of
+        6 are still missed), where none was, -.01 to .002; none of 30 worlds without flips is
+        matched.
+    least_gain: Nats per sample and region by which variances or covariances that are made alike
+        must be better than none. Where recordings differ they gain .28 and more; in plain
+        recordings of 20 000 to 60 000 samples .0003 at most, but surely.
+    least_samples: Smallest number of samples of a recording that is aligned.
     """
 
     weights: tuple = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
@@ -64,44 +54,32 @@ class AlignSettings:
 class RaceSettings:
     """Settings of the comparison of restarts.
 
-    Attributes
-    ----------
-    samples : int
-        On which restarts are compared by their objective.
-    n_iter, n_finalists : int
-        Iterations of all restarts, and how many go to the end.
-    close : float
-        Nats per sample below the best left-out score with which a kind of start is kept.
-    kmeans_init : int
-        Runs of k-means for one start from samples: with one, starts of halves of the BOLD differ.
-    clustered : int
-        Samples that k-means learns from, at least. States and likelihoods of five easy and five
-        hard worlds are the same as with all samples.
-    half_iter, first_iter, n_leading : int
-        Iterations of restarts in halves of the recordings; after the first of them, only so many of
-        each kind go on. In these worlds the states are the same as if all went on.
-    tolerance : float
-        Share by which a kind of start may generalize less than the best. Clusters of unit-norm
-        samples of BOLD come back at .28 to .42, of samples as they are at .21 to .37; with
-        one random state, means of ten halvings of five subjects then correlate by .90 instead of
-        .80; with five others by .79.
-    amplitude : float
-        By how much better clusters of samples must return than those of unit-norm samples. In
-        halves of the BOLD they return 1.2 times as well, but as states of amplitude that the other
-        half does not have: their means correlate by .63 instead of .89. Without them no fit of 27
-        simulated worlds is worse by more than .02.
-    fold_iter, max_folds : int
-        Iterations of the restarts that have not seen a fold of recordings.
-    fold_each, fold_samples : float, tuple of int
-        Samples on which these are compared, for each state and region, and the least and most in
-        all. With 2400 instead of 4000 a fit of the easy world takes a seventh less time.
-    least_piece : int
-        Samples of the shortest recording with which this is tried.
-    normal_dof : float
-        Degrees of freedom above which states are taken as Gaussian.
-    far : float
-        Squared distance over its median, above which a sample does not decide between restarts. One
-        sample in 600 that was 20 times too large chose the wrong start in two worlds of three.
+    samples: On which restarts are compared by their objective.
+    n_iter, n_finalists: Iterations of all restarts, and how many go to the end.
+    close: Nats per sample below the best left-out score with which a kind of start is kept.
+    kmeans_init: Runs of k-means for one start from samples: with one, starts of halves of the BOLD
+        differ.
+    clustered: Samples that k-means learns from, at least. States and likelihoods of five easy and
+        five hard worlds are the same as with all samples.
+    half_iter, first_iter, n_leading: Iterations of restarts in halves of the recordings; after the
+        first of them, only so many of each kind go on. In these worlds the states are the same as
+        if all went on.
+    tolerance: Share by which a kind of start may generalize less than the best. Clusters of
+        unit-norm samples of BOLD come back at .28 to .42, of samples as they are at .21 to .37;
+        with one random state, means of ten halvings of five subjects then correlate by .90 instead
+        of .80; with five others by .79.
+    amplitude: By how much better clusters of samples must return than those of unit-norm samples.
+        In halves of the BOLD they return 1.2 times as well, but as states of amplitude that the
+        other half does not have: their means correlate by .63 instead of .89. Without them no fit
+        of 27 simulated worlds is worse by more than .02.
+    fold_iter, max_folds: Iterations of the restarts that have not seen a fold of recordings.
+    fold_each, fold_samples (float, tuple of int): Samples on which these are compared, for each
+        state and region, and the least and most in all. With 2400 instead of 4000 a fit of the
+        easy world takes a seventh less time.
+    least_piece: Samples of the shortest recording with which this is tried.
+    normal_dof: Degrees of freedom above which states are taken as Gaussian.
+    far: Squared distance over its median, above which a sample does not decide between restarts.
+        One sample in 600 that was 20 times too large chose the wrong start in two worlds of three.
     """
 
     samples: int = 20000
@@ -128,50 +106,39 @@ class RaceSettings:
 class DoubtSettings:
     """Bounds of warnings about states. None came in 30 fits of simulated worlds that went right.
 
-    Attributes
-    ----------
-    least_samples : int
-        Below which nothing can be said.
-    least_half : int
-        Samples of half of the recordings, below which it is not asked whether states come back.
-        With 400, 3 of 6 wrong fits of 24 mixed worlds (2 to 10 recordings, 8 to 60 regions) were
-        silent.
-    least_share, least_visits : float, int
-        Smallest share of samples and number of visits of a state.
-    one_recording : float
-        Share of a state in one recording.
-    information : float
-        Share of the entropy of the states that recordings explain, above chance.
-    loud, loud_regions, loud_share : float
-        A state that fewer of the samples are in is of artifacts if its variance is so many times
-        that of the others in all but a share of the regions. A stretch of 20 of 250 samples that is
-        six times as large takes a state of its own, of 26 times the variance and more, in 3 of 3
-        worlds; states of 23 worlds without bursts and of the BOLD have their own at most.
-    least_generalization : float
-        Adjusted Rand index of states of halves that were fitted apart.
-    surely : float
-        The same, below which halves are fitted again from the states that were found.
-    least_confirmed : float
-        Adjusted Rand index of these, below which there is a warning if halves that were fitted
-        apart disagree, too. States of five recordings of 250 samples are right and .1 to .4 in
-        halves that begin by themselves, mostly .7 and more in these. In 30 mixed worlds (5 to 85
-        regions, 1 to 20 recordings of 300 to 5000 samples, 2 to 8 states) wrong fits had up to .57
-        (.47 where halves begin by themselves), in 30 plain ones right fits had .70 and more, blocks
-        of a single recording too. Two people of a BOLD-like world, of 355 samples, had .66 and were
-        wrong; ten people of embedded rhythms had .67 and were right, so that both stay unsaid.
-    unlike, unlike_nats, least_recordings : float, float, int
-        A recording is unlike the others where it is less likely than their mean, by a t-test at
-        this level for all recordings together and by so many nats per sample and region, if there
-        are so many recordings. One of noise among six of 250 samples is .06 to .16 less likely,
-        others of the world .044 at most, in sixteen worlds.
-    run, repeated : int, float
-        Samples of a run of alike ones, and share of the samples in such runs, above which gaps were
-        filled or values held.
-    drift, smooth, walk, least_drift : float, float, float, int
-        A recording of so many samples drifts if the slowest three cosines hold more than a share of
-        its variance and so many times as much as the nine after them, or more than a larger share
-        (random walks). Drifts of 1.5 standard deviations have .29 and 10 or more; states of means
-        with four visits a recording .43 and 8 at most, in 300 recordings.
+    least_samples: Below which nothing can be said.
+    least_half: Samples of half of the recordings, below which it is not asked whether states come
+        back. With 400, 3 of 6 wrong fits of 24 mixed worlds (2 to 10 recordings, 8 to 60 regions)
+        were silent.
+    least_share, least_visits: Smallest share of samples and number of visits of a state.
+    one_recording: Share of a state in one recording.
+    information: Share of the entropy of the states that recordings explain, above chance.
+    loud, loud_regions, loud_share: A state that fewer of the samples are in is of artifacts if its
+        variance is so many times that of the others in all but a share of the regions. A stretch
+        of 20 of 250 samples that is six times as large takes a state of its own, of 26 times the
+        variance and more, in 3 of 3 worlds; states of 23 worlds without bursts and of the BOLD
+        have their own at most.
+    least_generalization: Adjusted Rand index of states of halves that were fitted apart.
+    surely: The same, below which halves are fitted again from the states that were found.
+    least_confirmed: Adjusted Rand index of these, below which there is a warning if halves that
+        were fitted apart disagree, too. States of five recordings of 250 samples are right and .1
+        to .4 in halves that begin by themselves, mostly .7 and more in these. In 30 mixed worlds
+        (5 to 85 regions, 1 to 20 recordings of 300 to 5000 samples, 2 to 8 states) wrong fits had
+        up to .57 (.47 where halves begin by themselves), in 30 plain ones right fits had .70 and
+        more, blocks of a single recording too. Two people of a BOLD-like world, of 355 samples,
+        had .66 and were wrong; ten people of embedded rhythms had .67 and were right, so that both
+        stay unsaid.
+    unlike, unlike_nats, least_recordings: A recording is unlike the others where it is less likely
+        than their mean, by a t-test at this level for all recordings together and by so many nats
+        per sample and region, if there are so many recordings. One of noise among six of 250
+        samples is .06 to .16 less likely, others of the world .044 at most, in sixteen worlds.
+    run, repeated: Samples of a run of alike ones, and share of the samples in such runs, above
+        which gaps were filled or values held.
+    drift, smooth, walk, least_drift: A recording of so many samples drifts if the slowest three
+        cosines hold more than a share of its variance and so many times as much as the nine after
+        them, or more than a larger share (random walks). Drifts of 1.5 standard deviations have
+        .29 and 10 or more; states of means with four visits a recording .43 and 8 at most, in 300
+        recordings.
     """
 
     least_samples: int = 200
@@ -201,14 +168,9 @@ class DoubtSettings:
 class DifferenceSettings:
     """How much of their differences states keep.
 
-    Attributes
-    ----------
-    covariances : tuple of float
-        Shares of the differences of covariances that are tried in turn.
-    noise : tuple of float
-        Noise in the differences of means, in mean variances of a region.
-    n_iter : int
-        Iterations of the one state, where tails are heavy.
+    covariances (tuple of float): Shares of the differences of covariances that are tried in turn.
+    noise (tuple of float): Noise in the differences of means, in mean variances of a region.
+    n_iter: Iterations of the one state, where tails are heavy.
     """
 
     covariances: tuple = (1.0, 0.7, 0.5, 0.3, 0.2, 0.1)
@@ -220,12 +182,8 @@ class DifferenceSettings:
 class MarSettings:
     """Autoregressive states.
 
-    Attributes
-    ----------
-    orders : tuple of int
-        Tried in turn.
-    kinds : tuple of str
-        Starts with which orders are compared.
+    orders (tuple of int): Tried in turn.
+    kinds (tuple of str): Starts with which orders are compared.
     """
 
     orders: tuple = (1, 2, 3, 5, 8)
@@ -236,22 +194,16 @@ class MarSettings:
 class RhythmSettings:
     """When Gaussian or t states are warned of, as autoregressive ones are others.
 
-    Attributes
-    ----------
-    lags : tuple of int
-    dependence : float
-        Correlation of residuals with earlier ones, below which nothing is fitted: .009 in the hard
-        world, .05 and more in nine worlds of rhythms, of which six are mixed or of equal variance.
-    order, n_components : int
-        Settings of the autoregressive model, which is fitted to leading components.
-    kinds : tuple of str
-        Its starts.
-    least_piece : int
-        Samples of the shortest recording with which this is tried.
-    least : float
-        Adjusted Rand index of its states in halves, above which they are believed.
-    same : float
-        Share of that index, above which they are the states that were found. In these worlds the
+    lags (tuple of int)
+    dependence: Correlation of residuals with earlier ones, below which nothing is fitted: .009 in
+        the hard world, .05 and more in nine worlds of rhythms, of which six are mixed or of equal
+        variance.
+    order, n_components: Settings of the autoregressive model, which is fitted to leading
+        components.
+    kinds (tuple of str): Its starts.
+    least_piece: Samples of the shortest recording with which this is tried.
+    least: Adjusted Rand index of its states in halves, above which they are believed.
+    same: Share of that index, above which they are the states that were found. In these worlds the
         index is .74 and more and the share below .32; in five worlds of covariances with
         autoregressive noise the share is .99 and more.
     """
@@ -270,24 +222,16 @@ class RhythmSettings:
 class UnusualSettings:
     """Settings of the comparison of recordings with those of the fit.
 
-    Attributes
-    ----------
-    few, least : int
-        Fewer recordings are cut into so many blocks of time in all.
-    block : int
-        Samples of a block, at least.
-    most : int
-        Recordings of the fit that are described, at most.
-    least_spread : tuple of float
-        Added in square to the standard deviation of each feature.
-    level_dof, level_spread : float
-        Degrees of freedom of the logarithm of variances of regions, at most, and what is added in
-        square to its standard deviation.
-    enough, prior_scores : int, float
-        Fewer scores than that have a limit of their mean and spread; so many more scores, standard
-        normal deviates, are added to these. Without them .04 to .11 of new recordings were called
-        unusual in seven kinds of worlds whose recordings have own gains or mix regions on their own
-        (6 and 12 recordings of fit, 16 seeds each; .05 wanted).
+    few, least: Fewer recordings are cut into so many blocks of time in all.
+    block: Samples of a block, at least.
+    most: Recordings of the fit that are described, at most.
+    least_spread (tuple of float): Added in square to the standard deviation of each feature.
+    level_dof, level_spread: Degrees of freedom of the logarithm of variances of regions, at most,
+        and what is added in square to its standard deviation.
+    enough, prior_scores: Fewer scores than that have a limit of their mean and spread; so many
+        more scores, standard normal deviates, are added to these. Without them .04 to .11 of new
+        recordings were called unusual in seven kinds of worlds whose recordings have own gains or
+        mix regions on their own (6 and 12 recordings of fit, 16 seeds each; .05 wanted).
     """
 
     few: int = 4
@@ -305,16 +249,12 @@ class UnusualSettings:
 class GraphSettings:
     """Edges in which communities are looked for.
 
-    Attributes
-    ----------
-    shrinkage : float
-        How far correlations are shrunk to zero before they are partial ones. Communities of four
-        halvings of five people's BOLD agree with an adjusted Rand index of .78 (.71 to .86), of
-        .65 with .1 and .81 with .5, of .44 in significant correlations as they are. In 14 simulated
-        worlds of 10 to 80 regions the index of the planted ones is .967, .973 with .1, .951 in
-        significant correlations.
-    significant : float
-        Standard errors of a correlation that is zero, above which one is significant.
+    shrinkage: How far correlations are shrunk to zero before they are partial ones. Communities of
+        four halvings of five people's BOLD agree with an adjusted Rand index of .78 (.71 to .86),
+        of .65 with .1 and .81 with .5, of .44 in significant correlations as they are. In 14
+        simulated worlds of 10 to 80 regions the index of the planted ones is .967, .973 with .1,
+        .951 in significant correlations.
+    significant: Standard errors of a correlation that is zero, above which one is significant.
     """
 
     shrinkage: float = 0.3

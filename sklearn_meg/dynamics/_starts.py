@@ -22,23 +22,13 @@ def kinds_of(init, n_init):
 def first_guesses(X, lengths, n_states, kinds, windows, rng, states=None):
     """State probabilities to start from, one set a restart.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_regions)
-        Standardized, 0 where missing.
-    lengths : ndarray of int
-    n_states : int
-    kinds : list of {"windows", "kmeans", "unit", "random", "given"}
-        One a restart.
-    windows : sequence of int
-        Lengths in samples, taken in turn.
-    rng : RandomState
-    states : ndarray of int of shape (n_samples,), default=None
-        States of the kind "given", -1 where unknown.
-
-    Returns
-    -------
-    gamma : ndarray of shape (n_samples, n_init, n_states)
+    X (n_samples, n_regions): Standardized, 0 where missing.
+    lengths (ndarray of int)
+    kinds (list of {"windows", "kmeans", "unit", "random", "given"}): One a restart.
+    windows (sequence of int): Lengths in samples, taken in turn.
+    rng (RandomState)
+    states (n_samples,) int: States of the kind "given", -1 where unknown.
+    Returns gamma (n_samples, n_init, n_states)
     """
     with one_thread():
         labels = _labels(X, lengths, n_states, kinds, windows, rng, states)
@@ -77,10 +67,7 @@ def _labels(X, lengths, n_states, kinds, windows, rng, states):
 def given_states(init, recordings, n_states):
     """States to begin with, checked, one array a recording.
 
-    Raises
-    ------
-    ValueError
-        For states of other recordings or samples, or other than -1 to n_states - 1.
+    Raises ValueError for states of other recordings or samples, or other than -1 to n_states - 1.
     """
     one = recordings.kind == "one"
     parts = [np.asarray(part) for part in ([init] if one and np.ndim(init) == 1 else init)]
@@ -130,11 +117,8 @@ def window_features(X, lengths, window, n_components):
     States that differ in their covariance span, in the space of moments, a plane of fewer
     dimensions than there are states; noise fills all others.
 
-    Returns
-    -------
-    features : ndarray of shape (n_windows, n_components)
-    nearest : ndarray of int of shape (n_samples,)
-        The window around each sample.
+    Returns features (n_windows, n_components)
+    and nearest (n_samples,) int: The window around each sample.
     """
     step = max(1, window // 2, int(np.ceil(len(X) / MAX_WINDOWS)))
     spans, nearest = [], np.empty(len(X), dtype=int)

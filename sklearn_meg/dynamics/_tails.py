@@ -38,16 +38,10 @@ def neighbors(dof):
 def neighbor_scores(distance, gamma, dof, n_regions):
     """Expected log-likelihood, up to a constant, at neighbors of the degrees of freedom.
 
-    Parameters
-    ----------
-    distance, gamma : ndarray of shape (n_samples, n_restarts, n_states)
-        Squared distances; probabilities of the states, 0 for samples that do not count.
-    dof : ndarray of shape (n_restarts,)
-    n_regions : int
-
-    Returns
-    -------
-    scores : ndarray of shape (n_restarts, 3)
+    distance, gamma (n_samples, n_restarts, n_states): Squared distances; probabilities of the
+        states, 0 for samples that do not count.
+    dof (n_restarts,)
+    Returns scores (n_restarts, 3)
     """
     zero = np.zeros(1)
     scores = [

@@ -24,12 +24,7 @@ from ._settings import UNUSUAL
 class Refit:
     """Settings by which moments of the states become states.
 
-    Attributes
-    ----------
-    prior : Prior
-    settings : Settings
-    shape : Shape or None
-        Of "low_rank" covariances.
+    shape (Shape or None): Of "low_rank" covariances.
     """
 
     prior: Prior
@@ -48,21 +43,11 @@ class Refit:
 def usual_features(prepared, parameters, refit, levels):
     """Features of recordings of the fit, each under the states of the others.
 
-    Parameters
-    ----------
-    prepared : Prepared
-    parameters : tuple
-        The states, as an E-step takes them.
-    refit : Refit
-    levels : ndarray or None
-        From `usual_levels`.
-
-    Returns
-    -------
-    features : ndarray of shape (n_recordings, n_features)
-        Recordings, or blocks of time where recordings are few.
-    lengths : ndarray of shape (n_recordings,)
-        Their samples.
+    parameters (tuple): The states, as an E-step takes them.
+    levels (ndarray or None): From `usual_levels`.
+    Returns features (n_recordings, n_features): Recordings, or blocks of time where recordings are
+        few.
+    and lengths (n_recordings,): Their samples.
     """
     spans = _blocks(prepared.recordings.lengths)
     if len(spans) < 2:
@@ -196,11 +181,8 @@ def scores(rows, lengths, known, known_lengths):
 
     Each feature has a p-value by Student's t; the smallest is corrected for their number (Sidak).
 
-    Parameters
-    ----------
-    rows, known : ndarray of shape (n, n_features), (n_known, n_features)
-    lengths, known_lengths : ndarray
-        Samples; features of shorter recordings vary more.
+    rows, known (n, n_features), (n_known, n_features)
+    lengths, known_lengths (ndarray): Samples; features of shorter recordings vary more.
     """
     n, own = len(known), len(UNUSUAL.least_spread)
     spread = known[:, :own].std(0, ddof=1) * np.sqrt(1 + 1 / n)

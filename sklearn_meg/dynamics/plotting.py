@@ -18,13 +18,7 @@ OTHER = "#D9D9D9"  # communities that are not among the first
 def state_colors(n_states):
     """A color for each state, told apart by color-blind readers up to eight.
 
-    Parameters
-    ----------
-    n_states : int
-
-    Returns
-    -------
-    colors : list
+    Returns colors (list)
     """
     from matplotlib import colormaps
 

@@ -221,20 +221,9 @@ def _check_band(band, sfreq):
 def orthogonalized(x, n_iter=50, tol=1e-8):
     """The nearest time courses that are orthogonal to each other, with free lengths.
 
-    Parameters
-    ----------
-    x : ndarray of shape (n_times, n_regions)
-    n_iter : int
-    tol : float
-
-    Returns
-    -------
-    x : ndarray of shape (n_times, n_regions)
-
-    Raises
-    ------
-    ValueError
-        If the time courses are not independent.
+    x (n_times, n_regions)
+    Returns x (n_times, n_regions)
+    Raises ValueError if the time courses are not independent.
     """
     if np.linalg.matrix_rank(x) < x.shape[1]:
         raise ValueError(

@@ -20,16 +20,10 @@ PIECE_BYTES = 2**22  # of one array; predictions of a piece need several as larg
 class Arx:
     """Trials, and what all models of them share.
 
-    Attributes
-    ----------
-    X, y : ndarray of shape (n_trials, n_rows, n_times) and (n_trials, n_channels, n_times)
-    rows : Rows
-    components : ndarray of shape (n_components, n_channels)
-        From channels to what the past is made of.
-    x_mean, x_scale : ndarray of shape (n_features,)
-    delays, used : ndarray
-        As :func:`~._base.resolve_delays` gives them.
-    n_past : int
+    X, y (n_trials, n_rows, n_times) and (n_trials, n_channels, n_times)
+    components (n_components, n_channels): From channels to what the past is made of.
+    x_mean, x_scale (n_features,)
+    delays, used (ndarray): As :func:`~._base.resolve_delays` gives them.
     """
 
     X: np.ndarray

@@ -236,18 +236,10 @@ def _shorten(values, n_most=10):
 def resolve_delays(estimator, n_times, n_features):
     """Lags in samples from ``tmin``, ``tmax`` (None: 40 lags at most) and ``sfreq``.
 
-    Returns
-    -------
-    delays : ndarray of int
-        From the first lag of any feature to the last of any.
-    used : ndarray of bool of shape (n_features * len(delays),)
-        Lags that each feature has.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If they are no numbers, in the wrong order, fractions of a sample with ``sfreq=1``
-        (where seconds were meant), or reach beyond the trial.
+    Returns delays (ndarray of int): From the first lag of any feature to the last of any.
+    and used (n_features * len(delays),) bool: Lags that each feature has.
+    Raises TypeError, ValueError if they are no numbers, in the wrong order, fractions of a sample
+        with ``sfreq=1`` (where seconds were meant), or reach beyond the trial.
     """
     sfreq = check_scalar_param(estimator, "sfreq", "float", 0, closed="neither")
     ends = [_resolve_lags(estimator, t, sfreq, n_times) for t in _each_lag(estimator, n_features)]
@@ -308,10 +300,7 @@ def _resolve_lags(estimator, ends, sfreq, n_times):
 def resolve_alphas(estimator):
     """Return the penalties to try, as a 1-D array; one if ``alphas`` is a float.
 
-    Raises
-    ------
-    ValueError
-        If they are not finite, negative, empty, or not one-dimensional.
+    Raises ValueError if they are not finite, negative, empty, or not one-dimensional.
     """
     try:
         alphas = np.asarray(estimator.alphas)

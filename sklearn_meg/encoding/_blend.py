@@ -30,18 +30,11 @@ SETTINGS = Settings()
 def two_blends(products, sums):
     """Weights of the recursion in what differs between trials, and in the mean of a subject.
 
-    Parameters
-    ----------
-    products : ndarray of shape (2, n_channels, n_times)
-        Over all trials: left times change, and change squared.
-    sums : ndarray of shape (n_subjects, 3, n_channels, n_times)
-        Over the trials of each subject: left, change, and how many trials count.
-
-    Returns
-    -------
-    deviations, means : ndarray of shape (n_channels, n_times)
-    change : ndarray of shape (n_subjects, n_channels, n_times)
-        Mean over trials.
+    products (2, n_channels, n_times): Over all trials: left times change, and change squared.
+    sums (n_subjects, 3, n_channels, n_times): Over the trials of each subject: left, change, and
+        how many trials count.
+    Returns deviations, means (n_channels, n_times)
+    and change (n_subjects, n_channels, n_times): Mean over trials.
     """
     left, change, count = sums.swapaxes(0, 1)
     mean = change / not_zero(count)

@@ -32,19 +32,11 @@ class WeightedRows(Rows):
 def read_blocks(arrays, trials, step):
     """Read some trials of some arrays in pieces, in the layout of the lag covariances.
 
-    Parameters
-    ----------
-    arrays : list of (array, rows or None)
-        Arrays of shape (n_trials, n_rows, n_times), and which rows to read.
-    trials : ndarray of int
-        Trials.
-    step : int
-        Number of trials at a time.
-
-    Yields
-    ------
-    blocks : tuple of ndarray of shape (n_rows, n_trials_here, n_times), float64
-        Copies.
+    arrays (list of (array, rows or None)): Arrays of shape (n_trials, n_rows, n_times), and which
+        rows to read.
+    trials (ndarray of int): Trials.
+    step: Number of trials at a time.
+    Yields blocks (tuple of ndarray of shape (n_rows, n_trials_here, n_times), float64): Copies.
     """
     n_read = 0
     for first in range(0, len(trials), step):
@@ -109,10 +101,7 @@ def initial_units(X, y, rows, trials):
 
     Over the samples that count; without any, the two are taken to be equal.
 
-    Returns
-    -------
-    slope, offset : ndarray of shape (n_channels,)
-        1 and 0 where the two are equal, up to float32 rounding.
+    Returns slope, offset (n_channels,): 1 and 0 where the two are equal, up to float32 rounding.
     """
     n_channels, n_initial = y.shape[1], rows.n_initial
     slope, offset = np.ones(n_channels), np.zeros(n_channels)

@@ -24,11 +24,8 @@ class CommonPart:
         The mean is that over the trials of a subject that were trained on; where it has none,
         that over subjects.
 
-        Returns
-        -------
-        products : ndarray of shape (n_held, 4, 5)
-            With what is left, and with each other: means of the network and of the trees, and the
-            deviations of both.
+        Returns products (n_held, 4, 5): With what is left, and with each other: means of the
+            network and of the trees, and the deviations of both.
         """
         train, held = split
         forests = self._forests[-1:]  # that of this split

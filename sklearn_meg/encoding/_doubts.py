@@ -29,11 +29,7 @@ SETTINGS = Settings()
 def doubt_trials(X, y, rows):
     """Warn of trials that occur twice, artifacts, and trials filled up with zeros.
 
-    Parameters
-    ----------
-    X, y : ndarray
-        Checked trials.
-    rows : Rows
+    X, y (ndarray): Checked trials.
     """
     if y.shape[2] < SETTINGS.least_times or len(y) < 4:
         return

@@ -15,20 +15,12 @@ GROUP_FACTORS = (1.0, 10.0, 100.0)
 def filter_trials(X, features, trials, coef, delays, mean=None):
     """Convolve stimulus rows with coefficients.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_trials, n_rows, n_times)
-    features : ndarray of int
-        Stimulus rows.
-    trials : ndarray of int
-    coef : ndarray of shape (n_channels, n_features, n_lags)
-    delays : ndarray of int of shape (n_lags,)
-    mean : ndarray of shape (n_features,) or None
-        Subtracted from the rows, so that it is what a lag meets outside the trial; None is zero.
-
-    Returns
-    -------
-    y : ndarray of shape (len(trials), n_channels, n_times)
+    X (n_trials, n_rows, n_times)
+    features (ndarray of int): Stimulus rows.
+    trials (ndarray of int), coef (n_channels, n_features, n_lags), delays (n_lags,) int
+    mean (n_features,) or None: Subtracted from the rows, so that it is what a lag meets outside
+        the trial; None is zero.
+    Returns y (len(trials), n_channels, n_times)
     """
     n_channels, n_times = len(coef), X.shape[2]
     flat = coef.reshape(n_channels, -1)
@@ -79,10 +71,7 @@ def group_factors(n_groups):
 def resolve_groups(estimator, features):
     """Group of each stimulus row, all 0 without groups.
 
-    Raises
-    ------
-    ValueError
-        If the groups do not name each stimulus row exactly once.
+    Raises ValueError if the groups do not name each stimulus row exactly once.
     """
     groups = estimator.feature_groups
     if groups is None:

@@ -60,14 +60,8 @@ SETTINGS = Settings()
 def time_blocks(subjects):
     """Number of the block of each trial: neighbors of one subject share one.
 
-    Parameters
-    ----------
-    subjects : ndarray of int of shape (n_trials,)
-        Subject of each trial, trials in the order of the recording.
-
-    Returns
-    -------
-    blocks : ndarray of int of shape (n_trials,)
+    subjects (n_trials,) int: Subject of each trial, trials in the order of the recording.
+    Returns blocks (n_trials,) int
     """
     blocks, first = np.empty(len(subjects), dtype=int), 0
     for subject in np.unique(subjects):
@@ -82,14 +76,8 @@ def time_blocks(subjects):
 def of_known_subjects(subjects, held):
     """Which held-out trials are of subjects who have others: the rest tell of new subjects only.
 
-    Parameters
-    ----------
-    subjects : ndarray of int of shape (n_trials,)
-    held : ndarray of int
-
-    Returns
-    -------
-    told : ndarray of bool of shape (n_held,)
+    subjects (n_trials,) int, held (ndarray of int)
+    Returns told (n_held,) bool
     """
     others = np.delete(subjects, held)
     return np.isin(subjects[held], others)
@@ -98,10 +86,7 @@ def of_known_subjects(subjects, held):
 def change_products(inputs, predicted, targets):
     """Products of what a network adds and what the linear encoder leaves, summed over each trial.
 
-    Returns
-    -------
-    products : ndarray of shape (n_trials, 3)
-        Left over times added, added squared, left over squared.
+    Returns products (n_trials, 3): Left over times added, added squared, left over squared.
     """
     base = inputs["base"].to(predicted.device)
     left, added = targets.to(predicted.device) - base, predicted - base
@@ -114,8 +99,6 @@ def change_products(inputs, predicted, targets):
 def explained(products):
     """Share of what the linear encoder leaves that the network explains, at its best scale.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> from sklearn_meg.encoding._gate import explained
     >>> float(explained(np.array([[1.0, 1.0, 4.0], [1.0, 1.0, 4.0]])))
@@ -138,17 +121,10 @@ def cross_fitted(products, groups, seed):
     The groups are cut in halves, many times: the epoch is chosen on one half, and judged on the
     other.
 
-    Parameters
-    ----------
-    products : ndarray of shape (n_epochs, n_trials, 3)
-        As `change_products` gives them for held-out trials, after each epoch.
-    groups : ndarray of shape (n_trials,)
-    seed : int
-
-    Returns
-    -------
-    products : ndarray of shape (n_groups, 2)
-        Left over times added, and added squared.
+    products (n_epochs, n_trials, 3): As `change_products` gives them for held-out trials, after
+        each epoch.
+    groups (n_trials,)
+    Returns products (n_groups, 2): Left over times added, and added squared.
     """
     names, which = np.unique(groups, return_inverse=True)
     sums = np.zeros((len(names), len(products), 3))
@@ -220,12 +196,10 @@ class GatedTraining(CommonPart, WithTrees):
     def _decide(self, X, y, evidence, apart):
         """Take what held-out trials say about the network and the trees.
 
-        Parameters
-        ----------
-        evidence : list of ndarray of shape (n_groups, 2, 3)
-            Of the network, at epochs chosen on other groups, and of the trees.
-        apart : list of ndarray of shape (n_groups, 4, 5)
-            Of the means of both, and of the deviations from them.
+        evidence (list of ndarray of shape (n_groups, 2, 3)): Of the network, at epochs chosen on
+            other groups, and of the trees.
+        apart (list of ndarray of shape (n_groups, 4, 5)): Of the means of both, and of the
+            deviations from them.
         """
         models = 2 if self._forests else 1
         means = deviations = np.zeros(models)

@@ -10,25 +10,13 @@ from ..rows import Rows, resolve_rows
 def find_rows(estimator, X, optional=False):
     """Find the rows of subject and initial MEG from the estimator that knows them.
 
-    Parameters
-    ----------
-    estimator : fitted estimator
-        Or a Pipeline that ends in it, or a TransformedTargetRegressor or search around it, or
-        any of these inside another.
-    X : ndarray of shape (n_trials, n_rows, n_times)
-    optional : bool, default=False
-        Whether the caller can do without them, because the user named all rows.
-
-    Returns
-    -------
-    rows : Rows
-        To an estimator that knows no rows, all of them are stimulus.
-
-    Raises
-    ------
-    ValueError
-        If a Pipeline changes the number of rows before they reach the estimator, or the rows
-        do not exist in X.
+    estimator (fitted estimator): Or a Pipeline that ends in it, or a TransformedTargetRegressor or
+        search around it, or any of these inside another.
+    X (n_trials, n_rows, n_times)
+    optional: Whether the caller can do without them, because the user named all rows.
+    Returns rows (Rows): To an estimator that knows no rows, all of them are stimulus.
+    Raises ValueError if a Pipeline changes the number of rows before they reach the estimator, or
+        the rows do not exist in X.
     """
     model, plain = estimator, Rows(np.arange(X.shape[1]), None, np.arange(0), 0)
     while model is not None and not hasattr(model, "subject_row"):
@@ -60,10 +48,7 @@ def _inner(model):
 def find_subjects(X, rows, subjects):
     """Subject of each trial: as given, else from the subject row, else one subject.
 
-    Raises
-    ------
-    ValueError
-        If there is not one value a trial.
+    Raises ValueError if there is not one value a trial.
     """
     if subjects is None:
         return rows.subject_values(X)
@@ -78,10 +63,7 @@ def find_subjects(X, rows, subjects):
 def as_trials(X):
     """X as an array (n_trials, n_rows, n_times); a memory-mapped one stays so.
 
-    Raises
-    ------
-    ValueError
-        For another number of dimensions. Values are checked by the estimator.
+    Raises ValueError for another number of dimensions. Values are checked by the estimator.
     """
     X = unwrap_mne(X)
     X = X if isinstance(X, np.ndarray) else np.asarray(X)
@@ -96,10 +78,7 @@ def as_trials(X):
 def one_row(row, n_rows, parameter):
     """Return the index of one row of X, from 0 on.
 
-    Raises
-    ------
-    ValueError
-        If it is no int, or there is no such row.
+    Raises ValueError if it is no int, or there is no such row.
     """
     if not isinstance(row, int | np.integer) or isinstance(row, bool):
         raise ValueError(f"{parameter} must be an int, a row of X. Got {row!r}.")
@@ -111,20 +90,13 @@ def one_row(row, n_rows, parameter):
 def predict_pieces(estimator, X, trials, change):
     """Predict changed copies of trials, a piece at a time.
 
-    Parameters
-    ----------
-    estimator : fitted estimator
-    X : ndarray or memmap of shape (n_trials, n_rows, n_times)
-        Never modified.
-    trials : ndarray of int
-    change : callable
-        ``change(block, part)`` gets a copy of the trials `part` and changes it in place.
-
-    Yields
-    ------
-    part : ndarray of int
-        Some of the trials.
-    y : ndarray of shape (len(part), ...)
+    estimator (fitted estimator)
+    X (ndarray or memmap of shape (n_trials, n_rows, n_times)): Never modified.
+    trials (ndarray of int)
+    change (callable): ``change(block, part)`` gets a copy of the trials `part` and changes it in
+        place.
+    Yields part (ndarray of int): Some of the trials.
+    Yields y (len(part), ...)
     """
     step = max(1, int(CHUNK_BYTES // X[:1].nbytes))
     for start in range(0, len(trials), step):

@@ -19,15 +19,10 @@ EDGE_TRIALS = 64
 class LagSums:
     """Sums of products over samples of lagged rows ``x[r, t - lag]`` and targets ``y[c, t]``.
 
-    Attributes
-    ----------
-    xx : ndarray of shape (n_rows * n_lags, n_rows * n_lags)
-    xy : ndarray of shape (n_rows * n_lags, n_targets)
-    yy : ndarray of shape (n_targets, n_targets)
-    x, y : ndarray of shape (n_rows * n_lags,) and (n_targets,)
-        Sums, to center with.
-    n_samples : int or float
-        Number of samples, weighted.
+    xx (n_rows * n_lags, n_rows * n_lags), xy (n_rows * n_lags, n_targets), yy
+        (n_targets, n_targets)
+    x, y (n_rows * n_lags,) and (n_targets,): Sums, to center with.
+    n_samples (int or float): Number of samples, weighted.
     """
 
     xx: np.ndarray
@@ -76,17 +71,10 @@ class LagSums:
 def lagged(x, lags, start=0):
     """Lagged copies of a few trials, zero where a lag reaches outside the trial.
 
-    Parameters
-    ----------
-    x : ndarray of shape (n_rows, n_trials, n_times)
-    lags : ndarray of int of shape (n_lags,)
-        Positive lags look into the past.
-    start : int
-        First sample to keep.
-
-    Returns
-    -------
-    wide : ndarray of shape (n_rows, n_lags, n_trials, n_times - start)
+    x (n_rows, n_trials, n_times)
+    lags (n_lags,) int: Positive lags look into the past.
+    start: First sample to keep.
+    Returns wide (n_rows, n_lags, n_trials, n_times - start):
         ``wide[r, i, n, t - start] = x[r, n, t - lags[i]]``.
     """
     n_rows, n_trials, n_times = x.shape
@@ -111,22 +99,13 @@ def lag_sums(blocks, lags, start=0):
     adds the one that enters before `start`. With a mask the same holds for each run of samples
     that count.
 
-    Parameters
-    ----------
-    blocks : iterable of (x, y) or (x, y, counted)
-        Trials in pieces, ``x (n_rows, n_trials, n_times)``, ``y (n_targets, n_trials, n_times)``;
+    blocks (iterable of (x, y) or (x, y, counted)): Trials in pieces,
+        ``x (n_rows, n_trials, n_times)``, ``y (n_targets, n_trials, n_times)``;
         ``counted (n_trials, n_times)`` is how much a sample counts, 0 or the trial's weight.
-    lags : ndarray of int of shape (n_lags,)
-        Consecutive.
-    start : int
-        First sample to predict.
+    lags (n_lags,) int: Consecutive.
+    start: First sample to predict.
+    Returns sums (LagSums)
 
-    Returns
-    -------
-    sums : LagSums
-
-    Examples
-    --------
     >>> import numpy as np
     >>> x, y = np.arange(4.0).reshape(1, 1, 4), np.ones((1, 1, 4))
     >>> sums = lag_sums([(x, y)], np.arange(2))
@@ -227,15 +206,8 @@ def _along_diagonals(first, steps):
 def ridge(xx, xy, penalty):
     """Solve ``(xx + diag(penalty)) w = xy``; the shortest solution where it is singular.
 
-    Parameters
-    ----------
-    xx : ndarray of shape (p, p)
-    xy : ndarray of shape (p, n_targets)
-    penalty : float or ndarray of shape (p,)
-
-    Returns
-    -------
-    w : ndarray of shape (p, n_targets)
+    xx (p, p), xy (p, n_targets), penalty (float or ndarray of shape (p,))
+    Returns w (p, n_targets)
     """
     matrix = xx.copy()
     matrix.flat[:: len(xx) + 1] += penalty
@@ -263,17 +235,9 @@ def ridge_path_errors(train, held, alphas, weights):
 
     The held-out error needs no prediction: ``yy - 2 w'xy + w' xx w`` of the held-out sums.
 
-    Parameters
-    ----------
-    train, held : LagSums
-    alphas : ndarray of shape (n_alphas,)
-    weights : ndarray of shape (p,)
-        Relative penalty of each coefficient: the penalty is ``alpha * weights``.
-
-    Returns
-    -------
-    errors : ndarray of shape (n_alphas, n_targets)
-        Sums of squared errors.
+    train, held (LagSums), alphas (n_alphas,)
+    weights (p,): Relative penalty of each coefficient: the penalty is ``alpha * weights``.
+    Returns errors (n_alphas, n_targets): Sums of squared errors.
     """
     scale = 1 / np.sqrt(weights)
     values, vectors = eigh(train.xx * np.outer(scale, scale), check_finite=False)

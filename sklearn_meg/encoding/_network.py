@@ -24,27 +24,19 @@ class RecurrentEncoderNet(nn.Module):
     the recurrent network and the inner convolutions, without which the zero start can leave it
     stuck; ``subject_mixing`` gives each subject a matrix from hidden units to channels.
 
-    Parameters
-    ----------
-    n_features, n_initial_rows, n_channels, n_subjects : int
-        Sizes of stimulus, initial MEG, output and subjects; one subject has no embedding.
-    hidden_size, n_layers, cell
-        Recurrent network: units, layers, "lstm" or "gru".
-    n_convs, kernel_size : int
-        Convolutions on either side, of even size; 0 works at the full rate.
-    activation : {"gelu", "relu"}
-    embedding_size : int
-        Embedding size of the subject; 0 for none.
-    dropout : float
-    subject_mixing, skip_connections, residual : bool
-    subject_share : float
-        Factor of all that belongs to one subject, embedding and mixing. Optimizers step equally far
-        whatever the size of a gradient; so the smaller it is, the slower subjects part.
-    forget_bias : float
-        Added to the bias of the forget gates of an LSTM at the start, so that it remembers from
-        the first step on (Jozefowicz et al. 2015, ICML).
-    n_networks : int
-        Networks alike whose mean is predicted; they start alike too, so give each its weights.
+    n_features, n_initial_rows, n_channels, n_subjects: Sizes of stimulus, initial MEG, output and
+        subjects; one subject has no embedding.
+    hidden_size, n_layers, cell: Recurrent network: units, layers, "lstm" or "gru".
+    n_convs, kernel_size: Convolutions on either side, of even size; 0 works at the full rate.
+    activation ({"gelu", "relu"})
+    embedding_size: Embedding size of the subject; 0 for none.
+    subject_share: Factor of all that belongs to one subject, embedding and mixing. Optimizers step
+        equally far whatever the size of a gradient; so the smaller it is, the slower subjects
+        part.
+    forget_bias: Added to the bias of the forget gates of an LSTM at the start, so that it
+        remembers from the first step on (Jozefowicz et al. 2015, ICML).
+    n_networks: Networks alike whose mean is predicted; they start alike too, so give each its
+        weights.
     """
 
     def __init__(
@@ -105,19 +97,13 @@ class RecurrentEncoderNet(nn.Module):
     def forward(self, features, subject, initial=None, base=None, added=None):
         """Predict.
 
-        Parameters
-        ----------
-        features : tensor of shape (n_trials, n_features, n_times)
-        subject : tensor of shape (n_trials, n_subjects)
-            Weights over the known subjects: one-hot, or equal for an unknown one.
-        initial : tensor of shape (n_trials, n_initial_rows, n_initial)
-        base : tensor of shape (n_trials, n_channels, n_times)
-        added : tensor of shape (n_trials, n_channels, n_times) or None
-            Added to the prediction, and not shown to the networks.
-
-        Returns
-        -------
-        y : tensor of shape (n_trials, n_channels, n_times)
+        features (n_trials, n_features, n_times)
+        subject (n_trials, n_subjects): Weights over the known subjects: one-hot, or equal for an
+            unknown one.
+        initial (n_trials, n_initial_rows, n_initial), base (n_trials, n_channels, n_times)
+        added (n_trials, n_channels, n_times) or None: Added to the prediction, and not shown to
+            the networks.
+        Returns y (n_trials, n_channels, n_times)
         """
         given = features, subject, initial, base
         networks = (self, *self.others)

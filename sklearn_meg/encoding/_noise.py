@@ -37,21 +37,11 @@ SETTINGS = Settings()
 def autoregression(pieces, n_channels, n_times, start):
     """Fit one autoregression a channel to what a model leaves.
 
-    Parameters
-    ----------
-    pieces : iterable of (errors, weights)
-        Errors (n_trials, n_channels, n_times), 0 in the known beginning and NaN where a sample
-        does not count; weights (n_trials,) or 1.
-    n_channels, n_times : int
-    start : int
-        Samples of the known beginning.
-
-    Returns
-    -------
-    filters : ndarray of shape (n_channels, order)
-        Empty where trials are too short.
-    scale : ndarray of shape (n_channels,)
-        Standard deviation of the innovations.
+    pieces (iterable of (errors, weights)): Errors (n_trials, n_channels, n_times), 0 in the known
+        beginning and NaN where a sample does not count; weights (n_trials,) or 1.
+    start: Samples of the known beginning.
+    Returns filters (n_channels, order): Empty where trials are too short.
+    and scale (n_channels,): Standard deviation of the innovations.
     """
     order = min(SETTINGS.order, (n_times - start) // 4)
     first = first_judged(start, order)
@@ -84,14 +74,9 @@ def first_judged(start, order):
 class InnovationLoss(MaskedMSELoss):
     """Squared errors and, in training, squared innovations.
 
-    Parameters
-    ----------
-    filters : ndarray of shape (n_channels, order)
-    scale : ndarray of shape (n_channels,)
-    start : int
-        Samples of the known beginning.
-    share : float
-        Share of the innovations.
+    filters (n_channels, order), scale (n_channels,)
+    start: Samples of the known beginning.
+    share: Share of the innovations.
     """
 
     def __init__(self, filters, scale, start, share):

@@ -43,14 +43,10 @@ CENTERED = ("nobody", "group", "subject")
 class TrialSums:
     """Sums over some trials of one subject.
 
-    Attributes
-    ----------
-    lags : LagSums
-    x_course : ndarray of shape (p, n_times)
-        Lagged features, summed over trials.
-    y_course : ndarray of shape (n_channels, n_times)
-    count : ndarray of shape (n_times,)
-        Trials that count, weighted.
+    lags (LagSums)
+    x_course (p, n_times): Lagged features, summed over trials.
+    y_course (n_channels, n_times)
+    count (n_times,): Trials that count, weighted.
     """
 
     lags: LagSums
@@ -122,25 +118,15 @@ class PooledModel:
 def pool_subjects(sums, penalties, bands, per_channel=True):
     """Choose how much subjects share, and fit.
 
-    Parameters
-    ----------
-    sums : list of list of (TrialSums or None)
-        One list a subject, of the same folds.
-    penalties : ndarray of shape (n_candidates, p)
-        Penalties of the group's weights to choose from.
-    bands : list of ndarray of int
-        Candidates that differ in a factor alone share an eigendecomposition.
-    per_channel : bool
-        Choose for each channel, or once for all.
-
-    Returns
-    -------
-    model : PooledModel
-    choice : Choice
-    scores : ndarray of shape (n_channels, n_candidates)
-        Held-out R2 of the group's model alone, NaN where there was nothing to choose on.
-    fold_models : list of PooledModel
-        Fitted without each fold.
+    sums (list of list of (TrialSums or None)): One list a subject, of the same folds.
+    penalties (n_candidates, p): Penalties of the group's weights to choose from.
+    bands (list of ndarray of int): Candidates that differ in a factor alone share an
+        eigendecomposition.
+    per_channel: Choose for each channel, or once for all.
+    Returns model (PooledModel), choice (Choice)
+    and scores (n_channels, n_candidates): Held-out R2 of the group's model alone, NaN where
+        there was nothing to choose on.
+    and fold_models (list of PooledModel): Fitted without each fold.
     """
     folds = _folds(sums)
     total = [sum_of(parts) for parts in sums]

@@ -8,22 +8,11 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 def unroll(drive, known, past, components):
     """Run the recursion ``y[t] = drive[t] + sum_k past[k - 1] @ components @ y[t - k]``.
 
-    Parameters
-    ----------
-    drive : ndarray of shape (n_trials, n_channels, n_times)
-        Contribution of the stimulus and the intercept.
-    known : ndarray of shape (n_trials, n_channels, n_initial)
-        The first samples of y; before them y is zero.
-    past : ndarray of shape (n_past, n_channels, n_components)
-    components : ndarray of shape (n_components, n_channels)
+    drive (n_trials, n_channels, n_times): Contribution of the stimulus and the intercept.
+    known (n_trials, n_channels, n_initial): The first samples of y; before them y is zero.
+    past (n_past, n_channels, n_components), components (n_components, n_channels)
+    Returns y (n_trials, n_channels, n_times): The first `n_initial` samples are `known`.
 
-    Returns
-    -------
-    y : ndarray of shape (n_trials, n_channels, n_times)
-        The first `n_initial` samples are `known`.
-
-    Examples
-    --------
     >>> import numpy as np
     >>> unroll(np.zeros((1, 1, 4)), np.ones((1, 1, 1)), np.full((1, 1, 1), 0.5), np.eye(1))
     array([[[1.   , 0.5  , 0.25 , 0.125]]])
@@ -48,18 +37,9 @@ def unroll(drive, known, past, components):
 def spectral_radius(past, components):
     """Largest absolute eigenvalue of the closed loop (of its companion matrix).
 
-    Parameters
-    ----------
-    past : ndarray of shape (n_past, n_channels, n_components)
-    components : ndarray of shape (n_components, n_channels)
+    past (n_past, n_channels, n_components), components (n_components, n_channels)
+    Returns radius: Below 1 the free response dies out.
 
-    Returns
-    -------
-    radius : float
-        Below 1 the free response dies out.
-
-    Examples
-    --------
     >>> import numpy as np
     >>> round(spectral_radius(np.array([[[0.5]], [[0.25]]]), np.eye(1)), 3)
     0.809
@@ -90,11 +70,8 @@ def spectral_radius(past, components):
 def damp(past, components, max_radius):
     """Scale ``past[k - 1]`` by ``g**k`` so that the spectral radius is at most `max_radius`.
 
-    Returns
-    -------
-    past : ndarray of shape (n_past, n_channels, n_components)
-    radius : float
-        Before damping.
+    Returns past (n_past, n_channels, n_components)
+    and radius: Before damping.
     """
     radius = spectral_radius(past, components)
     if radius >= max_radius:

@@ -9,21 +9,9 @@ from ._blocks import not_zero
 def locate_subjects(values, known, unknown):
     """Weights over the known subjects: one-hot, or all equal for a subject that is new.
 
-    Parameters
-    ----------
-    values : ndarray of int of shape (n_trials,)
-    known : ndarray of int of shape (n_subjects,), sorted
-    unknown : {"population", "error"}
-
-    Returns
-    -------
-    weights : ndarray of shape (n_trials, n_subjects)
-        Rows sum to one.
-
-    Raises
-    ------
-    ValueError
-        With ``unknown="error"``, naming the new subjects and the known ones.
+    values (n_trials,) int, known (n_subjects,) int, sorted, unknown ({"population", "error"})
+    Returns weights (n_trials, n_subjects): Rows sum to one.
+    Raises ValueError: With ``unknown="error"``, naming the new subjects and the known ones.
     """
     weights = (values[:, np.newaxis] == known).astype(float)
     new = weights.sum(axis=1) == 0
@@ -44,24 +32,15 @@ def _some(values, most=10):
 def moments_by_subject(y, weights, trials, *, rows=None, last=None, counted=None):
     """Mean and standard deviation per subject and channel over trials and samples.
 
-    Parameters
-    ----------
-    y : ndarray or memmap of shape (n_trials, n_channels, n_times)
-    weights : ndarray of shape (n_trials, n_subjects)
-        One-hot, times the weight of the trial.
-    trials : ndarray of int
-        Trials to use.
-    rows : ndarray of int or None
-        Channels to use.
-    last : int or None
-        Use samples before this one only.
-    counted : ndarray of bool of shape (n_trials, n_times) or None
-        Samples that count. If none of these does, all of them do.
-
-    Returns
-    -------
-    mean, scale : ndarray of shape (n_subjects, n_channels)
-        A channel that does not vary has scale 1; a subject without a trial the population's.
+    y (ndarray or memmap of shape (n_trials, n_channels, n_times))
+    weights (n_trials, n_subjects): One-hot, times the weight of the trial.
+    trials (ndarray of int): Trials to use.
+    rows (ndarray of int or None): Channels to use.
+    last (int or None): Use samples before this one only.
+    counted (n_trials, n_times) bool or None: Samples that count. If none of these does, all of
+        them do.
+    Returns mean, scale (n_subjects, n_channels): A channel that does not vary has scale 1; a
+        subject without a trial the population's.
     """
     rows = np.arange(y.shape[1]) if rows is None else rows
     n_subjects, n_channels = weights.shape[1], len(rows)

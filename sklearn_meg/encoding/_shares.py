@@ -33,11 +33,8 @@ def summed_by_group(products, groups):
 def matrices_of(products):
     """Products (n_groups, 2, 3) of a network and of trees.
 
-    Parameters
-    ----------
-    products : ndarray of shape (n_groups, 5)
-        Left over times added and added squared, of the network and of the trees, and the product
-        of both.
+    products (n_groups, 5): Left over times added and added squared, of the network and of the
+        trees, and the product of both.
     """
     return products[:, [[0, 1, 4], [2, 4, 3]]]
 
@@ -51,17 +48,9 @@ def trust(products):
     networks and forests, which differ more than one of each, and equal weights are known to be
     hard to beat.
 
-    Parameters
-    ----------
-    products : ndarray of shape (n_groups, n_parts, 1 + n_parts)
+    products (n_groups, n_parts, 1 + n_parts)
+    Returns shares (n_parts,): From 0 to 1; 0 unless the gain is 1.5 errors or more.
 
-    Returns
-    -------
-    shares : ndarray of shape (n_parts,)
-        From 0 to 1; 0 unless the gain is 1.5 errors or more.
-
-    Examples
-    --------
     >>> import numpy as np
     >>> from sklearn_meg.encoding._shares import trust
     >>> trust(np.array([[[1.0, 1.0]], [[-1.0, 1.0]], [[0.5, 1.0]]]))
@@ -79,16 +68,11 @@ def apart_shares(evidence, parts):
     Means alone, where deviations are of no use; each its own, where that is better by a standard
     error than the shares of both together; else these.
 
-    Parameters
-    ----------
-    evidence : ndarray of shape (n_groups, n_models, 1 + n_models)
-        Products of what is added, the network at epochs that were chosen on other groups.
-    parts : ndarray of shape (n_groups, 2 * n_models, 1 + 2 * n_models)
-        Products of the means of all models, then of the deviations, at the epoch of the most gain.
-
-    Returns
-    -------
-    means, deviations : ndarray of shape (n_models,)
+    evidence (n_groups, n_models, 1 + n_models): Products of what is added, the network at epochs
+        that were chosen on other groups.
+    parts (n_groups, 2 * n_models, 1 + 2 * n_models): Products of the means of all models, then of
+        the deviations, at the epoch of the most gain.
+    Returns means, deviations (n_models,)
     """
     n, together = evidence.shape[1], trust(evidence)
     if not parts.any():

@@ -52,18 +52,11 @@ def lags_used(delays, n_features):
 def lag_table(features, lags):
     """One row a sample, with the features at each lag.
 
-    Parameters
-    ----------
-    features : ndarray of shape (n_trials, n_features, n_times)
-        Standardized, so that outside of the trial they are at their mean.
-    lags : ndarray of int
+    features (n_trials, n_features, n_times): Standardized, so that outside of the trial they are
+        at their mean.
+    lags (ndarray of int)
+    Returns table (n_trials, n_times, n_features * n_lags), float32
 
-    Returns
-    -------
-    table : ndarray of shape (n_trials, n_times, n_features * n_lags), float32
-
-    Examples
-    --------
     >>> import numpy as np
     >>> lag_table(np.arange(3.0).reshape(1, 1, 3), np.array([0, 1]))[0]
     array([[0., 0.],
@@ -82,18 +75,11 @@ def lag_table(features, lags):
 def fit_trees(table, target, seed, weight=None):
     """Fit trees to what a linear encoder leaves.
 
-    Parameters
-    ----------
-    table : ndarray of shape (n_samples, n_columns), float32
-    target : ndarray of shape (n_samples, n_channels)
-    seed : int
-    weight : ndarray of shape (n_samples,) or None
-
-    Returns
-    -------
-    trees : dict of ndarray
-        ``roots`` of the trees and, for all nodes, ``column``, ``threshold``, ``left`` and ``right``
-        (-1 in a leaf), and the ``value`` of each channel in a leaf.
+    table (n_samples, n_columns), float32, target (n_samples, n_channels), weight (n_samples,) or
+        None
+    Returns trees (dict of ndarray): ``roots`` of the trees and, for all nodes, ``column``,
+        ``threshold``, ``left`` and ``right`` (-1 in a leaf), and the ``value`` of each channel in
+        a leaf.
     """
     pattern = _patterns(target)
     leaf = max(SETTINGS.least_leaf, -(-len(table) // SETTINGS.most_leaves))
@@ -140,15 +126,9 @@ def _as_arrays(forest, pattern):
 def predict_trees(forests, table):
     """Mean prediction of the trees of some forests.
 
-    Parameters
-    ----------
-    forests : list of dict of ndarray
-        As `fit_trees` gives them.
-    table : ndarray of shape (n_trials, n_times, n_columns)
-
-    Returns
-    -------
-    y : ndarray of shape (n_trials, n_channels, n_times), float32
+    forests (list of dict of ndarray): As `fit_trees` gives them.
+    table (n_trials, n_times, n_columns)
+    Returns y (n_trials, n_channels, n_times), float32
     """
     n_channels = forests[0]["value"].shape[1]
     out = np.empty((len(table), n_channels, table.shape[1]), dtype=np.float32)
@@ -188,10 +168,8 @@ class WithTrees:
     def _fit_trees(self, X, y, split, seed):
         """Fit to the trials of a split; products of what trees add in those held out.
 
-        Returns
-        -------
-        products : ndarray of shape (n_held, 3)
-            Left over times added, added squared, and added by the network times added.
+        Returns products (n_held, 3): Left over times added, added squared, and added by the
+            network times added.
         """
         train, held = split
         products = np.zeros((len(held), 3))

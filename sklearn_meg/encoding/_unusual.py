@@ -80,15 +80,9 @@ def _parts(n, X):
 def usual_of(stimulus, beginning, subjects):
     """Usual sizes, mean courses, and mean and spread of each statistic.
 
-    Parameters
-    ----------
-    stimulus : ndarray of shape (n_trials, n_features, n_times)
-    beginning : ndarray of shape (n_trials, n_initial_rows, n_initial)
-    subjects : ndarray of int of shape (n_trials,)
-
-    Returns
-    -------
-    usual : dict of ndarray
+    stimulus (n_trials, n_features, n_times), beginning (n_trials, n_initial_rows, n_initial),
+        subjects (n_trials,) int
+    Returns usual (dict of ndarray)
     """
     usual = {
         "size": _size(stimulus),

@@ -228,11 +228,8 @@ class RecurrentTRF(LagParams, LinearEncoder):
     def _blended(self, known):
         """Weight of what the recursion changes, and what is added for each subject (the last: new).
 
-        Returns
-        -------
-        weight : ndarray of shape (n_channels, n_times)
-            1 in the samples that are known.
-        more : ndarray of shape (n_subjects + 1, n_channels, n_times)
+        Returns weight (n_channels, n_times): 1 in the samples that are known.
+        and more (n_subjects + 1, n_channels, n_times)
         """
         change = self.subject_change_
         change = np.concatenate([change, change.mean(axis=0, keepdims=True)])

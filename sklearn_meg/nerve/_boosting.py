@@ -10,23 +10,13 @@ from ._settings import SETTINGS
 def fit_boosting(X, residual, fold, seed, weights=None):
     """Trees for each output, their gates, and what they say of windows left out.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, n_features)
-    residual : ndarray of shape (n, n_outputs)
-        Error of the linear regression on windows left out.
-    fold : ndarray of int of shape (n,)
-    seed : int
-    weights : ndarray of shape (n,) or None
-
-    Returns
-    -------
-    trees : list of HistGradientBoostingRegressor or None
-        None where the gate is closed.
-    gates : ndarray of shape (n_outputs,)
-        Least-squares factor of the trees' predictions on windows left out, less its standard error.
-    unseen : ndarray of shape (n, n_outputs)
-        Their gated predictions of windows left out.
+    X (n, n_features)
+    residual (n, n_outputs): Error of the linear regression on windows left out.
+    fold (n,) int, weights (n,) or None
+    Returns trees (list of HistGradientBoostingRegressor or None): None where the gate is closed.
+    and gates (n_outputs,): Least-squares factor of the trees' predictions on windows left out,
+        less its standard error.
+    and unseen (n, n_outputs): Their gated predictions of windows left out.
     """
     n_outputs = residual.shape[1]
     trees, gates, unseen = [None] * n_outputs, np.zeros(n_outputs), np.zeros(residual.shape)

@@ -24,26 +24,15 @@ def with_temperatures(Z, y, session, n_classes, weights=None, people=None, found
     Whole sessions are left out where there are several, else every fifth trial of a class; those
     are decided without the network, which would have to be trained once more for each fold.
 
-    Parameters
-    ----------
-    Z : ndarray of shape (n_trials, n_features, n_windows)
-        Normalized features.
-    y : ndarray of int of shape (n_trials,)
-    session : ndarray of shape (n_trials,)
-    n_classes : int
-    weights : ndarray of shape (n_trials,) or None
-    people : ndarray of int of shape (n_trials,) or None
-        Whose trials they are; 0 is the person of the model, whose trials alone are left out then.
-        Without one, whole people are.
-    found : LeftOut or None
-        Where that is known already.
-
-    Returns
-    -------
-    model : SessionModel
-        Its temperatures are 1 where there are too few trials to leave some out.
-    left_out : LeftOut or None
-        What was said of trials when they were left out; None where there are too few.
+    Z (n_trials, n_features, n_windows): Normalized features.
+    y (n_trials,) int, session (n_trials,), weights (n_trials,) or None
+    people (n_trials,) int or None: Whose trials they are; 0 is the person of the model, whose
+        trials alone are left out then. Without one, whole people are.
+    found (LeftOut or None): Where that is known already.
+    Returns model (SessionModel): Its temperatures are 1 where there are too few trials to leave
+        some out.
+    and left_out (LeftOut or None): What was said of trials when they were left out; None where
+        there are too few.
     """
     model = SessionModel.fit(Z, y, session, n_classes, weights, people)
     if found is None:
@@ -132,16 +121,9 @@ def _complete(y, group):
 def temperature(logs, y):
     """That of the least log loss, with Platt's targets: one more could have been wrong.
 
-    Parameters
-    ----------
-    logs : ndarray of shape (n_trials, n_classes) or (n_trials, n_classes, n_windows)
-        Log probabilities.
-    y : ndarray of int of shape (n_trials,)
-
-    Returns
-    -------
-    temperature : float
-        At least 1.
+    logs (n_trials, n_classes) or (n_trials, n_classes, n_windows): Log probabilities.
+    y (n_trials,) int
+    Returns temperature: At least 1.
     """
     n_classes = logs.shape[1]
     n = logs.size // n_classes

@@ -11,15 +11,10 @@ from scipy.linalg import cho_factor, cho_solve
 def discriminants(counts, means, covariance, overwrite=False):
     """Coefficients (n_classes, n_features) and intercepts of linear discriminants.
 
-    Parameters
-    ----------
-    counts : ndarray of shape (n_classes,)
-        Windows of each class; unused, for classes are taken to be equally likely.
-    means : ndarray of shape (n_classes, n_features)
-    covariance : ndarray of shape (n_features, n_features)
-        Covariance within classes.
-    overwrite : bool
-        Whether the covariance is not needed any more.
+    counts (n_classes,): Windows of each class; unused, for classes are taken to be equally likely.
+    means (n_classes, n_features)
+    covariance (n_features, n_features): Covariance within classes.
+    overwrite: Whether the covariance is not needed any more.
     """
     factor = cho_factor(covariance.T, overwrite_a=overwrite)  # as Fortran has it
     coef = cho_solve(factor, means.T).T
@@ -29,22 +24,13 @@ def discriminants(counts, means, covariance, overwrite=False):
 def learned(known, counts, sums, second):
     """Training and a session together.
 
-    Parameters
-    ----------
-    known : tuple of ndarray
-        Training: windows of each class (n_classes,), their means (n_classes, n_features), and the
-        sum of their outer products.
-    counts : ndarray of shape (n_classes,)
-        Windows that the session adds to each class.
-    sums : ndarray of shape (n_classes, n_features)
-        Sums of these.
-    second : ndarray of shape (n_features, n_features)
-        Sum of the weighted outer products of the session's windows; overwritten.
-
-    Returns
-    -------
-    counts, means, covariance : ndarray
-        Of both; the covariance is that within classes.
+    known (tuple of ndarray): Training: windows of each class (n_classes,), their means
+        (n_classes, n_features), and the sum of their outer products.
+    counts (n_classes,): Windows that the session adds to each class.
+    sums (n_classes, n_features): Sums of these.
+    second (n_features, n_features): Sum of the weighted outer products of the session's windows;
+        overwritten.
+    Returns counts, means, covariance (ndarray): Of both; the covariance is that within classes.
     """
     old, means, moment = known
     both = old + counts

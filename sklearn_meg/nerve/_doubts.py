@@ -47,12 +47,8 @@ def doubt_labels(logs, y, session):
     they are as sure as the others. A class that is mostly wrong in a session was taken for another
     one there, which says nothing of labels.
 
-    Parameters
-    ----------
-    logs : ndarray of shape (n_trials, n_classes)
-        Log probabilities of each trial when it was left out.
-    y : ndarray of int of shape (n_trials,)
-    session : ndarray of shape (n_trials,)
+    logs (n_trials, n_classes): Log probabilities of each trial when it was left out.
+    y (n_trials,) int, session (n_trials,)
     """
     if len(y) < SETTINGS.enough_labels:
         return
@@ -104,14 +100,10 @@ def doubt_features(F):
 def doubt_session(scores, usual, name, most, harmless=None):
     """Warn if most trials of a session are unlike those of fit.
 
-    Parameters
-    ----------
-    scores, usual : ndarray of shape (n_trials,) and (n_usual,)
-    name : float or None
-    most : float
-        Share of the trials.
-    harmless : callable or None
-        Whether decisions do not suffer from it, asked where most trials are unlike.
+    scores, usual (n_trials,) and (n_usual,)
+    most: Share of the trials.
+    harmless (callable or None): Whether decisions do not suffer from it, asked where most trials
+        are unlike.
     """
     if len(scores) < SETTINGS.enough_unusual:
         return

@@ -22,13 +22,9 @@ def turned(signal, turn):
 def find_turn(signal, features_of, evidence_of):
     """The turn that undoes that of the session, in electrodes; 0 where none is clearly likelier.
 
-    Parameters
-    ----------
-    signal : ndarray of shape (n_trials, n_channels, n_times)
-    features_of : callable
-        From signals to features.
-    evidence_of : callable
-        From features to the log evidence of the session.
+    signal (n_trials, n_channels, n_times)
+    features_of (callable): From signals to features.
+    evidence_of (callable): From features to the log evidence of the session.
     """
     half = signal.shape[1] // 2
     turns = np.arange(-half, half, SETTINGS.turn_step)
@@ -40,16 +36,9 @@ def find_turn(signal, features_of, evidence_of):
 def filled(window, scale):
     """A window (n_channels, size) whose channels with NaN are made of their nearest neighbors.
 
-    Parameters
-    ----------
-    window : ndarray of shape (n_channels, size)
-    scale : ndarray of shape (n_channels,)
-        Standard deviation of each channel in training.
-
-    Returns
-    -------
-    window : ndarray of shape (n_channels, size) or None
-        None where half of the channels or more have NaN.
+    window (n_channels, size)
+    scale (n_channels,): Standard deviation of each channel in training.
+    Returns window (n_channels, size) or None: None where half of the channels or more have NaN.
     """
     bad = np.isnan(window).any(axis=1)
     good = np.flatnonzero(~bad)

@@ -12,14 +12,9 @@ from ._settings import SETTINGS
 class SoFar:
     """Running means of windows of several recordings, each since its last change of motion.
 
-    Parameters
-    ----------
-    scores : callable
-        From means (n, n_dims) and the numbers of their windows (n,) to log probabilities of the
-        classes (n, n_classes).
-    n : int
-        Number of recordings.
-    n_dims : int
+    scores (callable): From means (n, n_dims) and the numbers of their windows (n,) to log
+        probabilities of the classes (n, n_classes).
+    n: Number of recordings.
     """
 
     def __init__(self, scores, n, n_dims):

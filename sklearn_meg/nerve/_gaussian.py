@@ -20,21 +20,10 @@ from ._settings import SETTINGS
 def fit_gaussian(P, y, sessions, n_classes, weights=None, people=None):
     """Means of classes and the two covariances; every class counts the same.
 
-    Parameters
-    ----------
-    P : ndarray of shape (n_trials, n_dims)
-    y : ndarray of int of shape (n_trials,)
-    sessions : ndarray of shape (n_trials,)
-    n_classes : int
-    weights : ndarray of shape (n_trials,) or None
-        Those above 1 are repetitions.
-    people : ndarray of shape (n_trials,) or None
-        Sessions of one person are compared with each other only.
-
-    Returns
-    -------
-    means : ndarray of shape (n_classes, n_dims)
-    within, between : ndarray of shape (n_dims, n_dims)
+    P (n_trials, n_dims), y (n_trials,) int, sessions (n_trials,)
+    weights (n_trials,) or None: Those above 1 are repetitions.
+    people (n_trials,) or None: Sessions of one person are compared with each other only.
+    Returns means (n_classes, n_dims), within, between (n_dims, n_dims)
     """
     w = np.ones(len(P)) if weights is None else weights
     means = np.stack([w[y == c] @ P[y == c] / w[y == c].sum() for c in range(n_classes)])
@@ -111,21 +100,12 @@ class Axes(NamedTuple):
 def adapt(P, log_start, known, n_iter=None, assign=free, cooling=1.0):
     """Classes of the trials of one new session.
 
-    Parameters
-    ----------
-    P : ndarray of shape (n_trials, n_dims)
-    log_start : ndarray of shape (n_trials, n_classes)
-        Log probabilities of the classes to begin with.
-    known : Axes
-    n_iter : int or None
-    assign : callable
-        From log likelihoods to log probabilities of classes.
-    cooling : float
-        Divisor of the log likelihoods.
-
-    Returns
-    -------
-    found : Found
+    P (n_trials, n_dims)
+    log_start (n_trials, n_classes): Log probabilities of the classes to begin with.
+    known (Axes)
+    assign (callable): From log likelihoods to log probabilities of classes.
+    cooling: Divisor of the log likelihoods.
+    Returns found (Found)
     """
     axes, back, prior, means = known
     P, log_p = P @ axes, log_start

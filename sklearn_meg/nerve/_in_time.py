@@ -16,24 +16,14 @@ from ._settings import SETTINGS
 class SessionInTime:
     """The session model in time; made by ``SessionModel.start``.
 
-    Parameters
-    ----------
-    model : SessionModel
-    training : ndarray of shape (2, n_features)
-        Means and scales of training.
-    learns : bool
-        Whether the session is new, and its trials are learned from.
-    prior : float
-        Number of trials that the normal of training counts for.
-
-    Attributes
-    ----------
-    normal : ndarray of shape (2, n_features) or None
-        Means and scales of the session class by class, where its classes are not equally frequent.
-    equal : bool
-        Whether the classes of the trials so far count as equally frequent.
-    cut : bool
-        Whether there are trials that nobody ended: they have no beginning and end to be compared.
+    model (SessionModel)
+    training (2, n_features): Means and scales of training.
+    learns: Whether the session is new, and its trials are learned from.
+    prior: Number of trials that the normal of training counts for.
+    normal (2, n_features) or None: Means and scales of the session class by class, where its
+        classes are not equally frequent.
+    equal: Whether the classes of the trials so far count as equally frequent.
+    cut: Whether there are trials that nobody ended: they have no beginning and end to be compared.
     """
 
     def __init__(self, model, training, learns, prior):
@@ -74,18 +64,10 @@ class SessionInTime:
     def step(self, F, Z, logs):
         """Log probabilities (n, n_classes) of the next windows.
 
-        Parameters
-        ----------
-        F, Z : ndarray of shape (n_features, n_windows)
-            Raw and normalized features.
-        logs : ndarray of shape (n_windows, n_classes)
-            Log probabilities by the network.
-
-        Returns
-        -------
-        logs : ndarray of shape (n, n_classes)
-            Fewer than the windows that came where a motion ended and the normal has changed: the
-            rest has to be normalized anew.
+        F, Z (n_features, n_windows): Raw and normalized features.
+        logs (n_windows, n_classes): Log probabilities by the network.
+        Returns logs (n, n_classes): Fewer than the windows that came where a motion ended and the
+            normal has changed: the rest has to be normalized anew.
         """
         P = self.model.embedded(Z[np.newaxis])[0]
         plain = self.model.linear_logs(Z[np.newaxis])[0].T

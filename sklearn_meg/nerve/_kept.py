@@ -41,25 +41,16 @@ class Stack:
 class KeptTrials:
     """Trials of a session, at most `SETTINGS.remembered`, labeled (1) and not (0).
 
-    Parameters
-    ----------
-    training : ndarray of shape (2, n_features)
-        Means and scales of training.
-
-    Attributes
-    ----------
-    parts, means, squares, owns : Stack
-        Means of the parts of each trial (n_parts, n_features), their mean (n_features,), that of
-        the squares of its windows, and what the network says of it (n_classes,).
-    labels, sizes : list of int
-        Classes, -1 where unknown, and numbers of windows.
-    scatter : ndarray of shape (2, n_features, n_features)
-        Sum of outer products of windows, from the mean of their trial, of all trials so far.
-    n_windows : ndarray of shape (2,)
-        Their number.
-    moments : ndarray of shape (2, n_features, n_features)
-        Sum of outer products of the means of remembered trials, times their sizes, in scales of
-        training from the means of training.
+    training (2, n_features): Means and scales of training.
+    parts, means, squares, owns (Stack): Means of the parts of each trial (n_parts, n_features),
+        their mean (n_features,), that of the squares of its windows, and what the network says of
+        it (n_classes,).
+    labels, sizes (list of int): Classes, -1 where unknown, and numbers of windows.
+    scatter (2, n_features, n_features): Sum of outer products of windows, from the mean of their
+        trial, of all trials so far.
+    n_windows (2,): Their number.
+    moments (2, n_features, n_features): Sum of outer products of the means of remembered trials,
+        times their sizes, in scales of training from the means of training.
     """
 
     def __init__(self, training):
@@ -112,13 +103,8 @@ class KeptTrials:
     def second(self, normal):
         """Sum of weighted outer products of all windows under a normal, until the next call.
 
-        Parameters
-        ----------
-        normal : ndarray of shape (2, n_features)
-
-        Returns
-        -------
-        second : ndarray of shape (n_features, n_features)
+        normal (2, n_features)
+        Returns second (n_features, n_features)
         """
         (mean, sd), (center, scale) = self.training, normal
         known, sizes = np.array(self.labels) >= 0, np.array(self.sizes)

@@ -42,13 +42,9 @@ def fit_ridge(Z, target, weights=None):
     Its strength is chosen by leaving out whole trials, or blocks of time where there are few:
     windows overlap, and those beside a window would tell its target. `weights` (n,) are of trials.
 
-    Returns
-    -------
-    coef : ndarray of shape (n_outputs, n_features)
-    intercept : ndarray of shape (n_outputs,)
-    unseen : ndarray of shape (n, n_outputs, k)
-        Predictions of each window from the other folds.
-    alpha : float
+    Returns coef (n_outputs, n_features), intercept (n_outputs,)
+    and unseen (n, n_outputs, k): Predictions of each window from the other folds.
+    and alpha (float)
     """
     fold = folds_of(len(Z), Z.shape[2]).ravel()
     X, y = as_rows(Z), as_rows(target)
@@ -95,9 +91,7 @@ def fit_dynamic(target, seen, weights=None):
 
     `weights` (n,) are of trials.
 
-    Returns
-    -------
-    transition, process, observation, noise : ndarray of shape (d, d)
+    Returns transition, process, observation, noise (d, d)
     """
     d = target.shape[1]
     w = np.ones(len(target)) if weights is None else weights

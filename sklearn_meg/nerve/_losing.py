@@ -10,21 +10,12 @@ from ._settings import SETTINGS
 class LosingSession:
     """An `OnlineSession` that is begun anew without channels that are flat, or found to be noise.
 
-    Parameters
-    ----------
-    model : NerveClassifier or NerveRegressor
-        Fitted.
-    name : float or None
-        The session.
-
-    Attributes
-    ----------
-    session : OnlineSession
-        Of the channels that are left.
-    lost, noisy : ndarray of bool of shape (n_channels,)
-        Channels that are left out now, and those that stay out because they are noise.
-    ever : ndarray of bool of shape (n_channels,)
-        Channels that were ever left out.
+    model (NerveClassifier or NerveRegressor): Fitted.
+    name (float or None): The session.
+    session (OnlineSession): Of the channels that are left.
+    lost, noisy (n_channels,) bool: Channels that are left out now, and those that stay out because
+        they are noise.
+    ever (n_channels,) bool: Channels that were ever left out.
     """
 
     def __init__(self, model, name=None):
@@ -42,11 +33,8 @@ class LosingSession:
     def push(self, F, bad):
         """Outputs of the next windows (n_features, n), one after the other.
 
-        Parameters
-        ----------
-        F : ndarray of shape (n_features, n)
-        bad : ndarray of bool of shape (n, n_channels)
-            Which channels have no signal.
+        F (n_features, n)
+        bad (n, n_channels) bool: Which channels have no signal.
         """
         if not self.watches:
             return list(self.session.push(F))

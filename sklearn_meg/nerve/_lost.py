@@ -12,14 +12,9 @@ from ._settings import SETTINGS
 def without(F, lost, n_names, covariance=True):
     """Features (n, n_features, n_windows) as they would be without some channels.
 
-    Parameters
-    ----------
-    F : ndarray of shape (n_trials, n_features, n_windows)
-    lost : ndarray of bool of shape (n_channels,)
-    n_names : int
-        Features of a channel.
-    covariance : bool
-        Whether log covariances of the signals and of their steps follow.
+    F (n_trials, n_features, n_windows), lost (n_channels,) bool
+    n_names: Features of a channel.
+    covariance: Whether log covariances of the signals and of their steps follow.
     """
     n, rows = len(lost), F.swapaxes(1, 2)
     size = n * n_names
@@ -55,12 +50,8 @@ def feature_of(F, n_channels, names, name):
 def flat_channels(lengths, low):
     """Channels (n_trials, n_channels) without a signal in at least half of a trial's windows.
 
-    Parameters
-    ----------
-    lengths : ndarray of shape (n_trials, n_channels, n_windows)
-        Waveform lengths.
-    low : ndarray of shape (n_channels,)
-        Low thresholds of training.
+    lengths (n_trials, n_channels, n_windows): Waveform lengths.
+    low (n_channels,): Low thresholds of training.
     """
     return (lengths <= SETTINGS.flat * low[:, np.newaxis]).mean(-1) >= 0.5
 
@@ -89,14 +80,8 @@ def power_rows(logs):
 def known_powers(logs, session):
     """How powers go together in training: correlations and, last, standard deviations.
 
-    Parameters
-    ----------
-    logs : ndarray of shape (n_trials, n_channels, n_windows)
-    session : ndarray of shape (n_trials,)
-
-    Returns
-    -------
-    known : ndarray of shape (n_channels + 1, n_channels)
+    logs (n_trials, n_channels, n_windows), session (n_trials,)
+    Returns known (n_channels + 1, n_channels)
     """
     each = [logs[session == s] for s in np.unique(session)]
     rows = np.concatenate([power_rows(part) for part in each])
@@ -111,12 +96,8 @@ def noisy_channels(logs, known, n_trials=None):
     one goes first without which the others are predicted best. Where that does not help, nothing is
     said to be lost.
 
-    Parameters
-    ----------
-    logs : ndarray of shape (n_trials, n_channels, n_windows)
-    known : ndarray of shape (n_channels + 1, n_channels)
-    n_trials : int or None
-        Number of trials where they stand one after the other in one.
+    logs (n_trials, n_channels, n_windows), known (n_channels + 1, n_channels)
+    n_trials (int or None): Number of trials where they stand one after the other in one.
     """
     rows, correlation, sd = power_rows(logs), known[:-1], known[-1]
     found = np.zeros(len(sd), dtype=bool)

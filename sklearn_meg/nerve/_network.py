@@ -11,14 +11,7 @@ PAPER_FILTERS, PAPER_UNITS, PAPER_DENSE = 256, 320, 256
 
 
 class CompactNet(nn.Module):
-    """A dense layer, a causal convolution and a GRU; the output sees both.
-
-    Parameters
-    ----------
-    n_features, n_outputs : int
-    hidden_size : int
-    dropout : float
-    """
+    """A dense layer, a causal convolution and a GRU; the output sees both."""
 
     def __init__(self, n_features, n_outputs, hidden_size=128, dropout=0.3):
         super().__init__()
@@ -42,11 +35,7 @@ class CompactNet(nn.Module):
 class PaperNet(nn.Module):
     """The sizes of the paper: two convolutions, a GRU of two layers, two dense layers.
 
-    Parameters
-    ----------
-    n_features, n_outputs : int
-    dropout : float
-        Between the layers.
+    dropout: Between the layers.
     """
 
     def __init__(self, n_features, n_outputs, dropout=0.3):
@@ -85,19 +74,11 @@ NETWORKS = {"compact": CompactNet, "paper": PaperNet}
 class NerveNet(nn.Module):
     """One network, and in training what a new session might do to its features.
 
-    Parameters
-    ----------
-    kind : {"compact", "paper"}
-    n_features, n_outputs : int
-    hidden_size : int
-        Number of hidden units of "compact".
-    dropout : float
-    augment : float
-        Standard deviation of an offset of each feature, the same for all windows of a trial.
-    channel_dropout : float
-        Probability that all features of a channel are zero in a trial.
-    channels : tuple of tuple of int
-        Channels that each feature is made from.
+    kind ({"compact", "paper"})
+    hidden_size: Number of hidden units of "compact".
+    augment: Standard deviation of an offset of each feature, the same for all windows of a trial.
+    channel_dropout: Probability that all features of a channel are zero in a trial.
+    channels (tuple of tuple of int): Channels that each feature is made from.
     """
 
     def __init__(
@@ -135,11 +116,8 @@ class NerveNet(nn.Module):
 class WindowLoss(nn.Module):
     """Cross-entropy of every window against soft targets (n, n_classes), smoothed.
 
-    Parameters
-    ----------
-    smoothing : float
-    class_weights : sequence of float or None
-        Weight of the trials of each class; None weights all alike.
+    class_weights (sequence of float or None): Weight of the trials of each class; None weights all
+        alike.
     """
 
     def __init__(self, smoothing=0.1, class_weights=None):

@@ -13,13 +13,9 @@ def novelty(model, Z, probability):
     classes onto what is new. A motion that was not trained is made more than once: the mean over a
     trial and those most like it says more than the trial alone.
 
-    Parameters
-    ----------
-    model : SessionModel
-    Z : ndarray of shape (n_trials, n_features, n_windows)
-        Features normalized within the session.
-    probability : ndarray of shape (n_trials,)
-        Probability of the likeliest class.
+    model (SessionModel)
+    Z (n_trials, n_features, n_windows): Features normalized within the session.
+    probability (n_trials,): Probability of the likeliest class.
     """
     means = Z.mean(2)
     trials = _nearest(means @ model.projection - model.offset, *model.whole[:2])
@@ -46,11 +42,8 @@ def unlikeness(model, Z, probability):
 def distances(model, Z):
     """Logarithm (n_trials,) of how far trials are from all classes of training, part by part.
 
-    Parameters
-    ----------
-    model : SessionModel
-    Z : ndarray of shape (n_trials, n_features, n_windows)
-        Normalized features.
+    model (SessionModel)
+    Z (n_trials, n_features, n_windows): Normalized features.
     """
     parts = _nearest(model.points(model.embedded(Z)), model.means, model.within)
     windows = _nearest(Z.mean(2), model.window_means, model.window_covariance)
@@ -62,10 +55,7 @@ def signs_of_failure(model, found):
 
     How much the linear model before adaptation disagrees with what was decided, and the novelty.
 
-    Parameters
-    ----------
-    model : SessionModel
-    found : Sorted
+    model (SessionModel), found (Sorted)
     """
     trials = model.weighed(found.trials, found.start)
     linear = (1 + SETTINGS.linear_weight) * model.linear_logs(found.Z).mean(2)
@@ -81,10 +71,7 @@ def expected_accuracy(model, found):
     novelty beyond what is usual, and whether classes come out equally often. Sessions that fail are
     sorted into a few classes; one that is mostly rest has the other signs of a good one.
 
-    Parameters
-    ----------
-    model : SessionModel
-    found : Sorted
+    model (SessionModel), found (Sorted)
     """
     if not np.isfinite(model.usual):
         return np.nan

@@ -9,14 +9,10 @@ from ._sessions import RunningNormalizer, normalized
 class OnlineSession:
     """Normalization so far, the network's state, and the session model in time.
 
-    Parameters
-    ----------
-    model : NerveClassifier or NerveRegressor
-        Fitted.
-    state : dict or None
-        State of an earlier one, to go on from.
-    session : float or None
-        A session of ``fit``, whose normal is known, or one with labels of its own.
+    model (NerveClassifier or NerveRegressor): Fitted.
+    state (dict or None): State of an earlier one, to go on from.
+    session (float or None): A session of ``fit``, whose normal is known, or one with labels of its
+        own.
     """
 
     def __init__(self, model, state=None, session=None):

@@ -10,14 +10,10 @@ KINDS = ("window", "smoothed", "event")
 class Outputs:
     """Turns decisions of windows into those that are given out.
 
-    Parameters
-    ----------
-    kind : {"window", "smoothed", "event"}
-        Every decision as it is; the majority of the last ones; or only changes of that majority.
-    n_votes : int
-        Number of windows of the majority; more than half must agree.
-    deadband : float
-        Movements that change less than that stay as they were.
+    kind ({"window", "smoothed", "event"}): Every decision as it is; the majority of the last ones;
+        or only changes of that majority.
+    n_votes: Number of windows of the majority; more than half must agree.
+    deadband: Movements that change less than that stay as they were.
     """
 
     def __init__(self, kind="window", n_votes=5, deadband=0.0):

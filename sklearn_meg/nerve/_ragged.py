@@ -12,12 +12,9 @@ from .._padding import is_ragged
 def trials_of_unequal_length(X, session_row):
     """Trials (n_rows, n_times_i) of a list, or of an array padded with NaN; else None.
 
-    Parameters
-    ----------
-    X : array-like
-        A list of arrays, or (n_trials, n_rows, n_times) whose trials end with NaN in all channels.
-    session_row : int or None
-        Row that may have values where channels have NaN.
+    X (array-like): A list of arrays, or (n_trials, n_rows, n_times) whose trials end with NaN in
+        all channels.
+    session_row (int or None): Row that may have values where channels have NaN.
     """
     if is_ragged(X):
         return _checked([np.asarray(trial) for trial in X])

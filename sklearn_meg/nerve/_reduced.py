@@ -129,12 +129,9 @@ def _say(lost):
 class Reduced(NerveClassifier):
     """The session model around its linear discriminants, learned anew from kept features.
 
-    Parameters
-    ----------
-    model : LosingClassifier
-        Fitted.
-    F : ndarray of shape (n_trials, n_features, n_kept)
-        Windows of its training that it has kept, without the lost channels.
+    model (LosingClassifier): Fitted.
+    F (n_trials, n_features, n_kept): Windows of its training that it has kept, without the lost
+        channels.
     """
 
     sfreq, ring, _session_model, _doubts = None, False, True, False

@@ -50,23 +50,17 @@ class Sorted(NamedTuple):
 class SessionModel:
     """What training knows of classes, trials and sessions.
 
-    Attributes
-    ----------
-    window_counts, window_means, window_covariance : ndarray
-        Windows of each class, their means, and the covariance within classes.
-    coef, intercept : ndarray
-        Linear discriminants of windows.
-    projection, offset : ndarray
-        From features to the space of trials.
-    means, within, between : ndarray
-        Class means of trials (beginning, middle and end side by side), covariance of trials within
-        a class and session, and of a class's mean over sessions.
-    early : ndarray of shape (n_windows,)
-        Variance that the mean of the first windows of a trial has more than that of all.
-    temperatures : ndarray of shape (2,)
-        Divisors of the log probabilities of trials and of windows.
-    usual : float
-        Mean novelty (`_novelty`) of trials left out; NaN where none could be.
+    window_counts, window_means, window_covariance (ndarray): Windows of each class, their means,
+        and the covariance within classes.
+    coef, intercept (ndarray): Linear discriminants of windows.
+    projection, offset (ndarray): From features to the space of trials.
+    means, within, between (ndarray): Class means of trials (beginning, middle and end side by
+        side), covariance of trials within a class and session, and of a class's mean over
+        sessions.
+    early (n_windows,): Variance that the mean of the first windows of a trial has more than that
+        of all.
+    temperatures (2,): Divisors of the log probabilities of trials and of windows.
+    usual: Mean novelty (`_novelty`) of trials left out; NaN where none could be.
     """
 
     window_counts: np.ndarray
@@ -87,21 +81,11 @@ class SessionModel:
     def fit(cls, Z, y, session, n_classes, weights=None, people=None):
         """Learn from labeled trials of one or several sessions; every class counts the same.
 
-        Parameters
-        ----------
-        Z : ndarray of shape (n_trials, n_features, n_windows)
-            Features normalized within sessions.
-        y : ndarray of int of shape (n_trials,)
-        session : ndarray of shape (n_trials,)
-        n_classes : int
-        weights : ndarray of shape (n_trials,) or None
-        people : ndarray of shape (n_trials,) or None
-            Whose trials they are, where sessions are those of one person in them.
-
-        Raises
-        ------
-        ValueError
-            If the features do not vary within classes.
+        Z (n_trials, n_features, n_windows): Features normalized within sessions.
+        y (n_trials,) int, session (n_trials,), weights (n_trials,) or None
+        people (n_trials,) or None: Whose trials they are, where sessions are those of one person
+            in them.
+        Raises ValueError if the features do not vary within classes.
         """
         priors = np.full(n_classes, 1 / n_classes)
         lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto", priors=priors)
@@ -148,11 +132,9 @@ class SessionModel:
     def decide(self, Z, logs):
         """Log probabilities of trials and windows in a session that is normalized as in training.
 
-        Parameters
-        ----------
-        Z : ndarray of shape (n_trials, n_features, n_windows)
-        logs : ndarray of shape (n_trials, n_classes, n_windows)
-            Log probabilities of the windows by the network or another classifier.
+        Z (n_trials, n_features, n_windows)
+        logs (n_trials, n_classes, n_windows): Log probabilities of the windows by the network or
+            another classifier.
         """
         linear = self.linear_logs(Z)
         trials = log_softmax(logs.mean(2) + SETTINGS.linear_weight * linear.mean(2), axis=1)
@@ -173,22 +155,13 @@ class SessionModel:
         session of rest would be moved onto all motions): it is normalized class by class, beginning
         with the normal of training. Of the two normals and of doing nothing the likelier wins.
 
-        Parameters
-        ----------
-        F : ndarray of shape (n_trials, n_features, n_windows)
-            Raw features.
-        logs_of : callable
-            From normalized features to log probabilities of windows by the network.
-        normals : tuple of ndarray
-            Means and scales of training, and of the session.
-        labels : ndarray of int of shape (n_trials,) or None
-            Known classes; -1 elsewhere.
-        prior : float
-            Number of trials that the normal of training counts for.
-
-        Returns
-        -------
-        session : Sorted
+        F (n_trials, n_features, n_windows): Raw features.
+        logs_of (callable): From normalized features to log probabilities of windows by the
+            network.
+        normals (tuple of ndarray): Means and scales of training, and of the session.
+        labels (n_trials,) int or None: Known classes; -1 elsewhere.
+        prior: Number of trials that the normal of training counts for.
+        Returns session (Sorted)
         """
         labels = np.full(len(F), -1) if labels is None else labels
         training, whole = normals

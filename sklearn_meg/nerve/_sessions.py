@@ -51,12 +51,8 @@ def _normal_of(weight, first, second):
 class RunningNormalizer:
     """Mean and standard deviation of the windows so far, beginning with those of training.
 
-    Parameters
-    ----------
-    start : ndarray of shape (2, n_features)
-        Mean and standard deviation before anything was seen.
-    weight : float
-        Number of windows that they count for.
+    start (2, n_features): Mean and standard deviation before anything was seen.
+    weight: Number of windows that they count for.
     """
 
     def __init__(self, start, weight):
@@ -113,16 +109,10 @@ def class_means(F, y, weights=None):
 def by_class(F, probability, training, means, prior=8.0):
     """Mean and scale of a session, class by class: a class that is frequent moves no other.
 
-    Parameters
-    ----------
-    F : ndarray of shape (n_trials, n_features, n_windows)
-    probability : ndarray of shape (n_trials, n_classes)
-    training : ndarray of shape (2, n_features)
-        Mean and scale of training.
-    means : ndarray of shape (n_classes, n_features)
-        Means of the classes in training, normalized.
-    prior : float
-        Number of trials, of all classes together, that training counts for.
+    F (n_trials, n_features, n_windows), probability (n_trials, n_classes)
+    training (2, n_features): Mean and scale of training.
+    means (n_classes, n_features): Means of the classes in training, normalized.
+    prior: Number of trials, of all classes together, that training counts for.
     """
     return by_class_of_sums(F.mean(2), np.square(F).mean(2), probability, training, means, prior)
 

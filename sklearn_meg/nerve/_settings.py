@@ -10,209 +10,145 @@ class Settings:
     Chosen on surface EMG of three people (days 1-5 -> 25-30, 11-15 -> 1-6, 20-24 -> 6-11), reported
     on the benchmark's simulated nerves and the people apart. Accuracies are means over people.
 
-    Attributes
-    ----------
-    least_log : float
-        Least log probability of a window: no single window decides against all others.
-    linear_weight : float
-        Weight of the linear model beside the network, for a trial before adaptation.
-    learned_own : float
-        Weight of the network beside the linear model that has learned from the session.
-    so_far_weight : float
-        Weight of the evidence of the trial so far, beside network and linear model, for a window.
-    own_weight : float
-        Times that an unlabeled window of a new session counts, against one of training. 10 and 30
-        are alike (.926, .927), 3 loses .01.
-    label_weight : float
-        The same for a labeled window. 3: .918, 10: .939, 30: .944, 100: .937; own
-        labels alone: .922.
-    labels_alone, shrink_labels : float
-        Online, weight of discriminants of the labeled trials of a session alone, and the shrinkage
-        of their covariance. One label a motion, three people, motions one after the other: 0 .933,
-        .15 .958, 1 .936; labels alone .912.
-    unaided : float
-        In a batch, the weight of such discriminants for each share of the labeled trials that is
-        decided wrongly without labels. One label a motion, models of strangers and of strangers and
-        a day, two people, six days: 0 .880 and .955, .15 .896 and .955, .3 .908 and .958, .5 .909
-        and .956, 1 .895 and .942; labels alone .878.
-    sharpness : float
-        Factor of a trial's mean window log probability when trials are sorted into classes.
+    least_log: Least log probability of a window: no single window decides against all others.
+    linear_weight: Weight of the linear model beside the network, for a trial before adaptation.
+    learned_own: Weight of the network beside the linear model that has learned from the session.
+    so_far_weight: Weight of the evidence of the trial so far, beside network and linear model, for
+        a window.
+    own_weight: Times that an unlabeled window of a new session counts, against one of training. 10
+        and 30 are alike (.926, .927), 3 loses .01.
+    label_weight: The same for a labeled window. 3: .918, 10: .939, 30: .944, 100: .937; own labels
+        alone: .922.
+    labels_alone, shrink_labels: Online, weight of discriminants of the labeled trials of a session
+        alone, and the shrinkage of their covariance. One label a motion, three people, motions one
+        after the other: 0 .933, .15 .958, 1 .936; labels alone .912.
+    unaided: In a batch, the weight of such discriminants for each share of the labeled trials that
+        is decided wrongly without labels. One label a motion, models of strangers and of strangers
+        and a day, two people, six days: 0 .880 and .955, .15 .896 and .955, .3 .908 and .958, .5
+        .909 and .956, 1 .895 and .942; labels alone .878.
+    sharpness: Factor of a trial's mean window log probability when trials are sorted into classes.
         1: .929, 2: .940, 5: .926, 10: .913.
-    cooling : float
-        Divisor of the Gaussian log likelihoods of trials while they are sorted, where the parts of
-        a trial are one; (parts + 1) / 2 times that where they are more. 1 is too sure.
-    parts : int
-        Parts of a trial (beginning, middle, end) whose means the Gaussian model compares. Over
+    cooling: Divisor of the Gaussian log likelihoods of trials while they are sorted, where the
+        parts of a trial are one; (parts + 1) / 2 times that where they are more. 1 is too sure.
+    parts: Parts of a trial (beginning, middle, end) whose means the Gaussian model compares. Over
         eleven splits of three people 1: .858, 2: .869, 3: .879, 5: .869.
-    n_rounds : int
-        Times that the linear model learns from the sorted trials of a session.
-    n_folds : int
-        Folds of a session's trials: the linear model decides none that it has learned from.
-    alike : float
-        Share of a session's shift that classes have in common which lie in the same direction.
-    shrink : float
-        Shrinkage of covariances towards a multiple of the identity.
-    one_session : float
-        Between-session covariance, as a multiple of the within-session one, where training had one
-        session.
-    before : float
-        A trial's temperature is up to 1 + this times larger where adaptation has changed its mind.
-        To add log probabilities of before instead cost .025 of the trials on three people.
-    trust : float
-        Power of the temperature that trials left out of training ask for. Calibration errors of new
-        sessions (14, two people) after five days and one day of training: power .5 .105 and .106, 1
-        .121 and .301, 0 .106 and .140.
-    too_unequal : float
-        The classes of a session count as equally frequent unless the chi-square of their counts
-        exceeds this many times its .999 quantile. Sessions with equal classes stay below .6 in
-        all people; with half of the trials at rest it is 3 to 10.
-    recent : int
-        Windows that the detector of a change of motion looks back.
-    change : float
-        Log odds by which the recent windows must contradict the motion so far to end it.
-    remembered : int
-        Trials of a session that a stream keeps: its memory and the time of `end_trial` are bounded.
-    n_iter, n_iter_online : int
-        Iterations of the expectation maximization, from scratch and from the last trial's result.
-    least_alike : float
-        Correlation of a channel's power with what the others predict, below which the channel may
-        be lost. Noise: at most .14; sound channels: at least .45, .23 after one day of training.
-    least_varying : float
-        The same for the spread of its log power, against training. With both no sound channel of
-        230 sessions was lost, and 98 to 100 % of those of noise were found.
-    enough_trials : int
-        Trials of a session in which noise is looked for.
-    every : int
-        Every how many windows of training are kept, to learn anew without lost channels.
-    failing : tuple of float
-        Expected accuracy of a session: constant, weights of disagreement, of log novelty and of
-        classes that come out equally often. Regression over 857 sessions (three people's EMG, ten
-        simulated nerves, sixteen rings of electrodes over simulated muscles: sound, other gains,
-        turned, permuted, channels swapped, mixed or lost, noise, mostly rest, few of the motions).
-        With each person and simulator left out, the AUC of sessions below .6 is .983, .979 and .979
-        for the people, .965 for nerves, .931 for rings; with the evidence instead of equal classes
-        it was .868, .926, .783, .926 and .860. The entropy of decisions before adaptation,
-        agreement with no adaptation, class means, neighbors and margins add .003 at most.
-    fails : float
-        Expected accuracy below which a session is warned of: 1 % of those above .8, 77 % of those
-        below .5.
-    contradiction : float
-        Log evidence that a session normalized as a whole loses where its classes turn out not to be
-        equally frequent, which it supposes.
-    least_samples, least_times : int
-        Samples of a channel below which it may be at its largest value by chance, and of a trial
-        below which two may be alike.
-    saturated : float
-        Share of samples at the largest value from which an amplifier is saturated.
-    enough_labels : int
-        Trials of ``fit`` from which labels are doubted.
-    known : float
-        Share of what guessing leaves that must be right in trials left out of fit.
-    most_wrong, surely : float
-        Share of wrong decisions in trials left out, and how much clearer they are than right ones
-        usually are, from which labels are doubted. With a fifth of the labels wrong it is 1.3 to
-        2.1 times on two people and two nerves (1.0 on a third, whose decoder is still right), else
-        at most 1.1.
-    enough_wrong : int
-        Wrong decisions from which that is asked: with 3 to 6 the ratio was .9 to 2.7 on three
-        nerves of right labels, by chance.
-    enough_unusual : int
-        Trials from which unusual ones make a session doubtful.
-    most_unusual, most_adapted : float
-        Share of unusual trials from which a session is warned of, without adaptation and with it.
-        With cables mixed .98 and more are unusual (four nerves), else at most .05, and .55 weeks
-        after a single day of training, but all where channels have other gains, too.
-    agrees : float
-        Share of trials that adaptation would decide as they are decided without, from which unusual
-        trials are not told: gains have changed, decisions have not.
-    long_trial : int
-        Samples of a trial from which features may be raw signals.
-    no_feature, most_raw : float
-        Variance of means of trials, against that within trials, below which a row is no feature,
-        and the share of such rows. Raw EMG has 0, simulated nerves up to .22, features .66 in the
-        median.
-    may_fail : float
-        Expected accuracy below which unusual trials of a session with adaptation are told.
-    remembered_windows : int
-        Trials of which a session in time keeps windows, to look for noise and to go on without a
-        channel.
-    shortest_motion, longest_motion, endless : float
-        Of a trial of training, where nobody ends trials: what is shorter is no motion, what is
-        longer is learned from in parts, and a trial that is longer is one that nobody ends.
-        Without ends .908 and .884 of windows are right (two seeds), with ends .920 and .887.
-    least_certain : float
-        Probability of a trial's class, to learn from it in `fine_tuned`.
-    least_gate : float
-        Least share of what boosting says, on windows left out, that is worth its time.
-    least_rows, most_rows : int
-        Windows below which there is little to boost, and those that trees learn from at most, for
-        their time.
-    trees, leaves, tree_rate, tree_features : int, int, float, float
-        Number of trees and leaves, learning rate, share of features that a split looks at. R2 of a
-        velocity is .969 and .971 (two seeds); 200 trees of all features alone .956 and .961.
-    history, most_features : int
-        Windows that regressors look back, and features of all of them at most. Three are what the
-        peers of the benchmark have.
-    doubt : float
-        Weight of a trial's doubt beside its distance, in novelty.
-    most_alike : int
-        Trials over which novelty is averaged, no more than a motion has. AUC of four unseen motions
-        of five nerves and of three people: 1 .87, .87, 2 .90, .88, 4 .91, .90, 6 .89, .84.
-    doubt_of_failure : float
-        The same weight where novelty is a sign of failure, trial by trial.
-    turn_gain : float
-        Log evidence that a turn of the ring must bring. Every turn by one electrode was found.
-    turn_step : float
-        Step of the search for a turn, in electrodes.
-    n_balance, n_frequency : int
-        Iterations that make class counts equal, and that learn the frequencies of classes.
-    farthest, certain : float
-        Log probabilities below which a class is out of the question for a trial, and of the classes
-        that a label excludes.
-    left_out_folds : int
-        Folds of trials or sessions that are left out of training for temperatures.
-    least_known : float
-        Share of a person's trials that a model of other people must decide as labeled, for these to
-        be learned from. Day 1 of three people: .98, .99 and 1; with features mixed up next to none.
-    most_harm : float
-        Share of a person's trials, left out, that may be decided worse with others than without.
-        Others: at most .03; others whose classes are mixed up: .12 and .30. Others who count as
-        much as the own day: days weeks later .99, 1.00, .81 (alone .92, 1.00, .74; all alike .97,
-        .97, .71).
-    hottest : float
-        Largest temperature: one beyond says nothing more.
-    look : int
-        Trials of a stream from one search for noise to the next.
-    flat : float
-        Waveform length or range of a window without a signal, relative to the low threshold.
-    minimal_power : float
-        Power of a flat channel, relative to the low threshold.
-    correlation_ridge : float
-        What is added to the diagonal of the correlations of powers.
-    minimal_spread : float
-        Standard deviation relative to the mean: less is rounding.
-    clip : float
-        Standard deviations at which normalized features are clipped.
-    log_alphas, n_alphas : tuple of float, int
-        Strengths of ridge regression among which left-out windows choose: decimal logarithms of the
-        least and largest, and their number.
-    ridge_folds, most_blocks, least_block : int
-        Folds of trials that regressors leave out; of few long recordings, blocks of time at most,
-        and windows of the shortest.
-    kinds : float
-        Weight of the cross-entropy of kinds of movement beside the squared error.
-    explained : float
-        Share of the variance of where movements end, for kinds to be worth it.
-    least_of_kind : int
-        Trials of each kind for that.
-    piece : int
-        Windows of a piece of a long recording that the network is trained on.
-    tiny_distance, tiny_variance : float
-        What is added to distances before their logarithm, and to variances, which are about one.
-    latencies : int
-        Last latencies that a stream keeps.
-    saturated_window : float
-        Share of a window at the limit from which a channel is flagged as saturated.
+    n_rounds: Times that the linear model learns from the sorted trials of a session.
+    n_folds: Folds of a session's trials: the linear model decides none that it has learned from.
+    alike: Share of a session's shift that classes have in common which lie in the same direction.
+    shrink: Shrinkage of covariances towards a multiple of the identity.
+    one_session: Between-session covariance, as a multiple of the within-session one, where
+        training had one session.
+    before: A trial's temperature is up to 1 + this times larger where adaptation has changed its
+        mind. To add log probabilities of before instead cost .025 of the trials on three people.
+    trust: Power of the temperature that trials left out of training ask for. Calibration errors of
+        new sessions (14, two people) after five days and one day of training: power .5 .105 and
+        .106, 1 .121 and .301, 0 .106 and .140.
+    too_unequal: The classes of a session count as equally frequent unless the chi-square of their
+        counts exceeds this many times its .999 quantile. Sessions with equal classes stay below .6
+        in all people; with half of the trials at rest it is 3 to 10.
+    recent: Windows that the detector of a change of motion looks back.
+    change: Log odds by which the recent windows must contradict the motion so far to end it.
+    remembered: Trials of a session that a stream keeps: its memory and the time of `end_trial` are
+        bounded.
+    n_iter, n_iter_online: Iterations of the expectation maximization, from scratch and from the
+        last trial's result.
+    least_alike: Correlation of a channel's power with what the others predict, below which the
+        channel may be lost. Noise: at most .14; sound channels: at least .45, .23 after one day of
+        training.
+    least_varying: The same for the spread of its log power, against training. With both no sound
+        channel of 230 sessions was lost, and 98 to 100 % of those of noise were found.
+    enough_trials: Trials of a session in which noise is looked for.
+    every: Every how many windows of training are kept, to learn anew without lost channels.
+    failing (tuple of float): Expected accuracy of a session: constant, weights of disagreement, of
+        log novelty and of classes that come out equally often. Regression over 857 sessions (three
+        people's EMG, ten simulated nerves, sixteen rings of electrodes over simulated muscles:
+        sound, other gains, turned, permuted, channels swapped, mixed or lost, noise, mostly rest,
+        few of the motions). With each person and simulator left out, the AUC of sessions below .6
+        is .983, .979 and .979 for the people, .965 for nerves, .931 for rings; with the evidence
+        instead of equal classes it was .868, .926, .783, .926 and .860. The entropy of decisions
+        before adaptation, agreement with no adaptation, class means, neighbors and margins add
+        .003 at most.
+    fails: Expected accuracy below which a session is warned of: 1 % of those above .8, 77 % of
+        those below .5.
+    contradiction: Log evidence that a session normalized as a whole loses where its classes turn
+        out not to be equally frequent, which it supposes.
+    least_samples, least_times: Samples of a channel below which it may be at its largest value by
+        chance, and of a trial below which two may be alike.
+    saturated: Share of samples at the largest value from which an amplifier is saturated.
+    enough_labels: Trials of ``fit`` from which labels are doubted.
+    known: Share of what guessing leaves that must be right in trials left out of fit.
+    most_wrong, surely: Share of wrong decisions in trials left out, and how much clearer they are
+        than right ones usually are, from which labels are doubted. With a fifth of the labels
+        wrong it is 1.3 to 2.1 times on two people and two nerves (1.0 on a third, whose decoder is
+        still right), else at most 1.1.
+    enough_wrong: Wrong decisions from which that is asked: with 3 to 6 the ratio was .9 to 2.7 on
+        three nerves of right labels, by chance.
+    enough_unusual: Trials from which unusual ones make a session doubtful.
+    most_unusual, most_adapted: Share of unusual trials from which a session is warned of, without
+        adaptation and with it. With cables mixed .98 and more are unusual (four nerves), else at
+        most .05, and .55 weeks after a single day of training, but all where channels have other
+        gains, too.
+    agrees: Share of trials that adaptation would decide as they are decided without, from which
+        unusual trials are not told: gains have changed, decisions have not.
+    long_trial: Samples of a trial from which features may be raw signals.
+    no_feature, most_raw: Variance of means of trials, against that within trials, below which a
+        row is no feature, and the share of such rows. Raw EMG has 0, simulated nerves up to .22,
+        features .66 in the median.
+    may_fail: Expected accuracy below which unusual trials of a session with adaptation are told.
+    remembered_windows: Trials of which a session in time keeps windows, to look for noise and to
+        go on without a channel.
+    shortest_motion, longest_motion, endless: Of a trial of training, where nobody ends trials:
+        what is shorter is no motion, what is longer is learned from in parts, and a trial that is
+        longer is one that nobody ends. Without ends .908 and .884 of windows are right (two
+        seeds), with ends .920 and .887.
+    least_certain: Probability of a trial's class, to learn from it in `fine_tuned`.
+    least_gate: Least share of what boosting says, on windows left out, that is worth its time.
+    least_rows, most_rows: Windows below which there is little to boost, and those that trees learn
+        from at most, for their time.
+    trees, leaves, tree_rate, tree_features: Number of trees and leaves, learning rate, share of
+        features that a split looks at. R2 of a velocity is .969 and .971 (two seeds); 200 trees of
+        all features alone .956 and .961.
+    history, most_features: Windows that regressors look back, and features of all of them at most.
+        Three are what the peers of the benchmark have.
+    doubt: Weight of a trial's doubt beside its distance, in novelty.
+    most_alike: Trials over which novelty is averaged, no more than a motion has. AUC of four
+        unseen motions of five nerves and of three people: 1 .87, .87, 2 .90, .88, 4 .91, .90, 6
+        .89, .84.
+    doubt_of_failure: The same weight where novelty is a sign of failure, trial by trial.
+    turn_gain: Log evidence that a turn of the ring must bring. Every turn by one electrode was
+        found.
+    turn_step: Step of the search for a turn, in electrodes.
+    n_balance, n_frequency: Iterations that make class counts equal, and that learn the frequencies
+        of classes.
+    farthest, certain: Log probabilities below which a class is out of the question for a trial,
+        and of the classes that a label excludes.
+    left_out_folds: Folds of trials or sessions that are left out of training for temperatures.
+    least_known: Share of a person's trials that a model of other people must decide as labeled,
+        for these to be learned from. Day 1 of three people: .98, .99 and 1; with features mixed up
+        next to none.
+    most_harm: Share of a person's trials, left out, that may be decided worse with others than
+        without. Others: at most .03; others whose classes are mixed up: .12 and .30. Others who
+        count as much as the own day: days weeks later .99, 1.00, .81 (alone .92, 1.00, .74; all
+        alike .97, .97, .71).
+    hottest: Largest temperature: one beyond says nothing more.
+    look: Trials of a stream from one search for noise to the next.
+    flat: Waveform length or range of a window without a signal, relative to the low threshold.
+    minimal_power: Power of a flat channel, relative to the low threshold.
+    correlation_ridge: What is added to the diagonal of the correlations of powers.
+    minimal_spread: Standard deviation relative to the mean: less is rounding.
+    clip: Standard deviations at which normalized features are clipped.
+    log_alphas, n_alphas (tuple of float, int): Strengths of ridge regression among which left-out
+        windows choose: decimal logarithms of the least and largest, and their number.
+    ridge_folds, most_blocks, least_block: Folds of trials that regressors leave out; of few long
+        recordings, blocks of time at most, and windows of the shortest.
+    kinds: Weight of the cross-entropy of kinds of movement beside the squared error.
+    explained: Share of the variance of where movements end, for kinds to be worth it.
+    least_of_kind: Trials of each kind for that.
+    piece: Windows of a piece of a long recording that the network is trained on.
+    tiny_distance, tiny_variance: What is added to distances before their logarithm, and to
+        variances, which are about one.
+    latencies: Last latencies that a stream keeps.
+    saturated_window: Share of a window at the limit from which a channel is flagged as saturated.
     """
 
     least_log: float = -20.0

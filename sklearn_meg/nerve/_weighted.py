@@ -10,20 +10,11 @@ def fit_discriminants(X, y, weight, priors=None):
 
     With whole weights it is ``LinearDiscriminantAnalysis(shrinkage="auto")`` of repeated samples.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, n_features)
-    y : ndarray of int of shape (n,)
-        From 0 on; every class occurs.
-    weight : ndarray of shape (n,)
-        Above 0.
-    priors : ndarray of shape (n_classes,) or None
-        None: as often as they are.
-
-    Returns
-    -------
-    lda : LinearDiscriminantAnalysis
-        Fitted, by least squares.
+    X (n, n_features)
+    y (n,) int: From 0 on; every class occurs.
+    weight (n,): Above 0.
+    priors (n_classes,) or None: None: as often as they are.
+    Returns lda (LinearDiscriminantAnalysis): Fitted, by least squares.
     """
     classes = np.arange(y.max() + 1)
     counts = np.bincount(y, weights=weight)
@@ -44,10 +35,7 @@ def fit_discriminants(X, y, weight, priors=None):
 def discriminant_axes(X, weight, within):
     """Axes that tell classes apart (n_features, n_features), the best first.
 
-    Raises
-    ------
-    numpy.linalg.LinAlgError
-        If the covariance within classes is singular.
+    Raises numpy.linalg.LinAlgError if the covariance within classes is singular.
     """
     values, vectors = eigh(_shrunk(X, weight) - within, within)
     return vectors[:, np.argsort(values)[::-1]]

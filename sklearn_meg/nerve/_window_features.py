@@ -119,14 +119,11 @@ FEATURES = {
 def named_features(windows, names, thresholds):
     """The named features of windows (n, n_channels, size): (n, n_channels * n_names).
 
-    Parameters
-    ----------
-    windows : ndarray of shape (n, n_channels, size)
-        Each row contiguous, so that its sums do not depend on what is computed beside it.
-    names : sequence of str
-        Names among `FEATURES`.
-    thresholds : tuple of ndarray of shape (n_channels,)
-        A low one (noise) and a high one (activity) a channel.
+    windows (n, n_channels, size): Each row contiguous, so that its sums do not depend on what is
+        computed beside it.
+    names (sequence of str): Names among `FEATURES`.
+    thresholds (tuple of ndarray of shape (n_channels,)): A low one (noise) and a high one
+        (activity) a channel.
     """
     low, high = (np.asarray(t)[:, np.newaxis] for t in thresholds)
     windows = Windows(windows)
@@ -140,11 +137,8 @@ def log_covariances(windows, floor):
     Coordinates of the tangent space at the identity under the log-Euclidean metric; elements off
     the diagonal count sqrt(2), so that distances are those of the matrices.
 
-    Parameters
-    ----------
-    windows : ndarray of shape (n, n_channels, size)
-    floor : ndarray of shape (n_channels,)
-        Power added to the diagonal: a flat channel has a logarithm, too.
+    windows (n, n_channels, size)
+    floor (n_channels,): Power added to the diagonal: a flat channel has a logarithm, too.
     """
     size = max(1, windows.shape[-1])  # a window of one sample has no steps
     covariance = windows @ windows.swapaxes(1, 2) / size + np.diag(floor)

@@ -254,9 +254,7 @@ def names_of(features):
 def check_windows(estimator):
     """Check the parameters of an estimator that say what windows and features are.
 
-    Raises
-    ------
-    TypeError, ValueError
+    Raises TypeError, ValueError
     """
     check_scalar_param(estimator, "window", "float", 0, closed="neither")
     check_scalar_param(estimator, "hop", "float", 0, closed="neither")

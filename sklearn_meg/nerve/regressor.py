@@ -328,10 +328,7 @@ def _pieces(Z):
 class MovementLoss(torch.nn.Module):
     """Mean squared error of the first outputs, and cross-entropy of each window for the others.
 
-    Parameters
-    ----------
-    n_movements : int
-        Outputs that are movements; the others are log odds of kinds.
+    n_movements: Outputs that are movements; the others are log odds of kinds.
     """
 
     def __init__(self, n_movements):

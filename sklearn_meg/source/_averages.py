@@ -16,21 +16,12 @@ from ._settings import SETTINGS
 def gather_averages(data, onset, baseline, modes, rng):
     """Reduce averages to components of noise of the same size.
 
-    Parameters
-    ----------
-    data : ndarray of shape (n_conditions, n_channels, n_times)
-        Averages, whitened, of unit noise.
-    onset : int
-        First sample that may respond.
-    baseline : slice or None
-        Samples before the onset, whose mean is taken off.
-    modes : ndarray of shape (n_channels, n_modes)
-        Orthonormal: what sources can do to the channels, the most first.
-    rng : RandomState
-
-    Returns
-    -------
-    evidence : Evidence
+    data (n_conditions, n_channels, n_times): Averages, whitened, of unit noise.
+    onset: First sample that may respond.
+    baseline (slice or None): Samples before the onset, whose mean is taken off.
+    modes (n_channels, n_modes): Orthonormal: what sources can do to the channels, the most first.
+    rng (RandomState)
+    Returns evidence (Evidence)
     """
     basis = cosines(data.shape[2], onset)
     n_before = 0 if baseline is None else baseline.stop - (baseline.start or 0)
@@ -61,14 +52,8 @@ def gather_averages(data, onset, baseline, modes, rng):
 def _spectrum(before, basis):
     """Power of noise in each direction and component, from its autocorrelation.
 
-    Parameters
-    ----------
-    before : ndarray of shape (n_conditions, n_modes, n)
-    basis : ndarray of shape (n_times, n_components)
-
-    Returns
-    -------
-    spectrum : ndarray of shape (n_modes, n_components)
+    before (n_conditions, n_modes, n), basis (n_times, n_components)
+    Returns spectrum (n_modes, n_components)
     """
     n, n_modes = before.shape[2], before.shape[1]
     before = before - before.mean(axis=2, keepdims=True)

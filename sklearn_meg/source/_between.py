@@ -13,15 +13,9 @@ class Between:
     counting most (moving least squares; Lancaster and Salkauskas, 1981). It is linear in the lead
     field, so that the places of one grid need one set of shares, whatever the channels.
 
-    Parameters
-    ----------
-    grid : ndarray of shape (n_positions, 3)
-        Coordinates in m.
-
-    Attributes
-    ----------
-    steps : list of tuple
-        Length in m of a step, and how many either way, for a search that gets ever finer.
+    grid (n_positions, 3): Coordinates in m.
+    steps (list of tuple): Length in m of a step, and how many either way, for a search that gets
+        ever finer.
     """
 
     def __init__(self, grid):
@@ -37,16 +31,8 @@ class Between:
     def around(self, place, step, reach):
         """Places around one, itself included, and what their lead fields are made of.
 
-        Parameters
-        ----------
-        place : ndarray of shape (3,)
-        step : float
-        reach : int
-
-        Returns
-        -------
-        places : ndarray of shape (n, 3)
-        neighbors, shares : list of ndarray
+        place (3,)
+        Returns places (n, 3), neighbors, shares (list of ndarray)
         """
         if not self.spacing > 0:  # a single point
             return self.grid[:1], [np.zeros(1, dtype=int)], [np.ones(1)]

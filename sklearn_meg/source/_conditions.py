@@ -25,20 +25,12 @@ MISSING_Y = (
 class Recording:
     """Fields as they came, row by row.
 
-    Attributes
-    ----------
-    fields : ndarray of shape (n_rows, n_channels, n_times) or flat
-        Fields in the order of `ch_names`.
-    nave : ndarray of shape (n_rows,)
-        Trials in each row.
-    names : list of str
-        Condition of each row.
-    times : ndarray of shape (n_times,) or None
-        Times in s, from MNE objects.
-    info : mne.Info or None
-        Info of the channels of `fields`.
-    weights : ndarray of shape (n_rows,) or None
-        Weight of each row, as given by the user.
+    fields (n_rows, n_channels, n_times) or flat: Fields in the order of `ch_names`.
+    nave (n_rows,): Trials in each row.
+    names (list of str): Condition of each row.
+    times (n_times,) or None: Times in s, from MNE objects.
+    info (mne.Info or None): Info of the channels of `fields`.
+    weights (n_rows,) or None: Weight of each row, as given by the user.
     """
 
     fields: Any
@@ -52,12 +44,8 @@ class Recording:
 def weigh_rows(weights, fields, X, recording, names):
     """Leave out rows of weight 0, and keep the weights of the others.
 
-    Returns
-    -------
-    fields, X : ndarray
-    recording : Recording
-    names : list of str or None
-        Names of the conditions that are left.
+    Returns fields, X (ndarray), recording (Recording)
+    and names (list of str or None): Names of the conditions that are left.
     """
     kept = np.flatnonzero(weights)
     labels = group_rows(X)[1][kept]
@@ -74,11 +62,8 @@ def merge_copies(fields, X, recording):
     Where the first sample is 0 in all channels, nothing was measured: simulated rows without noise
     are alike, and stay, as do rows of a single sample, which are no recordings.
 
-    Returns
-    -------
-    fields, X : ndarray
-    recording : Recording
-        Copies are weights.
+    Returns fields, X (ndarray)
+    and recording (Recording): Copies are weights.
     """
     labels = group_rows(X)[1]
     if fields.ndim != 3 or fields.shape[2] < 2 or np.bincount(labels).max() < 2:
@@ -206,11 +191,8 @@ def is_mne(data):
 def read_mne(data):
     """Read an MNE object into a Recording; None for anything else.
 
-    Raises
-    ------
-    ValueError
-        For a Raw, Evokeds that differ or are standard errors, Epochs without a trial, or no good
-        data channel.
+    Raises ValueError for a Raw, Evokeds that differ or are standard errors, Epochs without a
+        trial, or no good data channel.
     """
     if not is_mne(data):
         return None
@@ -284,21 +266,11 @@ def events_of(names, n_times, onset):
 def split_missing(y):
     """Set channels that are NaN throughout to 0.
 
-    Parameters
-    ----------
-    y : ndarray of shape (n_rows, n_channels, n_times) or with fewer dimensions
-
-    Returns
-    -------
-    y : ndarray
-        The same object if nothing is missing.
-    used : ndarray of bool of shape (n_channels,) or None
-        None for y with fewer dimensions, where missing channels are not supported.
-
-    Raises
-    ------
-    ValueError
-        If all channels are missing.
+    y (n_rows, n_channels, n_times) or with fewer dimensions
+    Returns y (ndarray): The same object if nothing is missing.
+    and used (n_channels,) bool or None: None for y with fewer dimensions, where missing
+        channels are not supported.
+    Raises ValueError if all channels are missing.
     """
     if not isinstance(y, np.ndarray) or y.ndim != 3 or y.dtype.kind != "f" or not y.size:
         return y, None
@@ -315,12 +287,8 @@ def split_missing(y):
 def check_fields(y, X):
     """Check fields that go with events: `check_targets`, with missing channels.
 
-    Returns
-    -------
-    y : ndarray of shape (n_rows, n_channels, n_times)
-        0 in missing channels.
-    used : ndarray of bool of shape (n_channels,)
-    ndim : int
+    Returns y (n_rows, n_channels, n_times): 0 in missing channels.
+    and used (n_channels,) bool, ndim (int)
     """
     if y is None:
         raise ValueError(MISSING_Y)
@@ -332,16 +300,9 @@ def check_fields(y, X):
 def group_rows(events):
     """Find the conditions: rows whose events are equal.
 
-    Parameters
-    ----------
-    events : ndarray of shape (n_rows, n_events, n_times)
-
-    Returns
-    -------
-    first : ndarray of int of shape (n_conditions,)
-        First row of each condition, in order of appearance.
-    labels : ndarray of int of shape (n_rows,)
-        Condition of each row.
+    events (n_rows, n_events, n_times)
+    Returns first (n_conditions,) int: First row of each condition, in order of appearance.
+    and labels (n_rows,) int: Condition of each row.
     """
     seen, first, labels = {}, [], np.empty(len(events), dtype=int)
     for row, key in enumerate(map(row_key, events)):
@@ -360,10 +321,7 @@ def row_key(row):
 def average(fields, nave, labels):
     """Average rows by label, weighted by their number of trials.
 
-    Returns
-    -------
-    means : ndarray of shape (n_labels, n_channels, n_times)
-    totals : ndarray of shape (n_labels,)
+    Returns means (n_labels, n_channels, n_times), totals (n_labels,)
     """
     n_labels = labels.max() + 1
     totals = np.bincount(labels, weights=nave, minlength=n_labels)
@@ -376,10 +334,8 @@ def average(fields, nave, labels):
 def half_difference(fields, nave, labels):
     """Every other trial minus the rest, scaled to the noise of one trial.
 
-    Returns
-    -------
-    difference : ndarray of shape (n_labels, n_channels, n_times) or None
-        None if a condition has a single row.
+    Returns difference (n_labels, n_channels, n_times) or None: None if a condition has a single
+        row.
     """
     n_labels = labels.max() + 1
     if np.bincount(labels).min() < 2:

@@ -24,29 +24,21 @@ CHI2_95 = 7.815  # of three degrees of freedom
 class Found:
     """Dipoles that were found, and their evidence.
 
-    Attributes
-    ----------
-    dipoles : list of Dipole
-    evidence : ndarray of shape (n_dipoles,)
-        Power that each explains beside the others over what it must, at least 1.
-    stability : ndarray of shape (n_positions,) or None
-        Share of realizations of the noise with a source at, or next to, each position.
-    columns : ndarray of shape (n_modes, n_courses) or None
-        Fields of all orientations of the dipoles, whitened.
-    courses : ndarray of shape (n_conditions, n_courses, n_times) or None
-        Their time courses in the averages times sqrt(nave).
-    responses : ndarray of shape (n_events, n_courses, n_lags) or None
-        Courses of each event alone, where conditions are sums of them.
-    n_components : int
-        Components of time that hold nearly all of every course.
-    misfit : Misfit
-        Error of the lead field.
-    further : float
-        With `n_sources`: power that one more explains over what it must.
-    spread : ndarray of shape (n_dipoles, 3, 3)
-        Covariance of each position in m^2, NaN without coordinates.
-    usual : ndarray of shape (n_dipoles,)
-        Power of each in the median trial, of that in the mean one.
+    dipoles (list of Dipole)
+    evidence (n_dipoles,): Power that each explains beside the others over what it must, at least
+        1.
+    stability (n_positions,) or None: Share of realizations of the noise with a source at, or next
+        to, each position.
+    columns (n_modes, n_courses) or None: Fields of all orientations of the dipoles, whitened.
+    courses (n_conditions, n_courses, n_times) or None: Their time courses in the averages times
+        sqrt(nave).
+    responses (n_events, n_courses, n_lags) or None: Courses of each event alone, where conditions
+        are sums of them.
+    n_components: Components of time that hold nearly all of every course.
+    misfit (Misfit): Error of the lead field.
+    further: With `n_sources`: power that one more explains over what it must.
+    spread (n_dipoles, 3, 3): Covariance of each position in m^2, NaN without coordinates.
+    usual (n_dipoles,): Power of each in the median trial, of that in the mean one.
     """
 
     dipoles: list
@@ -73,22 +65,10 @@ class Found:
 def find_dipoles(problem, grid, params):
     """Find the dipoles of an inverse problem.
 
-    Parameters
-    ----------
-    problem : Problem
-    grid : ndarray of shape (n_positions, 3) or None
-        Coordinates of the positions, if dipoles may lie between them.
-    params : object
-        With the attributes of :class:`DipoleParams`, depth and random_state.
-
-    Returns
-    -------
-    found : Found
-
-    Raises
-    ------
-    ValueError
-        For fields that are 0 from the first event on, or vanish beside their noise.
+    grid (n_positions, 3) or None: Coordinates of the positions, if dipoles may lie between them.
+    params (object): With the attributes of :class:`DipoleParams`, depth and random_state.
+    Returns found (Found)
+    Raises ValueError for fields that are 0 from the first event on, or vanish beside their noise.
     """
     blind = problem.rows is None  # averages do not tell how much brain noise is left in them
     onset, rng = _onset_of(problem), check_random_state(params.random_state)

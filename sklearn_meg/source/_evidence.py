@@ -18,21 +18,16 @@ from ._settings import SETTINGS
 class Evidence:
     """Averages in components of time, white in space and time.
 
-    Attributes
-    ----------
-    Y : ndarray of shape (n_channels, n_components)
-        Components of all conditions side by side; unit noise.
-    noise : list of ndarray of shape (n_channels, n_components)
-        Realizations of the noise of Y.
-    whitener : ndarray of shape (n_channels, n_channels)
-        Further whitening of the whitened channels, to be applied to the lead field, too.
-    basis : ndarray of shape (n_times, n_components / n_conditions)
-        Orthonormal components of time, 0 before the first event.
-    deviation : ndarray of shape (n_conditions, n_components / n_conditions)
-        Deviation of the noise in each component: ``whitener @ data[c] @ basis / deviation[c]`` is
-        what Y holds of condition c.
-    weight : ndarray of shape (n_components,)
-        Share of the power of each component that noise does not account for; 0 where it is little.
+    Y (n_channels, n_components): Components of all conditions side by side; unit noise.
+    noise (list of ndarray of shape (n_channels, n_components)): Realizations of the noise of Y.
+    whitener (n_channels, n_channels): Further whitening of the whitened channels, to be applied to
+        the lead field, too.
+    basis (n_times, n_components / n_conditions): Orthonormal components of time, 0 before the
+        first event.
+    deviation (n_conditions, n_components / n_conditions): Deviation of the noise in each
+        component: ``whitener @ data[c] @ basis / deviation[c]`` is what Y holds of condition c.
+    weight (n_components,): Share of the power of each component that noise does not account for; 0
+        where it is little.
     """
 
     Y: np.ndarray
@@ -56,22 +51,14 @@ class Evidence:
 def gather(data, onset, trials, labels, rng):
     """Reduce averages to components of unit noise, as their trials differ.
 
-    Parameters
-    ----------
-    data : ndarray of shape (n_conditions, n_channels, n_times)
-        Averages, whitened over all samples, of unit noise.
-    onset : int
-        First sample that may respond.
-    trials : iterable of ndarray of shape (n_channels, n_times)
-        Single trials, whitened like `data` and each divided by what makes their weighted sum the
-        average: ``data[c] == sum(trials of c)``.
-    labels : ndarray of int of shape (n_trials,)
-        Condition of each trial.
-    rng : RandomState
-
-    Returns
-    -------
-    evidence : Evidence
+    data (n_conditions, n_channels, n_times): Averages, whitened over all samples, of unit noise.
+    onset: First sample that may respond.
+    trials (iterable of ndarray of shape (n_channels, n_times)): Single trials, whitened like
+        `data` and each divided by what makes their weighted sum the average:
+        ``data[c] == sum(trials of c)``.
+    labels (n_trials,) int: Condition of each trial.
+    rng (RandomState)
+    Returns evidence (Evidence)
     """
     basis = cosines(data.shape[2], onset)
     parts = np.array([trial @ basis for trial in trials])
@@ -81,17 +68,10 @@ def gather(data, onset, trials, labels, rng):
 def evidence_of(Y, parts, labels, basis, rng):
     """Averages and trials in components of time, to components of unit noise.
 
-    Parameters
-    ----------
-    Y : ndarray of shape (n_conditions, n_channels, n_components)
-    parts : ndarray of shape (n_trials, n_channels, n_components)
-        Trials, which sum to Y.
-    labels, rng : as for :func:`gather`
-    basis : ndarray of shape (n_times, n_components)
-
-    Returns
-    -------
-    evidence : Evidence
+    Y (n_conditions, n_channels, n_components)
+    parts (n_trials, n_channels, n_components): Trials, which sum to Y.
+    labels, rng (as for :func:`gather`), basis (n_times, n_components)
+    Returns evidence (Evidence)
     """
     # Trials that do not differ at all (simulated without noise): nothing to divide by.
     least = SETTINGS.fewest_noise * np.square(Y).mean()
@@ -118,18 +98,10 @@ def wiener(columns, Y, n_conditions):
     Least squares, and each amplitude times the share of its power, over some neighbors, that
     noise does not account for.
 
-    Parameters
-    ----------
-    columns : ndarray of shape (n_channels, n_sources)
-        Fields of the sources.
-    Y : ndarray of shape (n_channels, n_components)
-        Unit noise.
-    n_conditions : int
-        Number of conditions, whose components stand side by side in Y.
-
-    Returns
-    -------
-    amplitudes : ndarray of shape (n_sources, n_components)
+    columns (n_channels, n_sources): Fields of the sources.
+    Y (n_channels, n_components): Unit noise.
+    n_conditions: Number of conditions, whose components stand side by side in Y.
+    Returns amplitudes (n_sources, n_components)
     """
     inverse = np.linalg.pinv(columns)
     found = _apart(inverse @ Y, n_conditions)
@@ -142,16 +114,8 @@ def wiener(columns, Y, n_conditions):
 def n_components_held(amplitudes, n_conditions, share):
     """Number of components, slow ones first, that hold a share of the power of every source.
 
-    Parameters
-    ----------
-    amplitudes : ndarray of shape (n_sources, n_components)
-        Conditions side by side.
-    n_conditions : int
-    share : float
-
-    Returns
-    -------
-    n : int
+    amplitudes (n_sources, n_components): Conditions side by side.
+    Returns n (int)
     """
     power = _apart(np.square(amplitudes), n_conditions).sum(axis=0)
     held = power.cumsum(axis=1) / np.maximum(power.sum(axis=1, keepdims=True), 1e-300)

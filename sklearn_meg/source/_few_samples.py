@@ -18,14 +18,8 @@ def steadied(cov, n_samples):
     23), towards what is alike in all. Where there are as many samples as the covariance has rank,
     directions without noise (projections, Maxwell filters) stay without.
 
-    Parameters
-    ----------
-    cov : ndarray of shape (n_channels, n_channels)
-    n_samples : float
-
-    Returns
-    -------
-    cov : ndarray of shape (n_channels, n_channels)
+    cov (n_channels, n_channels)
+    Returns cov (n_channels, n_channels)
     """
     scale = np.sqrt(np.maximum(np.diag(cov), 0.0))
     scale[scale == 0] = np.median(scale[scale > 0])
@@ -46,11 +40,7 @@ def n_independent(n_free, info):
 
     Samples of a signal below half the rate come with others that tell the same.
 
-    Parameters
-    ----------
-    n_free : int
-        As in mne.Covariance: at most 1 where it is not known.
-    info : mne.Info
+    n_free: As in mne.Covariance: at most 1 where it is not known.
     """
     if n_free <= 1:
         return None
@@ -60,16 +50,9 @@ def n_independent(n_free, info):
 def of_few_samples(cov, rank, n_samples):
     """Shrink a covariance of a known number of samples, and say so where channels are more.
 
-    Parameters
-    ----------
-    cov : ndarray of shape (n_used, n_used)
-    rank : int
-        Directions in which the data may have noise.
-    n_samples : float
-
-    Returns
-    -------
-    cov : ndarray of shape (n_used, n_used)
+    cov (n_used, n_used)
+    rank: Directions in which the data may have noise.
+    Returns cov (n_used, n_used)
     """
     if n_samples > SETTINGS.enough_samples * rank:
         return cov
@@ -83,15 +66,9 @@ def unlike_samples(cov, samples):
 
     They then have noise in directions in which the covariance has none, or more the less it has.
 
-    Parameters
-    ----------
-    cov : ndarray of shape (n_used, n_used)
-    samples : ndarray of shape (n_used, n_samples)
-        Of the size of single trials, before the onset.
-
-    Returns
-    -------
-    cov : ndarray of shape (n_used, n_used)
+    cov (n_used, n_used)
+    samples (n_used, n_samples): Of the size of single trials, before the onset.
+    Returns cov (n_used, n_used)
     """
     scale = np.sqrt(np.maximum(np.diag(cov), 0.0))
     scale[scale == 0] = 1.0

@@ -15,23 +15,13 @@ FIELDLESS = 1e-10  # relative to the largest column norm
 class LeadField:
     """Lead field with what is needed to name its sources.
 
-    Attributes
-    ----------
-    gain : ndarray of shape (n_channels, n_positions * n_orient)
-        Unit of the field per A m.
-    n_orient : int
-        1 or 3.
-    positions : ndarray of shape (n_positions, 3) or None
-        Coordinates in m, head coordinates.
-    axes : ndarray of shape (n_positions, n_orient, 3) or None
-        Direction of each column, head coordinates.
-    vertices : list of ndarray or None
-        As in an mne source estimate.
-    kind : str or None
-        "surface", "volume", "discrete" or "mixed".
-    subject : str or None
-    forward : mne.Forward or None
-        The same, its channels picked; None for arrays.
+    gain (n_channels, n_positions * n_orient): Unit of the field per A m.
+    n_orient: 1 or 3.
+    positions (n_positions, 3) or None: Coordinates in m, head coordinates.
+    axes (n_positions, n_orient, 3) or None: Direction of each column, head coordinates.
+    vertices (list of ndarray or None): As in an mne source estimate.
+    kind (str or None): "surface", "volume", "discrete" or "mixed".
+    forward (mne.Forward or None): The same, its channels picked; None for arrays.
     """
 
     gain: np.ndarray
@@ -52,26 +42,15 @@ def is_mne_forward(forward):
 def read_lead_field(forward, n_channels, ch_names=None, orientation="free"):
     """Check a lead field and bring it into one form.
 
-    Parameters
-    ----------
-    forward : None, ndarray or mne.Forward
-        None: identity, sources are channels.
-    n_channels : int
-        Channels of the data.
-    ch_names : list of str or None
-        Their names; None: unknown, the lead field must have as many channels in the same order.
-    orientation : {"free", "loose", "fixed"}
-
-    Returns
-    -------
-    lead : LeadField
-
-    Raises
-    ------
-    TypeError, ValueError
-        For other types and shapes, values that are not finite, channels that do not match, an
-        mne.Forward that is not in head coordinates, or orientations that need a surface where
-        there is none.
+    forward (None, ndarray or mne.Forward): None: identity, sources are channels.
+    n_channels: Channels of the data.
+    ch_names (list of str or None): Their names; None: unknown, the lead field must have as many
+        channels in the same order.
+    orientation ({"free", "loose", "fixed"})
+    Returns lead (LeadField)
+    Raises TypeError, ValueError for other types and shapes, values that are not finite, channels
+        that do not match, an mne.Forward that is not in head coordinates, or orientations that
+        need a surface where there is none.
     """
     if forward is None:
         _check_not_loose(orientation)
@@ -147,20 +126,9 @@ def match_channels(forward, info):
     Channel kinds that the forward does not have at all (EEG with a forward of MEG) are left
     out; a kind that it has only in part is an error.
 
-    Parameters
-    ----------
-    forward : mne.Forward
-    info : mne.Info
-        Info of the good data channels.
-
-    Returns
-    -------
-    picks : ndarray of int
-
-    Raises
-    ------
-    ValueError
-        If channels are missing in the forward, or none is shared.
+    info (mne.Info): Info of the good data channels.
+    Returns picks (ndarray of int)
+    Raises ValueError if channels are missing in the forward, or none is shared.
     """
     from mne import channel_type
 
@@ -247,17 +215,8 @@ def depth_weights(gain, n_orient, depth, loose=1.0):
     orientations of which the last is the normal, the others are multiplied by sqrt(loose). As
     the depth prior of mne's sparse solvers (an exponent of the variance), apart from the limit.
 
-    Parameters
-    ----------
-    gain : ndarray of shape (n_channels, n_positions * n_orient)
-    n_orient : int
-    depth : float or None
-    loose : float
-
-    Returns
-    -------
-    weights : ndarray of shape (n_positions, n_orient)
-        At most 1.
+    gain (n_channels, n_positions * n_orient)
+    Returns weights (n_positions, n_orient): At most 1.
     """
     norms = np.linalg.norm(gain.reshape(len(gain), -1, n_orient), axis=(0, 2))
     weights = np.maximum(norms / norms.max(), 1 / DEPTH_LIMIT) ** -(depth or 0.0)

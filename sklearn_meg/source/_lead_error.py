@@ -18,13 +18,8 @@ from ._settings import SETTINGS
 class LeadFieldError:
     """Distances by which the field of each dipole may differ from the modeled one.
 
-    Parameters
-    ----------
-    scanner : Scanner
-    model_error : float
-        Standard deviation of the error of the head model, relative to the field.
-    cell : float
-        Part of the step to the next grid points by which a source may be off.
+    model_error: Standard deviation of the error of the head model, relative to the field.
+    cell: Part of the step to the next grid points by which a source may be off.
     """
 
     def __init__(self, scanner, model_error, cell):
@@ -92,19 +87,11 @@ class LeadFieldError:
     def parts(self, Y, dipoles, basis):
         """Rest of the fields in groups of components, each with the whitener of its errors.
 
-        Parameters
-        ----------
-        Y : ndarray of shape (n_modes, n_components)
-        dipoles : list of Dipole
-            Dipoles whose errors count.
-        basis : ndarray of shape (n_modes, n) or None
-            Orthonormal fields that are taken out.
-
-        Yields
-        ------
-        whitener : ndarray of shape (n_kept, n_modes)
-        rest : ndarray of shape (n_kept, n)
-            Whitened.
+        Y (n_modes, n_components)
+        dipoles (list of Dipole): Dipoles whose errors count.
+        basis (n_modes, n) or None: Orthonormal fields that are taken out.
+        Yields whitener (n_kept, n_modes)
+        Yields rest (n_kept, n): Whitened.
         """
         n_modes = len(Y)
         outside = np.eye(n_modes)
@@ -167,18 +154,12 @@ def matched(axes, rest):
 def explained_power(axes, parts, firm=0.0):
     """Power that a dipole at each position explains, in units of noise and errors.
 
-    Parameters
-    ----------
-    axes : ndarray of shape (n_modes, n_orient, n_positions)
-        Lead field as of :func:`by_axis`.
-    parts : iterable of (whitener, rest)
-    firm : float or ndarray of shape (n_positions,)
-        Added to the field power of each orientation: how much small currents are expected.
-
-    Returns
-    -------
-    power : ndarray of shape (n_positions, n_orient)
-        Power of the orientation that explains most, and of further ones beside it.
+    axes (n_modes, n_orient, n_positions): Lead field as of :func:`by_axis`.
+    parts (iterable of (whitener, rest))
+    firm (float or ndarray of shape (n_positions,)): Added to the field power of each orientation:
+        how much small currents are expected.
+    Returns power (n_positions, n_orient): Power of the orientation that explains most, and of
+        further ones beside it.
     """
     n_orient, n_positions = axes.shape[1:]
     whole = np.square(axes).sum(axis=(0, 1), dtype=float)

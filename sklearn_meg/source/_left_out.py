@@ -16,19 +16,11 @@ from ._settings import SETTINGS
 def left_out_excess(problem, onset, rng, over_bounds):
     """Times that noise left out exceeds what a source must pass.
 
-    Parameters
-    ----------
-    problem : Problem
-    onset : int
-    rng : RandomState
-    over_bounds : callable
-        From a scanner and evidence to the power of the best position, over its bound, a dict: of
-        each condition, and of all together (None).
-
-    Returns
-    -------
-    excess : dict
-        The same for noise left out; empty with many trials, for which it is not measured.
+    rng (RandomState)
+    over_bounds (callable): From a scanner and evidence to the power of the best position, over its
+        bound, a dict: of each condition, and of all together (None).
+    Returns excess (dict): The same for noise left out; empty with many trials, for which it is not
+        measured.
     """
     n_conditions = problem.labels.max() + 1
     if len(problem.labels) - n_conditions >= SETTINGS.left_out_trials:
@@ -51,20 +43,13 @@ def left_out_excess(problem, onset, rng, over_bounds):
 def without_contrast(parts, labels, rng):
     """One trial less of each condition, and an average that holds no response.
 
-    Parameters
-    ----------
-    parts : ndarray of shape (n_trials, n_channels, n_components)
-        Trials that sum to averages of unit noise.
-    labels : ndarray of int of shape (n_trials,)
-    rng : RandomState
-
-    Returns
-    -------
-    Y : ndarray of shape (n_conditions, n_channels, n_components)
-        A random contrast of the trials of each condition, of unit noise.
-    fewer : ndarray of shape (n_trials - n_conditions, n_channels, n_components)
-        Trials that sum to it and differ by the other contrasts.
-    labels : ndarray of int of shape (n_trials - n_conditions,)
+    parts (n_trials, n_channels, n_components): Trials that sum to averages of unit noise.
+    labels (n_trials,) int, rng (RandomState)
+    Returns Y (n_conditions, n_channels, n_components): A random contrast of the trials of each
+        condition, of unit noise.
+    and fewer (n_trials - n_conditions, n_channels, n_components): Trials that sum to it and
+        differ by the other contrasts.
+    and labels (n_trials - n_conditions,) int
     """
     contrasts, fewer, owners = [], [], []
     for label in range(labels.max() + 1):

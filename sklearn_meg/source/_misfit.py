@@ -19,21 +19,14 @@ from ._settings import SETTINGS
 class Misfit:
     """Share of the power of all sources that neither they nor noise explain.
 
-    Attributes
-    ----------
-    power : float
-        Square of the error of the lead field, relative to the field; not below 0.
-    deviation : float
-        Standard deviation of `power` by noise.
-    bound : float
-        Error above which the lead field is wrong.
-    noise : float
-        Power of noise where the courses are, as its realizations have it, relative to theirs.
-    level : float
-        Times that it is counted: what is left in components that hold no course has so much of it.
-    near : float
-        The same of what is left beside the courses in components that hold them: of noise that is
-        as slow as they are.
+    power: Square of the error of the lead field, relative to the field; not below 0.
+    deviation: Standard deviation of `power` by noise.
+    bound: Error above which the lead field is wrong.
+    noise: Power of noise where the courses are, as its realizations have it, relative to theirs.
+    level: Times that it is counted: what is left in components that hold no course has so much of
+        it.
+    near: The same of what is left beside the courses in components that hold them: of noise that
+        is as slow as they are.
     """
 
     power: float
@@ -74,10 +67,7 @@ class Misfit:
     def of_averages(self, like_errors):
         """The same where noise is only guessed: it may be a few times as much.
 
-        Parameters
-        ----------
-        like_errors : Misfit
-            Of what looks like errors of the lead field, where less noise is.
+        like_errors (Misfit): Of what looks like errors of the lead field, where less noise is.
         """
         like_errors = replace(like_errors, near=max(self.near, like_errors.near))
         rest = self._beyond(SETTINGS.blind_rest)
@@ -97,18 +87,11 @@ def misfit_of(Y, dipoles, noise, shape=None):
 
     How much noise there is tell the other components, of which dipoles leave noise alone.
 
-    Parameters
-    ----------
-    Y : ndarray of shape (n_modes, n_components)
-    dipoles : list of Dipole
-    noise : list of ndarray of shape (n_modes, n_components)
-        Realizations of the noise of Y.
-    shape : ndarray of shape (n_modes, n_modes) or None
-        Covariance of the errors that are looked for; None: alike in all directions.
-
-    Returns
-    -------
-    misfit : Misfit
+    Y (n_modes, n_components), dipoles (list of Dipole)
+    noise (list of ndarray of shape (n_modes, n_components)): Realizations of the noise of Y.
+    shape (n_modes, n_modes) or None: Covariance of the errors that are looked for; None: alike in
+        all directions.
+    Returns misfit (Misfit)
     """
     if not dipoles or not len(noise):
         return Misfit(0.0, 0.0)
@@ -163,13 +146,8 @@ def satellite(Y, dipoles, misfit, evidence=None):
     what the error that is surely there makes of those, or no evidence where the error is as large
     as it may be: what several satellites mend does not show.
 
-    Parameters
-    ----------
-    Y : ndarray of shape (n_modes, n_components)
-    dipoles : list of Dipole
-    misfit : Misfit
-    evidence : callable or None
-        From an error of the lead field to the evidence of each dipole.
+    Y (n_modes, n_components), dipoles (list of Dipole)
+    evidence (callable or None): From an error of the lead field to the evidence of each dipole.
     """
     if len(dipoles) < 2:
         return None
@@ -190,11 +168,9 @@ def satellite(Y, dipoles, misfit, evidence=None):
 def _made_of_stronger(Y, columns):
     """Whether each course is made of those of stronger ones, but for noise, and its power alone.
 
-    Returns
-    -------
-    made : ndarray of bool of shape (n_columns,)
-    alone : ndarray of shape (n_columns,)
-        Power that others cannot explain, of the power of the strongest of them.
+    Returns made (n_columns,) bool
+    and alone (n_columns,): Power that others cannot explain, of the power of the strongest of
+        them.
     """
     inverse = np.linalg.pinv(columns)
     courses, noise = inverse @ Y, np.square(inverse).sum(axis=1) * Y.shape[1]
@@ -270,11 +246,7 @@ def _field_at(scanner, place):
 def warn_of_dipoles(found, n_sources):
     """Say that there is none, that more were asked for than found, or a wrong lead field.
 
-    Parameters
-    ----------
-    found : Found
-    n_sources : int or None
-        Number of sources that was given.
+    n_sources (int or None): Number of sources that was given.
     """
     if not found.dipoles:
         warn_assumption("no-source", "There is evidence for no source: the estimate is zero.")

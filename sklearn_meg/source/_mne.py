@@ -11,21 +11,10 @@ FIFFV_FREE_ORI = 2
 def make_problem(means, nave, used, info, forward, noise_cov, trials_cov, tmin):
     """Keep the problem as mne objects, with the channels that are used.
 
-    Parameters
-    ----------
-    means : ndarray of shape (n_conditions, n_channels, n_times)
-    nave : ndarray of shape (n_conditions,)
-    used : ndarray of bool of shape (n_channels,)
-    info : mne.Info
-    forward : mne.Forward
-    noise_cov : mne.Covariance
-    trials_cov : ndarray of shape (n_channels, n_channels) or None
-    tmin : float
-        Time of the first sample in s.
-
-    Returns
-    -------
-    problem : MneProblem
+    means (n_conditions, n_channels, n_times), nave (n_conditions,), used (n_channels,) bool,
+        trials_cov (n_channels, n_channels) or None
+    tmin: Time of the first sample in s.
+    Returns problem (MneProblem)
     """
     import mne
 
@@ -55,13 +44,7 @@ def as_mne(problem):
     Arrays become whitened magnetometers with unit noise, so that mne's solvers work in any unit
     and rank; their depth weighting then sees the whitened lead field.
 
-    Parameters
-    ----------
-    problem : Problem
-
-    Returns
-    -------
-    problem : MneProblem
+    Returns problem (MneProblem)
     """
     if problem.mne is not None:
         return problem.mne
@@ -145,11 +128,7 @@ def _space(positions):
 def kernel_of(problem, apply):
     """Matrix of a linear method, (n_positions * n_orient, n_channels).
 
-    Parameters
-    ----------
-    problem : Problem
-    apply : callable
-        From an mne.Evoked of one trial to sources (n_positions, n_orient, n_times).
+    apply (callable): From an mne.Evoked of one trial to sources (n_positions, n_orient, n_times).
     """
     import mne
 
@@ -168,9 +147,7 @@ def kernel_of(problem, apply):
 def solve_each(problem, evokeds, solve):
     """Sources of each average by ``solve(evoked)``; a field that is zero throughout has none.
 
-    Returns
-    -------
-    sources : ndarray of shape (n_conditions, n_positions, n_orient, n_times)
+    Returns sources (n_conditions, n_positions, n_orient, n_times)
     """
     n_times = problem.data.shape[2]
     out = np.zeros((len(evokeds), problem.n_positions, problem.n_orient, n_times))
@@ -190,15 +167,9 @@ def surface_forward(forward, fixed=True):
 def to_axes(vectors, axes):
     """Components along the axes of the lead field.
 
-    Parameters
-    ----------
-    vectors : ndarray of shape (n_positions, 3, n_times)
-        Vectors in x, y, z.
-    axes : ndarray of shape (n_positions, n_orient, 3)
-
-    Returns
-    -------
-    sources : ndarray of shape (n_positions, n_orient, n_times)
+    vectors (n_positions, 3, n_times): Vectors in x, y, z.
+    axes (n_positions, n_orient, 3)
+    Returns sources (n_positions, n_orient, n_times)
     """
     return axes @ vectors
 
@@ -214,18 +185,10 @@ def axes_of(problem, estimator):
 def make_stcs(estimator, sources, pick_ori=None, tmin=None):
     """Make one mne source estimate for each row of sources.
 
-    Parameters
-    ----------
-    estimator : SourceEstimator
-        Fitted, with vertices.
-    sources : ndarray of shape (n_rows, n_positions, n_orient, n_times)
-    pick_ori : {None, "vector"}
-    tmin : float or None
-        Time of the first sample in s; None: as fitted.
-
-    Returns
-    -------
-    stcs : list of source estimates
+    estimator (SourceEstimator): Fitted, with vertices.
+    sources (n_rows, n_positions, n_orient, n_times), pick_ori ({None, "vector"})
+    tmin (float or None): Time of the first sample in s; None: as fitted.
+    Returns stcs (list of source estimates)
     """
     import mne
 
@@ -259,22 +222,13 @@ def make_stcs(estimator, sources, pick_ori=None, tmin=None):
 def make_dipoles(times, positions, moments, fit=None, volumes=None):
     """Make mne dipoles of moments that change over time.
 
-    Parameters
-    ----------
-    times : ndarray of shape (n_times,)
-    positions : ndarray of shape (n_dipoles, 3)
-        Coordinates in m, head coordinates.
-    moments : ndarray of shape (n_dipoles, 3, n_times)
-        Moments in A m, head coordinates.
-    fit : tuple or None
-        Goodness of fit in percent and khi2, each (n_times,), and degrees of freedom, of all
-        dipoles together; None: not known (NaN).
-    volumes : ndarray of shape (n_dipoles,) or None
-        Volumes in m^3 that contain each dipole with 95 %.
-
-    Returns
-    -------
-    dipoles : list of mne.Dipole
+    times (n_times,)
+    positions (n_dipoles, 3): Coordinates in m, head coordinates.
+    moments (n_dipoles, 3, n_times): Moments in A m, head coordinates.
+    fit (tuple or None): Goodness of fit in percent and khi2, each (n_times,), and degrees of
+        freedom, of all dipoles together; None: not known (NaN).
+    volumes (n_dipoles,) or None: Volumes in m^3 that contain each dipole with 95 %.
+    Returns dipoles (list of mne.Dipole)
     """
     import mne
 

@@ -15,20 +15,13 @@ class SourceNet(nn.Module):
     O'Reilly et al. 2023: the last hidden layer, linear in the recurrent units, is the source
     estimate, because what follows it is physics. That is a buffer, never trained.
 
-    Parameters
-    ----------
-    n_events : int
-    gain : ndarray of shape (n_outputs, n_sources)
-        From sources in A m to what is fitted.
-    scale : ndarray of shape (n_sources,)
-        A m of one unit of the source layer.
-    cell : {"rnn", "gru", "lstm"}
-    hidden_size, n_layers : int
-    init : {"zeros", "random"}
-        Initial weights of the source layer. Zeros start without sources.
-    span : int or None
-        Samples from the first event on: the first recurrent layer starts as damped oscillators
-        that make up any course of that length, see :func:`start_as_oscillators`. None: at random.
+    gain (n_outputs, n_sources): From sources in A m to what is fitted.
+    scale (n_sources,): A m of one unit of the source layer.
+    cell ({"rnn", "gru", "lstm"})
+    init ({"zeros", "random"}): Initial weights of the source layer. Zeros start without sources.
+    span (int or None): Samples from the first event on: the first recurrent layer starts as damped
+        oscillators that make up any course of that length, see :func:`start_as_oscillators`. None:
+        at random.
     """
 
     def __init__(self, n_events, gain, scale, *, cell, hidden_size, n_layers, init, span=None):
@@ -76,11 +69,7 @@ def start_as_oscillators(rnn, span):
     Amplitudes are small, where the cells are linear: an event that comes later, or half as
     strong, moves the response or halves it.
 
-    Parameters
-    ----------
-    rnn : nn.RNN, nn.GRU or nn.LSTM
-        Without bias. Gates start half open, with weights of 0.
-    span : int
+    rnn (nn.RNN, nn.GRU or nn.LSTM): Without bias. Gates start half open, with weights of 0.
     """
     n_hidden, n_events = rnn.hidden_size, rnn.input_size
     turn, push = torch.zeros(n_hidden, n_hidden), torch.zeros(n_hidden, n_events)
@@ -111,11 +100,8 @@ def start_as_oscillators(rnn, span):
 class PenalizedLoss(nn.Module):
     """Squared error a sample and channel, plus a penalty on the source layer.
 
-    Parameters
-    ----------
-    penalty : {"l1", "l21"}
-        Sum of magnitudes, of components or of positions (norm over orientations), a sample.
-    n_orient : int
+    penalty ({"l1", "l21"}): Sum of magnitudes, of components or of positions (norm over
+        orientations), a sample.
     """
 
     def __init__(self, penalty="l21", n_orient=1):

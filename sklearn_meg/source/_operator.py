@@ -14,12 +14,8 @@ from ._settings import SETTINGS
 def kernel_operator(kernel, per_root_trial=False):
     """Operator of a linear method.
 
-    Parameters
-    ----------
-    kernel : ndarray of shape (n_positions * n_orient, n_channels)
-        From the fields of one trial to sources.
-    per_root_trial : bool
-        Whether values grow with the root of the number of trials, as those of dSPM do.
+    kernel (n_positions * n_orient, n_channels): From the fields of one trial to sources.
+    per_root_trial: Whether values grow with the root of the number of trials, as those of dSPM do.
     """
     return {"kernel": kernel, "per_root_trial": per_root_trial}
 
@@ -27,16 +23,10 @@ def kernel_operator(kernel, per_root_trial=False):
 def wiener_operator(lead, power, whitener, positions, axes):
     """Operator of a few sources.
 
-    Parameters
-    ----------
-    lead : ndarray of shape (n_whitened, n_courses)
-        Whitened fields of each course.
-    power : ndarray of shape (n_courses,)
-        Mean square of each course.
-    whitener : ndarray of shape (n_whitened, n_channels)
-    positions : ndarray of int of shape (n_courses,)
-    axes : ndarray of shape (n_courses, n_orient)
-        Position and orientation of each course.
+    lead (n_whitened, n_courses): Whitened fields of each course.
+    power (n_courses,): Mean square of each course.
+    whitener (n_whitened, n_channels), positions (n_courses,) int
+    axes (n_courses, n_orient): Position and orientation of each course.
     """
     power = np.asarray(power, dtype=float)
     kept = power > SETTINGS.least_power * power.max(initial=0.0)
@@ -55,10 +45,7 @@ def support_operator(problem, sources):
 
     Each gets the covariance over its orientations that its estimated currents have.
 
-    Parameters
-    ----------
-    problem : Problem
-    sources : ndarray of shape (n_conditions, n_positions, n_orient, n_times)
+    sources (n_conditions, n_positions, n_orient, n_times)
     """
     n_orient = problem.n_orient
     active = np.flatnonzero(sources.any(axis=(0, 2, 3)))
@@ -80,18 +67,10 @@ def support_operator(problem, sources):
 def sources_of_fields(operator, fields, nave, shape):
     """Sources of new fields.
 
-    Parameters
-    ----------
-    operator : dict
-    fields : ndarray of shape (n_rows, n_channels, n_times)
-    nave : ndarray of shape (n_rows,)
-        Trials that each row is the average of.
-    shape : tuple of int
-        Positions and orientations.
-
-    Returns
-    -------
-    sources : ndarray of shape (n_rows, n_positions, n_orient, n_times)
+    fields (n_rows, n_channels, n_times)
+    nave (n_rows,): Trials that each row is the average of.
+    shape (tuple of int): Positions and orientations.
+    Returns sources (n_rows, n_positions, n_orient, n_times)
     """
     out = np.zeros((len(fields), *shape, fields.shape[2]))
     if "kernel" in operator:

@@ -16,20 +16,14 @@ from ._settings import SETTINGS
 def responses_of(events, amplitudes, noise, evidence, nave):
     """Responses to each event alone, where conditions are sums of them.
 
-    Parameters
-    ----------
-    events : ndarray of shape (n_conditions, n_events, n_times)
-    amplitudes : ndarray of shape (n_courses, n_conditions * n_components)
-        Least squares, of unit noise in the fields.
-    noise : list of ndarray of shape (n_courses, n_conditions * n_components)
-        The same of realizations of noise.
-    evidence : Evidence
-    nave : ndarray of shape (n_conditions,)
-
-    Returns
-    -------
-    responses : ndarray of shape (n_events, n_courses, n_lags) or None
-        To a step of 1; None with too few conditions, or where sums do not explain them.
+    events (n_conditions, n_events, n_times)
+    amplitudes (n_courses, n_conditions * n_components): Least squares, of unit noise in the
+        fields.
+    noise (list of ndarray of shape (n_courses, n_conditions * n_components)): The same of
+        realizations of noise.
+    nave (n_conditions,)
+    Returns responses (n_events, n_courses, n_lags) or None: To a step of 1; None with too few
+        conditions, or where sums do not explain them.
     """
     onset = first_change(events)
     n_conditions, n_events, n_times = events.shape

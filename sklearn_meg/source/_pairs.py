@@ -14,13 +14,7 @@ from ._settings import SETTINGS
 def apart(scanner):
     """Positions whose fields are unlike: each is the farthest from those before it.
 
-    Parameters
-    ----------
-    scanner : Scanner
-
-    Returns
-    -------
-    positions : ndarray of int of shape (n,)
+    Returns positions (n,) int
     """
     power = np.where(scanner.power > 0, scanner.power, 1.0)[:, None]
     top = scanner.gain[: SETTINGS.pair_modes] / np.sqrt(power)
@@ -36,16 +30,9 @@ def apart(scanner):
 def pair_power(gain, Y):
     """Power that two dipoles explain together.
 
-    Parameters
-    ----------
-    gain : ndarray of shape (n_modes, n_positions, n_orient)
-    Y : ndarray of shape (n_modes, n_components)
-
-    Returns
-    -------
-    power : ndarray of shape (n_positions, n_positions)
-        Power that the best orientations of two positions explain, the second beside the first;
-        0 below and on the diagonal.
+    gain (n_modes, n_positions, n_orient), Y (n_modes, n_components)
+    Returns power (n_positions, n_positions): Power that the best orientations of two positions
+        explain, the second beside the first; 0 below and on the diagonal.
     """
     bases = np.linalg.qr(gain.transpose(1, 0, 2))[0]
     n_positions, _, n_orient = bases.shape

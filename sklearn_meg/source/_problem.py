@@ -10,38 +10,28 @@ import numpy as np
 class Problem:
     """The inverse problem that is left once data, noise and lead field have been prepared.
 
-    Attributes
-    ----------
-    data : ndarray of shape (n_conditions, n_whitened, n_times)
-        Averages, whitened and times sqrt(nave): noise has unit variance.
-    gain : ndarray of shape (n_whitened, n_positions * n_orient)
-        Whitened lead field of one A m, without weights.
-    weights : ndarray of shape (n_positions, n_orient)
-        Depth and orientation weights of the amplitude, at most 1.
-    events : ndarray of shape (n_conditions, n_events, n_times)
-    nave : ndarray of shape (n_conditions,)
-        ``data / sqrt(nave)`` is ``gain @ sources`` plus noise.
-    gain_raw : ndarray of shape (n_channels, n_positions * n_orient)
-        For all channels, in the units of y.
-    n_orient : int
-        1 or 3.
-    whitener : ndarray of shape (n_whitened, n_channels)
-        0 for channels that are not used.
-    used : ndarray of bool of shape (n_channels,)
-    means : ndarray of shape (n_conditions, n_channels, n_times)
-        Averages in the units of y, 0 in channels that are not used.
-    half_difference : ndarray of shape (n_conditions, n_whitened, n_times) or None
-        Every other trial minus the rest: unit noise, no signal. None with a single row.
-    trials_cov : ndarray of shape (n_whitened, n_whitened) or None
-        Mean square of single trials from the first event change on, whitened, not centered; its
-        noise part is the identity. None if every condition has a single row.
-    baseline : slice or None
-        Samples before the first event change.
-    rows, row_weights, labels : ndarray or None
-        Fields of the single rows (n_rows, n_channels, n_times) in the units of y, the number of
-        trials in each, and the condition of each; None with fewer than four rows a condition.
-    mne : MneProblem or None
-        The same as mne objects, where the lead field and the data are such.
+    data (n_conditions, n_whitened, n_times): Averages, whitened and times sqrt(nave): noise has
+        unit variance.
+    gain (n_whitened, n_positions * n_orient): Whitened lead field of one A m, without weights.
+    weights (n_positions, n_orient): Depth and orientation weights of the amplitude, at most 1.
+    events (n_conditions, n_events, n_times)
+    nave (n_conditions,): ``data / sqrt(nave)`` is ``gain @ sources`` plus noise.
+    gain_raw (n_channels, n_positions * n_orient): For all channels, in the units of y.
+    n_orient: 1 or 3.
+    whitener (n_whitened, n_channels): 0 for channels that are not used.
+    used (n_channels,) bool
+    means (n_conditions, n_channels, n_times): Averages in the units of y, 0 in channels that are
+        not used.
+    half_difference (n_conditions, n_whitened, n_times) or None: Every other trial minus the rest:
+        unit noise, no signal. None with a single row.
+    trials_cov (n_whitened, n_whitened) or None: Mean square of single trials from the first event
+        change on, whitened, not centered; its noise part is the identity. None if every condition
+        has a single row.
+    baseline (slice or None): Samples before the first event change.
+    rows, row_weights, labels (ndarray or None): Fields of the single rows
+        (n_rows, n_channels, n_times) in the units of y, the number of trials in each, and the
+        condition of each; None with fewer than four rows a condition.
+    mne (MneProblem or None): The same as mne objects, where the lead field and the data are such.
     """
 
     data: np.ndarray
@@ -65,16 +55,10 @@ class Problem:
     def trials(self, n_most=200):
         """Single trials, whitened, that sum to `data`.
 
-        Parameters
-        ----------
-        n_most : int
-            Largest number of trials per condition; more are summed in groups.
-
-        Returns
-        -------
-        trials : generator of ndarray of shape (n_whitened, n_times)
-        labels : ndarray of int
-            Condition of each. Both are None where there are too few rows.
+        n_most: Largest number of trials per condition; more are summed in groups.
+        Returns trials (generator of ndarray of shape (n_whitened, n_times))
+        and labels (ndarray of int): Condition of each. Both are None where there are too few
+            rows.
         """
         if self.rows is None:
             return None, None
@@ -104,13 +88,8 @@ class Problem:
 class MneProblem:
     """The averages, lead field and noise as mne objects, channels picked.
 
-    Attributes
-    ----------
-    evokeds : list of mne.Evoked
-    forward : mne.Forward
-    noise_cov : mne.Covariance
-    trials_cov : mne.Covariance or None
-        As in :class:`Problem`, not whitened.
+    evokeds (list of mne.Evoked)
+    trials_cov (mne.Covariance or None): As in :class:`Problem`, not whitened.
     """
 
     evokeds: list

@@ -9,20 +9,12 @@ from ._settings import SETTINGS
 def find_bad_channels(fields, used, kinds, labels):
     """Find channels that are dead or jump, by the steps from sample to sample.
 
-    Parameters
-    ----------
-    fields : ndarray of shape (n_rows, n_channels, n_times)
-    used : ndarray of bool of shape (n_channels,)
-    kinds : list of str or None
-        Kind of each channel. None: unknown, a channel is dead only if it never changes.
-    labels : ndarray of int of shape (n_rows,)
-        Condition of each row. A jump is what one trial has and most of its condition have not, so
-        that it takes trials.
-
-    Returns
-    -------
-    bad : dict
-        From index of a channel to "flat" or "jumps".
+    fields (n_rows, n_channels, n_times), used (n_channels,) bool
+    kinds (list of str or None): Kind of each channel. None: unknown, a channel is dead only if it
+        never changes.
+    labels (n_rows,) int: Condition of each row. A jump is what one trial has and most of its
+        condition have not, so that it takes trials.
+    Returns bad (dict): From index of a channel to "flat" or "jumps".
     """
     if fields.shape[2] < SETTINGS.fewest_samples:
         return {}
@@ -69,16 +61,9 @@ def warn_bad_channels(bad, names):
 def trial_weights(rows, whitener, labels):
     """Weight of each trial: 1, or less if it is much louder than those of its condition.
 
-    Parameters
-    ----------
-    rows : ndarray of shape (n_rows, n_channels, n_times)
-    whitener : ndarray of shape (n_whitened, n_channels)
-    labels : ndarray of int of shape (n_rows,)
-
-    Returns
-    -------
-    weights : ndarray of shape (n_rows,)
-        The usual power over that of the trial where that is more than four times as much.
+    rows (n_rows, n_channels, n_times), whitener (n_whitened, n_channels), labels (n_rows,) int
+    Returns weights (n_rows,): The usual power over that of the trial where that is more than four
+        times as much.
     """
     if np.bincount(labels).min() < SETTINGS.fewest_samples:
         return np.ones(len(rows))
@@ -93,11 +78,8 @@ def trial_weights(rows, whitener, labels):
 def warn_noise(data, baseline):
     """Say that averages before the onset hold far more, or less, than the noise covariance says.
 
-    Parameters
-    ----------
-    data : ndarray of shape (n_conditions, n_whitened, n_times)
-        Averages of unit noise.
-    baseline : slice or None
+    data (n_conditions, n_whitened, n_times): Averages of unit noise.
+    baseline (slice or None)
     """
     n = 0 if baseline is None else baseline.stop - (baseline.start or 0)
     if n < SETTINGS.fewest_samples:
@@ -123,17 +105,10 @@ def _warn_power(power, why):
 def within_rank(fields, used, whitener):
     """Leave out what the data do not have but the noise covariance has, and say so.
 
-    Parameters
-    ----------
-    fields : ndarray of shape (n_rows, n_channels, n_times)
-    used : ndarray of bool of shape (n_channels,)
-    whitener : ndarray of shape (n_whitened, n_channels)
-        0 for channels that are not used.
-
-    Returns
-    -------
-    whitener : ndarray of shape (n_whitened, n_channels)
-        As it came, or with the rank of the data where that is less than nine tenths of its own.
+    fields (n_rows, n_channels, n_times), used (n_channels,) bool
+    whitener (n_whitened, n_channels): 0 for channels that are not used.
+    Returns whitener (n_whitened, n_channels): As it came, or with the rank of the data where that
+        is less than nine tenths of its own.
     """
     rank, n_samples = len(whitener), len(fields) * (fields.shape[2] - 1)
     if n_samples < 2 * rank:

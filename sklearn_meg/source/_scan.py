@@ -23,18 +23,13 @@ from ._settings import SETTINGS
 class Dipole:
     """A source: where it is, which ways it points, and what it makes.
 
-    Attributes
-    ----------
-    position : int
-        Index of the nearest grid position.
-    orientations : ndarray of shape (n, n_orient)
-        Orientations of unit length; more than one only for a source that turns.
-    gain : ndarray of shape (n_modes, n_orient)
-        Lead field there, whitened and in the space of the modes.
-    place : ndarray of shape (3,) or None
-        Coordinates in m; None where the grid has no coordinates.
-    neighbors, shares : ndarray of shape (n_neighbors,)
-        Grid positions that its field is interpolated from, and how much of each: sums to 1.
+    position: Index of the nearest grid position.
+    orientations (n, n_orient): Orientations of unit length; more than one only for a source that
+        turns.
+    gain (n_modes, n_orient): Lead field there, whitened and in the space of the modes.
+    place (3,) or None: Coordinates in m; None where the grid has no coordinates.
+    neighbors, shares (n_neighbors,): Grid positions that its field is interpolated from, and how
+        much of each: sums to 1.
     """
 
     position: int
@@ -58,21 +53,11 @@ class Dipole:
 class Scanner:
     """A lead field, made ready for many scans.
 
-    Parameters
-    ----------
-    gain : ndarray of shape (n_channels, n_positions * n_orient)
-        Whitened.
-    n_orient : int
-    grid : ndarray of shape (n_positions, 3) or None
-        Coordinates in m of a grid that fills a volume: dipoles may then lie between its points.
-        None: they lie on its points.
-    model_error : float
-        Standard deviation of the error of the lead field, relative to the field.
-
-    Attributes
-    ----------
-    modes : ndarray of shape (n_channels, n_modes)
-        Orthonormal: all that sources can do to the channels.
+    gain (n_channels, n_positions * n_orient): Whitened.
+    grid (n_positions, 3) or None: Coordinates in m of a grid that fills a volume: dipoles may then
+        lie between its points. None: they lie on its points.
+    model_error: Standard deviation of the error of the lead field, relative to the field.
+    modes (n_channels, n_modes): Orthonormal: all that sources can do to the channels.
     """
 
     def __init__(self, gain, n_orient, grid=None, model_error=0.0):
@@ -99,13 +84,10 @@ class Scanner:
         A Gaussian prior on the amplitudes, of one variance but for depth weighting, such that
         the position that explains most is at home in it.
 
-        Parameters
-        ----------
-        Y : ndarray of shape (n_modes, n_components)
-        depth : float or None
-            1: a deep source makes as strong fields as one near the sensors; 0: as strong currents.
-        firmness : float
-            Noise a component that the power of the best position is held against.
+        Y (n_modes, n_components)
+        depth (float or None): 1: a deep source makes as strong fields as one near the sensors; 0:
+            as strong currents.
+        firmness: Noise a component that the power of the best position is held against.
         """
         self._firmness, self._depth = 0.0, 0.0 if depth is None else depth
         self._root = _inverse_root(self._gram, self._ridge(self._gram))
@@ -132,18 +114,11 @@ class Scanner:
     def scan(self, Y, others=()):
         """Power that a dipole at each position explains of what other fields leave.
 
-        Parameters
-        ----------
-        Y : ndarray of shape (n_modes, n_components)
-            Data in the space of the modes.
-        others : list of ndarray of shape (n_modes, n)
-
-        Returns
-        -------
-        power : ndarray of shape (n_positions, n_orient)
-            Power of the orientation that explains most, and of further ones beside it.
-        orientations : ndarray of shape (n_positions, n_orient, n_orient)
-            Those, one a row.
+        Y (n_modes, n_components): Data in the space of the modes.
+        others (list of ndarray of shape (n_modes, n))
+        Returns power (n_positions, n_orient): Power of the orientation that explains most, and of
+            further ones beside it.
+        and orientations (n_positions, n_orient, n_orient): Those, one a row.
         """
         power, orientations = self._best(self._axes, self._gram, Y, others)
         return power * self.seen[:, None], orientations
@@ -253,21 +228,14 @@ class Scanner:
 
         First on the grid, where a source may be anywhere in its cell; then between its points.
 
-        Parameters
-        ----------
-        Y : ndarray of shape (n_modes, n_components)
-        least : float or list of (columns, float)
-            Power that a source must explain beside the others, in units of noise and of the
-            errors of their lead fields: of all components, or of any of several parts of them.
-        max_sources : int
-        n_sources : int or None
-            That many, whatever the evidence.
-        noise : list of ndarray of shape (n_modes, n_components)
-            Realizations of the noise of Y: beside it the rest shows how wrong the lead field is.
-
-        Returns
-        -------
-        dipoles : list of Dipole
+        Y (n_modes, n_components)
+        least (float or list of (columns, float)): Power that a source must explain beside the
+            others, in units of noise and of the errors of their lead fields: of all components, or
+            of any of several parts of them.
+        n_sources (int or None): That many, whatever the evidence.
+        noise (list of ndarray of shape (n_modes, n_components)): Realizations of the noise of Y:
+            beside it the rest shows how wrong the lead field is.
+        Returns dipoles (list of Dipole)
         """
         needed, n_most = (0.0, n_sources) if n_sources else (1.0, max_sources)
         bounds = as_bounds(least)
@@ -336,21 +304,12 @@ class Scanner:
     def _evidence(self, Y, dipoles, errors, bounds, gain=None, taken=None, n=1):
         """Power that each position explains beside dipoles that have errors, over its bound.
 
-        Parameters
-        ----------
-        gain : ndarray of shape (n_modes, n_positions, n_orient) or None
-            None: the positions of the grid.
-        taken : list of ndarray or None
-            Fields taken out; None: all that currents at the dipoles make.
-        n : int
-            Orientations that count together.
-
-        Returns
-        -------
-        ratio : ndarray of shape (n_positions,)
-            The largest over the parts of the components.
-        columns : list
-            That part, for each position.
+        gain (n_modes, n_positions, n_orient) or None: None: the positions of the grid.
+        taken (list of ndarray or None): Fields taken out; None: all that currents at the dipoles
+            make.
+        n: Orientations that count together.
+        Returns ratio (n_positions,): The largest over the parts of the components.
+        and columns (list): That part, for each position.
         """
         basis = _basis_of([dipole.gain for dipole in dipoles] if taken is None else taken)
         axes = self._axes if gain is None else by_axis(gain)

@@ -11,174 +11,139 @@ class Settings:
     but for the pairs: those were chosen on the benchmark's own eight of ``2corr-5``.
     What is called a guard only keeps numbers finite: no result was seen to depend on it.
 
-    Attributes
-    ----------
-    n_draws : int
-        Realizations of noise, whose largest peaks say what a source must pass.
-    sigmas : float
-        Standard deviations of those peaks above their mean that a source must pass. None of three
-        development worlds of noise alone had a source, on either of two grids.
-    blind_more, blind_firmness : float
-        Averages alone: times the power that noise of their spectrum reaches, and how much currents
-        are expected to be small. Simulated averages without response had up to 2.0 times that
-        power, samples of rest in real ones 0.7, responses of three trials 3.0.
-    fewest_trials : int
-        Trials of a condition, to learn from what they differ by.
-    left_out, left_out_trials, left_out_more : int, int, float
-        Contrasts of trials that are left out to see how much louder unseen noise is, degrees of
-        freedom of all trials from which that is not done, and times that a source must explain
-        more. In 48 data sets of noise of 4 to 20 trials noise was .5 to 1.26 times as loud as
-        contrasts left out; of 30 and 50 trials it is told by the trials themselves.
-    fewest_baseline : int
-        Samples before the onset, to learn from them how fast noise is.
-    fewest_outside : int
-        Channels, after rotation, that no source reaches, to learn from them how strong it is.
-    spectrum_group, least_spectrum : int, float
-        Directions in space whose spectra before the onset are averaged; a guard, in units of
-        white noise.
-    span, smoother, least_weight : int, int, float
-        Neighbors either way over which the power of components of time is averaged, of all fields
-        and of one source; share of response below which a component is not looked at.
-    fewest_noise, fewest_value, unheard, least_power : float
-        Guards: power of noise, of that of the fields; eigenvalue of a covariance whose mean is 1;
-        mean square of whitened fields; power of a course, of the strongest.
-    held : float
-        Share of the power of a time course that the oscillators of the network must be able to
+    n_draws: Realizations of noise, whose largest peaks say what a source must pass.
+    sigmas: Standard deviations of those peaks above their mean that a source must pass. None of
+        three development worlds of noise alone had a source, on either of two grids.
+    blind_more, blind_firmness: Averages alone: times the power that noise of their spectrum
+        reaches, and how much currents are expected to be small. Simulated averages without
+        response had up to 2.0 times that power, samples of rest in real ones 0.7, responses of
+        three trials 3.0.
+    fewest_trials: Trials of a condition, to learn from what they differ by.
+    left_out, left_out_trials, left_out_more: Contrasts of trials that are left out to see how much
+        louder unseen noise is, degrees of freedom of all trials from which that is not done, and
+        times that a source must explain more. In 48 data sets of noise of 4 to 20 trials noise was
+        .5 to 1.26 times as loud as contrasts left out; of 30 and 50 trials it is told by the
+        trials themselves.
+    fewest_baseline: Samples before the onset, to learn from them how fast noise is.
+    fewest_outside: Channels, after rotation, that no source reaches, to learn from them how strong
+        it is.
+    spectrum_group, least_spectrum: Directions in space whose spectra before the onset are
+        averaged; a guard, in units of white noise.
+    span, smoother, least_weight: Neighbors either way over which the power of components of time
+        is averaged, of all fields and of one source; share of response below which a component is
+        not looked at.
+    fewest_noise, fewest_value, unheard, least_power: Guards: power of noise, of that of the
+        fields; eigenvalue of a covariance whose mean is 1; mean square of whitened fields; power
+        of a course, of the strongest.
+    held: Share of the power of a time course that the oscillators of the network must be able to
         make.
-    reach, farthest, extrapolated : float
-        Grid spacings over which lead fields are interpolated; from the nearest point: half the
-        diagonal of a cube; sum of absolute shares: at most 1.75 within a cubic grid, more outside.
-    steps : tuple of (float, int)
-        Step in grid spacings, and steps either way, of the search between points.
-    n_neighbors, n_around : int
-        Positions, by likeness of field, that stand for the cell of a source, and for its region.
-    alike_field : float
-        Share of a field that a neighbor must be able to make.
-    local : float
-        Share of the error of a head model that looks like the fields around; the rest looks like
-        those of the whole head. Most of the measured errors of a sphere, moved sensors and another
-        skull was around.
-    cell, moved : float
-        Place of a source in its cell: sqrt(3 / 12) of the step to the neighbors; part of that
-        left once it was moved between the points.
-    settled : float
-        Part of `cell` by which a source is off where the lead field is exact and it was moved
+    reach, farthest, extrapolated: Grid spacings over which lead fields are interpolated; from the
+        nearest point: half the diagonal of a cube; sum of absolute shares: at most 1.75 within a
+        cubic grid, more outside.
+    steps (tuple of (float, int)): Step in grid spacings, and steps either way, of the search
+        between points.
+    n_neighbors, n_around: Positions, by likeness of field, that stand for the cell of a source,
+        and for its region.
+    alike_field: Share of a field that a neighbor must be able to make.
+    local: Share of the error of a head model that looks like the fields around; the rest looks
+        like those of the whole head. Most of the measured errors of a sphere, moved sensors and
+        another skull was around.
+    cell, moved: Place of a source in its cell: sqrt(3 / 12) of the step to the neighbors; part of
+        that left once it was moved between the points.
+    settled: Part of `cell` by which a source is off where the lead field is exact and it was moved
         between the points.
-    same_course, satellite : float
-        Correlation with the courses of stronger sources, and times the error of the lead field that
-        the rest shows, up to which a source is none of its own. Spheres believed for heads have
-        errors of .10 to .18 and satellites of 1.6 to 2.9 times that; weak sources of one course
-        with a strong one in exact heads, with a tenth of its power, are at 8 times and more.
-    most_satellite : float
-        Amplitude, of that of the strongest, from which a source is no satellite whatever the error.
-        Two equal sources of one course were merged in 4 of 4 data sets of the worst sphere without
-        it, in none of 16 of four spheres with it; with .45 one source more of 9 was split in two.
-    most_error : float
-        Times the stated error of the lead field at which a source of the course of others must
-        still have evidence, where noise may hide such an error. Two satellites that mended each
-        other's rest had .5 to .9 of what they needed at 2 to 3 times, sources that were there 1.5
-        and more, and at a tenth of the power .5 to 1.5, but in a head that was seen to be exact.
-    unseen : float
-        Power of the error that looks like the field of a source elsewhere, in each direction, over
-        that which is seen. Of 103 sources in five heads (exact, sensors 4 mm off, three spheres; -5
-        to +5 dB) 95 % were then in their volumes.
-    calibrated : float
-        Factor of covariances of positions, but for what is stated of co-registration. With sensors
-        off by a draw of that, 96 % of 27 sources in exact heads at -5 to +15 dB were in their
-        volumes, and 95 % of 51 others; 90 and 94 % of 26 and 18 in spheres; all of 36 with sensors
-        4 mm off.
-    wrong_field : float
-        Error of the lead field above which it is told. Exact heads show up to .03, sensors 4 mm and
-        2 degrees off .06, 10 mm and 4 degrees .07 to .12, a sphere .10 to .18.
-    wrong_average, wrong_blind : float
-        The same of averages alone, whose noise where the courses are may be several times what it
-        is taken for, and which leave weaker sources: error beyond that noise; error whatever the
-        noise. Averages of 3 to 6 trials of one recording left errors of .39 to .55 in a good
-        forward model.
-    blind_rest : float
-        That noise, of what is left beside the courses in the components that hold them. Six fits
-        of that recording had 1.3 to 2.3; exact heads to 1.9.
-    blind_like_errors : float
-        The same of what looks like errors of the lead field. Those six fits had .7 to 2.2 times the
-        noise there, heads and sensors that are off up to 100 times. In 24 simulated averages of a
-        dipole the error beyond it was up to .07, with sensors 2 cm off above .08 in 16.
-    least_current, most_current : float
-        A m. Evoked currents are 1e-9 to 1e-7, epileptic spikes up to 1e-6.
-    surely_further : float
-        Evidence for one more source than was told, from which that is said.
-    one_course : float
-        Correlation of courses that are one: of three sources or more that is told.
-    next_to_nothing : float
-        Share of the largest current, below which a course is not compared. In a world without noise
-        sources of 4e-4 of it stand beside the true one.
-    silent, steady, same, weak : float
-        Share of the mean field power of a position below which an orientation is not seen, without
-        and with errors; share of a field that makes two positions nearly the same; singular value
-        of the lead field, of the largest, that is left out: with .01 the search took twice as long
-        and found the same in two development worlds.
-    max_rounds : int
-        Times that all dipoles are moved.
-    pair_alike : float
-        Correlation of courses from which two dipoles are searched again as a pair. Two sources of
-        one course were lost in 1 of 8 development worlds at -5 dB without that, in none with it.
-    pair_gain : float
-        Twice the log-likelihood that the new pair must gain. Where the first was lost, 36.
-    pair_positions, pair_modes, pair_components : int
-        Positions of which all pairs are scanned, spatial modes that tell them apart, and components
-        of time looked at. With 48 positions the pair was not found.
-    pair_starts, pairs_most, pair_dipoles : int
-        New searches for a pair, pairs, and the most dipoles with which it is tried: half a second
-        in all; with ten dipoles it took 13 s and gained nothing.
-    flat, jump, jump_over : float
-        Steps of a channel, of the median of its kind, that are none; largest step, of its usual
-        one, and of the median of its kind.
-    no_noise, same_rank, outside : float
-        Eigenvalue, of the largest, of no noise; share of a rank that is the same; power of the
-        data, of the mean, in a direction that they have: rounding leaves 1e-10, sensors .05.
-    enough_samples : float
-        Independent samples a direction from which a noise covariance is taken as it is. With 300
-        samples of 306 channels a dipole was 66 mm off in an average, shrunk 3 mm; with 900 the
-        same.
-    fewest_channels, fewest_samples : int
-        Least number of a kind, to say which is unlike the others.
-    loud_trial : float
-        Times the median power, from which a trial counts less.
-    few_trials : float
-        Power of a source in the median trial, of that in the mean one, from which it is no
+    same_course, satellite: Correlation with the courses of stronger sources, and times the error
+        of the lead field that the rest shows, up to which a source is none of its own. Spheres
+        believed for heads have errors of .10 to .18 and satellites of 1.6 to 2.9 times that; weak
+        sources of one course with a strong one in exact heads, with a tenth of its power, are at 8
+        times and more.
+    most_satellite: Amplitude, of that of the strongest, from which a source is no satellite
+        whatever the error. Two equal sources of one course were merged in 4 of 4 data sets of the
+        worst sphere without it, in none of 16 of four spheres with it; with .45 one source more of
+        9 was split in two.
+    most_error: Times the stated error of the lead field at which a source of the course of others
+        must still have evidence, where noise may hide such an error. Two satellites that mended
+        each other's rest had .5 to .9 of what they needed at 2 to 3 times, sources that were there
+        1.5 and more, and at a tenth of the power .5 to 1.5, but in a head that was seen to be
+        exact.
+    unseen: Power of the error that looks like the field of a source elsewhere, in each direction,
+        over that which is seen. Of 103 sources in five heads (exact, sensors 4 mm off, three
+        spheres; -5 to +5 dB) 95 % were then in their volumes.
+    calibrated: Factor of covariances of positions, but for what is stated of co-registration. With
+        sensors off by a draw of that, 96 % of 27 sources in exact heads at -5 to +15 dB were in
+        their volumes, and 95 % of 51 others; 90 and 94 % of 26 and 18 in spheres; all of 36 with
+        sensors 4 mm off.
+    wrong_field: Error of the lead field above which it is told. Exact heads show up to .03,
+        sensors 4 mm and 2 degrees off .06, 10 mm and 4 degrees .07 to .12, a sphere .10 to .18.
+    wrong_average, wrong_blind: The same of averages alone, whose noise where the courses are may
+        be several times what it is taken for, and which leave weaker sources: error beyond that
+        noise; error whatever the noise. Averages of 3 to 6 trials of one recording left errors of
+        .39 to .55 in a good forward model.
+    blind_rest: That noise, of what is left beside the courses in the components that hold them.
+        Six fits of that recording had 1.3 to 2.3; exact heads to 1.9.
+    blind_like_errors: The same of what looks like errors of the lead field. Those six fits had .7
+        to 2.2 times the noise there, heads and sensors that are off up to 100 times. In 24
+        simulated averages of a dipole the error beyond it was up to .07, with sensors 2 cm off
+        above .08 in 16.
+    least_current, most_current: A m. Evoked currents are 1e-9 to 1e-7, epileptic spikes up to
+        1e-6.
+    surely_further: Evidence for one more source than was told, from which that is said.
+    one_course: Correlation of courses that are one: of three sources or more that is told.
+    next_to_nothing: Share of the largest current, below which a course is not compared. In a world
+        without noise sources of 4e-4 of it stand beside the true one.
+    silent, steady, same, weak: Share of the mean field power of a position below which an
+        orientation is not seen, without and with errors; share of a field that makes two positions
+        nearly the same; singular value of the lead field, of the largest, that is left out: with
+        .01 the search took twice as long and found the same in two development worlds.
+    max_rounds: Times that all dipoles are moved.
+    pair_alike: Correlation of courses from which two dipoles are searched again as a pair. Two
+        sources of one course were lost in 1 of 8 development worlds at -5 dB without that, in none
+        with it.
+    pair_gain: Twice the log-likelihood that the new pair must gain. Where the first was lost, 36.
+    pair_positions, pair_modes, pair_components: Positions of which all pairs are scanned, spatial
+        modes that tell them apart, and components of time looked at. With 48 positions the pair
+        was not found.
+    pair_starts, pairs_most, pair_dipoles: New searches for a pair, pairs, and the most dipoles
+        with which it is tried: half a second in all; with ten dipoles it took 13 s and gained
+        nothing.
+    flat, jump, jump_over: Steps of a channel, of the median of its kind, that are none; largest
+        step, of its usual one, and of the median of its kind.
+    no_noise, same_rank, outside: Eigenvalue, of the largest, of no noise; share of a rank that is
+        the same; power of the data, of the mean, in a direction that they have: rounding leaves
+        1e-10, sensors .05.
+    enough_samples: Independent samples a direction from which a noise covariance is taken as it
+        is. With 300 samples of 306 channels a dipole was 66 mm off in an average, shrunk 3 mm;
+        with 900 the same.
+    fewest_channels, fewest_samples: Least number of a kind, to say which is unlike the others.
+    loud_trial: Times the median power, from which a trial counts less.
+    few_trials: Power of a source in the median trial, of that in the mean one, from which it is no
         response of all trials.
-    quiet, loud : float
-        Power before the onset, of that of the noise, which is no accident.
-    other_unit : float
-        Power before the onset, of that of the noise, which no brain makes: units differ.
-    small, ridge, enough : float
-        Activity of an oscillator, at which tanh is linear to 1e-3; a guard of the source layer;
-        share of the power of the targets missed, below which nothing is left to train.
-    hopeless : int
-        Epochs in a row worse than no source, after which training is given up. Averages of four
-        conditions at 600 Hz went from .001 missed to 400 in an epoch and overflowed in 60.
-    conditions_an_event, folds, ridges, predicted : int, int, tuple of float, float
-        Conditions an event above which each is predicted from the others, in so many parts, and
-        ridges tried; share of power that may be missed for conditions to count as predicting each
-        other.
-        Events 200 to 400 ms apart in seven intervals: trained to the averages, as where conditions
-        have nothing in common, the network missed .94 of what one event makes alone, so .20.
-    usual_rows, fewest_usual, usual_directions, least_spread : int, int, int, float
-        Rows that tell what is usual, fewest, directions in space that hold most of their power, and
-        a guard.
-    bump, bump_step, bump_span : float
-        Samples: width of the bumps that responses to overlapping events are made of; bumps a width;
-        over which their variance is averaged. Three data sets, NMSE of single responses: widths of
-        2, 3 and 4.5: .06, .07, .08; spans of 3, 6 and 12: .07, .07, .08; least squares .19.
-    most_bumps, bump_rounds : int
-        Bumps an event, and rounds: guards of the time it takes.
-    unlike_sums : float
-        Share of the response that sums of single responses may miss where they are believed.
-    density_draws, density_ridge, density_more : int, float, float
-        Realizations of noise of a cross-spectral density, fewer than of averages for the time that
-        they take; least shrinkage of it, as in DICS of mne; times the power that noise reaches: in
-        one of seven worlds of noise it reached 1.05 times as much.
-    floor : float
-        Added to the relative energy of a position before reweighting.
+    quiet, loud: Power before the onset, of that of the noise, which is no accident.
+    other_unit: Power before the onset, of that of the noise, which no brain makes: units differ.
+    small, ridge, enough: Activity of an oscillator, at which tanh is linear to 1e-3; a guard of
+        the source layer; share of the power of the targets missed, below which nothing is left to
+        train.
+    hopeless: Epochs in a row worse than no source, after which training is given up. Averages of
+        four conditions at 600 Hz went from .001 missed to 400 in an epoch and overflowed in 60.
+    conditions_an_event, folds, ridges, predicted (int, int, tuple of float, float): Conditions an
+        event above which each is predicted from the others, in so many parts, and ridges tried;
+        share of power that may be missed for conditions to count as predicting each other. Events
+        200 to 400 ms apart in seven intervals: trained to the averages, as where conditions have
+        nothing in common, the network missed .94 of what one event makes alone, so .20.
+    usual_rows, fewest_usual, usual_directions, least_spread: Rows that tell what is usual, fewest,
+        directions in space that hold most of their power, and a guard.
+    bump, bump_step, bump_span: Samples: width of the bumps that responses to overlapping events
+        are made of; bumps a width; over which their variance is averaged. Three data sets, NMSE of
+        single responses: widths of 2, 3 and 4.5: .06, .07, .08; spans of 3, 6 and 12: .07, .07,
+        .08; least squares .19.
+    most_bumps, bump_rounds: Bumps an event, and rounds: guards of the time it takes.
+    unlike_sums: Share of the response that sums of single responses may miss where they are
+        believed.
+    density_draws, density_ridge, density_more: Realizations of noise of a cross-spectral density,
+        fewer than of averages for the time that they take; least shrinkage of it, as in DICS of
+        mne; times the power that noise reaches: in one of seven worlds of noise it reached 1.05
+        times as much.
+    floor: Added to the relative energy of a position before reweighting.
     """
 
     n_draws: int = 60

@@ -72,18 +72,10 @@ def layer_problem(module, events, targets):
 def settle(module, events, targets, ridge=SETTINGS.ridge):
     """Solve for the source layer of a network.
 
-    Parameters
-    ----------
-    module : SourceNet
-    events : tensor of shape (n_conditions, n_events, n_times)
-    targets : tensor of shape (n_conditions, n_outputs, n_times)
-    ridge : float
-        Penalty as a share of the mean power of a recurrent unit.
-
-    Returns
-    -------
-    missed : float
-        Share of the power of the targets that is left.
+    module (SourceNet), events (n_conditions, n_events, n_times), targets
+        (n_conditions, n_outputs, n_times)
+    ridge: Penalty as a share of the mean power of a recurrent unit.
+    Returns missed: Share of the power of the targets that is left.
     """
     hidden, fields = layer_problem(module, events, targets)
     hidden = hidden.reshape(-1, hidden.shape[-1])
@@ -102,17 +94,9 @@ def settle(module, events, targets, ridge=SETTINGS.ridge):
 def predictive_ridge(hidden, fields):
     """Ridge with which conditions predict those left out best.
 
-    Parameters
-    ----------
-    hidden : ndarray of shape (n_conditions, n_times, n_units)
-    fields : ndarray of shape (n_conditions, n_times, n_outputs)
-
-    Returns
-    -------
-    ridge : float
-        Penalty as a share of the mean power of a unit.
-    missed : float
-        Share of the power of those left out that is not predicted.
+    hidden (n_conditions, n_times, n_units), fields (n_conditions, n_times, n_outputs)
+    Returns ridge: Penalty as a share of the mean power of a unit.
+    and missed: Share of the power of those left out that is not predicted.
     """
     n_conditions = len(hidden)
     grams, matches = hidden.transpose(0, 2, 1) @ hidden, hidden.transpose(0, 2, 1) @ fields

@@ -49,13 +49,10 @@ from ._whitening import (
 def read_input(estimator, X, y):
     """Fields, events and names of conditions from any form that ``fit`` takes.
 
-    Returns
-    -------
-    recording : Recording
-    X : array-like
-        Events of each row.
-    names : list of str or None
-        Conditions in the order of their events; None where events were given.
+    Returns recording (Recording)
+    and X (array-like): Events of each row.
+    and names (list of str or None): Conditions in the order of their events; None where events
+        were given.
     """
     if has_labels(estimator.forward, X, y):
         return _labeled(estimator, X, y)
@@ -146,17 +143,11 @@ def _step_events(estimator, recording):
 class Setting:
     """Record of how the problem of an estimator was set up.
 
-    Attributes
-    ----------
-    lead : LeadField
-    info : mne.Info or None
-    noise_scale : ndarray of shape (n_channels,)
-        Standard deviation of the noise of a trial.
-    bad_channels : list of str
-        Left out, as they are dead or jump.
-    trial_weights : ndarray of shape (n_rows,)
-    fields : ndarray of shape (n_rows, n_channels, n_times)
-        As they came, in the channels of the lead field.
+    lead (LeadField)
+    noise_scale (n_channels,): Standard deviation of the noise of a trial.
+    bad_channels (list of str): Left out, as they are dead or jump.
+    trial_weights (n_rows,)
+    fields (n_rows, n_channels, n_times): As they came, in the channels of the lead field.
     """
 
     lead: Any
@@ -170,10 +161,7 @@ class Setting:
 def set_up(estimator, X, fields, used, recording):
     """Whiten, average and weight: everything a solver needs.
 
-    Returns
-    -------
-    problem : Problem
-    setting : Setting
+    Returns problem (Problem), setting (Setting)
     """
     info = recording.info
     if info is not None and is_mne_forward(estimator.forward):

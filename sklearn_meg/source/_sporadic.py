@@ -11,19 +11,10 @@ def usual_power(problem, operator, evidence, owner):
 
     Near 1 for a response of all trials, and for noise; near 0 where a few trials hold it.
 
-    Parameters
-    ----------
-    problem : Problem
-    operator : ndarray of shape (n_courses, n_whitened)
-        From whitened fields to courses.
-    evidence : Evidence
-    owner : ndarray of int of shape (n_courses,)
-        Source of each course.
-
-    Returns
-    -------
-    share : ndarray of shape (n_sources,)
-        In the condition in which the source has most power; 1 with fewer trials than tell.
+    operator (n_courses, n_whitened): From whitened fields to courses.
+    owner (n_courses,) int: Source of each course.
+    Returns share (n_sources,): In the condition in which the source has most power; 1 with fewer
+        trials than tell.
     """
     share, most = np.ones(owner.max() + 1), np.zeros(owner.max() + 1)
     if problem.rows is None:
@@ -52,9 +43,7 @@ def _power(courses, owner):
 def warn_of_few_trials(share):
     """Say which sources are hardly in the median trial.
 
-    Parameters
-    ----------
-    share : ndarray of shape (n_sources,)
+    share (n_sources,)
     """
     few = np.flatnonzero(share < SETTINGS.few_trials)
     if len(few):

@@ -13,11 +13,7 @@ class Phases(Callback):
     The weight of position j is ``1 / (2 sqrt(g_j + .02))``, g_j its energy of the round before,
     relative to the largest: what is weak is pushed down, what is strong is let go.
 
-    Parameters
-    ----------
-    strength : float
-    n_rounds : int
-        Number of rounds of reweighting.
+    n_rounds: Number of rounds of reweighting.
     """
 
     def __init__(self, strength, n_rounds):
@@ -73,16 +69,10 @@ def layer_scale(gain, weights, data):
 def penalty_strength(alpha, columns, data, noise, n_orient):
     """Penalty: a share of the least that leaves no source, or what noise alone cannot pass.
 
-    Parameters
-    ----------
-    alpha : float or "auto"
-        Penalty in percent.
-    columns : ndarray of shape (n_modes, n_sources)
-        Lead field of the source layer.
-    data : ndarray of shape (n_conditions, n_modes, n_times)
-    noise : ndarray of the same shape
-        Like its noise.
-    n_orient : int
+    alpha (float or "auto"): Penalty in percent.
+    columns (n_modes, n_sources): Lead field of the source layer.
+    data (n_conditions, n_modes, n_times)
+    noise (ndarray of the same shape): Like its noise.
     """
     if alpha != "auto":
         return alpha / 100 * _largest(columns, data, n_orient)

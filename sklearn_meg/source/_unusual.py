@@ -18,12 +18,8 @@ class UnusualFields(UnusualMixin):
     def _keep_usual(self, fields, nave, labels):
         """Keep what is usual, and scores of the rows of ``fit`` by what the others tell.
 
-        Parameters
-        ----------
-        fields : ndarray of shape (n_rows, n_channels, n_times)
-        nave : ndarray of shape (n_rows,)
-        labels : ndarray of int of shape (n_rows,)
-            Condition of each.
+        fields (n_rows, n_channels, n_times), nave (n_rows,)
+        labels (n_rows,) int: Condition of each.
         """
         chosen = np.unique(np.linspace(0, len(fields) - 1, SETTINGS.usual_rows).astype(int))
         self.usual_scores_, self._usual = np.zeros(0), {}

@@ -11,15 +11,9 @@ FEWEST_SAMPLES = 10  # baseline samples, over all rows, from which noise is esti
 def check_noise_cov(cov, n_channels):
     """Check a noise covariance given as an array.
 
-    Returns
-    -------
-    cov : ndarray of shape (n_channels, n_channels)
-
-    Raises
-    ------
-    TypeError, ValueError
-        For other types and shapes, values that are not finite, zero, not symmetric or with
-        clearly negative eigenvalues.
+    Returns cov (n_channels, n_channels)
+    Raises TypeError, ValueError for other types and shapes, values that are not finite, zero, not
+        symmetric or with clearly negative eigenvalues.
     """
     cov = np.asarray(cov)
     if cov.dtype.kind not in "fiu":
@@ -49,19 +43,9 @@ def whitener_of(cov):
     treated alike; eigenvalues below ``1e-8`` of the largest count as zero, and so does a channel
     without variance.
 
-    Parameters
-    ----------
-    cov : ndarray of shape (n_channels, n_channels)
-
-    Returns
-    -------
-    whitener : ndarray of shape (rank, n_channels)
-        ``whitener @ cov @ whitener.T`` is the identity.
-
-    Raises
-    ------
-    ValueError
-        For a negative variance or clearly negative eigenvalue.
+    cov (n_channels, n_channels)
+    Returns whitener (rank, n_channels): ``whitener @ cov @ whitener.T`` is the identity.
+    Raises ValueError for a negative variance or clearly negative eigenvalue.
     """
     variance = np.diag(cov)
     if (variance < 0).any():
@@ -86,22 +70,12 @@ def estimate_noise_cov(fields, nave, baseline, kinds=None, shrunk_most=False):
     is not accounted for). Directions in which there is no variance at all stay without. Else
     the overall mean square of each kind of channel on the diagonal.
 
-    Parameters
-    ----------
-    fields : ndarray of shape (n_rows, n_channels, n_times)
-    nave : ndarray of shape (n_rows,)
-    baseline : slice or None
-    kinds : list of str or None
-        Kind of each channel; None: all of one kind.
-    shrunk_most : bool
-        Nothing but the diagonal, with a warning, of fewer samples than channels: those that come
-        one after another tell the same, and no trials tell what they do not.
-
-    Returns
-    -------
-    cov : ndarray of shape (n_channels, n_channels)
-    estimated : bool
-        False for the overall variance.
+    fields (n_rows, n_channels, n_times), nave (n_rows,), baseline (slice or None)
+    kinds (list of str or None): Kind of each channel; None: all of one kind.
+    shrunk_most: Nothing but the diagonal, with a warning, of fewer samples than channels: those
+        that come one after another tell the same, and no trials tell what they do not.
+    Returns cov (n_channels, n_channels)
+    and estimated: False for the overall variance.
     """
     kinds = np.zeros(fields.shape[1]) if kinds is None else np.asarray(kinds)
     samples = baseline_samples(fields, nave, baseline)
@@ -159,16 +133,9 @@ def _shrink(samples, n_free):
 def check_reference(info):
     """Raise if EEG has no average reference as a projection, which source models need.
 
-    Parameters
-    ----------
-    info : mne.Info
-        Info of the channels that are used; that of an mne.Forward, which knows no projections,
-        where y came as an array without info.
-
-    Raises
-    ------
-    ValueError
-        If there is EEG without it, or with another reference.
+    info (mne.Info): Info of the channels that are used; that of an mne.Forward, which knows no
+        projections, where y came as an array without info.
+    Raises ValueError if there is EEG without it, or with another reference.
     """
     from mne import pick_types
 
@@ -186,11 +153,7 @@ def check_reference(info):
 def projector_of(info, only_active=False):
     """Signal-space projector of an info, (n_channels, n_channels).
 
-    Parameters
-    ----------
-    info : mne.Info
-    only_active : bool
-        Only the projections that have been applied to the data.
+    only_active: Only the projections that have been applied to the data.
     """
     from mne.proj import make_projector
 
@@ -201,10 +164,8 @@ def projector_of(info, only_active=False):
 def mne_covariance(noise_cov, info):
     """Check an mne.Covariance, or make one of an array, for the channels of info.
 
-    Raises
-    ------
-    ValueError
-        If channels are missing or bad in the covariance, or its values are zero or not finite.
+    Raises ValueError if channels are missing or bad in the covariance, or its values are zero or
+        not finite.
     """
     import mne
 
@@ -233,14 +194,7 @@ def mne_covariance(noise_cov, info):
 def mne_whitener(noise_cov, info):
     """Whitener that includes the projections of info, rank as mne finds it.
 
-    Parameters
-    ----------
-    noise_cov : mne.Covariance
-    info : mne.Info
-
-    Returns
-    -------
-    whitener : ndarray of shape (rank, n_channels)
+    Returns whitener (rank, n_channels)
     """
     import mne
 

@@ -310,12 +310,8 @@ class RNNSourceSolver(
     def _keep_all(self, problem, metric, scale):
         """Keep every orientation of every position as a source.
 
-        Parameters
-        ----------
-        metric : ndarray of shape (n_outputs, n_sources)
-            From the source layer to what is trained on.
-        scale : ndarray of shape (n_sources,)
-            A m of one unit of the source layer.
+        metric (n_outputs, n_sources): From the source layer to what is trained on.
+        scale (n_sources,): A m of one unit of the source layer.
         """
         n_orient = problem.n_orient
         self._metric, self._scale, self._lead = metric, scale, problem.gain_raw

@@ -8,25 +8,14 @@ import numpy as np
 def block_folds(subjects, n_folds, *, order=None, runs=None):
     """Fold of each trial: contiguous blocks of the trials, or of the runs, of every subject.
 
-    Parameters
-    ----------
-    subjects : ndarray of shape (n_trials,)
-        Subject of each trial.
-    n_folds : int
-        Number of folds.
-    order : ndarray of shape (n_trials,), default=None
-        When each trial happened within its subject. None means the order of the trials.
-    runs : ndarray of shape (n_trials,), default=None
-        Run of each trial; a run is never split. None means that trials are blocks by themselves.
-
-    Returns
-    -------
-    folds : ndarray of int of shape (n_trials,)
-
-    Raises
-    ------
-    ValueError
-        If a subject has fewer trials, or runs, than there are folds.
+    subjects (n_trials,): Subject of each trial.
+    n_folds: Number of folds.
+    order (n_trials,): When each trial happened within its subject. None means the order of the
+        trials.
+    runs (n_trials,): Run of each trial; a run is never split. None means that trials are blocks by
+        themselves.
+    Returns folds (n_trials,) int
+    Raises ValueError if a subject has fewer trials, or runs, than there are folds.
     """
     order = np.arange(len(subjects)) if order is None else np.asarray(order)
     folds = np.empty(len(subjects), dtype=int)
@@ -54,18 +43,10 @@ def in_order(values):
 def overlapping(train, test, spans, recordings):
     """Training trials that share samples of a recording with a test trial.
 
-    Parameters
-    ----------
-    train, test : ndarray of int
-        Indices of trials.
-    spans : ndarray of shape (n_trials, 2)
-        First and last second of each trial within its recording.
-    recordings : ndarray of shape (n_trials,)
-        Recording that each trial was cut from.
-
-    Returns
-    -------
-    shared : ndarray of bool of shape (len(train),)
+    train, test (ndarray of int): Indices of trials.
+    spans (n_trials, 2): First and last second of each trial within its recording.
+    recordings (n_trials,): Recording that each trial was cut from.
+    Returns shared (len(train),) bool
     """
     shared = np.zeros(len(train), dtype=bool)
     for recording in np.unique(recordings[test]):
@@ -84,16 +65,9 @@ def overlapping(train, test, spans, recordings):
 def purge(splits, spans, recordings):
     """Take training trials that overlap with test trials out of every fold.
 
-    Returns
-    -------
-    splits : list of (train, test)
-    n_purged : list of int
-        Training trials that were taken out, one number a fold.
-
-    Raises
-    ------
-    ValueError
-        If nothing is left to train on.
+    Returns splits (list of (train, test))
+    and n_purged (list of int): Training trials that were taken out, one number a fold.
+    Raises ValueError if nothing is left to train on.
     """
     purged, counts = [], []
     for fold, (train, test) in enumerate(splits):

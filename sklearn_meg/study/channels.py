@@ -10,10 +10,8 @@ DATA_KINDS = ("mag", "grad", "eeg", "seeg", "ecog")
 def common_channels(heads, sources, reading):
     """Channels that all recordings share, in the order of the first; and notes.
 
-    Raises
-    ------
-    ValueError
-        If there are none, all are bad, or with ``bads="union"`` the channels differ otherwise.
+    Raises ValueError if there are none, all are bad, or with ``bads="union"`` the channels differ
+        otherwise.
     """
     lists = [_picked(head, reading.picks, source.name) for head, source in zip(heads, sources)]
     shared = [name for name in lists[0] if all(name in names for names in lists[1:])]

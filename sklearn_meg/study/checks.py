@@ -24,10 +24,8 @@ TAKEN = {"model", "fold", "subject", "n_test", "fit_s", "predict_s"}
 def check_models(models):
     """Check names and interface of the models.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `models` is no dict of names to scikit-learn estimators, or empty.
+    Raises TypeError, ValueError if `models` is no dict of names to scikit-learn estimators, or
+        empty.
     """
     if not isinstance(models, dict) or not models:
         raise TypeError(f"models must be a dict of name -> estimator, not empty. Got {models!r}.")
@@ -62,10 +60,7 @@ def is_responses(y):
 def check_scoring(scoring, responses=True):
     """Return scores as a dict of name -> name in `SCORES` or scorer.
 
-    Raises
-    ------
-    ValueError
-        For an unknown name, no score, or something that cannot be called.
+    Raises ValueError for an unknown name, no score, or something that cannot be called.
     """
     if isinstance(scoring, str):
         scoring = (scoring,)
@@ -186,10 +181,7 @@ def check_permutations(value):
 def picks_of(info, channels, n_channels):
     """Indices of the channels of one type, and their info.
 
-    Raises
-    ------
-    ValueError
-        If there are several types and none is named, or none of this type.
+    Raises ValueError if there are several types and none is named, or none of this type.
     """
     if info is None:
         if channels is not None:
@@ -237,10 +229,7 @@ def find_param(models, name):
 def find_mask_row(models, X):
     """The row of X that the models name as mask, or None.
 
-    Raises
-    ------
-    ValueError
-        If the models disagree, or it is no row of X with 0 and 1.
+    Raises ValueError if the models disagree, or it is no row of X with 0 and 1.
     """
     rows = _named_rows(models, X, "mask_row")
     if len(rows) > 1:
@@ -253,18 +242,11 @@ def find_mask_row(models, X):
 def find_parts(models, X, features):
     """Rows of X by what they say, or None if X has no rows.
 
-    Parameters
-    ----------
-    models : dict of str -> estimator
-    X : ndarray
-    features : dict of str -> list of int, or None
-        As the user names them. None takes every row that no model names otherwise, each as a
-        feature; all of them as one, ``X``, where no model names rows.
-
-    Raises
-    ------
-    ValueError
-        If a feature is no row of X.
+    models (dict of str -> estimator)
+    features (dict of str -> list of int, or None): As the user names them. None takes every row
+        that no model names otherwise, each as a feature; all of them as one, ``X``, where no model
+        names rows.
+    Raises ValueError if a feature is no row of X.
     """
     named = {key for m in models.values() for key in (k.split("__")[-1] for k in m.get_params())}
     if X.ndim != 3:
@@ -305,11 +287,8 @@ def _is_constant(X, rows):
 def find_subjects(models, X, subjects, groups):
     """Subject of each trial: as given, else from X, else the groups, else one subject.
 
-    Raises
-    ------
-    ValueError
-        If there is not one value a trial, or the models disagree on the row of X, or it does
-        not exist or holds no subject index.
+    Raises ValueError if there is not one value a trial, or the models disagree on the row of X, or
+        it does not exist or holds no subject index.
     """
     rows = _named_rows(models, X, "subject_row") if subjects is None else set()
     if len(rows) > 1:
@@ -373,28 +352,15 @@ def check_spans(spans, n_trials):
 def make_splits(cv, subjects, groups, order=None, y=None):
     """Draw all folds once, so that every model meets the same.
 
-    Parameters
-    ----------
-    cv : int, splitter or iterable of (train, test)
-        An int means contiguous blocks of trials: of each subject, or whole groups if given. Where
-        such blocks lack a class, as when conditions stand one after the other, blocks are those of
-        each class.
-    subjects : ndarray of shape (n_trials,)
-    groups : array-like of shape (n_trials,) or None
-    order : ndarray of shape (n_trials,) or None
-        When each trial happened, for contiguous blocks.
-    y : ndarray or None
-        Classes, for splitters that stratify; None stratifies by subject.
-
-    Returns
-    -------
-    splits : list of (train, test) index arrays
-
-    Raises
-    ------
-    ValueError
-        If there are fewer trials, subjects' trials or groups than folds, a fold is empty, or
-        a trial is in both halves of it.
+    cv (int, splitter or iterable of (train, test)): An int means contiguous blocks of trials: of
+        each subject, or whole groups if given. Where such blocks lack a class, as when conditions
+        stand one after the other, blocks are those of each class.
+    subjects (n_trials,), groups (n_trials,) or None
+    order (n_trials,) or None: When each trial happened, for contiguous blocks.
+    y (ndarray or None): Classes, for splitters that stratify; None stratifies by subject.
+    Returns splits (list of (train, test) index arrays)
+    Raises ValueError if there are fewer trials, subjects' trials or groups than folds, a fold is
+        empty, or a trial is in both halves of it.
     """
     n_trials = len(subjects)
     groups = None if groups is None else one_a_trial(groups, n_trials, "groups")

@@ -18,17 +18,11 @@ MISSING = ("", "n/a", "N/A", "NA", "nan", "NaN", "None", "null")
 class Design:
     """Values of features, one row per trial.
 
-    Attributes
-    ----------
-    values : ndarray of shape (n_trials, n_columns)
-    names : list of str
-        Names of the columns.
-    features : dict of str -> list of int
-        Columns of each feature: several for one with levels.
-    kept : ndarray of bool of shape (n_all_trials,)
-        Trials that have all features.
-    notes : list of str
-        Description of what was done.
+    values (n_trials, n_columns)
+    names (list of str): Names of the columns.
+    features (dict of str -> list of int): Columns of each feature: several for one with levels.
+    kept (n_all_trials,) bool: Trials that have all features.
+    notes (list of str): Description of what was done.
     """
 
     values: np.ndarray
@@ -43,32 +37,20 @@ def code_features(
 ):
     """Turn columns of metadata into numbers.
 
-    Parameters
-    ----------
-    table : DataFrame
-        One row per trial, of all recordings.
-    features : list of str
-        Columns; text, booleans and categories are coded by level.
-    coding : {"treatment", "sum"}, default="treatment"
-        Treatment: a column of 0 and 1 for each level but the reference. Sum: the reference is
-        -1 in all of them, so that each column compares a level with the mean of levels.
-    references : dict of str -> str, default=None
-        Reference level of each feature; the first in alphabetical order where none is given.
-    missing : {"drop", "mean"} or None, default=None
-        Leave trials out, or fill in the mean (the most frequent level). None makes missing values
-        an error.
-    formula : str, default=None
-        Wilkinson formula in place of `features`, by formulaic: ``"length + C(pos, contr.sum)"``.
-
-    Returns
-    -------
-    design : Design
-
-    Raises
-    ------
-    ValueError
-        For an unknown column (they are listed), a reference that is no level, missing values, or
-        a feature that never changes.
+    table (DataFrame): One row per trial, of all recordings.
+    features (list of str): Columns; text, booleans and categories are coded by level.
+    coding ({"treatment", "sum"}): Treatment: a column of 0 and 1 for each level but the reference.
+        Sum: the reference is -1 in all of them, so that each column compares a level with the mean
+        of levels.
+    references (dict of str -> str): Reference level of each feature; the first in alphabetical
+        order where none is given.
+    missing ({"drop", "mean"} or None): Leave trials out, or fill in the mean (the most frequent
+        level). None makes missing values an error.
+    formula: Wilkinson formula in place of `features`, by formulaic:
+        ``"length + C(pos, contr.sum)"``.
+    Returns design (Design)
+    Raises ValueError for an unknown column (they are listed), a reference that is no level,
+        missing values, or a feature that never changes.
     """
     if formula:
         return _by_formula(table, formula, missing)
@@ -131,10 +113,7 @@ def _warn_codes(name, values):
 def check_column(table, name):
     """Return a name if the table has such a column.
 
-    Raises
-    ------
-    ValueError
-        Otherwise; it lists those that there are.
+    Raises ValueError otherwise; it lists those that there are.
     """
     if name not in table:
         there = ", ".join(map(str, table.columns)) or "none"

@@ -23,13 +23,10 @@ LARGE = ("maps", "pooled_map", "null_z")
 class Kept:
     """Results of all folds.
 
-    Attributes
-    ----------
-    jobs : dict of (model, fold) -> (arrays, meta)
-        Without the maps, of which ``curve`` (mean over channels) and ``observed`` (mean over
-        channels and the samples that count) are left.
-    maps, null_z : dict of str -> ndarray of shape (n_subjects, n_channels, n_times), float32
-        R of each model and subject, and its distance from the null, over all folds.
+    jobs (dict of (model, fold) -> (arrays, meta)): Without the maps, of which ``curve`` (mean over
+        channels) and ``observed`` (mean over channels and the samples that count) are left.
+    maps, null_z (dict of str -> ndarray of shape (n_subjects, n_channels, n_times), float32): R of
+        each model and subject, and its distance from the null, over all folds.
     """
 
     jobs: dict
@@ -52,21 +49,12 @@ def on_disk(array, folder=None):
 def compact(jobs, models, subjects, start, folder=None):
     """Sum up the maps of all folds.
 
-    Parameters
-    ----------
-    jobs : dict of (model, fold) -> (arrays, meta)
-        As `run_fold` gives them.
-    models : list of str
-    subjects : ndarray of shape (n_subjects,)
-        Sorted.
-    start : int
-        First sample that counts.
-    folder : path-like, default=None
-        Where nameless files lie; None is that for temporary files.
-
-    Returns
-    -------
-    kept : Kept
+    jobs (dict of (model, fold) -> (arrays, meta)): As `run_fold` gives them.
+    models (list of str)
+    subjects (n_subjects,): Sorted.
+    start: First sample that counts.
+    folder (path-like): Where nameless files lie; None is that for temporary files.
+    Returns kept (Kept)
     """
     kept = Kept({job: (_small(arrays, start), meta) for job, (arrays, meta) in jobs.items()})
     for model in models:

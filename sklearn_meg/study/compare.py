@@ -89,19 +89,9 @@ def compare_all(table, pooled, models, metrics, knows):
 def contrast(results, a, b, metric, level=0.95):
     """Mean difference of two models with its interval.
 
-    Parameters
-    ----------
-    results : Results
-    a, b : str
-    metric : str
-    level : float
-
-    Returns
-    -------
-    row : dict
-        ``gain`` (a - b), ``ci_low``, ``ci_high``, ``interval_over``, ``p``, ``n_better``,
-        ``n_subjects``, ``effect_size``, ``d`` (mean over SD of the subjects) with its interval
-        ``d_low, d_high``, and ``bf10``, the Bayes factor of a difference over none.
+    Returns row (dict): ``gain`` (a - b), ``ci_low``, ``ci_high``, ``interval_over``, ``p``,
+        ``n_better``, ``n_subjects``, ``effect_size``, ``d`` (mean over SD of the subjects) with
+        its interval ``d_low, d_high``, and ``bf10``, the Bayes factor of a difference over none.
     """
     _, difference = _differences(results.table, results.pooled, a, b, metric)
     by_subject = difference.groupby("subject").mean()

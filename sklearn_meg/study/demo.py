@@ -11,15 +11,8 @@ TITLE = "Demonstration: linear and deep encoders of simulated words"
 def demo_study(n_jobs, cache_dir):
     """Run the study on four simulated subjects with a real head.
 
-    Parameters
-    ----------
-    n_jobs : int
-    cache_dir : path-like
-        Folder of finished folds.
-
-    Returns
-    -------
-    study : Study
+    cache_dir (path-like): Folder of finished folds.
+    Returns study (Study)
     """
     from ..datasets import make_head, make_words
     from ..encoding import DeepRecurrentEncoder, RecurrentTRF, TemporalReceptiveField

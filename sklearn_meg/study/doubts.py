@@ -17,30 +17,20 @@ from .checks import is_responses
 class Settings:
     """Limits beyond which data are doubtful.
 
-    Attributes
-    ----------
-    units : float
-        Ratio of the amplitudes of two subjects. Recordings of one lab differ by less than 10;
+    units: Ratio of the amplitudes of two subjects. Recordings of one lab differ by less than 10;
         units by 1000 or more.
-    channels : float
-        Amplitude of a channel over the median of its type. Eye channels reach 5 to 10.
-    odd_share : float
-        Share of channels that can be odd, where their types are not known: more are another type.
-    least_channels : int
-        Fewer channels could agree by chance.
-    least_values : int
-        Trials of fewer values could be the same by chance.
-    least_shared : int
-        Fewer shared values could be the same by chance, in recordings of few digits.
-    drift : float
-        Correlation of a feature with itself a trial later, in standard errors. (Of 1000 features
-        without drift, 1 is beyond 3.)
-    bytes_at_once : int
-        Trials that are looked at together; their copies in double precision are larger.
-    stretch : float
-        Test trials that follow each other, on average; fewer have the drift of their neighbors.
-        Of features and responses with a spectrum of 1/f, of 3 subjects in shuffled folds, 55 % are
-        taken for related without slow trends, and 94 % with them.
+    channels: Amplitude of a channel over the median of its type. Eye channels reach 5 to 10.
+    odd_share: Share of channels that can be odd, where their types are not known: more are another
+        type.
+    least_channels: Fewer channels could agree by chance.
+    least_values: Trials of fewer values could be the same by chance.
+    least_shared: Fewer shared values could be the same by chance, in recordings of few digits.
+    drift: Correlation of a feature with itself a trial later, in standard errors. (Of 1000
+        features without drift, 1 is beyond 3.)
+    bytes_at_once: Trials that are looked at together; their copies in double precision are larger.
+    stretch: Test trials that follow each other, on average; fewer have the drift of their
+        neighbors. Of features and responses with a spectrum of 1/f, of 3 subjects in shuffled
+        folds, 55 % are taken for related without slow trends, and 94 % with them.
     """
 
     units: float = 100.0
@@ -170,14 +160,7 @@ def warn_drift(names):
 def warn_doubts(look, data, times, info, spans):
     """Warn of everything doubtful, before anything is computed.
 
-    Parameters
-    ----------
-    look : Look
-    data : Data
-    times : ndarray or None
-    info : mne.Info or None
-    spans : ndarray or None
-        With spans, trials that overlap were left out.
+    spans (ndarray or None): With spans, trials that overlap were left out.
     """
     if look.few_values:
         return

@@ -31,19 +31,10 @@ class Outcome:
 def find_subjects(subjects):
     """Subjects by name, each with where its trials come from.
 
-    Parameters
-    ----------
-    subjects : path-like, sequence of path-like, or dict of str -> path-like or callable
-        A folder means all its .npz files.
-
-    Returns
-    -------
-    found : dict of str -> Path or callable
-
-    Raises
-    ------
-    ValueError
-        If there are none, a file does not exist, or two have the same name.
+    subjects (path-like, sequence of path-like, or dict of str -> path-like or callable): A folder
+        means all its .npz files.
+    Returns found (dict of str -> Path or callable)
+    Raises ValueError if there are none, a file does not exist, or two have the same name.
     """
     if isinstance(subjects, dict):
         found = {str(k): v if callable(v) else Path(v) for k, v in subjects.items()}
@@ -74,10 +65,8 @@ def _by_name(subjects):
 def read_subject(path):
     """Arguments of `Study.run` from an .npz file of arrays.
 
-    Raises
-    ------
-    ValueError
-        If X or y is missing, an array has another name, or the file is damaged or holds objects.
+    Raises ValueError if X or y is missing, an array has another name, or the file is damaged or
+        holds objects.
     """
     arrays = store.read_arrays(path)
     lost = [name for name in NEEDED if name not in arrays]
@@ -96,19 +85,11 @@ def run_each(study, sources, shared, errors):
     A task is a subject, so a worker holds one of them, however many there are; joblib puts tasks
     that take less than a moment together.
 
-    Parameters
-    ----------
-    study : Study
-        Not run itself; a copy of it is, for each subject.
-    sources : dict of str -> Path or callable
-    shared : dict
-        Arguments of ``run`` that are the same for all.
-    errors : {"raise", "continue"}
-
-    Returns
-    -------
-    outcomes : list of Outcome
-        In the order of `sources`.
+    study (Study): Not run itself; a copy of it is, for each subject.
+    sources (dict of str -> Path or callable)
+    shared (dict): Arguments of ``run`` that are the same for all.
+    errors ({"raise", "continue"})
+    Returns outcomes (list of Outcome): In the order of `sources`.
     """
     one = replace(study, n_jobs=None, verbose=0)
     largest_first = sorted(sources, key=lambda name: -_cost(sources[name]))

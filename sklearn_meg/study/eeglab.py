@@ -14,15 +14,7 @@ def locked_events(path, epochs):
     where epochs stand one after the other and never overlap. Those of ``EEG.urevent`` are of the
     recording; without them epochs are numbered.
 
-    Parameters
-    ----------
-    path : path-like
-    epochs : mne.Epochs
-
-    Raises
-    ------
-    ValueError
-        If an epoch has no event at 0 s.
+    Raises ValueError if an epoch has no event at 0 s.
     """
     eeg = _structure(path)
     epoch, event = _columns(eeg.get("epoch")), _columns(eeg.get("event"))

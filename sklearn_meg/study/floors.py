@@ -13,22 +13,11 @@ from .without_features import WithoutFeatures
 def with_floors(floors, models, X, y, parts, info):
     """The models with their floors, in the order mean, past, models.
 
-    Parameters
-    ----------
-    floors : "auto" or None
-    models : dict of str -> estimator
-    X, y : ndarray, or y None
-    parts : Parts or None
-    info : mne.Info or None
-
-    Returns
-    -------
-    models : dict of str -> estimator
-
-    Raises
-    ------
-    ValueError
-        For another value of `floors`, or if a model has the name of a floor but is none.
+    floors ("auto" or None), models (dict of str -> estimator), X, y (ndarray, or y None), parts
+        (Parts or None)
+    Returns models (dict of str -> estimator)
+    Raises ValueError for another value of `floors`, or if a model has the name of a floor but is
+        none.
     """
     if floors not in ("auto", None):
         raise ValueError(f"floors must be 'auto' or None. Got {floors!r}.")
@@ -52,19 +41,11 @@ def _encoder_floors(models, parts, info):
 def past_floor(models, parts, rows, info=None):
     """Recurrent TRF that is told the initial window and when stimuli come, not what they are.
 
-    Parameters
-    ----------
-    models : dict of str -> estimator
-        The first recurrent TRF among them is taken as it is, so that the floor is no other model.
-    parts : Parts
-    rows : dict
-        ``subject_row``, ``initial_rows``, ``n_initial`` and ``mask_row``.
-    info : mne.Info, default=None
-        Its sampling rate decides how far lags reach (0.6 s).
-
-    Returns
-    -------
-    floor : WithoutFeatures
+    models (dict of str -> estimator): The first recurrent TRF among them is taken as it is, so
+        that the floor is no other model.
+    rows (dict): ``subject_row``, ``initial_rows``, ``n_initial`` and ``mask_row``.
+    info (mne.Info): Its sampling rate decides how far lags reach (0.6 s).
+    Returns floor (WithoutFeatures)
     """
     from ..encoding import RecurrentTRF
 

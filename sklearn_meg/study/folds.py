@@ -25,20 +25,12 @@ SCORES = {"r": r_across_trials, "r_time": r_over_time, "r2": r2}
 class Plan:
     """What is the same for all models and folds of a study.
 
-    Attributes
-    ----------
-    scoring : dict of name -> name in `SCORES` or scorer
-    start : int
-        First sample that is scored.
-    mask_row : int or None
-        Row of X that is 1 where a sample is scored.
-    parts : Parts or None
-        Rows of X by what they say; None if nobody says so.
-    n_permutations : int
-        Exchanges of features between trials, per feature and fold.
-    seed : int
-    responses : bool
-        Whether y holds responses, (n_trials, n_channels, n_times).
+    scoring (dict of name -> name in `SCORES` or scorer)
+    start: First sample that is scored.
+    mask_row (int or None): Row of X that is 1 where a sample is scored.
+    parts (Parts or None): Rows of X by what they say; None if nobody says so.
+    n_permutations: Exchanges of features between trials, per feature and fold.
+    responses: Whether y holds responses, (n_trials, n_channels, n_times).
     """
 
     scoring: dict
@@ -53,25 +45,15 @@ class Plan:
 def run_fold(model, X, y, split, subjects, fold, plan):
     """Fit a clone of `model` on the training trials and score it on the test trials.
 
-    Parameters
-    ----------
-    model : estimator
-    X, y : ndarray or memmap, trials on axis 0
-    split : tuple of (train, test) indices
-    subjects : ndarray of shape (n_trials,)
-    fold : int
-        Number of the fold, which decides how features are exchanged.
-    plan : Plan
-
-    Returns
-    -------
-    arrays : dict of ndarray
-        ``subjects``, ``n_test``, ``scores`` (n_subjects, n_metrics) and ``pooled`` over all test
-        trials; ``unusual`` (n_subjects,), the share of trials unlike those of `fit`, of models that
-        say so; of responses also ``maps`` (n_subjects, n_channels, n_times), ``pooled_curve`` and
-        ``influence`` (n_test,), the share of each trial in R.
-    meta : dict
-        ``fit_s``, ``predict_s``, and ``knows``.
+    X, y (ndarray or memmap, trials on axis 0), split (tuple of (train, test) indices), subjects
+        (n_trials,)
+    fold: Number of the fold, which decides how features are exchanged.
+    Returns arrays (dict of ndarray): ``subjects``, ``n_test``, ``scores`` (n_subjects, n_metrics)
+        and ``pooled`` over all test trials; ``unusual`` (n_subjects,), the share of trials unlike
+        those of `fit`, of models that say so; of responses also ``maps``
+        (n_subjects, n_channels, n_times), ``pooled_curve`` and ``influence`` (n_test,), the share
+        of each trial in R.
+    and meta (dict): ``fit_s``, ``predict_s``, and ``knows``.
     """
     train, test = split
     began = time.perf_counter()

@@ -11,8 +11,6 @@ MIN_SUBJECTS = 6  # fewer: a signed-rank test cannot reach p < .05 (its least p 
 def holm(p):
     """Adjust p values for the number of tests (Holm 1979); NaN stays and does not count.
 
-    Examples
-    --------
     >>> holm([0.01, 0.04, 0.03]).tolist()
     [0.03, 0.06, 0.06]
     """
@@ -47,16 +45,8 @@ def bootstrap_subjects(values, *, level=0.95, n_draws=5000, seed=0):
     The t quantile in the place of the normal one widens the percentiles to what so few subjects
     allow (Hesterberg 2015, "expanded percentiles").
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_subjects,)
-    level : float, default=0.95
-    n_draws : int, default=5000
-    seed : int, default=0
-
-    Returns
-    -------
-    low, high : float
+    values (n_subjects,)
+    Returns low, high (float)
     """
     from scipy.stats import t
 
@@ -74,13 +64,8 @@ def standardized_mean(values, *, level=0.95):
     The interval inverts the noncentral t distribution: it holds every d that the t value is not in
     a tail of (Cumming & Finch 2001).
 
-    Returns
-    -------
-    d, low, high : float
-        NaN for fewer than two subjects, or no spread.
+    Returns d, low, high: NaN for fewer than two subjects, or no spread.
 
-    Examples
-    --------
     >>> found = standardized_mean([1.0, 2.0, 3.0, 4.0, 5.0])
     >>> [round(float(value), 2) for value in found]  # d, from, to
     [1.9, 0.33, 3.41]
@@ -115,13 +100,8 @@ def bayes_factor(values, *, scale=0.707):
     prior of this scale on the standardized effect: above 1 the data speak for an effect, below 1
     for none.
 
-    Returns
-    -------
-    bf10 : float
-        NaN for fewer than two subjects, or no spread.
+    Returns bf10: NaN for fewer than two subjects, or no spread.
 
-    Examples
-    --------
     >>> round(bayes_factor([1.0, 2.0, 3.0, 4.0, 5.0]), 2)
     5.76
     """
@@ -147,24 +127,13 @@ def bayes_factor(values, *, scale=0.707):
 def within_subjects(influences, gain, *, level=0.95, block=5):
     """Interval of a mean gain in just these subjects, from the trials.
 
-    Parameters
-    ----------
-    influences : list of ndarray of shape (n_test,)
-        One for each subject and fold: by how much each trial moves the gain, mean 0.
-    gain : float
-        Mean over subjects and folds.
-    level : float, default=0.95
-    block : int, default=5
-        Neighboring trials that may go together, as their noise does.
+    influences (list of ndarray of shape (n_test,)): One for each subject and fold: by how much
+        each trial moves the gain, mean 0.
+    gain: Mean over subjects and folds.
+    block: Neighboring trials that may go together, as their noise does.
+    Returns low, high (float)
+    and p: Two-sided, of no gain in these subjects.
 
-    Returns
-    -------
-    low, high : float
-    p : float
-        Two-sided, of no gain in these subjects.
-
-    Notes
-    -----
     Variance of batch means, summed over subjects and folds as if they were independent, and
     doubled, because folds share training trials (each pair of folds meets twice).
     """
@@ -189,35 +158,20 @@ def _batch_variance(values, block):
 def cluster_test(maps, info=None, *, tfce=False, n_permutations=1000, tail=1, seed=0, start=0):
     """Cluster permutation test over sensors and time, by mne.stats.
 
-    Parameters
-    ----------
-    maps : ndarray of shape (n_subjects, n_channels, n_times)
-        Differences of scores.
-    info : mne.Info, default=None
-        Channels, of one type, whose neighbors form clusters. None clusters over time only.
-    tfce : bool, default=False
-        Threshold-free cluster enhancement in the place of a threshold at p = .05.
-    n_permutations : int, default=1000
-        Sign flips of subjects; all of them if there are fewer.
-    tail : {-1, 0, 1}, default=1
-        1 asks for gains only.
-    seed : int, default=0
-    start : int, default=0
-        First sample that counts.
-
-    Returns
-    -------
-    t : ndarray of shape (n_channels, n_times)
-        Statistic, NaN before `start`.
-    p : ndarray of shape (n_channels, n_times)
-        p-value of the cluster that each sensor and time belongs to; 1 outside clusters.
-    clusters : list of ndarray of bool of shape (n_channels, n_times)
-    p_clusters : ndarray of shape (n_clusters,)
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than five subjects: with n of them no p value is below 2 ** -n.
+    maps (n_subjects, n_channels, n_times): Differences of scores.
+    info (mne.Info): Channels, of one type, whose neighbors form clusters. None clusters over time
+        only.
+    tfce: Threshold-free cluster enhancement in the place of a threshold at p = .05.
+    n_permutations: Sign flips of subjects; all of them if there are fewer.
+    tail ({-1, 0, 1}): 1 asks for gains only.
+    start: First sample that counts.
+    Returns t (n_channels, n_times): Statistic, NaN before `start`.
+    and p (n_channels, n_times): p-value of the cluster that each sensor and time belongs to; 1
+        outside clusters.
+    and clusters (list of ndarray of bool of shape (n_channels, n_times)), p_clusters
+        (n_clusters,)
+    Raises ValueError if there are fewer than five subjects: with n of them no p value is below 2
+        ** -n.
     """
     from mne.channels import find_ch_adjacency
     from mne.stats import combine_adjacency, permutation_cluster_1samp_test

@@ -72,19 +72,9 @@ def keys_of(models, plan, data, cv, cache_dir):
 def run_jobs(models, plan, data, keys, how):
     """Results of all jobs, and how many of them were computed.
 
-    Parameters
-    ----------
-    models : dict of str -> estimator
-    plan : Plan
-    data : Data
-    keys : dict
-        As `keys_of` returns it.
-    how : How
-
-    Returns
-    -------
-    jobs : dict of (model, fold) -> (arrays, meta)
-    n_fits : int
+    models (dict of str -> estimator)
+    keys (dict): As `keys_of` returns it.
+    Returns jobs (dict of (model, fold) -> (arrays, meta)), n_fits (int)
     """
     jobs = {(name, fold): None for name in models for fold in range(len(data.splits))}
     jobs.update({job: _let_go(store.load_result(*key), how.cache_dir) for job, key in keys.items()})

@@ -25,13 +25,8 @@ ARRAYS = ("subjects_", "trial_keys_", "times_")
 def write_study(study, path, command):
     """Write the results of a study of encoders; the file is whole or absent.
 
-    Parameters
-    ----------
-    study : Study
-        After its run.
-    path : path-like
-    command : dict
-        JSON values from which the models can be made again; kept as they are.
+    study (Study): After its run.
+    command (dict): JSON values from which the models can be made again; kept as they are.
     """
     arrays = {name: getattr(study, name) for name in ARRAYS}
     for fold, (train, test) in enumerate(study.splits_):
@@ -57,10 +52,7 @@ def write_study(study, path, command):
 def read_facts(path):
     """What a file of `write_study` says about its study, and its arrays.
 
-    Raises
-    ------
-    ValueError
-        If it is damaged, or another file.
+    Raises ValueError if it is damaged, or another file.
     """
     arrays = store.read_arrays(path)
     try:
@@ -75,14 +67,8 @@ def read_facts(path):
 def restore(study, facts, arrays):
     """Give a study, made with the models of its command, the results of `read_facts`.
 
-    Returns
-    -------
-    study : Study
-
-    Raises
-    ------
-    ValueError
-        If the models are not those of the file.
+    Returns study (Study)
+    Raises ValueError if the models are not those of the file.
     """
     study.parts_, study.y_, study.n_fits_ = _parts(facts["parts"]), None, 0
     study.info_ = _info_of(arrays["info"]) if "info" in arrays else None

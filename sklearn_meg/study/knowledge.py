@@ -32,15 +32,8 @@ class Parts:
 def exchange(subjects, rng):
     """Draw for each trial another trial of its subject.
 
-    Parameters
-    ----------
-    subjects : ndarray of shape (n_trials,)
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    source : ndarray of int of shape (n_trials,)
-        A permutation within each subject.
+    subjects (n_trials,), rng (numpy.random.Generator)
+    Returns source (n_trials,) int: A permutation within each subject.
     """
     source = np.arange(len(subjects))
     for subject in np.unique(subjects):
@@ -59,14 +52,9 @@ def from_others(X, rows, source, part=slice(None)):
 def predict_in_parts(fitted, changed, X, y):
     """Yield parts of trials, and what is predicted for them, so that little is in memory.
 
-    Parameters
-    ----------
-    fitted : estimator
-    changed : callable
-        ``changed(part)`` returns X of these trials, changed.
-    X : ndarray of shape (n_trials, n_rows, n_times)
-    y : ndarray of shape (n_trials, n_channels, n_times)
-        As large as what is predicted.
+    changed (callable): ``changed(part)`` returns X of these trials, changed.
+    X (n_trials, n_rows, n_times)
+    y (n_trials, n_channels, n_times): As large as what is predicted.
     """
     larger = max(X, y, key=lambda array: array[:1].size)
     size = len(X) if _adapts(fitted) else trials_per_chunk(larger, PART_BYTES)
@@ -86,10 +74,8 @@ def _adapts(fitted):
 def what_it_knows(fitted, X, y_pred, parts):
     """Which parts of X a fitted model uses: those whose exchange between trials moves it.
 
-    Returns
-    -------
-    known : dict of str -> bool
-        One value for each of "features", "initial" and "subject"; False where X has no such part.
+    Returns known (dict of str -> bool): One value for each of "features", "initial" and "subject";
+        False where X has no such part.
     """
     rolled = np.roll(np.arange(len(X)), 1)
     known = {}
@@ -128,18 +114,10 @@ def in_words(known):
 def equal_floor(model, knows, scores):
     """The floor that a model is measured by: no features, otherwise told as much.
 
-    Parameters
-    ----------
-    model : str
-    knows : dict of str -> dict
-        Knowledge of each model, as `what_it_knows` says.
-    scores : dict of str -> float
-        Mean score of each model. Of several floors the strongest counts.
-
-    Returns
-    -------
-    floor : str or None
-        None for a floor itself, and where no model is told so much.
+    knows (dict of str -> dict): Knowledge of each model, as `what_it_knows` says.
+    scores (dict of str -> float): Mean score of each model. Of several floors the strongest
+        counts.
+    Returns floor (str or None): None for a floor itself, and where no model is told so much.
     """
     own = knows[model]
     if not own["features"]:

@@ -115,10 +115,7 @@ def time_course(times, sfreq, shape, duration):
 def initial_samples(times, sfreq, initial):
     """Length of the initial window in samples.
 
-    Raises
-    ------
-    ValueError
-        If it is not shorter than the epoch.
+    Raises ValueError if it is not shorter than the epoch.
     """
     if initial is None:
         return int(np.sum(times < -0.25 / sfreq))

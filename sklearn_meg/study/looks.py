@@ -20,14 +20,10 @@ SAME = 1e-5  # mean over channels, relative to one of them, of an average refere
 class Looks:
     """Collects what is odd about recordings that are read one by one.
 
-    Attributes
-    ----------
-    dead : dict of str -> list of str
-        Channels that never vary, by recording.
-    amplitude : dict of str -> list of float
-        Typical amplitude of each recording, by type of channel.
-    averaged : dict of str -> bool
-        Whether EEG is to the average reference, by recording.
+    dead (dict of str -> list of str): Channels that never vary, by recording.
+    amplitude (dict of str -> list of float): Typical amplitude of each recording, by type of
+        channel.
+    averaged (dict of str -> bool): Whether EEG is to the average reference, by recording.
     """
 
     dead: dict = field(default_factory=dict)
@@ -37,10 +33,7 @@ class Looks:
     def look(self, y, info, name):
         """Look at the trials of a recording.
 
-        Raises
-        ------
-        ValueError
-            If a value is NaN or infinite.
+        Raises ValueError if a value is NaN or infinite.
         """
         _check_finite(y, info, name)
         kinds = np.array(info.get_channel_types())

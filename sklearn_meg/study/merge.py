@@ -28,23 +28,11 @@ AVERAGED = ("pooled", "pooled_curve")
 def merged(studies: list[Answers], folder: PathLike | None = None) -> tuple[Kept, dict]:
     """Results of all studies, and what else a study knows after its run.
 
-    Parameters
-    ----------
-    studies : list of Answers
-        Each after its run.
-    folder : path-like, default=None
-        Where large maps lie, in nameless files.
-
-    Returns
-    -------
-    kept : Kept
-    facts : dict of str -> object
-        Attributes of the study.
-
-    Raises
-    ------
-    ValueError
-        If the studies do not go together; it says which and why.
+    studies (list of Answers): Each after its run.
+    folder (path-like): Where large maps lie, in nameless files.
+    Returns kept (Kept)
+    and facts (dict of str -> object): Attributes of the study.
+    Raises ValueError if the studies do not go together; it says which and why.
     """
     kept, facts = _merged(studies, folder)
     facts["drifting_"] = list(dict.fromkeys(n for study in studies for n in study.drifting_))

@@ -41,13 +41,10 @@ def slow_trends(n_trials):
 def remove_trends(values, theirs, counted=None):
     """Take slow trends over the trials of each subject out of an array, in place.
 
-    Parameters
-    ----------
-    values : ndarray or memmap of shape (n_trials, n_channels, n_times)
-    theirs : list of ndarray of int
-        Trials of each subject, in their order.
-    counted : ndarray of bool of shape (n_trials, n_times), default=None
-        Samples that count; others are taken to be as the mean over trials.
+    values (ndarray or memmap of shape (n_trials, n_channels, n_times))
+    theirs (list of ndarray of int): Trials of each subject, in their order.
+    counted (n_trials, n_times) bool: Samples that count; others are taken to be as the mean over
+        trials.
     """
     step = max(1, int(BLOCK_BYTES // (8 * values[:, :1].size)))
     for trials in theirs:
@@ -103,9 +100,7 @@ def z_of_fold(observed, mean, sd, n):
 def combine_folds(z):
     """One-sided p value from the z of every fold (first axis); NaN where a fold has none.
 
-    Returns
-    -------
-    z, p : ndarray
+    Returns z, p (ndarray)
     """
     z = np.asarray(z, dtype=float)
     n = np.sum(~np.isnan(z), axis=0)
@@ -130,10 +125,8 @@ def independent_part(X, rows, others, all_rows=None):
     longer fit them. What is exchanged is the residual of the regression over trials of `rows` on
     `others`, at every sample.
 
-    Returns
-    -------
-    fitted, residual : ndarray of shape (n_trials, n_rows, n_times)
-        None for both where `others` have too many degrees of freedom for these trials.
+    Returns fitted, residual (n_trials, n_rows, n_times): None for both where `others` have too
+        many degrees of freedom for these trials.
     """
     own = np.asarray(X[:, rows], dtype=float)
     design = np.asarray(X[:, others], dtype=float).reshape(len(X), -1)

@@ -156,13 +156,8 @@ def facts(pairs):
 def table(frame, names=None, digits=3):
     """Sortable table of a DataFrame.
 
-    Parameters
-    ----------
-    frame : DataFrame
-    names : dict of str -> str, default=None
-        Headings of the columns.
-    digits : int, default=3
-        Decimals; the whole number shows when the pointer rests on it.
+    names (dict of str -> str): Headings of the columns.
+    digits: Decimals; the whole number shows when the pointer rests on it.
     """
     names = names or {}
     text = {name: frame[name].dtype.kind not in "fiub" for name in frame}
@@ -207,12 +202,8 @@ def fold(summary, html):
 def figure(drawn, caption, spots=()):
     """Figure as an image, with what shows where the pointer rests.
 
-    Parameters
-    ----------
-    drawn : matplotlib.figure.Figure
-    caption : str
-    spots : sequence of (left, bottom, width, height, text)
-        Boxes in fractions of the figure.
+    drawn (matplotlib.figure.Figure)
+    spots (sequence of (left, bottom, width, height, text)): Boxes in fractions of the figure.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -237,15 +228,9 @@ def figure(drawn, caption, spots=()):
 def spots_over_time(drawn, ax, times, lines, n=60):
     """Spots along the time axis that tell the value of every line.
 
-    Parameters
-    ----------
-    drawn : matplotlib.figure.Figure
-        Drawn once, so that its axes have their places.
-    ax : Axes
-    times : ndarray of shape (n_times,)
-    lines : dict of str -> ndarray of shape (n_times,)
-    n : int, default=60
-        At most so many spots.
+    drawn (matplotlib.figure.Figure): Drawn once, so that its axes have their places.
+    ax (Axes), times (n_times,), lines (dict of str -> ndarray of shape (n_times,))
+    n: At most so many spots.
     """
     drawn.draw_without_rendering()
     size = drawn.get_size_inches() * drawn.dpi

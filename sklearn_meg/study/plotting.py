@@ -72,11 +72,8 @@ def scored_table(study, metric):
 def draw_scores(study):
     """Draw every score above R over time.
 
-    Returns
-    -------
-    figure : Figure
-    ax : Axes or None
-        That of R over time.
+    Returns figure (Figure)
+    and ax (Axes or None): That of R over time.
     """
     metrics = study.metrics_
     with style():

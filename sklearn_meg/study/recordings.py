@@ -131,21 +131,14 @@ class Source:
 class Survey:
     """What is known of recordings before their samples are read.
 
-    Attributes
-    ----------
-    sources : list of Source
-    reading : Reading
-    channels : list of str
-        Channels that are kept, in one order.
-    table : DataFrame
-        One row per trial: subject, run, recording, span, event, metadata.
-    design : Design
-        Values of the features.
-    scale : tuple of ndarray of shape (n_columns,)
-        Mean and standard deviation of each column over all trials.
-    notes : list of str
-    lost : dict of str -> str
-        Subjects with a recording that cannot be read, and why.
+    sources (list of Source)
+    channels (list of str): Channels that are kept, in one order.
+    table (DataFrame): One row per trial: subject, run, recording, span, event, metadata.
+    design (Design): Values of the features.
+    scale (tuple of ndarray of shape (n_columns,)): Mean and standard deviation of each column over
+        all trials.
+    notes (list of str)
+    lost (dict of str -> str): Subjects with a recording that cannot be read, and why.
     """
 
     sources: list
@@ -179,23 +172,12 @@ class Survey:
 def gather(sources, reading, folder=None):
     """Read recordings one by one and put their trials together.
 
-    Parameters
-    ----------
-    sources : list of Source
-    reading : Reading
-    folder : path-like or None
-        Folder of X and y; None takes a temporary folder.
-
-    Returns
-    -------
-    data : StudyData
-
-    Raises
-    ------
-    ValueError
-        Before anything is loaded: no common channels, all channels bad, other times or sampling
-        rates, no metadata, unknown columns, missing values, features that never change.
-        After loading: no trial or only one is left, or two files hold the same trials.
+    sources (list of Source)
+    folder (path-like or None): Folder of X and y; None takes a temporary folder.
+    Returns data (StudyData)
+    Raises ValueError: Before anything is loaded: no common channels, all channels bad, other times
+        or sampling rates, no metadata, unknown columns, missing values, features that never
+        change. After loading: no trial or only one is left, or two files hold the same trials.
     """
     return assemble(survey(sources, reading), folder)
 
@@ -203,21 +185,10 @@ def gather(sources, reading, folder=None):
 def survey(sources, reading, *, go_on=False):
     """Look at the headers and metadata of all recordings.
 
-    Parameters
-    ----------
-    sources : list of Source
-    reading : Reading
-    go_on : bool, default=False
-        Leave out the subjects of recordings that cannot be read; ``lost`` says why.
-
-    Returns
-    -------
-    found : Survey
-
-    Raises
-    ------
-    ValueError
-        As `gather`, before anything is loaded.
+    sources (list of Source)
+    go_on: Leave out the subjects of recordings that cannot be read; ``lost`` says why.
+    Returns found (Survey)
+    Raises ValueError as `gather`, before anything is loaded.
     """
     lost = {}
     heads = [_head_or_none(source, lost if go_on else None) for source in sources]
@@ -245,10 +216,7 @@ def survey(sources, reading, *, go_on=False):
 def assemble(found, folder=None):
     """Read the samples of the recordings of a survey; their trials are in files of `folder`.
 
-    Raises
-    ------
-    ValueError
-        As `gather`, after loading.
+    Raises ValueError as `gather`, after loading.
     """
     table, design, reading = found.table, found.design, found.reading
     folder = Path(tempfile.mkdtemp(prefix="sklearn-meg-")) if folder is None else Path(folder)
@@ -424,10 +392,7 @@ def count_trials(table, reading):
 def check_sources(sources):
     """Names of sources are their own; return them.
 
-    Raises
-    ------
-    ValueError
-        If there are none, or one is named twice.
+    Raises ValueError if there are none, or one is named twice.
     """
     names = [source.name for source in sources]
     if not names:
@@ -441,10 +406,7 @@ def check_sources(sources):
 def subject_of(name, pattern):
     """Subject in the name of a file.
 
-    Raises
-    ------
-    ValueError
-        If the pattern is not found.
+    Raises ValueError if the pattern is not found.
     """
     found = re.search(pattern, name)
     if not found:

@@ -65,12 +65,8 @@ def raw_source(path, cut, subject, run=None, table=None):
 def bids_sources(root, cut, *, task=None, datatype=None):
     """Recordings of a BIDS folder, by mne-bids: one a subject, session and run.
 
-    Raises
-    ------
-    ImportError
-        If mne-bids is not installed.
-    ValueError
-        If there is no recording.
+    Raises ImportError if mne-bids is not installed.
+    Raises ValueError if there is no recording.
     """
     try:
         import mne_bids
@@ -119,10 +115,7 @@ def _run_of(path):
 def read_epochs(path, preload=True):
     """Read epochs of any format that MNE reads: .fif, or EEGLAB's .set.
 
-    Raises
-    ------
-    ValueError
-        If the file does not exist, or holds no epochs; it says how to make some.
+    Raises ValueError if the file does not exist, or holds no epochs; it says how to make some.
     """
     import mne
 
@@ -159,10 +152,7 @@ def _hint(path):
 def read_raw(path):
     """Open a continuous recording of any format that MNE reads.
 
-    Raises
-    ------
-    ValueError
-        If it cannot be read.
+    Raises ValueError if it cannot be read.
     """
     import mne
 
@@ -181,10 +171,7 @@ def read_raw(path):
 def cut_raw(raw, cut, name, table=None):
     """Cut a continuous recording into epochs around its events; a table tells more of these.
 
-    Raises
-    ------
-    ValueError
-        If it has no such events.
+    Raises ValueError if it has no such events.
     """
     import mne
 
@@ -237,16 +224,10 @@ def _is_break(text):
 def name_subjects(paths, pattern=None):
     """Subject and run of each file.
 
-    Parameters
-    ----------
-    paths : list of path-like
-    pattern : str or None
-        Regular expression with the subject as its group. None takes "sub-..." where all names have
-        it and each file as one subject otherwise.
-
-    Returns
-    -------
-    subjects, runs : list of str
+    paths (list of path-like)
+    pattern (str or None): Regular expression with the subject as its group. None takes "sub-..."
+        where all names have it and each file as one subject otherwise.
+    Returns subjects, runs (list of str)
     """
     names = [Path(path).name for path in paths]
     if pattern is None and all(re.search(BIDS_SUBJECT, name) for name in names):

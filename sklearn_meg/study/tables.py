@@ -20,16 +20,8 @@ def decimal_comma(table):
 def read_table(path, **options):
     """Table of a text file, whatever its delimiter and decimal mark.
 
-    Parameters
-    ----------
-    path : path-like
-    **options
-        Of :func:`pandas.read_csv`. With ``dtype=str`` decimal commas become points.
-
-    Raises
-    ------
-    ValueError
-        If there is none in it.
+    **options: Of :func:`pandas.read_csv`. With ``dtype=str`` decimal commas become points.
+    Raises ValueError if there is none in it.
     """
     with open(path, encoding="utf-8-sig", errors="replace") as file:
         delimiter = _delimiter(file.readline(), file.readline())
@@ -52,10 +44,7 @@ def _delimiter(first, second):
 def read_trials(path):
     """Table of a text file with names in its first row.
 
-    Raises
-    ------
-    ValueError
-        If it does not exist, or holds no table.
+    Raises ValueError if it does not exist, or holds no table.
     """
     path = Path(path)
     if not path.is_file():
@@ -71,10 +60,7 @@ def read_trials(path):
 def rows_of_epochs(table, epochs, path, name):
     """Rows of a table that belong to epochs: one each, or one for each before some were dropped.
 
-    Raises
-    ------
-    ValueError
-        For another number of rows.
+    Raises ValueError for another number of rows.
     """
     n, before = len(epochs.events), len(epochs.drop_log)
     if len(table) == n:
@@ -91,22 +77,11 @@ def rows_of_epochs(table, epochs, path, name):
 def rows_of_events(table, seconds, kinds, near, path, name):
     """Rows of a table that belong to events: by the column onset, or one each in order.
 
-    Parameters
-    ----------
-    table : DataFrame
-    seconds : ndarray of shape (n_events,)
-        From the start of the recording.
-    kinds : list of str
-        Type of each event.
-    near : float
-        Seconds that an onset may differ.
-    path, name : str
-        The table and the recording, for errors.
-
-    Raises
-    ------
-    ValueError
-        If an event has no row, or several.
+    seconds (n_events,): From the start of the recording.
+    kinds (list of str): Type of each event.
+    near: Seconds that an onset may differ.
+    path, name: The table and the recording, for errors.
+    Raises ValueError if an event has no row, or several.
     """
     if "onset" not in table:
         if len(table) == len(seconds):

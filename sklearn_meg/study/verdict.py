@@ -43,16 +43,9 @@ def interval_text(row):
 def verdict(study, metric=None):
     """Sentences on what the study found, the most important first.
 
-    Parameters
-    ----------
-    study : Study
-        After ``run``.
-    metric : str, default=None
-        None means the first score.
-
-    Returns
-    -------
-    sentences : list of str
+    study (Study): After ``run``.
+    metric: None means the first score.
+    Returns sentences (list of str)
     """
     metric = metric or study.metrics_[0]
     gains = study.gains(metric)
@@ -214,14 +207,8 @@ def folds_text(study):
 def methods(study):
     """Paragraph on what was done, to paste into a paper.
 
-    Parameters
-    ----------
-    study : Study
-        After ``run``.
-
-    Returns
-    -------
-    text : str
+    study (Study): After ``run``.
+    Returns text (str)
     """
     kinds = {name: kind_of(model) for name, model in study.all_models_.items()}
     models = "; ".join(f"{name} ({kind})" for name, kind in kinds.items())

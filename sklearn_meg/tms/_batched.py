@@ -28,11 +28,7 @@ assert POWERS == {"m": 3, "h": 1, "n": 1}  # as `_open_channels` has them
 class BatchedCable:
     """A built-in neuron, ready for many searches.
 
-    Parameters
-    ----------
-    compartments : Compartments
-    time_step : float
-        Time step in us.
+    time_step: Time step in us.
     """
 
     def __init__(self, compartments, time_step):
@@ -60,23 +56,13 @@ class BatchedCable:
     def thresholds(self, fields, wave, start, first_step, tolerance, max_amplitude, n_spikes):
         """Search the smallest amplitude that fires, for each field.
 
-        Parameters
-        ----------
-        fields : ndarray of shape (n, 3 * n_points)
-            V/m per A/us.
-        wave : ndarray of shape (n_steps,)
-        start : ndarray of shape (n,)
-            First amplitudes tried, A/us.
-        first_step, tolerance, max_amplitude : float
-        n_spikes : int
-            Compartments over 0 mV that make a spike.
-
-        Returns
-        -------
-        thresholds : ndarray of shape (n,)
-            Infinity where nothing up to `max_amplitude` fires, 0 where everything does.
-        n_trials : int
-            Simulations made.
+        fields (n, 3 * n_points): V/m per A/us.
+        wave (n_steps,)
+        start (n,): First amplitudes tried, A/us.
+        n_spikes: Compartments over 0 mV that make a spike.
+        Returns thresholds (n,): Infinity where nothing up to `max_amplitude` fires, 0 where
+            everything does.
+        and n_trials: Simulations made.
         """
         looks = np.array(
             [round(t / self.time_step) for t in (SETTINGS.look, SETTINGS.settled)], dtype=np.int64

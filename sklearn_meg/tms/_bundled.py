@@ -47,13 +47,8 @@ def load_l5_thresholds() -> tuple[np.ndarray, np.ndarray]:
 def write_ready(dataset, path=FILE, n=3000):
     """Write the file of :func:`load_l5_thresholds` from a data set that was made anew.
 
-    Parameters
-    ----------
-    dataset : dict
-        Output of :func:`make_tms_dataset`, with ``first_geometry=0``.
-    path : path-like
-    n : int
-        Number of placements that are kept.
+    dataset (dict): Output of :func:`make_tms_dataset`, with ``first_geometry=0``.
+    n: Number of placements that are kept.
     """
     if not np.array_equal(dataset["geometry"][:n], np.arange(n)):
         raise ValueError("dataset must have geometries from 0 on.")

@@ -20,14 +20,8 @@ SODIUM, POTASSIUM = "sklearn_meg_nat", "sklearn_meg_kv3"  # mechanisms in NEURON
 def load_neuron():
     """Import NEURON quietly and return its ``h``.
 
-    Returns
-    -------
-    h : neuron.hoc.HocObject
-
-    Raises
-    ------
-    ImportError
-        If NEURON is not installed; the message names the extra.
+    Returns h (neuron.hoc.HocObject)
+    Raises ImportError if NEURON is not installed; the message names the extra.
     """
     options = os.environ.get("NEURON_MODULE_OPTIONS")
     os.environ["NEURON_MODULE_OPTIONS"] = options or "-nogui"  # no words about displays
@@ -66,17 +60,9 @@ class CableModel:
     and myelinated stretches are passive. The reversal potential of every leak is set so that no
     current flows at -70 mV: the model rests exactly, and needs no settling before a pulse.
 
-    Parameters
-    ----------
-    morphology : Morphology
-    coupling : {"axial", "extracellular"}
-
-    Attributes
-    ----------
-    n_segments, n_excitable : int
-    drive : ndarray of shape (n_segments, 3 * n_points)
-        Drive of NEURON, linear in E (V/m) at the points of the morphology: equivalent axial
-        current (nA) or extracellular potential (mV).
+    coupling ({"axial", "extracellular"})
+    drive (n_segments, 3 * n_points): Drive of NEURON, linear in E (V/m) at the points of the
+        morphology: equivalent axial current (nA) or extracellular potential (mV).
     """
 
     def __init__(self, morphology, coupling):

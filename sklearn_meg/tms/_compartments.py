@@ -19,22 +19,12 @@ class Compartments:
     Unbranched stretches of one kind are cut into pieces; where several begin, a node without
     membrane joins them. Areas and resistances are integrals over truncated cones, as NEURON's.
 
-    Parameters
-    ----------
-    morphology : Morphology
-
-    Attributes
-    ----------
-    parent : ndarray of shape (n,)
-        Smaller than the own index; -1 of the soma, the first.
-    area : ndarray of shape (n,)
-        Area in um2; 0 of branch points.
-    axial : ndarray of shape (n,)
-        Conductance to the parent, in uS.
-    kind : ndarray of shape (n,)
-        Values of :class:`Kind`; 0 of branch points.
-    potential : ndarray of shape (n, 3 * n_points)
-        Quasi-potential in mV of every compartment, linear in E (V/m) at the points.
+    parent (n,): Smaller than the own index; -1 of the soma, the first.
+    area (n,): Area in um2; 0 of branch points.
+    axial (n,): Conductance to the parent, in uS.
+    kind (n,): Values of :class:`Kind`; 0 of branch points.
+    potential (n, 3 * n_points): Quasi-potential in mV of every compartment, linear in E (V/m) at
+        the points.
     """
 
     def __init__(self, morphology):

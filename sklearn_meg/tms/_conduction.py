@@ -20,16 +20,11 @@ from ._settings import BODIES
 class Bodies:
     """Round bodies and their responses.
 
-    Attributes
-    ----------
-    centers : ndarray of shape (n_bodies, 3)
-        A point of the axis of a cylinder, or the center of a ball; in m.
-    axes : ndarray of shape (n_bodies, 3)
-        Unit vector along a cylinder; zeros for a ball.
-    step : ndarray of shape (n_bodies,)
-        Between the knots of `values`, in m.
-    values, slopes : ndarray of shape (n_bodies, n_knots)
-        H - 1 and H' (in 1/m) at the knots, the first of which is at rho = 0.
+    centers (n_bodies, 3): A point of the axis of a cylinder, or the center of a ball; in m.
+    axes (n_bodies, 3): Unit vector along a cylinder; zeros for a ball.
+    step (n_bodies,): Between the knots of `values`, in m.
+    values, slopes (n_bodies, n_knots): H - 1 and H' (in 1/m) at the knots, the first of which is
+        at rho = 0.
     """
 
     centers: np.ndarray
@@ -56,16 +51,9 @@ class Bodies:
     def secondary(self, points, applied):
         """Field of the charges that each body carries in its uniform applied field, summed.
 
-        Parameters
-        ----------
-        points : ndarray of shape (n, 3)
-        applied : ndarray of shape (3,)
-            E0.
-
-        Returns
-        -------
-        E : ndarray of shape (n, 3)
-            Minus the gradient of :meth:`potential`.
+        points (n, 3)
+        applied (3,): E0.
+        Returns E (n, 3): Minus the gradient of :meth:`potential`.
         """
         across = applied - self.axes * (self.axes @ applied)[:, np.newaxis]
         points, centers, along, rho = self._distances(points)
@@ -129,21 +117,12 @@ class Bodies:
 def make_bodies(centers, axes, radii, jumps, blur):
     """Solve for the responses of some bodies.
 
-    Parameters
-    ----------
-    centers, axes : ndarray of shape (n_bodies, 3)
-        As in :class:`Bodies`.
-    radii : ndarray of shape (n_bodies, n_interfaces)
-        Radii at which the conductivity changes, in m; a body with fewer interfaces repeats one
-        with no jump.
-    jumps : ndarray of shape (n_bodies, n_interfaces)
-        log of the conductivity inside over outside each interface.
-    blur : float
-        Scale of the logistic blur of log conductivity, in m.
-
-    Returns
-    -------
-    bodies : Bodies
+    centers, axes (n_bodies, 3): As in :class:`Bodies`.
+    radii (n_bodies, n_interfaces): Radii at which the conductivity changes, in m; a body with
+        fewer interfaces repeats one with no jump.
+    jumps (n_bodies, n_interfaces): log of the conductivity inside over outside each interface.
+    blur: Scale of the logistic blur of log conductivity, in m.
+    Returns bodies (Bodies)
     """
     dims = np.where(axes.any(axis=1), 2, 3)
     step = (radii.max(axis=1) + BODIES.margin * blur) / (BODIES.n_knots - 1)

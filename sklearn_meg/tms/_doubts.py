@@ -21,10 +21,7 @@ __all__ = [
 def doubt_thresholds(X, y):
     """Warn of thresholds in other units, at the end of a search, or that are no factors of X.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, s, s, s, 3)
-    y : ndarray of shape (n, n_outputs)
+    X (n, s, s, s, 3), y (n, n_outputs)
     """
     doubt_units(X, y)
     magnitude = np.log(center_magnitude(X))
@@ -68,16 +65,9 @@ def _slope(x, y):
 def without_outliers(y, logs):
     """Thresholds with NaN where they are several times what physics says; that is said.
 
-    Parameters
-    ----------
-    y : ndarray of shape (n, n_outputs)
-        Thresholds in V/m at the center.
-    logs : ndarray of shape (n, n_outputs)
-        Logarithm of those of physics, up to a factor.
-
-    Returns
-    -------
-    y : ndarray of shape (n, n_outputs)
+    y (n, n_outputs): Thresholds in V/m at the center.
+    logs (n, n_outputs): Logarithm of those of physics, up to a factor.
+    Returns y (n, n_outputs)
     """
     off = np.log(y) - logs
     off = np.abs(off - np.nanmedian(off, axis=0))
@@ -96,12 +86,9 @@ def without_outliers(y, logs):
 def doubt_direction(y, logs, reversed_logs):
     """Warn where thresholds are clearly nearer to those of the reversed current.
 
-    Parameters
-    ----------
-    y : ndarray of shape (n, n_outputs)
-        Thresholds in V/m at the center.
-    logs, reversed_logs : ndarray of shape (n, n_outputs)
-        Logarithm of those of physics for the fields as they are and reversed, up to a factor.
+    y (n, n_outputs): Thresholds in V/m at the center.
+    logs, reversed_logs (n, n_outputs): Logarithm of those of physics for the fields as they are
+        and reversed, up to a factor.
     """
     if np.isfinite(y).all(axis=1).sum() < DOUBTS.fewest:
         return
@@ -133,12 +120,8 @@ def doubt_repeated(X, groups):
 def doubt_relation(X, y, errors):
     """Warn where held-out thresholds are predicted no better than by a constant.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, s, s, s, 3)
-    y : ndarray of shape (n, n_outputs)
-    errors : ndarray of shape (n_held_out, n_outputs)
-        Absolute errors of held-out log thresholds.
+    X (n, s, s, s, 3), y (n, n_outputs)
+    errors (n_held_out, n_outputs): Absolute errors of held-out log thresholds.
     """
     fields = np.log(y) + np.log(center_magnitude(X))[:, np.newaxis]
     spread = np.nanmedian(np.abs(fields - np.nanmedian(fields, axis=0)))
@@ -156,10 +139,7 @@ def doubt_relation(X, y, errors):
 def doubt_placements(X):
     """Warn of azimuths in degrees, and of axes that point into the head.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, 7) or (n, 8)
-        Rows of :class:`EFieldSampler`.
+    X (n, 7) or (n, 8): Rows of :class:`EFieldSampler`.
     """
     largest = np.abs(X[:, 6]).max()
     if largest > DOUBTS.turns:

@@ -44,14 +44,9 @@ DRIVE = DriveSettings()
 class Constants:
     """What turns polarizations into a threshold.
 
-    Parameters
-    ----------
-    threshold : float
-        Drive at which the neuron fires, in mV.
-    tau : float
-        Time constant of the low-pass filter, in us.
-    power : float
-        Power of the mean over time.
+    threshold: Drive at which the neuron fires, in mV.
+    tau: Time constant of the low-pass filter, in us.
+    power: Power of the mean over time.
     """
 
     threshold: float = PASSIVE.threshold
@@ -62,14 +57,9 @@ class Constants:
 class SiteDrive:
     """The polarization of sites as linear forms of the field on a grid.
 
-    Parameters
-    ----------
-    courses : ndarray of shape (n_looks, rank)
-        Courses over time that polarizations are made of.
-    forms : ndarray of shape (rank, n_sites, 3 * size**3)
-        Their amplitudes, linear in the field.
-    kinds : ndarray of shape (n_sites,)
-        Values of :class:`Kind`.
+    courses (n_looks, rank): Courses over time that polarizations are made of.
+    forms (rank, n_sites, 3 * size**3): Their amplitudes, linear in the field.
+    kinds (n_sites,): Values of :class:`Kind`.
     """
 
     def __init__(self, courses, forms, kinds):
@@ -126,16 +116,9 @@ def power_mean(courses, amplitudes, power):
 def fit_constants(drive, grids, y):
     """Choose time constant, power and threshold that fit thresholds best.
 
-    Parameters
-    ----------
-    drive : SiteDrive
-    grids : ndarray of shape (n, 3 * size**3)
-    y : ndarray of shape (n,)
-        Thresholds in A/us, all known.
-
-    Returns
-    -------
-    constants : Constants
+    drive (SiteDrive), grids (n, 3 * size**3)
+    y (n,): Thresholds in A/us, all known.
+    Returns constants (Constants)
     """
     amplitudes = np.concatenate(
         [drive.amplitudes(grids[part]) for part in gen_batches(len(grids), DRIVE.batch)], axis=2
@@ -154,15 +137,8 @@ def fit_constants(drive, grids, y):
 def fit_kind_weights(kinds, drives, y):
     """Weights of the sites, one for each kind of them, as far as they are worth it.
 
-    Parameters
-    ----------
-    kinds : ndarray of shape (n_sites,)
-    drives : ndarray of shape (n, n_sites)
-    y : ndarray of shape (n,)
-
-    Returns
-    -------
-    weights : ndarray of shape (n_sites,)
+    kinds (n_sites,), drives (n, n_sites), y (n,)
+    Returns weights (n_sites,)
     """
     weights = np.ones(len(kinds))
     error = _level(_highest(drives.T), y)[1]
@@ -181,16 +157,9 @@ def fit_site_weights(log_drives, log_y):
     Minimizes the Huber loss of ``log y + softmax(log drive + log weight) - log threshold``, with
     a penalty on squared log weights (L-BFGS).
 
-    Parameters
-    ----------
-    log_drives : ndarray of shape (n, n_sites)
-    log_y : ndarray of shape (n,)
-
-    Returns
-    -------
-    log_weights : ndarray of shape (n_sites,)
-    level : float
-        Log of the drive at threshold.
+    log_drives (n, n_sites), log_y (n,)
+    Returns log_weights (n_sites,)
+    and level: Log of the drive at threshold.
     """
     n = len(log_y)
 

@@ -25,20 +25,10 @@ FARTHEST = 1.0  # m: no point of a head or a coil is that far from the center
 def check_points(points, name="points"):
     """Return points or vectors as a float64 array of three columns.
 
-    Parameters
-    ----------
-    points : array-like of shape (n, 3)
-    name : str
-        Name of the values in error messages.
-
-    Returns
-    -------
-    points : ndarray of shape (n, 3)
-
-    Raises
-    ------
-    ValueError
-        For another shape, NaN or infinity, or what are no real numbers.
+    points (n, 3)
+    name: Name of the values in error messages.
+    Returns points (n, 3)
+    Raises ValueError for another shape, NaN or infinity, or what are no real numbers.
     """
     shape = np.shape(points)
     if len(shape) != 2 or shape[1] != 3:
@@ -54,21 +44,10 @@ def check_points(points, name="points"):
 def check_positions(points, name="points"):
     """Return positions like :func:`check_points`, after a look at their unit.
 
-    Parameters
-    ----------
-    points : array-like of shape (n, 3)
-        Coordinates in m.
-    name : str
-        Name of the values in error messages.
-
-    Returns
-    -------
-    points : ndarray of shape (n, 3)
-
-    Raises
-    ------
-    ValueError
-        For another shape, NaN or infinity, or a point more than 1 m from the origin.
+    points (n, 3): Coordinates in m.
+    name: Name of the values in error messages.
+    Returns points (n, 3)
+    Raises ValueError for another shape, NaN or infinity, or a point more than 1 m from the origin.
     """
     points = check_points(points, name)
     farthest = np.abs(points).max(initial=0.0)
@@ -83,20 +62,10 @@ def check_positions(points, name="points"):
 def check_units(vectors, name):
     """Return directions made unit vectors.
 
-    Parameters
-    ----------
-    vectors : array-like of shape (n, 3)
-    name : str
-        Name of the values in error messages.
-
-    Returns
-    -------
-    units : ndarray of shape (n, 3)
-
-    Raises
-    ------
-    ValueError
-        For another shape, NaN or infinity, or a vector of no length.
+    vectors (n, 3)
+    name: Name of the values in error messages.
+    Returns units (n, 3)
+    Raises ValueError for another shape, NaN or infinity, or a vector of no length.
     """
     vectors = check_points(vectors, name)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -119,22 +88,11 @@ def frames(axis, azimuth):
     The frame is turned by `azimuth` about z, then z is brought to `axis` by the shortest
     rotation (half a turn about x where `axis` is -z).
 
-    Parameters
-    ----------
-    axis : array-like of shape (n, 3)
-        Directions of z in the head frame; they are normalized here.
-    azimuth : array-like of shape (n,)
-        Radians, right-handed about `axis`.
-
-    Returns
-    -------
-    rotations : ndarray of shape (n, 3, 3)
-        ``rotations[i] @ v`` takes a vector from the frame of neuron `i` to the head frame.
-
-    Raises
-    ------
-    ValueError
-        For an axis of length 0, NaN or infinity, or lengths that differ.
+    axis (n, 3): Directions of z in the head frame; they are normalized here.
+    azimuth (n,): Radians, right-handed about `axis`.
+    Returns rotations (n, 3, 3): ``rotations[i] @ v`` takes a vector from the frame of neuron `i`
+        to the head frame.
+    Raises ValueError for an axis of length 0, NaN or infinity, or lengths that differ.
     """
     axis = check_units(axis, "axis")
     azimuth = check_array(np.atleast_1d(azimuth), ensure_2d=False, input_name="azimuth")

@@ -29,24 +29,13 @@ LARGEST_FIELD = 1e15  # its square still is a float32
 def check_grids(estimator, X, *, reset):
     """Check grids of field vectors and return them with five dimensions.
 
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        Gets ``n_features_in_`` and ``grid_size_`` when `reset`, else X is compared with them.
-    X : array-like of shape (n, s, s, s, 3) or (n, 3 * s**3)
-        With odd s.
-    reset : bool
-        True in ``fit``.
-
-    Returns
-    -------
-    X : ndarray of shape (n, s, s, s, 3), float32 or float64
-
-    Raises
-    ------
-    ValueError
-        For another shape (or another than in ``fit``), an even s, NaN or infinity, or a grid
-        without field at its center.
+    estimator (BaseEstimator): Gets ``n_features_in_`` and ``grid_size_`` when `reset`, else X is
+        compared with them.
+    X (n, s, s, s, 3) or (n, 3 * s**3): With odd s.
+    reset: True in ``fit``.
+    Returns X (n, s, s, s, 3), float32 or float64
+    Raises ValueError for another shape (or another than in ``fit``), an even s, NaN or infinity,
+        or a grid without field at its center.
     """
     X = unwrap_mne(X)
     with naming("X"):
@@ -67,10 +56,7 @@ def check_grids(estimator, X, *, reset):
 def side_of_flat(n_features):
     """Samples along the side of a cube of vectors, given how many numbers it has.
 
-    Raises
-    ------
-    ValueError
-        If there is no such cube, or its side is even.
+    Raises ValueError if there is no such cube, or its side is even.
     """
     size = round((n_features / 3) ** (1 / 3))
     if 3 * size**3 != n_features or n_features == 0:
@@ -96,15 +82,9 @@ def rms_magnitude(X):
 def normalized(X, magnitude=None):
     """Grids over the magnitude of the field at their center: what is left has no unit.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, s, s, s, 3)
-    magnitude : ndarray of shape (n,) or None
-        Divisor; by default the magnitude at the center.
-
-    Returns
-    -------
-    grids : ndarray of shape (n, s, s, s, 3), float64
+    X (n, s, s, s, 3)
+    magnitude (n,) or None: Divisor; by default the magnitude at the center.
+    Returns grids (n, s, s, s, 3), float64
     """
     magnitude = center_magnitude(X) if magnitude is None else magnitude
     return X / magnitude[:, None, None, None, None]
@@ -115,18 +95,10 @@ def rotate_grids(X, quarter_turns=1):
 
     Positions and vectors are rotated together, so that the result is exact: no interpolation.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, s, s, s, 3)
-    quarter_turns : int, default=1
-        Counterclockwise, from x to y.
+    X (n, s, s, s, 3)
+    quarter_turns: Counterclockwise, from x to y.
+    Returns X (n, s, s, s, 3)
 
-    Returns
-    -------
-    X : ndarray of shape (n, s, s, s, 3)
-
-    Examples
-    --------
     >>> import numpy as np
     >>> from sklearn_meg.tms._grids import rotate_grids
     >>> X = np.zeros((1, 3, 3, 3, 3))
@@ -146,15 +118,9 @@ def turn_grids(X, angle):
     Quarter turns are exact (:func:`rotate_grids`); between them the grid is interpolated by cubic
     splines, and points beyond its corners take the value at its surface.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, s, s, s, 3)
-    angle : float
-        Radians, counterclockwise, from x to y.
-
-    Returns
-    -------
-    X : ndarray of shape (n, s, s, s, 3)
+    X (n, s, s, s, 3)
+    angle: Radians, counterclockwise, from x to y.
+    Returns X (n, s, s, s, 3)
     """
     quarters = angle / (np.pi / 2)
     if abs(quarters - round(quarters)) < 1e-9:
@@ -172,23 +138,13 @@ def turn_grids(X, angle):
 def check_thresholds(y, X):
     """Check thresholds that go with grids.
 
-    Parameters
-    ----------
-    y : array-like of shape (n,) or (n, n_outputs)
-        Positive; NaN where no threshold was found, which then counts for nothing.
-    X : ndarray of shape (n, s, s, s, 3)
-
-    Returns
-    -------
-    y : ndarray of shape (n, n_outputs)
-    ndim : int
-        Number of dimensions that `y` came with.
-
-    Raises
-    ------
-    ValueError
-        For infinity, zero, negative values, more than two dimensions, another length than X, or
-        an output without any threshold.
+    y (n,) or (n, n_outputs): Positive; NaN where no threshold was found, which then counts for
+        nothing.
+    X (n, s, s, s, 3)
+    Returns y (n, n_outputs)
+    and ndim: Number of dimensions that `y` came with.
+    Raises ValueError for infinity, zero, negative values, more than two dimensions, another length
+        than X, or an output without any threshold.
     """
     if y is None:
         raise ValueError("This estimator requires y to be passed, but the target y is None.")
@@ -233,10 +189,7 @@ def check_thresholds(y, X):
 def doubt_units(X, y):
     """Warn if thresholds times fields are far from what neurons need.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, s, s, s, 3)
-    y : ndarray of shape (n, n_outputs)
+    X (n, s, s, s, 3), y (n, n_outputs)
     """
     typical = np.nanmedian(y * center_magnitude(X)[:, np.newaxis])
     low, high = PLAUSIBLE_THRESHOLD
@@ -251,11 +204,8 @@ def doubt_units(X, y):
 def doubt_scale(X, fitted_range):
     """Warn if fields are orders of magnitude from those of ``fit``.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, s, s, s, 3)
-    fitted_range : ndarray of shape (2,)
-        Smallest and largest magnitude at the center in ``fit``.
+    X (n, s, s, s, 3)
+    fitted_range (2,): Smallest and largest magnitude at the center in ``fit``.
     """
     typical = np.median(center_magnitude(X))
     low, high = fitted_range

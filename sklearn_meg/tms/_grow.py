@@ -28,16 +28,8 @@ class Recipe:
 def grow(recipe, rng, name):
     """Grow a neuron of a recipe.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    rng : numpy.random.RandomState
-    name : str
-
-    Returns
-    -------
-    morphology : Morphology
-        With an unmyelinated axon.
+    rng (numpy.random.RandomState)
+    Returns morphology (Morphology): With an unmyelinated axon.
     """
     tree = _Tree()
     soma = tree.add([0, 0, 0], recipe.soma, -1, Kind.SOMA)

@@ -127,15 +127,8 @@ class HeterogeneousField:
     def __call__(self, points):
         """Compute E at points.
 
-        Parameters
-        ----------
-        points : array-like of shape (n, 3)
-            Coordinates in m, head frame.
-
-        Returns
-        -------
-        E : ndarray of shape (n, 3)
-            V/m for each A/µs.
+        points (n, 3): Coordinates in m, head frame.
+        Returns E (n, 3): V/m for each A/µs.
         """
         points = check_positions(points)
         E = self._smooth(points)
@@ -183,20 +176,10 @@ def check_depth(depth):
 def make_surroundings(positions, axes, heterogeneity, draws, depth=None, blur=TISSUE.blur):
     """Build the folds and balls around several neurons, all solved at once.
 
-    Parameters
-    ----------
-    positions, axes : ndarray of shape (n, 3)
-        Positions and axes of the neurons; the axes need not be unit vectors.
-    heterogeneity : float
-    draws : ndarray of shape (n, n_draws)
-        From :func:`draw_geometry`, one row a neuron.
-    depth : float or pair of float, optional
-    blur : float
-
-    Returns
-    -------
-    bodies : Bodies
-        Those of the first neuron (fold, balls), then those of the second, ...
+    positions, axes (n, 3): Positions and axes of the neurons; the axes need not be unit vectors.
+    draws (n, n_draws): From :func:`draw_geometry`, one row a neuron.
+    depth (float or pair of float)
+    Returns bodies (Bodies): Those of the first neuron (fold, balls), then those of the second, ...
     """
     center, line, radii, jumps = _folds(
         axes, draws[:, :N_FOLD], TISSUE.depth if depth is None else depth

@@ -10,31 +10,16 @@ GROUP_STARTS = (0, 3, 6, 12, 24, 48)
 def conformal_margin(residuals, coverage):
     """Half width of a split-conformal interval.
 
-    Parameters
-    ----------
-    residuals : ndarray of shape (n, n_outputs)
-        Absolute errors on samples that were not trained on; NaN where there is none.
-    coverage : float
-        Between 0 and 1.
+    residuals (n, n_outputs): Absolute errors on samples that were not trained on; NaN where there
+        is none.
+    coverage: Between 0 and 1.
+    Returns margin (n_outputs,): The interval prediction +- margin holds a new sample, exchangeable
+        with these, with at least this probability.
+    Raises ValueError if there are too few residuals for this coverage.
 
-    Returns
-    -------
-    margin : ndarray of shape (n_outputs,)
-        The interval prediction +- margin holds a new sample, exchangeable with these, with at
-        least this probability.
-
-    Raises
-    ------
-    ValueError
-        If there are too few residuals for this coverage.
-
-    References
-    ----------
     Lei, G'Sell, Rinaldo, Tibshirani, Wasserman (2018), Distribution-free predictive inference
     for regression, J. Am. Stat. Assoc. 113.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> from sklearn_meg.tms._intervals import conformal_margin
     >>> conformal_margin(np.arange(1.0, 100.0)[:, np.newaxis], 0.9)
@@ -62,15 +47,8 @@ def grouped_residuals(residuals, groups, n_quantiles=40):
     these: one more is added, the worst of them once again (as the largest of n + 1 exchangeable
     groups would be).
 
-    Parameters
-    ----------
-    residuals : ndarray of shape (n, n_outputs)
-    groups : ndarray of shape (n,)
-    n_quantiles : int
-
-    Returns
-    -------
-    residuals : ndarray of shape ((n_groups + 1) * n_quantiles, n_outputs)
+    residuals (n, n_outputs), groups (n,)
+    Returns residuals ((n_groups + 1) * n_quantiles, n_outputs)
     """
     levels = (np.arange(n_quantiles) + 0.5) / n_quantiles
     parts = []
@@ -86,21 +64,13 @@ def grouped_residuals(residuals, groups, n_quantiles=40):
 def fit_novelty(grids, held_out=None):
     """Learn how much of normalized grids is coarse and how much is fine structure.
 
-    Parameters
-    ----------
-    grids : ndarray of shape (n, n_features)
-    held_out : ndarray of shape (n_held_out, n_features) or None
-        Grids that say how far usual ones are from others; None leaves each of `grids` out in turn
-        (cross-validation).
-
-    Returns
-    -------
-    state : dict
-        For :func:`novelty`: ``mean``, principal ``axes`` (n_features, n_components) over the
-        standard deviations along them, and means and scales of :func:`_energies` of left-out
-        grids (``high``) and of `grids` (``low``).
-    scores : ndarray
-        Novelty of the left-out grids.
+    grids (n, n_features)
+    held_out (n_held_out, n_features) or None: Grids that say how far usual ones are from others;
+        None leaves each of `grids` out in turn (cross-validation).
+    Returns state (dict): For :func:`novelty`: ``mean``, principal ``axes``
+        (n_features, n_components) over the standard deviations along them, and means and scales of
+        :func:`_energies` of left-out grids (``high``) and of `grids` (``low``).
+    and scores (ndarray): Novelty of the left-out grids.
     """
     n_folds = min(FIT.n_folds, len(grids))
     n = max(1, min(FIT.n_components, len(grids) * (n_folds - 1) // n_folds // 3))
@@ -121,17 +91,10 @@ def fit_novelty(grids, held_out=None):
 def novelty(grids, state):
     """Energy of a grid on the scale where it is most unusual, as a deviate.
 
-    Parameters
-    ----------
-    grids : ndarray of shape (n, n_features)
-    state : dict
-        From :func:`fit_novelty`.
-
-    Returns
-    -------
-    score : ndarray of shape (n,)
-        Largest distance of a log energy from its mean, in standard deviations, over groups of
-        principal components.
+    grids (n, n_features)
+    state (dict): From :func:`fit_novelty`.
+    Returns score (n,): Largest distance of a log energy from its mean, in standard deviations,
+        over groups of principal components.
     """
     return _farthest(_energies(grids, state), state)
 

@@ -92,14 +92,7 @@ def is_excitable(kind: int) -> bool:
 def gates_at(v):
     """Steady state and time constant (ms) of the gates m, h and n at potentials (mV).
 
-    Parameters
-    ----------
-    v : ndarray
-
-    Returns
-    -------
-    gates : list of tuple of ndarray
-        One pair a gate, each of the shape of `v`.
+    Returns gates (list of tuple of ndarray): One pair a gate, each of the shape of `v`.
     """
     found = []
     for forwards, backwards in RATES.values():

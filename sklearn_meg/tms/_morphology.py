@@ -189,13 +189,7 @@ def _check_tree(parents, kinds):
 def morphology_key(morphology):
     """Name and digest of a morphology: what tells one from another.
 
-    Parameters
-    ----------
-    morphology : Morphology
-
-    Returns
-    -------
-    key : str
+    Returns key (str)
     """
     arrays = (morphology.points, morphology.diameters, morphology.parents, morphology.kinds)
     digest = hashlib.sha1(b"".join(array.tobytes() for array in arrays)).hexdigest()
@@ -205,16 +199,8 @@ def morphology_key(morphology):
 def share_outside(morphology, size, spacing):
     """Share of the points of the axon that lie outside a grid.
 
-    Parameters
-    ----------
-    morphology : Morphology
-    size : int
-    spacing : float
-        Spacing in m.
-
-    Returns
-    -------
-    share : float
+    spacing: Spacing in m.
+    Returns share (float)
     """
     axonal = morphology.points[np.isin(morphology.kinds, AXONAL)] * 1e-6
     reach = (size // 2) * spacing * (1 + 1e-6)

@@ -22,17 +22,10 @@ class CompactCNN(nn.Module):
     The first convolution has a kernel of 3 and cuts the grid into 3 x 3 x 3 patches, without
     overlap, where the size is a multiple of 3 (9, as usual); else its stride is 2.
 
-    Parameters
-    ----------
-    size : int
-        Samples along each side of the grid.
-    n_outputs : int
-    n_filters : tuple of int
-        Number of filters of the two convolutions.
-    n_units : tuple of int
-        Number of units of the dense layers.
-    dropout : float
-        Before each dense layer.
+    size: Samples along each side of the grid.
+    n_filters (tuple of int): Number of filters of the two convolutions.
+    n_units (tuple of int): Number of units of the dense layers.
+    dropout: Before each dense layer.
     """
 
     def __init__(self, size, n_outputs, n_filters=(24, 32), n_units=(128, 64), dropout=0.0):
@@ -60,11 +53,7 @@ class CompactCNN(nn.Module):
 class SiteNet(nn.Module):
     """Whichever site is driven first: 1 / threshold is a soft maximum of linear forms of the field.
 
-    Parameters
-    ----------
-    size, n_outputs : int
-    n_sites : int
-        Linear forms an output.
+    n_sites: Linear forms an output.
     """
 
     def __init__(self, size, n_outputs, n_sites=64):
@@ -88,13 +77,9 @@ class SiteNet(nn.Module):
 class PaperCNN(nn.Module):
     """The sizes of the paper: four convolutions of kernel 2, two dense layers, batch norm.
 
-    Parameters
-    ----------
-    size, n_outputs : int
-        Samples per side of the grid, and number of outputs. Fewer than 5 samples leave fewer
-        convolutions.
-    dropout : float
-        Before each dense layer.
+    size, n_outputs: Samples per side of the grid, and number of outputs. Fewer than 5 samples
+        leave fewer convolutions.
+    dropout: Before each dense layer.
     """
 
     def __init__(self, size, n_outputs, dropout=0.0):
@@ -120,13 +105,8 @@ class PaperCNN(nn.Module):
 class DriveNet(nn.Module):
     """Dense layers on how much each site is driven, relative to the one that is driven most.
 
-    Parameters
-    ----------
-    n_sites, n_outputs : int
-    n_units : tuple of int
-        Sizes of the dense layers.
-    dropout : float
-        Share of units switched off before each dense layer but the first.
+    n_units (tuple of int): Sizes of the dense layers.
+    dropout: Share of units switched off before each dense layer but the first.
     """
 
     def __init__(self, n_sites, n_outputs, n_units=(128, 64), dropout=0.0):
@@ -147,10 +127,8 @@ class DriveNet(nn.Module):
 class SitePhysics(nn.Module):
     """Polarization of sites and the threshold that it makes: fitted before, fixed in training.
 
-    Parameters
-    ----------
-    n_looks, rank, n_sites, n_basis, n_numbers, n_outputs : int
-        Sizes of the arrays of :func:`._physics.fit_physics`.
+    n_looks, rank, n_sites, n_basis, n_numbers, n_outputs: Sizes of the arrays of
+        :func:`._physics.fit_physics`.
     """
 
     def __init__(self, n_looks, rank, n_sites, n_basis, n_numbers, n_outputs):
@@ -175,12 +153,7 @@ class SitePhysics(nn.Module):
 
 
 class Correction(nn.Module):
-    """A Gaussian process of what physics leaves, made after training.
-
-    Parameters
-    ----------
-    n_at, n_sites, n_outputs : int
-    """
+    """A Gaussian process of what physics leaves, made after training."""
 
     def __init__(self, n_at, n_sites, n_outputs):
         super().__init__()
@@ -205,21 +178,13 @@ class ThresholdNet(nn.Module):
     With physics the networks (and a correction, if there is one) say what is to be added to its
     log threshold; they start at zero.
 
-    Parameters
-    ----------
-    size, n_outputs : int
-    members : tuple of str
-        "drives" or keys of `MEMBERS`, one network each.
-    n_filters, n_units, dropout
-        See `CompactCNN`.
-    n_sites : int
-        See `SiteNet`.
-    rotate : bool
-        Train on the field from four sides (quarter turns about z), answer with the mean of four.
-    physics : tuple of int or None
-        Looks, rank, sites and patterns of `SitePhysics`.
-    n_corrected : int
-        Samples in the correction; 0 for none.
+    members (tuple of str): "drives" or keys of `MEMBERS`, one network each.
+    n_filters, n_units, dropout: See `CompactCNN`.
+    n_sites: See `SiteNet`.
+    rotate: Train on the field from four sides (quarter turns about z), answer with the mean of
+        four.
+    physics (tuple of int or None): Looks, rank, sites and patterns of `SitePhysics`.
+    n_corrected: Samples in the correction; 0 for none.
     """
 
     def __init__(
@@ -309,11 +274,8 @@ def one_turn_each(field):
 class ThresholdLoss(nn.Module):
     """Smooth L1 or squared error over the thresholds that are not NaN, for all members alike.
 
-    Parameters
-    ----------
-    kind : {"smooth_l1", "mse"}
-    beta : float
-        Point at which smooth L1 turns from squared to absolute, in standard deviations of log
+    kind ({"smooth_l1", "mse"})
+    beta: Point at which smooth L1 turns from squared to absolute, in standard deviations of log
         threshold.
     """
 

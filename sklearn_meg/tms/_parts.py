@@ -26,18 +26,9 @@ SINGLE = ("grids", "position", "axis", "azimuth", "geometry", "threshold")
 def run_part(world, settings, folder, start, stop):
     """Simulate the placements from `start` to `stop`; write them into the folder, if any.
 
-    Parameters
-    ----------
-    world : tuple
-        The clones (list of Morphology), the field factory or None, and the pulse.
-    settings : dict
-    folder : Path or None
-    start, stop : int
-
-    Returns
-    -------
-    start : int
-    part : dict of ndarray
+    world (tuple): The clones (list of Morphology), the field factory or None, and the pulse.
+    folder (Path or None)
+    Returns start (int), part (dict of ndarray)
     """
     part = _part(*world, settings, start, stop)
     if folder is not None:

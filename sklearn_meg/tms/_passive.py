@@ -57,13 +57,7 @@ PASSIVE = PassiveSettings()
 def sites_of(compartments):
     """Indices of the compartments where a spike can start: axonal, with channels.
 
-    Parameters
-    ----------
-    compartments : Compartments
-
-    Returns
-    -------
-    sites : ndarray of int
+    Returns sites (ndarray of int)
     """
     return np.flatnonzero(np.isin(compartments.kind, SITES))
 
@@ -74,18 +68,10 @@ def site_responses(compartments, pulse, polarity=1, last=PASSIVE.last):
     Steps backwards from each site through the (symmetric) implicit Euler scheme, so that the cost
     grows with the number of sites, not with that of compartments squared.
 
-    Parameters
-    ----------
-    compartments : Compartments
-    pulse : str, array-like or callable
-    polarity : {1, -1}
-    last : float
-        Time of the last look, in us after the onset.
-
-    Returns
-    -------
-    responses : ndarray of shape (n_looks, n_sites, 3 * n_points)
-        Polarization in mV for E in V/m at the points of the morphology.
+    pulse (str, array-like or callable), polarity ({1, -1})
+    last: Time of the last look, in us after the onset.
+    Returns responses (n_looks, n_sites, 3 * n_points): Polarization in mV for E in V/m at the
+        points of the morphology.
     """
     step = PASSIVE.step
     looks = np.arange(PASSIVE.every, round(last / step) + 1, PASSIVE.every)
@@ -108,14 +94,8 @@ def site_responses(compartments, pulse, polarity=1, last=PASSIVE.last):
 def in_blocks(operator, rows):
     """Apply a matrix to rows, the same to the last bit whatever rows are with them.
 
-    Parameters
-    ----------
-    operator : ndarray of shape (n_out, n_in)
-    rows : ndarray of shape (n, n_in)
-
-    Returns
-    -------
-    result : ndarray of shape (n, n_out)
+    operator (n_out, n_in), rows (n, n_in)
+    Returns result (n, n_out)
     """
     block = np.zeros((BLOCK, rows.shape[1]))
     found = np.empty((len(rows), len(operator)))
@@ -129,15 +109,9 @@ def in_blocks(operator, rows):
 def low_passed(courses, tau):
     """Courses over time behind a low-pass filter, (n_looks, ...).
 
-    Parameters
-    ----------
-    courses : ndarray of shape (n_looks, ...)
-    tau : float
-        Time constant in us.
-
-    Returns
-    -------
-    courses : ndarray of the same shape
+    courses (n_looks, ...)
+    tau: Time constant in us.
+    Returns courses (ndarray of the same shape)
     """
     keep = np.exp(-PASSIVE.every * PASSIVE.step / tau)
     filtered, now = np.empty_like(courses), np.zeros_like(courses[0])
@@ -150,15 +124,9 @@ def low_passed(courses, tau):
 def highest_drive(response, fields):
     """Largest drive over the sites, in mV, for E at the points of the neuron.
 
-    Parameters
-    ----------
-    response : ndarray of shape (n_looks, n_sites, 3 * n_points)
-        From :func:`site_responses`, low-passed.
-    fields : ndarray of shape (n, 3 * n_points)
-
-    Returns
-    -------
-    drive : ndarray of shape (n,)
+    response (n_looks, n_sites, 3 * n_points): From :func:`site_responses`, low-passed.
+    fields (n, 3 * n_points)
+    Returns drive (n,)
     """
     rows = in_blocks(response.reshape(-1, response.shape[2]), fields)
     positive = np.maximum(rows.reshape(len(rows), *response.shape[:2]), 0)
@@ -169,16 +137,9 @@ def highest_drive(response, fields):
 def grid_weights(points, size, spacing):
     """Weights that interpolate a grid at points, by a cubic spline along each axis.
 
-    Parameters
-    ----------
-    points : ndarray of shape (n, 3)
-        Coordinates in m, neuron's frame; points outside the grid take the value at its surface.
-    size : int
-    spacing : float
-
-    Returns
-    -------
-    weights : ndarray of shape (n, size**3)
+    points (n, 3): Coordinates in m, neuron's frame; points outside the grid take the value at its
+        surface.
+    Returns weights (n, size**3)
     """
     half = size // 2
     if not half:

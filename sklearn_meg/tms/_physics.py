@@ -51,17 +51,10 @@ def untrained_physics(drive, n_outputs=1):
 def fit_physics(drive, grids, y):
     """Fit what turns polarizations into thresholds.
 
-    Parameters
-    ----------
-    drive : SiteDrive
-    grids : ndarray of shape (n, 3 * size**3)
-        Fields, 1 V/m at the center.
-    y : ndarray of shape (n, n_outputs)
-        Thresholds in V/m at the center, NaN where none is known.
-
-    Returns
-    -------
-    physics : dict of ndarray
+    drive (SiteDrive)
+    grids (n, 3 * size**3): Fields, 1 V/m at the center.
+    y (n, n_outputs): Thresholds in V/m at the center, NaN where none is known.
+    Returns physics (dict of ndarray)
     """
     known = np.flatnonzero(np.isfinite(y).any(axis=1))[: DRIVE.most]
     scale = np.nanmedian(y, axis=0)
@@ -127,18 +120,10 @@ def _factored(forms):
 def physics_outputs(flat, physics):
     """Log thresholds and features of fields, for tensors.
 
-    Parameters
-    ----------
-    flat : tensor of shape (n, 3 * size**3)
-        Fields, 1 V/m at the center.
-    physics : dict of tensor
-
-    Returns
-    -------
-    logs : tensor of shape (n, n_outputs)
-        Log threshold in V/m at the center.
-    features : tensor of shape (n, n_sites)
-        Drives relative to the largest.
+    flat (n, 3 * size**3): Fields, 1 V/m at the center.
+    physics (dict of tensor)
+    Returns logs (n, n_outputs): Log threshold in V/m at the center.
+    and features (n, n_sites): Drives relative to the largest.
     """
     forms, courses, weights = physics["forms"], physics["courses"], physics["log_weights"]
     rank, n_sites, _ = forms.shape
@@ -181,18 +166,11 @@ def fit_correction(features, residual, rng):
     marginal likelihood on a grid. A process that does not lower the leave-one-out error (closed
     form: Rasmussen and Williams 2006, section 5.4.2) is not used.
 
-    Parameters
-    ----------
-    features : ndarray of shape (n, n_sites)
-    residual : ndarray of shape (n, n_outputs)
-        NaN where unknown.
-    rng : RandomState
-        Draws the samples, where there are more than a thousand.
-
-    Returns
-    -------
-    correction : dict of ndarray
-        ``at``, ``alpha``, ``gamma``; empty where it does not help.
+    features (n, n_sites)
+    residual (n, n_outputs): NaN where unknown.
+    rng (RandomState): Draws the samples, where there are more than a thousand.
+    Returns correction (dict of ndarray): ``at``, ``alpha``, ``gamma``; empty where it does not
+        help.
     """
     known = np.flatnonzero(np.isfinite(residual).all(axis=1))
     if len(known) < 10:
@@ -220,21 +198,12 @@ def fit_correction(features, residual, rng):
 def cross_validated_errors(drive, grids, y, groups, seed):
     """Errors of the log threshold of physics and correction that did not see the sample.
 
-    Parameters
-    ----------
-    drive : SiteDrive
-    grids : ndarray of shape (n, 3 * size**3)
-        Fields, 1 V/m at the center.
-    y : ndarray of shape (n, n_outputs)
-        Thresholds in V/m at the center, NaN where none is known.
-    groups : array-like of shape (n,) or None
-        Samples of one group are left out together.
-    seed : int
-
-    Returns
-    -------
-    errors : ndarray of shape (n, n_outputs)
-        NaN where `y` is, and where what is left has no threshold of an output.
+    drive (SiteDrive)
+    grids (n, 3 * size**3): Fields, 1 V/m at the center.
+    y (n, n_outputs): Thresholds in V/m at the center, NaN where none is known.
+    groups (n,) or None: Samples of one group are left out together.
+    Returns errors (n, n_outputs): NaN where `y` is, and where what is left has no threshold of an
+        output.
     """
     kind = KFold if groups is None or len(np.unique(groups)) < FIT.n_folds else GroupKFold
     folds = kind(max(2, min(FIT.n_folds, len(y))), shuffle=True, random_state=seed)

@@ -101,15 +101,8 @@ class SampledField:
     def __call__(self, points):
         """Interpolate E.
 
-        Parameters
-        ----------
-        points : array-like of shape (n, 3)
-            Coordinates in m, head frame.
-
-        Returns
-        -------
-        E : ndarray of shape (n, 3)
-            V/m for each A/µs.
+        points (n, 3): Coordinates in m, head frame.
+        Returns E (n, 3): V/m for each A/µs.
         """
         points = check_positions(points)
         if not len(points):

@@ -204,17 +204,9 @@ def simplex_weights(outputs, target):
 def check_sizes_param(estimator, name, length=None):
     """Check that a constructor parameter is a sequence of positive int.
 
-    Parameters
-    ----------
-    estimator : BaseEstimator
-    name : str
-    length : int or None
-        How many.
-
-    Raises
-    ------
-    ValueError
-        If it is not.
+    estimator (BaseEstimator)
+    length (int or None): How many.
+    Raises ValueError if it is not.
     """
     value = getattr(estimator, name)
     good = isinstance(value, list | tuple) and all(

@@ -406,21 +406,11 @@ def _is_of_size(X, size):
 def ridge_fit(features, target, alphas=ALPHAS, scale=1.0, weights=None):
     """Ridge regression with the penalty of least leave-one-out error.
 
-    Parameters
-    ----------
-    features : ndarray of shape (n, n_features)
-    target : ndarray of shape (n,)
-    alphas : sequence of float
-        Penalties over the sum of squares of a mean feature.
-    scale : float or ndarray of shape (n_features,)
-        Features times this are penalized evenly.
-    weights : ndarray of shape (n,) or None
-        Of the samples.
-
-    Returns
-    -------
-    model : dict
-        ``coef`` (n_features,), ``intercept`` and ``alpha``.
+    features (n, n_features), target (n,)
+    alphas (sequence of float): Penalties over the sum of squares of a mean feature.
+    scale (float or ndarray of shape (n_features,)): Features times this are penalized evenly.
+    weights (n,) or None: Of the samples.
+    Returns model (dict): ``coef`` (n_features,), ``intercept`` and ``alpha``.
     """
     weights = np.ones(len(target)) if weights is None else weights
     mean = np.average(features, axis=0, weights=weights)
@@ -441,20 +431,11 @@ def ridge_fit(features, target, alphas=ALPHAS, scale=1.0, weights=None):
 def spherical_harmonics(directions, degree):
     """Real spherical harmonics, orthonormal on the sphere.
 
-    Parameters
-    ----------
-    directions : ndarray of shape (n, 3)
-        Unit vectors.
-    degree : int
-        Largest degree.
+    directions (n, 3): Unit vectors.
+    degree: Largest degree.
+    Returns values (n, (degree + 1)**2): Values in the order of degree l, then order m from -l to
+        l.
 
-    Returns
-    -------
-    values : ndarray of shape (n, (degree + 1)**2)
-        Values in the order of degree l, then order m from -l to l.
-
-    Examples
-    --------
     >>> import numpy as np
     >>> from sklearn_meg.tms.baselines import spherical_harmonics
     >>> values = spherical_harmonics(np.array([[0.0, 0.0, 1.0]]), 1)

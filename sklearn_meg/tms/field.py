@@ -103,15 +103,8 @@ class SphereField:
     def __call__(self, points):
         """Compute E at points.
 
-        Parameters
-        ----------
-        points : array-like of shape (n, 3)
-            Coordinates in m, head frame.
-
-        Returns
-        -------
-        E : ndarray of shape (n, 3)
-            V/m for each A/µs.
+        points (n, 3): Coordinates in m, head frame.
+        Returns E (n, 3): V/m for each A/µs.
         """
         points = check_positions(points) - self.center
         self._check_inside(points)
@@ -216,14 +209,9 @@ SMALL = 0.12  # of the way to the coil: up to there degree 3 is as good as 5 is 
 class LocalField:
     """Polynomial of degree 5 through a smooth field in a ball, the field itself outside.
 
-    Parameters
-    ----------
-    field : callable
-        Takes points (n, 3) in m.
-    center : ndarray of shape (3,)
-        Coordinates in m.
-    radius : float
-        Radius in m.
+    field (callable): Takes points (n, 3) in m.
+    center (3,): Coordinates in m.
+    radius: Radius in m.
     """
 
     def __init__(self, field, center, radius=RADIUS):

@@ -387,14 +387,8 @@ def _parser():
 def main(arguments=None):
     """Run from the command line.
 
-    Parameters
-    ----------
-    arguments : list of str, optional
-        Default: those of the process.
-
-    Returns
-    -------
-    status : int
+    arguments (list of str): Default: those of the process.
+    Returns status (int)
     """
     options = _parser().parse_args(arguments)
     dataset = make_tms_dataset(

@@ -80,16 +80,9 @@ def check_pulse(pulse):
 def pulse_key(pulse: Pulse) -> str:
     """Return what tells one pulse from another: its name, or a digest of its samples.
 
-    Parameters
-    ----------
-    pulse : str, array-like or callable
+    pulse (str, array-like or callable)
+    Returns key (str)
 
-    Returns
-    -------
-    key : str
-
-    Examples
-    --------
     >>> from sklearn_meg.tms.pulses import pulse_key
     >>> pulse_key("biphasic")
     'biphasic'
