@@ -8,19 +8,12 @@ from .report import print_checks, print_table, write_json
 def run_command(program, benchmarks, argv=None, default=None):
     """Run one benchmark as the command line asks, print its tables and write its JSON.
 
-    Parameters
-    ----------
-    program : str
-        Command that the help text shows.
-    benchmarks : dict of name -> function that returns a module with ``CASES`` and ``run``
-        With a single one, the command takes no name.
-    argv : list of str or None
-    default : str or None
-        Name that is run where the command names none; None asks for one.
-
-    Returns
-    -------
-    status : int
+    program: Command that the help text shows.
+    benchmarks (dict of name -> function that returns a module with ``CASES`` and ``run``): With a
+        single one, the command takes no name.
+    argv (list of str or None)
+    default (str or None): Name that is run where the command names none; None asks for one.
+    Returns status (int)
     """
     parser = argparse.ArgumentParser(prog=program)
     if len(benchmarks) > 1:

@@ -7,14 +7,8 @@ from pathlib import Path
 def recording(*parts):
     """Path below the folder that ``SKLEARN_MEG_DATA`` names; None if it is not there.
 
-    Parameters
-    ----------
-    *parts : str
-        Folders and file.
-
-    Returns
-    -------
-    path : Path or None
+    *parts: Folders and file.
+    Returns path (Path or None)
     """
     folder = os.environ.get("SKLEARN_MEG_DATA")
     if folder is None:

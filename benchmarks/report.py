@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 from sklearn_meg._version import __version__
 
@@ -34,6 +36,12 @@ def values(rows, case, model, metric):
     return np.array(
         [r["value"] for r in rows if (r["case"], r["model"], r["metric"]) == (case, model, metric)]
     )
+
+
+def run_steps(name, steps, case_rows):
+    """Rows of each step (case, seed) by ``case_rows(case, seed)``, computed on one thread."""
+    with threadpool_limits(1):
+        return [row for step in tqdm(steps, desc=name, unit="case") for row in case_rows(*step)]
 
 
 def print_table(rows):

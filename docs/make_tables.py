@@ -96,10 +96,7 @@ MISSING = "This benchmark has not been run for this build of the pages.\n"
 def write_tables(source, target):
     """Write one file for every benchmark; a line that says so for one without results.
 
-    Parameters
-    ----------
-    source, target : Path
-        Folders of the JSON and of the rst files.
+    source, target (Path): Folders of the JSON and of the rst files.
     """
     target.mkdir(parents=True, exist_ok=True)
     found = {path.stem: path for path in sorted(source.glob("*.json"))}

@@ -81,12 +81,7 @@ def kinds_of(text):
 def bad_values(name, text, default):
     """Values that a parameter cannot have.
 
-    Parameters
-    ----------
-    name : str
-    text : str
-        Its documented type.
-    default : object
+    text: Its documented type.
     """
     kinds = kinds_of(text)
     if not kinds:
@@ -272,11 +267,8 @@ def _names(message, name):
 def complaints(cls, every=1):
     """Try all that is bad, or every so many.
 
-    Returns
-    -------
-    tried : int
-    found : list of str
-        Descriptions of silent cases.
+    Returns tried (int)
+    and found (list of str): Descriptions of silent cases.
     """
     tiny = world(cls.__name__)
     fitted = tiny.fitted()

@@ -10,8 +10,9 @@ workers one of which is killed every 20 seconds. ``null_studies``: how often stu
 that drive nothing.
 """
 
-from threadpoolctl import threadpool_limits
-from tqdm import tqdm
+from functools import partial
+
+from benchmarks.report import run_steps
 
 from . import cluster, consortium, files, inputs, kills, nulls
 
@@ -24,30 +25,22 @@ ONCE = ("bad_inputs", "cluster", "consortium", "null_studies")  # no chance in i
 def run(quick=False, n_seeds=None, cases=None):
     """Run the benchmark.
 
-    Parameters
-    ----------
-    quick : bool
-        A part of it: shows that everything runs.
-    n_seeds : int or None
-        5 unless quick.
-    cases : list of str or None
-        Some of `CASES`; None all.
-
-    Returns
-    -------
-    rows, checks : list of dict
-    settings : dict
+    quick: A part of it: shows that everything runs.
+    n_seeds (int or None): 5 unless quick.
+    cases (list of str or None): Some of `CASES`; None all.
+    Returns rows, checks (list of dict), settings (dict)
     """
     cases = CASES if cases is None else cases
     n = n_seeds or (1 if quick else N_SEEDS)
-    jobs = [(case, seed) for case in cases for seed in range(1 if case in ONCE else n)]
-    rows = []
-    with threadpool_limits(1):
-        for case, seed in tqdm(jobs, desc="trust", unit="case"):
-            (part,) = [p for p in PARTS if case in p.CASES]
-            rows += part.case_rows(case, seed, quick)
+    steps = [(case, seed) for case in cases for seed in range(1 if case in ONCE else n)]
+    rows = run_steps("trust", steps, partial(_case_rows, quick=quick))
     settings = {"quick": quick, "seeds": n, "cases": list(cases)}
     return rows, [] if quick else make_checks(rows), settings
+
+
+def _case_rows(case, seed, quick):
+    (part,) = [part for part in PARTS if case in part.CASES]
+    return part.case_rows(case, seed, quick)
 
 
 def make_checks(rows):

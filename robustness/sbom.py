@@ -33,10 +33,7 @@ def components(text):
 def bill(text=None):
     """The bill as a dict.
 
-    Parameters
-    ----------
-    text : str or None
-        Pins, a line each; None those of this checkout.
+    text (str or None): Pins, a line each; None those of this checkout.
     """
     parts = components(CONSTRAINTS.read_text("utf-8") if text is None else text)
     own = {"type": "library", "name": "sklearn-meg", "version": __version__, "bom-ref": "self"}

@@ -95,10 +95,7 @@ def of_domain(domain):
 def world(name):
     """The world of an estimator.
 
-    Parameters
-    ----------
-    name : str
-        Name of the class.
+    name: Name of the class.
     """
     cls, params = getattr(sklearn_meg, name), dict(SMALL.get(name, {}))
     make = MAKERS.get(name) or MAKERS[cls.__module__.split(".")[1]]

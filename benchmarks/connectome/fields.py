@@ -11,17 +11,10 @@ PIECES = 5  # of a step: with fewer, integral curves are lost at borders of bund
 def directions_at(V, places):
     """Directions of one field at any places: the principal axis of the interpolated V V'.
 
-    Parameters
-    ----------
-    V : ndarray of shape (nx, ny, nz, 3)
-        Unit vectors, NaN where absent.
-    places : ndarray of shape (n, 3)
-        In voxels.
-
-    Returns
-    -------
-    directions : ndarray of shape (n, 3)
-        With either sign; NaN where no voxel around has a vector, or a place is NaN.
+    V (nx, ny, nz, 3): Unit vectors, NaN where absent.
+    places (n, 3): In voxels.
+    Returns directions (n, 3): With either sign; NaN where no voxel around has a vector, or a place
+        is NaN.
     """
     lost = np.isnan(places).any(axis=1)
     places = np.where(lost[:, None], -9.0, places)
@@ -46,27 +39,14 @@ def integral_curves(V, scale, n, shortest=8.0, most=200, seed=0, pieces=PIECES):
 
     No model has a part in them: they are of the field that all models get.
 
-    Parameters
-    ----------
-    V : ndarray of shape (nx, ny, nz, 3)
-    scale : ndarray of shape (3,)
-        Size of a voxel.
-    n : int
-        Most curves.
-    shortest : float
-        Shorter ones, in smallest voxels, are left out.
-    most : int
-        Steps.
-    seed : int
-    pieces : int
-        Of each step, for the integration.
-
-    Returns
-    -------
-    curves : list of ndarray of shape (n_points, 3)
-        In lengths, to the border of the mask.
-    directions : ndarray of shape (n, 3)
-        Tangents at their starts.
+    V (nx, ny, nz, 3)
+    scale (3,): Size of a voxel.
+    n: Most curves.
+    shortest: Shorter ones, in smallest voxels, are left out.
+    most: Steps.
+    pieces: Of each step, for the integration.
+    Returns curves (list of ndarray of shape (n_points, 3)): In lengths, to the border of the mask.
+    and directions (n, 3): Tangents at their starts.
     """
     rng, mask = np.random.default_rng(seed), np.isfinite(V[..., 0])
     h = STEP * np.min(scale)
@@ -104,9 +84,7 @@ def make_brain_like(seed, size=(50, 58, 44), n_bundles=25, noise=4.0):
 
     Neighbors differ by 4 to 6 degrees (median), a tenth by more than 20: borders of bundles.
 
-    Returns
-    -------
-    X : ndarray of shape (1, nx, ny, nz, 3)
+    Returns X (1, nx, ny, nz, 3)
     """
     from scipy.ndimage import gaussian_filter, label
 

@@ -19,15 +19,8 @@ ANISOTROPIES = (3.0, 6.0, 15.0, 50.0, 150.0, 500.0, 1500.0)
 def baselines(quick=False, affine=None):
     """Models of every baseline, by name.
 
-    Parameters
-    ----------
-    quick : bool
-        One setting each.
-    affine : ndarray or None
-
-    Returns
-    -------
-    models : dict of list
+    quick: One setting each.
+    Returns models (dict of list)
     """
     grid = (6.0,) if quick else ANISOTROPIES
     tensors = {

@@ -11,17 +11,16 @@ Times are CPU times of one thread.
 """
 
 from dataclasses import replace
+from functools import partial
 from time import process_time
 
 import numpy as np
-from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from sklearn_meg.connectome import ConnectomeMetric, ConvolutionalMetric, KnownMetric
 from sklearn_meg.connectome.metrics import geodesic_deviation
 from sklearn_meg.datasets import make_fibers
 
-from ..report import row
+from ..report import row, run_steps
 from . import checks, more, phantom
 from .models import baselines, best, smoothed_baselines
 
@@ -48,36 +47,17 @@ QUICK_FIT = {"max_iter": 5}, {"max_epochs": 3}
 def run(quick=False, n_seeds=None, cases=None):
     """Run the benchmark.
 
-    Parameters
-    ----------
-    quick : bool
-        Small grids, few iterations, one seed, not all worlds: shows that everything runs;
+    quick: Small grids, few iterations, one seed, not all worlds: shows that everything runs;
         numbers mean nothing.
-    n_seeds : int or None
-        Seeds of curves, signs and noise: 3 unless quick.
-    cases : list of str or None
-        Some of `CASES`; None all.
-
-    Returns
-    -------
-    rows, checks : list of dict
-    settings : dict
+    n_seeds (int or None): Seeds of curves, signs and noise: 3 unless quick.
+    cases (list of str or None): Some of `CASES`; None all.
+    Returns rows, checks (list of dict), settings (dict)
     """
     if cases is None:
         cases = QUICK_CASES if quick else CASES
     seeds = range(n_seeds or (1 if quick else 3))
-    rows = []
-    with threadpool_limits(1):
-        jobs = [(c, s) for c in cases for s in ([0] if c in MORE else seeds)]
-        for case, seed in tqdm(jobs, desc="connectome", unit="case"):
-            if case in WORLDS:
-                rows += world_rows(case, seed, quick)
-            elif case in phantom.SNRS:
-                rows += phantom.phantom_rows(case, seed, quick)
-            elif case in more.SEEDED:
-                rows += more.SEEDED[case](seed, quick)
-            else:
-                rows += more.ROWS[case](quick)
+    steps = [(case, seed) for case in cases for seed in ([0] if case in MORE else seeds)]
+    rows = run_steps("connectome", steps, partial(_case_rows, quick=quick))
     settings = {
         "quick": quick,
         "seeds": len(seeds),
@@ -85,6 +65,16 @@ def run(quick=False, n_seeds=None, cases=None):
         "curves": _n_curves(quick),
     }
     return rows, [] if quick else checks.make_checks(rows), settings
+
+
+def _case_rows(case, seed, quick):
+    if case in WORLDS:
+        return world_rows(case, seed, quick)
+    if case in phantom.SNRS:
+        return phantom.phantom_rows(case, seed, quick)
+    if case in more.SEEDED:
+        return more.SEEDED[case](seed, quick)
+    return more.ROWS[case](quick)
 
 
 def _n_curves(quick):

@@ -21,9 +21,9 @@ windows, decoded as a chain; ``windows`` are the clusters themselves). ``glhmm``
 can be imported.
 """
 
-from threadpoolctl import threadpool_limits
-from tqdm import tqdm
+from functools import partial
 
+from ..report import run_steps
 from . import checks, more, spoiled, worlds
 
 WORLDS = ("easy", "hard")
@@ -35,40 +35,29 @@ N_SEEDS = 10
 def run(quick=False, n_seeds=None, cases=None):
     """Run the benchmark.
 
-    Parameters
-    ----------
-    quick : bool
-        Small worlds, one seed: shows that everything runs; numbers mean nothing.
-    n_seeds : int or None
-        Seeds of worlds and starts: 10 unless quick.
-    cases : list of str or None
-        Some of `CASES`; None all.
-
-    Returns
-    -------
-    rows, checks : list of dict
-    settings : dict
+    quick: Small worlds, one seed: shows that everything runs; numbers mean nothing.
+    n_seeds (int or None): Seeds of worlds and starts: 10 unless quick.
+    cases (list of str or None): Some of `CASES`; None all.
+    Returns rows, checks (list of dict), settings (dict)
     """
     cases = CASES if cases is None else cases
     n = n_seeds or (1 if quick else N_SEEDS)
-    jobs = [(case, seed) for case in cases for seed in range(_n_runs(case, n))]
-    rows = []
-    with threadpool_limits(1):
-        for case, seed in tqdm(jobs, desc="dynamics", unit="case"):
-            if case in WORLDS:
-                rows += worlds.world_rows(case, seed, quick)
-            elif case in ORDERS:
-                rows += more.order_rows(case, ORDERS[case], seed, quick)
-            elif case in spoiled.CASES:
-                rows += spoiled.spoiled_rows(case, seed, quick)
-            elif case == "mar":
-                rows += spoiled.mar_rows(seed, quick)
-            elif case == "bold":
-                rows += more.bold_rows(seed, quick)
-            else:
-                rows += more.speed_rows(seed, quick)
+    steps = [(case, seed) for case in cases for seed in range(_n_runs(case, n))]
+    rows = run_steps("dynamics", steps, partial(_case_rows, quick=quick))
     settings = {"quick": quick, "seeds": n, "cases": list(cases)}
     return rows, [] if quick else checks.make_checks(rows), settings
+
+
+def _case_rows(case, seed, quick):
+    if case in WORLDS:
+        return worlds.world_rows(case, seed, quick)
+    if case in ORDERS:
+        return more.order_rows(case, ORDERS[case], seed, quick)
+    if case in spoiled.CASES:
+        return spoiled.spoiled_rows(case, seed, quick)
+    if case == "mar":
+        return spoiled.mar_rows(seed, quick)
+    return more.bold_rows(seed, quick) if case == "bold" else more.speed_rows(seed, quick)
 
 
 def _n_runs(case, n_seeds):

@@ -13,14 +13,8 @@ def ceiling(data, trials):
     strong alpha is at every word, which no model can know: a little less is attainable (in worlds
     N and S .98 and .99 of it, with alpha of mean strength, seeds 21 and 22).
 
-    Parameters
-    ----------
-    data : Bunch from :func:`~sklearn_meg.datasets.make_words`
-    trials : ndarray of int
-
-    Returns
-    -------
-    y : ndarray of shape (n_chosen, n_channels, n_times)
+    data (Bunch from :func:`~sklearn_meg.datasets.make_words`), trials (ndarray of int)
+    Returns y (n_chosen, n_channels, n_times)
     """
     settings, n_initial = words.WORLDS[data.world], data.rows["n_initial"]
     pattern = data.mixing[data.subjects[trials], :, 3]

@@ -16,17 +16,10 @@ CASE = "speed_deep"
 def cost_rows(seed=0, quick=False):
     """Times on one thread, with both sides of a comparison in the same run, in turn.
 
-    Parameters
-    ----------
-    seed : int
-    quick : bool
-
-    Returns
-    -------
-    rows : list of dict
-        Case "speed_deep": ``epoch_s`` of the estimator (model ``default``) and of a hand-written
-        loop with the same network and batches (model ``plain_torch``), the median over repeats;
-        ``fit_s`` of the estimator with 300 and 1200 trials a subject (``fit_4x_s``).
+    Returns rows (list of dict): Case "speed_deep": ``epoch_s`` of the estimator (model
+        ``default``) and of a hand-written loop with the same network and batches (model
+        ``plain_torch``), the median over repeats; ``fit_s`` of the estimator with 300 and 1200
+        trials a subject (``fit_4x_s``).
     """
     size = {"n_subjects": 2, "n_trials": 20} if quick else {"n_subjects": 6, "n_trials": 300}
     data = make_words("N", random_state=seed, **size)

@@ -21,21 +21,14 @@ def importance_rows(seed=0, quick=False):
 
     A row of noise, drawn anew for every word, is added to the features before training.
 
-    Parameters
-    ----------
-    seed : int, default=0
-        Of the simulation, the noise row, the encoder and the permutations.
-    quick : bool, default=False
-        Little data and few epochs, to see that it runs; its numbers mean nothing.
-
-    Returns
-    -------
-    rows : list of dict
-        ``case, model, metric, seed, value``. Importances are the drop of R on held-out trials
-        (the last fifth of each subject), averaged over subjects, channels and t >= 0. Readouts
-        are correlations with the true response to one unit less and more of the feature, over
-        these two, channels and t >= 0: of the mean over subjects (``readout_length``), and the
-        mean of the subjects' own, which asks more of the data (``readout_length_subject``).
+    seed: Of the simulation, the noise row, the encoder and the permutations.
+    quick: Little data and few epochs, to see that it runs; its numbers mean nothing.
+    Returns rows (list of dict): ``case, model, metric, seed, value``. Importances are the drop of
+        R on held-out trials (the last fifth of each subject), averaged over subjects, channels and
+        t >= 0. Readouts are correlations with the true response to one unit less and more of the
+        feature, over these two, channels and t >= 0: of the mean over subjects
+        (``readout_length``), and the mean of the subjects' own, which asks more of the data
+        (``readout_length_subject``).
     """
     n_trials = 40 if quick else 300
     size = {"n_subjects": 2, "n_channels": 4} if quick else {}
@@ -66,16 +59,8 @@ def importance_rows(seed=0, quick=False):
 def noise_feature(onset, seed):
     """Give every word a random z-scored value that no response depends on.
 
-    Parameters
-    ----------
-    onset : ndarray of shape (n_trials, n_times)
-        1 while a word is on.
-    seed : int
-
-    Returns
-    -------
-    noise : ndarray of shape (n_trials, 1, n_times)
-        Boxcars, as the other features.
+    onset (n_trials, n_times): 1 while a word is on.
+    Returns noise (n_trials, 1, n_times): Boxcars, as the other features.
     """
     on = onset > 0
     word = np.cumsum(on & ~np.pad(on, ((0, 0), (1, 0)))[:, :-1], axis=1)
@@ -90,18 +75,10 @@ def true_response_to_feature(data, name, trials, delta=1.0):
     The responses of world N are not linear in the features, so the change depends on the word:
     it is averaged over the words that occurred, as the readout averages over trials.
 
-    Parameters
-    ----------
-    data : Bunch from :func:`~sklearn_meg.datasets.make_words`
-    name : {"length", "frequency"}
-    trials : ndarray of bool of shape (n_trials,)
-        Whose words to average over, each subject over its own.
-    delta : float, default=1.0
-
-    Returns
-    -------
-    response : ndarray of shape (n_subjects, n_channels, n_times)
-        Per unit of the feature, for a word with no word before it and alpha of mean strength.
+    data (Bunch from :func:`~sklearn_meg.datasets.make_words`), name ({"length", "frequency"})
+    trials (n_trials,) bool: Whose words to average over, each subject over its own.
+    Returns response (n_subjects, n_channels, n_times): Per unit of the feature, for a word with no
+        word before it and alpha of mean strength.
     """
     responses = []
     for i, subject in enumerate(np.unique(data.subjects)):
@@ -118,21 +95,13 @@ def true_response_to_feature(data, name, trials, delta=1.0):
 def readout_and_truth(encoder, X, data, trials, name, deltas=DELTAS):
     """Read out the response to a feature beside the true one, both from t = 0 on.
 
-    Parameters
-    ----------
-    encoder : fitted encoder
-    X : ndarray of shape (n_chosen, n_rows, n_times)
-        The chosen trials.
-    data : Bunch from :func:`~sklearn_meg.datasets.make_words`
-    trials : ndarray of bool of shape (n_trials,)
-        Which were chosen.
-    name : {"length", "frequency"}
-    deltas : sequence of float
-        Changes of the feature.
-
-    Returns
-    -------
-    found, true : ndarray of shape (n_subjects, n_deltas, n_channels, n_samples)
+    encoder (fitted encoder)
+    X (n_chosen, n_rows, n_times): The chosen trials.
+    data (Bunch from :func:`~sklearn_meg.datasets.make_words`)
+    trials (n_trials,) bool: Which were chosen.
+    name ({"length", "frequency"})
+    deltas (sequence of float): Changes of the feature.
+    Returns found, true (n_subjects, n_deltas, n_channels, n_samples)
     """
     onset = int(np.searchsorted(data.times, 0))
     row = FEATURES[name]

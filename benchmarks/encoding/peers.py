@@ -18,12 +18,9 @@ N_LAGS = 40
 class LagRegressor(RowParams, RegressorMixin, BaseEstimator):
     """Predict each sample from the lags of the features and the subject, by any regressor.
 
-    Parameters
-    ----------
-    regressor : regressor of scikit-learn
-        Of several outputs.
-    subject_row, initial_rows, n_initial, mask_row
-        As :func:`sklearn_meg.pack_rows` gives them; initial MEG is not used.
+    regressor (regressor of scikit-learn): Of several outputs.
+    subject_row, initial_rows, n_initial, mask_row: As :func:`sklearn_meg.pack_rows` gives them;
+        initial MEG is not used.
     """
 
     def __init__(self, regressor, subject_row=None, initial_rows=None, n_initial=0, mask_row=None):

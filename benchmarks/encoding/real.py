@@ -19,18 +19,10 @@ def find(name):
 def eeg_visual(path, decimate=2, initial=0.1):
     """20 subjects x 5 trials of one visual condition, leave-one-trial-out inside subjects.
 
-    Parameters
-    ----------
-    path : path-like
-    decimate : int
-        256 Hz are more than the low-passed signal needs.
-    initial : float
-        Initial window in seconds.
-
-    Returns
-    -------
-    X, y, rows, subjects, folds
-        The stimulus is an impulse at onset and a boxcar of the 0.3 s that the picture is shown.
+    decimate: 256 Hz are more than the low-passed signal needs.
+    initial: Initial window in seconds.
+    Returns X, y, rows, subjects, folds: The stimulus is an impulse at onset and a boxcar of the
+        0.3 s that the picture is shown.
     """
     from scipy.signal import decimate as low_pass_and_decimate
 
@@ -53,18 +45,10 @@ def eeg_visual(path, decimate=2, initial=0.1):
 def erp_words(path, decimate=5, length=0.8):
     """20 subjects x 2 condition averages; one condition of each subject is left out.
 
-    Parameters
-    ----------
-    path : path-like
-    decimate : int
-        250 Hz are more than averages need.
-    length : float
-        End of the scored time in seconds.
-
-    Returns
-    -------
-    X, y, rows, subjects, folds, sfreq
-        The stimulus is an impulse at onset for all words, and one for the condition.
+    decimate: 250 Hz are more than averages need.
+    length: End of the scored time in seconds.
+    Returns X, y, rows, subjects, folds, sfreq: The stimulus is an impulse at onset for all words,
+        and one for the condition.
     """
     from scipy.signal import decimate as low_pass_and_decimate
 
@@ -89,18 +73,10 @@ def erp_words(path, decimate=5, length=0.8):
 def eeglab(path, sfreq=64.0, n_folds=5):
     """One subject's responses to squares, with position and reaction time as features.
 
-    Parameters
-    ----------
-    path : path-like
-        EEGLAB's example recording.
-    sfreq : float
-        Rate to resample to.
-    n_folds : int
-        Folds of neighboring trials.
-
-    Returns
-    -------
-    X, y, rows, subjects, folds, sfreq
+    path (path-like): EEGLAB's example recording.
+    sfreq: Rate to resample to.
+    n_folds: Folds of neighboring trials.
+    Returns X, y, rows, subjects, folds, sfreq
     """
     import mne
     from sklearn.model_selection import KFold

@@ -5,13 +5,12 @@ Each world is 6 subjects x 300 trials, 12 channels, 40 Hz; 80 % of the trials of
 from word onset, or the end of the initial window, on.
 """
 
+from functools import partial
 from time import perf_counter
 
 import numpy as np
 from scipy.stats import wilcoxon
 from sklearn.pipeline import make_pipeline
-from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from sklearn_meg import pack_rows
 from sklearn_meg.datasets import make_words
@@ -25,7 +24,7 @@ from sklearn_meg.encoding import (
 )
 from sklearn_meg.metrics import noise_ceiling, r_across_trials, r_over_time
 
-from ..report import check, row, values
+from ..report import check, row, run_steps, values
 from . import cost, importance, real, speed
 from .ceiling import ceiling
 from .peers import peers
@@ -56,32 +55,20 @@ PAPER_SMALL.update(lr=4e-3, weight_decay=0.01, schedule="onecycle", clip_norm=1.
 def run(quick=False, n_seeds=None, cases=None):
     """Run the benchmark.
 
-    Parameters
-    ----------
-    quick : bool
-        Tiny data and networks, one seed: shows that everything runs, the numbers mean nothing.
-    n_seeds : int or None
-        5 unless quick.
-    cases : list of str or None
-        Some of `CASES`; None all.
-
-    Returns
-    -------
-    rows, checks : list of dict
-    settings : dict
+    quick: Tiny data and networks, one seed: shows that everything runs, the numbers mean nothing.
+    n_seeds (int or None): 5 unless quick.
+    cases (list of str or None): Some of `CASES`; None all.
+    Returns rows, checks (list of dict), settings (dict)
     """
     cases = CASES if cases is None else cases
     seeds = range(n_seeds or (1 if quick else 5))
-    rows = []
     steps = [(case, seed) for case in cases for seed in (seeds if case != "speed" else (0,))]
-    with threadpool_limits(1):
-        for case, seed in tqdm(steps, desc="encoding", unit="case"):
-            rows += _run_case(case, seed, quick)
+    rows = run_steps("encoding", steps, partial(_case_rows, quick=quick))
     settings = {"quick": quick, "seeds": len(seeds), "cases": list(cases), "split": "80/20"}
     return rows, [] if quick else make_checks(rows), settings
 
 
-def _run_case(case, seed, quick):
+def _case_rows(case, seed, quick):
     if case in WORLDS:
         return world_rows(case, seed, quick)
     if case in STIMULUS_ONLY:

@@ -27,17 +27,9 @@ def speed_rows(seed=0, quick=False):
     alpha that was chosen. ``mne`` is ReceptiveField as it is (a float as estimator:
     TimeDelayingRidge), ``mne_ridge`` with scikit-learn's Ridge.
 
-    Parameters
-    ----------
-    seed : int
-    quick : bool
-        Only one alpha and 12 channels, without ``mne_ridge``.
-
-    Returns
-    -------
-    rows : list of dict
-        ``{"case": "speed_12ch_1alpha", "model": "trf", "metric": "fit_s", "seed": 0,
-        "value": 0.02}``; metrics ``fit_s`` and ``peak_mb``.
+    quick: Only one alpha and 12 channels, without ``mne_ridge``.
+    Returns rows (list of dict): ``{"case": "speed_12ch_1alpha", "model": "trf", "metric": "fit_s",
+        "seed": 0, "value": 0.02}``; metrics ``fit_s`` and ``peak_mb``.
     """
     rows = []
     for n_channels in (12,) if quick else (12, 270):

@@ -27,7 +27,7 @@ Real: surface EMG over 30 days (skipped where it is absent). Online decoders get
 of all test days in random order, day after day. Times are CPU times of one thread.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from time import process_time
 
 import numpy as np
@@ -35,8 +35,6 @@ from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.model_selection import KFold
-from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from sklearn_meg.datasets import make_nerve
 from sklearn_meg.nerve import (
@@ -48,7 +46,7 @@ from sklearn_meg.nerve import (
     WindowRegressor,
 )
 
-from ..report import row
+from ..report import row, run_steps
 from . import real, sessions, speed
 from .checks import make_checks
 from .scores import accuracy_rows, classical, halves_rows
@@ -74,19 +72,10 @@ QUICK_DATA = {"n_train": 3, "n_test": 1, "sfreq": 2000.0, "duration": 0.4}
 def run(quick=False, n_seeds=None, cases=None):
     """Run the benchmark.
 
-    Parameters
-    ----------
-    quick : bool
-        Short trials, few epochs, one seed: shows that everything runs; numbers mean nothing.
-    n_seeds : int or None
-        Seeds of nerves and of training: 5 unless quick.
-    cases : list of str or None
-        Some of `CASES`; None all.
-
-    Returns
-    -------
-    rows, checks : list of dict
-    settings : dict
+    quick: Short trials, few epochs, one seed: shows that everything runs; numbers mean nothing.
+    n_seeds (int or None): Seeds of nerves and of training: 5 unless quick.
+    cases (list of str or None): Some of `CASES`; None all.
+    Returns rows, checks (list of dict), settings (dict)
     """
     if cases is None:
         cases = [case for case in CASES if not (quick and case.endswith(SPARSE))]
@@ -95,15 +84,12 @@ def run(quick=False, n_seeds=None, cases=None):
     steps += [(c, 0) for c in cases if c in ONCE]
     simulated.cache_clear()
     fitted.cache_clear()
-    rows = []
-    with threadpool_limits(1):
-        for case, seed in tqdm(steps, desc="nerve", unit="case"):
-            rows += _run_case(case, seed, quick)
+    rows = run_steps("nerve", steps, partial(_case_rows, quick=quick))
     settings = {"quick": quick, "seeds": len(seeds), "cases": list(cases)}
     return rows, [] if quick else make_checks(rows), settings
 
 
-def _run_case(case, seed, quick):
+def _case_rows(case, seed, quick):
     if parts_of(case)[0] in LEVELS:
         return level_rows(case, seed, quick)
     if parts_of(case)[0] == "dof":

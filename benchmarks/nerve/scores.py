@@ -26,12 +26,8 @@ def accuracy_rows(case, name, seed, model, X, y):
 def calibration_error(confidence, right, n_bins=10):
     """Expected calibration error: mean distance of confidence and accuracy, in bins of the former.
 
-    Parameters
-    ----------
-    confidence : ndarray
-        Probability of each decision.
-    right : ndarray of bool, of the same shape
-    n_bins : int, default=10
+    confidence (ndarray): Probability of each decision.
+    right (ndarray of bool, of the same shape)
     """
     place = np.minimum((confidence * n_bins).astype(int), n_bins - 1).ravel()
     gap = np.bincount(place, (confidence - right).ravel(), minlength=n_bins)

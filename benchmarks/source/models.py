@@ -27,15 +27,8 @@ GAINS = {"1dip": (1.5,), "2corr": (1.5, 0.75)}
 def our_params(quick=False):
     """Give the parameters of ours: as it comes, the paper's, a penalized GRU.
 
-    Parameters
-    ----------
-    quick : bool
-        Train hardly at all.
-
-    Returns
-    -------
-    params : dict of dict
-        By the name of the model in the table.
+    quick: Train hardly at all.
+    Returns params (dict of dict): By the name of the model in the table.
     """
     from sklearn_meg.source import rnn
 
@@ -68,18 +61,10 @@ def our_estimates(data, seed, quick=False):
 def noise_rows(seed, random_state, quick=False):
     """Peak of an estimate from noise alone over that from a dipole at +5 dB.
 
-    Parameters
-    ----------
-    seed : int
-        For the rows.
-    random_state : int
-        Of both data sets.
-    quick : bool
-
-    Returns
-    -------
-    rows : list of dict
-        Metric ``noise_ratio``; for comparison also of two peers as they come.
+    seed: For the rows.
+    random_state: Of both data sets.
+    Returns rows (list of dict): Metric ``noise_ratio``; for comparison also of two peers as they
+        come.
     """
     size = QUICK_DATA if quick else {}
     pair = [make_evoked(kind, 5.0, random_state=random_state, **size) for kind in ("noise", "1dip")]
@@ -104,17 +89,8 @@ def noise_rows(seed, random_state, quick=False):
 def joint_rows(seed, random_state, quick=False):
     """Two conditions at -5 dB, with the same sources in other amplitudes: one fit or two.
 
-    Parameters
-    ----------
-    seed : int
-    random_state : int
-    quick : bool
-
-    Returns
-    -------
-    rows : list of dict
-        Cases ``joint_1dip`` and ``joint_2corr``, models ``joint`` and ``separate``; means over
-        both conditions.
+    Returns rows (list of dict): Cases ``joint_1dip`` and ``joint_2corr``, models ``joint`` and
+        ``separate``; means over both conditions.
     """
     rows = []
     for offset, (scenario, gains) in enumerate(GAINS.items()):

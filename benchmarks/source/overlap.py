@@ -31,15 +31,10 @@ FIRST_SEED = 12000
 def make_overlap(seed):
     """Simulate trials of two events.
 
-    Returns
-    -------
-    X : ndarray of shape (n_trials, 2, n_times)
-        Steps at the events.
-    y : ndarray of shape (n_trials, n_channels, n_times)
-    alone : ndarray of shape (2, n_channels, n_times)
-        Noise-free fields of each event alone, at the onset.
-    noise_cov : mne.Covariance
-    info : mne.Info
+    Returns X (n_trials, 2, n_times): Steps at the events.
+    and y (n_trials, n_channels, n_times)
+    and alone (2, n_channels, n_times): Noise-free fields of each event alone, at the onset.
+    and noise_cov (mne.Covariance), info (mne.Info)
     """
     rng = np.random.RandomState(FIRST_SEED + seed)
     info = simulated_info(SFREQ)

@@ -32,16 +32,9 @@ GAMMA_ALPHAS, GAMMA_MAXIT = (0.5, 1.0, 2.0), 100
 def tuned_peers(data, quick=False):
     """Yield the name and the best estimate of every peer.
 
-    Parameters
-    ----------
-    data : EvokedData
-    quick : bool
-        One value of each grid, without gamma map and eLORETA.
-
-    Yields
-    ------
-    name : str
-    estimate : Estimate
+    data (EvokedData)
+    quick: One value of each grid, without gamma map and eLORETA.
+    Yields name (str), estimate (Estimate)
     """
     for name in PEERS:
         if quick and name in ("gamma_map", "eloreta"):
@@ -160,17 +153,10 @@ def as_trials(data):
 def fitted(model, X, y, data, setting=""):
     """Fit an estimator of one condition and time it.
 
-    Parameters
-    ----------
-    model : SourceEstimator
-    X, y : ndarray
-        As for ``fit``.
-    data : EvokedData
-    setting : str
-
-    Returns
-    -------
-    estimate : Estimate
+    model (SourceEstimator)
+    X, y (ndarray): As for ``fit``.
+    data (EvokedData)
+    Returns estimate (Estimate)
     """
     start = process_time()
     model.fit(X, y)

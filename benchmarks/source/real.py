@@ -47,16 +47,8 @@ def find():
 def read(folder, kind):
     """Averages of both sides, lead field and noise covariance.
 
-    Parameters
-    ----------
-    folder : Path
-    kind : {"auditory", "visual"}
-
-    Returns
-    -------
-    evokeds : list of mne.Evoked
-    forward : mne.Forward
-    noise_cov : mne.Covariance
+    folder (Path), kind ({"auditory", "visual"})
+    Returns evokeds (list of mne.Evoked), forward (mne.Forward), noise_cov (mne.Covariance)
     """
     import mne
 
@@ -74,17 +66,10 @@ def read(folder, kind):
 def real_rows(kind, quick=False):
     """Peaks of ours and of the peers, both sides fitted jointly by ours.
 
-    Parameters
-    ----------
-    kind : {"auditory", "visual"}
-    quick : bool
-        Nothing then.
-
-    Returns
-    -------
-    rows : list of dict
-        For each hemisphere the place of the strongest current in mm, MRI coordinates
-        (``lh_x_mm``), its latency (``lh_ms``), and the distance to the references.
+    kind ({"auditory", "visual"})
+    quick: Nothing then.
+    Returns rows (list of dict): For each hemisphere the place of the strongest current in mm, MRI
+        coordinates (``lh_x_mm``), its latency (``lh_ms``), and the distance to the references.
     """
     folder = find()
     if folder is None or quick:
@@ -126,20 +111,12 @@ def solvers(forward, noise_cov):
 def hemisphere_peaks(positions, sources, times, window):
     """Strongest position of each hemisphere.
 
-    Parameters
-    ----------
-    positions : ndarray of shape (n_positions, 3)
-        In mm, MRI coordinates: x to the right.
-    sources : ndarray of shape (n_positions, n_times)
-        Amplitudes.
-    times : ndarray of shape (n_times,)
-    window : tuple of float
-        First and last time in s.
-
-    Returns
-    -------
-    peaks : dict of tuple
-        ``{"lh": (position, seconds), "rh": ...}``; a hemisphere without current is left out.
+    positions (n_positions, 3): In mm, MRI coordinates: x to the right.
+    sources (n_positions, n_times): Amplitudes.
+    times (n_times,)
+    window (tuple of float): First and last time in s.
+    Returns peaks (dict of tuple): ``{"lh": (position, seconds), "rh": ...}``; a hemisphere without
+        current is left out.
     """
     inside = np.flatnonzero((times >= window[0]) & (times <= window[1]))
     peaks = {}

@@ -7,11 +7,11 @@ by itself. Each case has its own seeds. In `violated` places, heads, channels an
 what the model has; `rhythm` has cross-spectral densities.
 """
 
-from threadpoolctl import threadpool_limits
-from tqdm import tqdm
+from functools import partial
 
 from sklearn_meg.datasets._evoked import make_evoked
 
+from ..report import run_steps
 from . import checks, overlap, real, rhythm, speed, violated
 from .models import QUICK_DATA, joint_rows, noise_rows, our_estimates
 from .peers import tuned_peers
@@ -31,20 +31,11 @@ FIRST_SEED, SEEDS_APART = 1000, 100
 def run(quick=False, n_seeds=None, cases=None):
     """Run the benchmark.
 
-    Parameters
-    ----------
-    quick : bool
-        20 mm grid, 8 epochs, one seed, one setting of each peer, three cases unless others are
+    quick: 20 mm grid, 8 epochs, one seed, one setting of each peer, three cases unless others are
         named: shows that everything runs, the numbers mean nothing.
-    n_seeds : int or None
-        8 unless quick, at most 50.
-    cases : list of str or None
-        Some of `CASES`; None all.
-
-    Returns
-    -------
-    rows, checks : list of dict
-    settings : dict
+    n_seeds (int or None): 8 unless quick, at most 50.
+    cases (list of str or None): Some of `CASES`; None all.
+    Returns rows, checks (list of dict), settings (dict)
     """
     import mne
 
@@ -52,10 +43,8 @@ def run(quick=False, n_seeds=None, cases=None):
     seeds = range(n_seeds or (1 if quick else 8))
     once = (*real.CONDITIONS, *speed.SPACING)
     steps = [(case, seed) for case in cases for seed in (seeds if case not in once else (0,))]
-    rows = []
-    with threadpool_limits(1), mne.use_log_level("error"):
-        for case, seed in tqdm(steps, desc="source", unit="case"):
-            rows += _run_case(case, seed, quick)
+    with mne.use_log_level("error"):
+        rows = run_steps("source", steps, partial(_case_rows, quick=quick))
     settings = {
         "quick": quick,
         "seeds": len(seeds),
@@ -72,7 +61,7 @@ def seed_of(case, seed):
     return FIRST_SEED + SEEDS_APART * CASES.index(case) + seed
 
 
-def _run_case(case, seed, quick):
+def _case_rows(case, seed, quick):
     if case in CELLS:
         return cell_rows(case, seed, quick)
     if case == "noise":

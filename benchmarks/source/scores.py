@@ -24,16 +24,10 @@ LARGEST_DB = 100.0  # an output SNR beyond it, infinite too, says nothing more
 class Estimate:
     """What a solver made of one data set.
 
-    Attributes
-    ----------
-    sources : ndarray of shape (n_positions, 3, n_times)
-        Map that the method is read by: A m, or without unit.
-    fields : ndarray of shape (n_channels, n_times)
-        Predicted fields.
-    seconds : float
-        Processor time of the fit.
-    setting : str
-        Of a peer: which value of its grid.
+    sources (n_positions, 3, n_times): Map that the method is read by: A m, or without unit.
+    fields (n_channels, n_times): Predicted fields.
+    seconds: Processor time of the fit.
+    setting: Of a peer: which value of its grid.
     """
 
     sources: np.ndarray
@@ -45,20 +39,11 @@ class Estimate:
 def scores(case, model, seed, data, estimate):
     """Rows of one estimate.
 
-    Parameters
-    ----------
-    case, model : str
-    seed : int
-    data : EvokedData
-    estimate : Estimate
-
-    Returns
-    -------
-    rows : list of dict
-        All but ``nmse``, ``osnr_db`` and ``fit_s`` look at the samples in which the sources are
-        active. ``nmse`` is that of the whitened fields without noise, from the onset on: before
-        it a model that is driven by an event is right by construction. An estimate that is zero
-        everywhere is 100 mm off by any measure.
+    data (EvokedData)
+    Returns rows (list of dict): All but ``nmse``, ``osnr_db`` and ``fit_s`` look at the samples in
+        which the sources are active. ``nmse`` is that of the whitened fields without noise, from
+        the onset on: before it a model that is driven by an event is right by construction. An
+        estimate that is zero everywhere is 100 mm off by any measure.
     """
     where, on = data.forward["source_rr"], data.active
     after = slice(data.onset, None)

@@ -18,19 +18,12 @@ RANDOM_STATE = {"speed": 2400, "large": 2500}
 def speed_rows(case, quick=False):
     """Fit once a solver and measure.
 
-    Parameters
-    ----------
-    case : {"speed", "large"}
-        10 mm grid, and ``mne.inverse_sparse.mixed_norm(alpha="sure")`` beside ours; or a grid
-        of 10 000 positions, ours only.
-    quick : bool
-        Coarse grids.
-
-    Returns
-    -------
-    rows : list of dict
-        ``fit_s`` (processor time), ``peak_mb`` (by how much the fit raised the highest memory
-        of the process), ``n_positions``. Two bilateral sources at +5 dB, 50 epochs.
+    case ({"speed", "large"}): 10 mm grid, and ``mne.inverse_sparse.mixed_norm(alpha="sure")``
+        beside ours; or a grid of 10 000 positions, ours only.
+    quick: Coarse grids.
+    Returns rows (list of dict): ``fit_s`` (processor time), ``peak_mb`` (by how much the fit
+        raised the highest memory of the process), ``n_positions``. Two bilateral sources at +5 dB,
+        50 epochs.
     """
     models = ("default", "mxne_sure") if case == "speed" else ("default",)
     spacing = (QUICK_SPACING if quick else SPACING)[case]

@@ -38,17 +38,14 @@ FIRST_SEED = 9000
 def violated_rows(case, seed, peers=True):
     """All solvers on one data set.
 
-    Returns
-    -------
-    rows : list of dict
-        Metrics ``dle_mm``, ``n_sources``, ``false_sources``, ``nmse``, ``fit_s``; of ours also
-        ``place_mm`` (mean distance of the dipoles themselves, which lie between grid points, 100
-        for a source without one), ``lead_field_error``, ``warned`` (whether
-        anything was said), ``current_ratio`` (peak current found over
-        the true one, of sources that were found) and
-        ``covered`` (share of the found sources within their 95 % ellipsoid) and, where head and
-        sensors are as the model has them, ``covered_moved``: the same if sensors and head were off
-        by a draw of what ``coregistration_error`` says, which moves all dipoles by it.
+    Returns rows (list of dict): Metrics ``dle_mm``, ``n_sources``, ``false_sources``, ``nmse``,
+        ``fit_s``; of ours also ``place_mm`` (mean distance of the dipoles themselves, which lie
+        between grid points, 100 for a source without one), ``lead_field_error``, ``warned``
+        (whether anything was said), ``current_ratio`` (peak current found over the true one, of
+        sources that were found) and ``covered`` (share of the found sources within their 95 %
+        ellipsoid) and, where head and sensors are as the model has them, ``covered_moved``: the
+        same if sensors and head were off by a draw of what ``coregistration_error`` says, which
+        moves all dipoles by it.
     """
     scenario, snr_db = CELLS[case]
     world = make_world(scenario, snr_db, FIRST_SEED + 50 * list(CELLS).index(case) + seed)

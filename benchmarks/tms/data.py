@@ -39,21 +39,12 @@ def cache_folder():
 def load(case, name=None, quick=False, **options):
     """Data set of one type, simulated if it is not in the cache.
 
-    Parameters
-    ----------
-    case : str
-        Of `CELLS`.
-    name : str or None
-        File in the cache; None that of the type.
-    quick : bool
-        Invented thresholds (:func:`toy`) instead: no NEURON, nothing is written.
-    **options
-        Of :func:`make_tms_dataset`, ``n`` among them.
-
-    Returns
-    -------
-    dataset : dict
-        ``grids``; ``threshold`` with NaN where none was found; ``position``, ``axis`` and so on.
+    case: Of `CELLS`.
+    name (str or None): File in the cache; None that of the type.
+    quick: Invented thresholds (:func:`toy`) instead: no NEURON, nothing is written.
+    **options: Of :func:`make_tms_dataset`, ``n`` among them.
+    Returns dataset (dict): ``grids``; ``threshold`` with NaN where none was found; ``position``,
+        ``axis`` and so on.
     """
     if quick:
         return toy(case, **options)

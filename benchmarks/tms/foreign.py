@@ -52,14 +52,8 @@ def foreign_rows(seed, quick):
 def foreign_cell(number):
     """Grow a cell in NEURON; it lives as long as what is returned.
 
-    Parameters
-    ----------
-    number : int
-        Seed: another number is another cell.
-
-    Returns
-    -------
-    cell : NeuronCell
+    number: Seed: another number is another cell.
+    Returns cell (NeuronCell)
     """
     rng = np.random.default_rng(number)
     grown = _Grown(rng)

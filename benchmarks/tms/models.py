@@ -30,21 +30,11 @@ class Untrained(PassiveThreshold):
 def make_model(name, cell, seed=0, quick=False, **options):
     """Model of a name, not fitted.
 
-    Parameters
-    ----------
-    name : str
-        ``default`` (network with the morphology), ``no_morphology``, ``paper``, or one of
+    name: ``default`` (network with the morphology), ``no_morphology``, ``paper``, or one of
         `PHYSICS` and `FIELD_ONLY`.
-    cell : str or Morphology
-        Neuron, for those who know it.
-    seed : int
-    quick : bool
-    **options
-        ``pulse`` and ``spacing`` of models with physics; others of :class:`ThresholdCNN`.
-
-    Returns
-    -------
-    model : estimator
+    cell (str or Morphology): Neuron, for those who know it.
+    **options: ``pulse`` and ``spacing`` of models with physics; others of :class:`ThresholdCNN`.
+    Returns model (estimator)
     """
     about = {key: options.pop(key) for key in ("pulse", "spacing") if key in options}
     if name in PHYSICS:

@@ -7,13 +7,11 @@ folder (``$SKLEARN_MEG_CACHE``, see `data.cache_folder`); ``$SKLEARN_MEG_JOBS`` 
 Times are CPU times of one thread.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
-from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
-from ..report import check, values
+from ..report import check, run_steps, values
 from . import data as data
 from . import few, foreign, head, more, solver, speed
 from .models import FIELD_ONLY, PAPER_SHORT, PHYSICS, QUICK_DEEP, make_model
@@ -34,30 +32,19 @@ N_FAR = 1000
 def run(quick=False, n_seeds=None, cases=None):
     """Run the benchmark.
 
-    Parameters
-    ----------
-    quick : bool
-        Little data with invented thresholds, small training, one seed: shows that everything
+    quick: Little data with invented thresholds, small training, one seed: shows that everything
         runs, also without NEURON; the numbers mean nothing.
-    n_seeds : int or None
-        Training seeds of the networks: 3 unless quick. Baselines and ``paper`` run once.
-    cases : list of str or None
-        Some of `CASES`; None all.
-
-    Returns
-    -------
-    rows, checks : list of dict
-    settings : dict
+    n_seeds (int or None): Training seeds of the networks: 3 unless quick. Baselines and ``paper``
+        run once.
+    cases (list of str or None): Some of `CASES`; None all.
+    Returns rows, checks (list of dict), settings (dict)
     """
     cases = CASES if cases is None else cases
     seeds = range(n_seeds or (1 if quick else 3))
     fitted.cache_clear()
     dataset.cache_clear()
-    rows = []
     steps = [(case, seed) for case in cases for seed in (seeds if case not in ONCE else (0,))]
-    with threadpool_limits(1):
-        for case, seed in tqdm(steps, desc="tms", unit="case"):
-            rows += _run_case(case, seed, quick)
+    rows = run_steps("tms", steps, partial(_case_rows, quick=quick))
     settings = {
         "quick": quick,
         "seeds": len(seeds),
@@ -69,7 +56,7 @@ def run(quick=False, n_seeds=None, cases=None):
     return rows, [] if quick else make_checks(rows), settings
 
 
-def _run_case(case, seed, quick):
+def _case_rows(case, seed, quick):
     deep = QUICK_DEEP if quick else {}
     if case in TYPES:
         return type_rows(case, seed, quick)

@@ -12,19 +12,10 @@ PREDICTIONS = 3  # the fastest of these counts
 def fit_and_score(case, name, seed, model, X, y, fit, test):
     """Rows of one model: scores on the test part, CPU time of fit and of one prediction.
 
-    Parameters
-    ----------
-    case, name : str
-    seed : int
-    model : estimator
-    X : ndarray of shape (n, s, s, s, 3)
-    y : ndarray of shape (n,)
-        Thresholds in A/us, NaN where none was found.
-    fit, test : slice
-
-    Returns
-    -------
-    rows : list of dict
+    X (n, s, s, s, 3)
+    y (n,): Thresholds in A/us, NaN where none was found.
+    fit, test (slice)
+    Returns rows (list of dict)
     """
     begun = process_time()
     model.fit(X[fit], y[fit])

@@ -27,16 +27,9 @@ def speed_rows(models, X, quick=False):
     one cell (``sphere``, ``heterogeneous``); ``coupling_mean``, ``coupling_max`` percent
     difference of the two ways to couple the field in NEURON.
 
-    Parameters
-    ----------
-    models : dict of str -> fitted estimator
-    X : ndarray of shape (n, s, s, s, 3)
-        Grids to predict.
-    quick : bool
-
-    Returns
-    -------
-    rows : list of dict
+    models (dict of str -> fitted estimator)
+    X (n, s, s, s, 3): Grids to predict.
+    Returns rows (list of dict)
     """
     rows = []
     for name, model in models.items():

@@ -56,13 +56,9 @@ class Answer:
 class Verdict:
     """What became of one run.
 
-    Attributes
-    ----------
-    name : {"right", "warned", "refused", "silent"}
-        Of the unbroken world "right", "false alarm" or "wrong".
-    said : str
-        Codes of warnings, the flag, or the error.
-    error : float
+    name ({"right", "warned", "refused", "silent"}): Of the unbroken world "right", "false alarm"
+        or "wrong".
+    said: Codes of warnings, the flag, or the error.
     """
 
     name: str
@@ -74,17 +70,11 @@ class Verdict:
 class Violation:
     """An assumption that a user breaks.
 
-    Attributes
-    ----------
-    name : str
-        In a few words.
-    right : str
-        What the right answer is, in words.
-    run : callable
-        ``run(seed, broken)`` gives an `Answer`; with ``broken=False`` that of the same world in
-        which nothing is wrong.
-    silent : str or None
-        Why it is still silent: an open defect, which the tests expect.
+    name: In a few words.
+    right: What the right answer is, in words.
+    run (callable): ``run(seed, broken)`` gives an `Answer`; with ``broken=False`` that of the same
+        world in which nothing is wrong.
+    silent (str or None): Why it is still silent: an open defect, which the tests expect.
     """
 
     name: str
@@ -123,12 +113,9 @@ class Violation:
 class Fresh:
     """A world on which `is_unusual` must be calibrated.
 
-    Attributes
-    ----------
-    estimator : str
-        Name of the class.
-    run : callable
-        ``run(seed)`` gives a fitted model, and X of the same world that it has not seen.
+    estimator: Name of the class.
+    run (callable): ``run(seed)`` gives a fitted model, and X of the same world that it has not
+        seen.
     """
 
     estimator: str

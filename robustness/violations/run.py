@@ -2,10 +2,7 @@
 
 import time
 
-from threadpoolctl import threadpool_limits
-from tqdm import tqdm
-
-from benchmarks.report import check, row
+from benchmarks.report import check, row, run_steps
 
 from . import systems, violations
 
@@ -18,27 +15,15 @@ N_SEEDS = 3
 def run(quick=False, n_seeds=None, cases=None):
     """Run the violations.
 
-    Parameters
-    ----------
-    quick : bool
-        One seed.
-    n_seeds : int or None
-        3 unless quick.
-    cases : list of str or None
-        Some systems; None all.
-
-    Returns
-    -------
-    rows, checks : list of dict
-    settings : dict
+    quick: One seed.
+    n_seeds (int or None): 3 unless quick.
+    cases (list of str or None): Some systems; None all.
+    Returns rows, checks (list of dict), settings (dict)
     """
     cases = list(CASES if cases is None else cases)
     n = n_seeds or (1 if quick else N_SEEDS)
-    jobs = [(each, seed) for case in cases for each in violations(case) for seed in range(n)]
-    rows = []
-    with threadpool_limits(1):
-        for each, seed in tqdm(jobs, desc="violations", unit="run"):
-            rows += rows_of(each, seed)
+    steps = [(each, seed) for case in cases for each in violations(case) for seed in range(n)]
+    rows = run_steps("violations", steps, rows_of)
     print_verdicts(rows)
     return rows, make_checks(rows, whole=cases == list(CASES)), {"seeds": n, "cases": cases}
 

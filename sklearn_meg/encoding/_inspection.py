@@ -96,7 +96,7 @@ def predict_pieces(estimator, X, trials, change):
     change (callable): ``change(block, part)`` gets a copy of the trials `part` and changes it in
         place.
     Yields part (ndarray of int): Some of the trials.
-    Yields y (len(part), ...)
+    and y (len(part), ...)
     """
     step = max(1, int(CHUNK_BYTES // X[:1].nbytes))
     for start in range(0, len(trials), step):

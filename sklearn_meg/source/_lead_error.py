@@ -91,7 +91,7 @@ class LeadFieldError:
         dipoles (list of Dipole): Dipoles whose errors count.
         basis (n_modes, n) or None: Orthonormal fields that are taken out.
         Yields whitener (n_kept, n_modes)
-        Yields rest (n_kept, n): Whitened.
+        and rest (n_kept, n): Whitened.
         """
         n_modes = len(Y)
         outside = np.eye(n_modes)
