@@ -48,7 +48,8 @@ class _Baseline(StateModel):
         """
         self._check_common()
         self._check_own()
-        recordings = self._recordings(X, reset=True).sorted()
+        given = self._recordings(X, reset=True)
+        recordings = given.sorted()
         n_states = getattr(self, "n_states", 1)
         center, spread = standardization(recordings, n_states, "shrunk")
         X, missing = recordings.samples()
@@ -57,7 +58,11 @@ class _Baseline(StateModel):
         start, trans, means, covariances, counts = self._find(X, missing, recordings.lengths, rng)
         scale = spread[:, None] * spread
         self._set_states(start, trans, center + means * spread, covariances * scale, counts)
+        self._after_fit(given)
         return self
+
+    def _after_fit(self, recordings):
+        """Nothing more to remember."""
 
     def _check_own(self):
         if hasattr(self, "n_states"):
@@ -241,33 +246,12 @@ communities_, visits_, ranking_, information_rate_, n_features_in_
         super()._check_own()
         check_scalar_param(self, "window", "int", 2)
 
-    def fit(self, X: ArrayLike | Sequence[ArrayLike], y: None = None) -> Self:
-        """Find the states.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_subjects, n_regions, n_times), list of (n_regions, n_times), or \
-(n_times, n_regions)
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self : object
-
-        Raises
-        ------
-        ValueError
-            As :class:`HiddenMarkovGraph`.
-        """
-        super().fit(X)
-        recordings = self._recordings(X)
+    def _after_fit(self, recordings):
         order = np.argsort(recordings.order())
         parts = np.split(self._found, np.cumsum(recordings.sorted().lengths)[:-1])
         found = np.concatenate([parts[i] for i in order])
         self.labels_ = np.argsort(self._order)[found]
         del self._found
-        return self
 
     def _find(self, X, missing, lengths, rng):
         X = X if missing is None else np.where(missing[:, None], 0.0, X)

@@ -85,6 +85,7 @@ def trial_sums(blocks, lags):
 
 
 def _block_courses(x, y, lags, counted=None):
+    """Sums over trials, at each sample, of the lagged rows, the targets and how much they count."""
     n_times = x.shape[2]
     if counted is None:
         wide = lagged(x.sum(axis=1, keepdims=True), lags)[:, :, 0]

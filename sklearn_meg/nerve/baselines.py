@@ -195,9 +195,57 @@ class WindowClassifier(
         return self._window_logs(Z), None
 
 
+class _MovementBaseline(WindowParams, SessionParams, HistoryParams, NerveMovements, BaseEstimator):
+    """Base: a subclass defines ``_fit_windows(Z, target, weights)``, of standardized windows."""
+
+    channel_dropout = 0.0
+
+    @one_blas_thread()
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        groups: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Fit the regression to the windows of trials whose movements are known.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
+        y : array-like of shape (n_trials, n_dof, n_windows), flat or 1-D
+        groups : ignored
+        sample_weight : array-like of shape (n_trials,), default=None
+            Weight of each trial: one of weight 2 counts as two, one of weight 0 is left out.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError, TypeError
+            For input as of :meth:`NerveRegressor.fit`, always before fitting.
+        """
+        self._check_model()
+        self._check_params()
+        if sample_weight is not None:
+            self._check_weights()
+        Z, target, weights = self._check_movements(X, y, sample_weight)
+        self._fit_windows(self._lagged(Z)[0], target, weights)
+        return self
+
+    def _check_params(self):
+        """Nothing more to check."""
+
+    def _check_weights(self):
+        """Weights are welcome."""
+
+
 @documented
 @dataclass(kw_only=True, eq=False, repr=False)
-class WindowRegressor(WindowParams, SessionParams, HistoryParams, NerveMovements, BaseEstimator):
+class WindowRegressor(_MovementBaseline):
     """Any regressor of scikit-learn, fitted to windows, for several degrees of freedom.
 
     Parameters
@@ -237,49 +285,16 @@ class WindowRegressor(WindowParams, SessionParams, HistoryParams, NerveMovements
 
     estimator: BaseEstimator | None = None
 
-    channel_dropout = 0.0
-
-    @one_blas_thread()
-    def fit(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        groups: ArrayLike | None = None,
-        *,
-        sample_weight: ArrayLike | None = None,
-    ) -> Self:
-        """Fit the regressor to the windows of trials whose movements are known.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
-        y : array-like of shape (n_trials, n_dof, n_windows), flat or 1-D
-        groups : ignored
-        sample_weight : array-like of shape (n_trials,), default=None
-            Weight of each trial: one of weight 2 counts as two, one of weight 0 is left out.
-
-        Returns
-        -------
-        self : object
-
-        Raises
-        ------
-        ValueError, TypeError
-            For input as of :meth:`NerveRegressor.fit`, always before fitting.
-        """
-        self._check_model()
+    def _check_params(self):
         if not (self.estimator is None or _is_estimator(self.estimator, "predict")):
             raise TypeError(
                 f"estimator must be a regressor of scikit-learn, or None. Got {self.estimator!r}."
             )
-        if sample_weight is not None:
-            _check_takes_weights(self.estimator)
-        Z, target, weights = self._check_movements(X, y, sample_weight)
-        self._fit_windows(Z, target, weights)
-        return self
+
+    def _check_weights(self):
+        _check_takes_weights(self.estimator)
 
     def _fit_windows(self, Z, target, weights):
-        Z = self._lagged(Z)[0]
         if self.estimator is None:
             estimator = Ridge(fit_ridge(Z, target, weights)[3])
         else:
@@ -302,7 +317,7 @@ class WindowRegressor(WindowParams, SessionParams, HistoryParams, NerveMovements
 
 @documented
 @dataclass(kw_only=True, eq=False, repr=False)
-class KalmanRegressor(WindowParams, SessionParams, HistoryParams, NerveMovements, BaseEstimator):
+class KalmanRegressor(_MovementBaseline):
     """A Kalman filter: movements follow a linear dynamic, and a ridge regression observes them.
 
     The filter sees the ridge regression's outputs, which hold what the features say linearly.
@@ -348,43 +363,10 @@ class KalmanRegressor(WindowParams, SessionParams, HistoryParams, NerveMovements
     (20, 2, 30)
     """
 
-    channel_dropout = 0.0
-
-    @one_blas_thread()
-    def fit(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        groups: ArrayLike | None = None,
-        *,
-        sample_weight: ArrayLike | None = None,
-    ) -> Self:
-        """Fit the regression and the dynamic to trials whose movements are known.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
-        y : array-like of shape (n_trials, n_dof, n_windows), flat or 1-D
-        groups : ignored
-        sample_weight : array-like of shape (n_trials,), default=None
-            Weight of each trial: one of weight 2 counts as two, one of weight 0 is left out.
-
-        Returns
-        -------
-        self : object
-
-        Raises
-        ------
-        ValueError, TypeError
-            For input as of :meth:`NerveRegressor.fit`, always before fitting.
-        """
-        self._check_model()
-        Z, target, weights = self._check_movements(X, y, sample_weight)
-        Z = self._lagged(Z)[0]
+    def _fit_windows(self, Z, target, weights):
         self.coef_, self.intercept_, unseen, _ = fit_ridge(Z, target, weights)
         dynamic = fit_dynamic(target, unseen, weights)
         self.transition_, self.process_, self.observation_, self.noise_ = dynamic
-        return self
 
     @property
     def _dynamic(self):
