@@ -58,7 +58,7 @@ print("trials that overlap:", study.n_overlapping_, "left out of folds:", study.
 print(*study.verdict(), sep="\n")
 
 # %%
-# The gain over the floor that is told as much, and what each feature adds. The loudspeaker adds
+# The gain over the floor with the same information, and what each feature adds. The loudspeaker adds
 # nothing.
 
 study.gains().round(4).T

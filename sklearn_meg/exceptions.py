@@ -53,30 +53,32 @@ _CODES = {
             "Give trials of several groups, or hold the last trials out (validation_split='last').",
         ),
         unusual_samples=(
-            "Many samples are unlike those of fit (is_unusual): predictions may mean nothing.",
+            "Many samples are unlike those of fit (is_unusual): predictions may be meaningless.",
             "Compare how both were recorded and prepared, or fit again with such samples.",
         ),
         repeated_trials=(
-            "Trials occur more than once, so held-out ones are known and fits look too good.",
-            "Take each trial once, or give copies one group and split by groups.",
+            "Trials occur more than once, so held-out trials were seen in training and scores are "
+            "too good.",
+            "Use each trial once, or give copies the same group and split by groups.",
         ),
         other_version=(
-            "A model was written by another version, whose predictions may differ.",
+            "A model was saved by another version, whose predictions may differ.",
             "Compare its predictions with those that you trust, or fit it again.",
         ),
     ),
     **_of(
         "Encoding",
         small_features=(
-            "Features are so small that the least penalty leaves nothing of their coefficients.",
+            "Features are so small that even the smallest penalty shrinks their coefficients to "
+            "nothing.",
             "Scale the features (ChannelScaler) or try smaller alphas.",
         ),
         artifacts=(
-            "A few trials are so large that they decide the fit.",
+            "A few trials are so large that they dominate the fit.",
             "Leave them out, mask them (pack_rows), or clip them (ChannelScaler(clip=16)).",
         ),
         padding=(
-            "Trials seem to be filled up with zeros, which are fitted as if they were measured.",
+            "Trials seem to be padded with zeros, which are fitted as if they were measured.",
             "Give lists of trials to pack_rows and pad_trials, which make a mask.",
         ),
     ),
@@ -87,17 +89,18 @@ _CODES = {
             "Mark them as bad in the data; with find_bad_channels=False they are kept.",
         ),
         noise_power=(
-            "The power before the onset is not what noise_cov and the number of trials say.",
+            "The power before the onset does not match noise_cov and the number of trials.",
             "Compute noise_cov from these data, check the onset and nave.",
         ),
         noise_rank=(
-            "The data have another rank than noise_cov, which is then of other processing.",
+            "The data have another rank than noise_cov, which was then processed differently.",
             "Compute noise_cov from these data, after the same Maxwell filter and projections.",
         ),
         noise_samples=(
-            "The noise covariance is of fewer samples than channels: most of it is a guess. The "
-            "search for dipoles shrinks it; places are less sure.",
-            "Compute noise_cov from more trials or a longer baseline, five samples a channel.",
+            "The noise covariance is estimated from too few samples for its channels. The search "
+            "for"
+            "dipoles shrinks it; positions are less certain.",
+            "Compute noise_cov from more trials or a longer baseline: five samples per channel.",
         ),
         no_source=(
             "No source explains more of the data than noise would.",
@@ -106,32 +109,34 @@ _CODES = {
         ),
         lead_field=(
             "What the sources leave is more than noise: the forward model is not of this head, "
-            "position or order of channels, or sources are missing. Places are less sure.",
+            "position or order of channels, or sources are missing. Positions are less certain.",
             "Check co-registration, conductor, channels and units; read dipole_volumes_, and doubt "
             "sources with the course of a stronger one.",
         ),
         few_trials=(
-            "Some sources are in a few trials only, as blinks and other accidents are.",
-            "Look at these trials; reject them, or remove the artifact by SSP or ICA before.",
+            "Some sources occur in a few trials only, as blinks and other artifacts do.",
+            "Inspect these trials; reject them, or remove the artifact by SSP or ICA first.",
         ),
         told_sources=(
-            "Sources that n_sources asks for explain no more than noise, or it leaves some out.",
+            "n_sources asks for sources that explain no more than noise, or for too few.",
             "Ask for fewer, or doubt those with evidence_ below 1.",
         ),
         current_size=(
-            "Currents are of a size that no brain makes: y and forward are in other units.",
+            "Currents have a size that no brain produces: the units of y and forward do not match.",
             "Give y in T, T/m and V, as MNE does.",
         ),
     ),
     **_of(
         "TMS",
         field_units=(
-            "Fields or thresholds are orders of magnitude from those of stimulation, or of fit.",
+            "Fields or thresholds differ by orders of magnitude from those of stimulation, or of "
+            "fit.",
             "Give fields in V/m per A/us and thresholds in A/us.",
         ),
         capped_thresholds=(
-            "Many thresholds are exactly the largest one: amplitudes at which the search ended.",
-            "Put NaN where no threshold was found; it counts for nothing.",
+            "Many thresholds equal the largest one: probably the amplitude at which the search "
+            "ended.",
+            "Put NaN where no threshold was found; NaN is ignored.",
         ),
         not_inverse=(
             "Thresholds do not fall as fields grow: they are not factors of these fields.",
@@ -147,7 +152,7 @@ _CODES = {
         ),
         outlying_thresholds=(
             "Some thresholds are several times those of all others, relative to physics.",
-            "Simulate them again, or put NaN there; they count for nothing.",
+            "Simulate them again, or put NaN there; NaN is ignored.",
         ),
         morphology_units=(
             "A neuron is far smaller or larger than neurons are.",
@@ -158,20 +163,22 @@ _CODES = {
             "Give azimuths in radians.",
         ),
         inward_axes=(
-            "Most axes point into the head, but dendrites of cortical cells point outward.",
+            "Most axes point into the head, but apical dendrites of cortical cells point outward.",
             "Give the axis from the soma to the apical dendrites, or turn the normals of the mesh.",
         ),
         outside_grid=(
-            "Part of the axon lies outside the grid, where the field at its surface is taken.",
+            "Part of the axon lies outside the grid; the field at the surface of the grid is used "
+            "there.",
             "Give the spacing of the grids, or sample larger ones.",
         ),
         repaired_morphology=(
-            "A file of a morphology was damaged or unusual and was repaired.",
-            "Look at the neuron before thresholds of it are used.",
+            "A morphology file was damaged or unusual and was repaired.",
+            "Inspect the neuron before you use its thresholds.",
         ),
         not_at_rest=(
-            "A neuron moves without a field, so its thresholds depend on when the pulse comes.",
-            "Give another v_init, or a time to settle (ms).",
+            "A neuron is not at rest without a field, so its thresholds depend on the time of the "
+            "pulse.",
+            "Give another v_init, or a settling time (ms).",
         ),
     ),
     **_of(
@@ -181,30 +188,32 @@ _CODES = {
             "Check that the array holds directions and is read with the right scale.",
         ),
         axis_order=(
-            "Directions go on better from voxel to voxel with axes in another order or reversed.",
+            "Directions are more continuous from voxel to voxel with axes in another order or "
+            "reversed.",
             "Check the order and the signs of the axes.",
         ),
         off_fibers=(
-            "Directions are far off the nearest fiber, and geodesics from there mean little.",
+            "Directions are far from those of the nearest fiber; geodesics from there are not "
+            "reliable.",
             "Give directions of fibers, or use follow.",
         ),
         other_basis=(
             "Orientation distributions are clearly less negative in another basis of harmonics.",
-            "Say which software wrote them: basis='dipy' or basis='mrtrix'.",
+            "State which software wrote them: basis='dipy' or basis='mrtrix'.",
         ),
         random_directions=(
             "Neighboring directions differ as random ones do: there are no lines to follow.",
-            "Leave out voxels without a clear direction (min_fa), or look at the order of axes.",
+            "Leave out voxels without a clear direction (min_fa), or check the order of axes.",
         ),
         outside_mask=(
             "Regions are too far from the mask to be reached; their rows are NaN.",
-            "Check that regions and mask are of the same space.",
+            "Check that regions and mask are in the same space.",
         ),
     ),
     **_of(
         "Nerve",
         signal_units=(
-            "Signals are a thousand times larger or smaller than in fit: no drift does that.",
+            "Signals are a thousand times larger or smaller than in fit: more than any drift.",
             "Give both in the same unit.",
         ),
         turned_ring=(
@@ -220,74 +229,75 @@ _CODES = {
             "Check the electrodes.",
         ),
         saturated=(
-            "Channels are often at the largest value that they have: the amplifier cuts them off.",
+            "Channels are often at their largest value: the amplifier saturates.",
             "Lower the gain, or leave these channels out.",
         ),
         undecidable=(
-            "Trials left out of fit are hardly decided as they are labeled.",
+            "Held-out trials are decided hardly better than by chance.",
             "Check that y belongs to the trials of X, their onsets, and the sampling rate.",
         ),
         doubtful_labels=(
-            "Many trials left out of fit are surely decided otherwise than they are labeled.",
-            "Look at the labels of these trials, and at the order of trials.",
+            "Many held-out trials are decided with certainty against their labels.",
+            "Check the labels of these trials, and the order of trials.",
         ),
         raw_signals=(
             "X is taken for features, but looks like raw signals.",
             "Give sfreq, so that features are computed.",
         ),
         unusual_session=(
-            "Most trials are unlike those of fit, and nothing adapts to them.",
-            "Check electrodes and units; give new sessions a number of their own, and adaptation.",
+            "Most trials are unlike those of fit, and the model does not adapt to them.",
+            "Check electrodes and units; give new sessions their own number, and set adaptation.",
         ),
     ),
     **_of(
         "Dynamics",
         doubtful_states=(
-            "States are recordings, nearly empty, or do not return when halves are fitted alone.",
-            "Look at recording_samples_ and generalization_, align recordings, or ask for fewer.",
+            "States are single recordings, nearly empty, or not found again in halves of the data.",
+            "Inspect recording_samples_ and generalization_, align recordings, or fit fewer "
+            "states.",
         ),
         states_in_rhythm=(
-            "States differ in rhythm, of which the means and covariances of a state know nothing.",
+            "States differ in rhythm, which means and covariances do not describe.",
             "Use emission='mar', or TimeDelayEmbedding before the model.",
         ),
         unlike_recordings=(
-            "Recordings are much less likely than the others under the states of these.",
-            "Look at them (usual_features_), and leave them out if they are not of the same kind.",
+            "Recordings are much less likely than the others under the states of the others.",
+            "Inspect them (usual_features_), and leave them out if they are not of the same kind.",
         ),
         slow_drift=(
             "Regions drift over whole recordings, so that states may be stretches of time.",
-            "High-pass filter each recording (mne.filter.filter_data); to detrend is not enough.",
+            "High-pass filter each recording (mne.filter.filter_data); detrending is not enough.",
         ),
         repeated_samples=(
-            "Samples repeat the ones before in all regions, and make a state of their own.",
-            "Put NaN there and set missing='mask', or go back to the rate of the recording.",
+            "Samples repeat the ones before in all regions, and form a state of their own.",
+            "Put NaN there and set missing='mask', or use the original sampling rate.",
         ),
         transposed=(
             "A recording has more regions than samples, as if it were transposed.",
-            "Transpose recordings of other shapes than the documentation of X says.",
+            "Transpose recordings whose shape differs from the documented one of X.",
         ),
         doubtful_selection=(
             "Criteria disagree about the number of states, or choose one at the edge.",
-            "Look at the table of the selection, and try other numbers of states.",
+            "Inspect the table of the selection, and try other numbers of states.",
         ),
     ),
     **_of(
         "Studies",
         random_folds=(
-            "Folds are others in every run, so nothing in the cache_dir can be found again.",
+            "Folds differ in every run, so no result in the cache_dir can be reused.",
             "Give the splitter a random_state.",
         ),
         leaked_trials=(
-            "Copies of the same trial are in both halves of a fold, so scores are too good.",
-            "Take each trial once, or give copies one group.",
+            "Copies of a trial are in both training and test set, so scores are too good.",
+            "Use each trial once, or give copies the same group.",
         ),
         overlapping_trials=(
-            "Trials were cut from the same samples and stand on both sides of a fold.",
+            "Trials cut from the same samples are in both training and test set.",
             "Give spans (and recordings), so that they are left out, or cut shorter trials.",
         ),
         same_subject=(
-            "Two subjects hold the same trials: one person counts twice.",
-            "Name each person once, and check the files.",
+            "Two subjects have the same trials: one person counts twice.",
+            "Include each person once, and check the files.",
         ),
         mixed_units=(
             "The responses of one subject are orders of magnitude larger than those of another.",
@@ -298,7 +308,7 @@ _CODES = {
             "Mark them as bad, and interpolate them or leave them out.",
         ),
         time_unit=(
-            "Times look like milliseconds, so lags and the onset are read wrong.",
+            "Times look like milliseconds, so lags and the onset are misinterpreted.",
             "Give seconds.",
         ),
         response_in_features=(
@@ -307,11 +317,11 @@ _CODES = {
         ),
         drifting_features=(
             "Features drift over trials, as recordings do, and test trials lie among training "
-            "trials: both go together by chance.",
+            "trials: both correlate by chance.",
             "Leave out neighboring trials together: an int as cv, or groups of runs.",
         ),
         number_codes=(
-            "A column holds few whole numbers in a row, which may be codes of categories.",
+            "A column holds a few consecutive integers, which may be codes of categories.",
             "For categories use a formula with C(name), or text; for numbers the formula 'name'.",
         ),
     ),

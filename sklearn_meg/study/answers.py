@@ -53,7 +53,7 @@ class Answers:
         return compare.summarize(self.table_, self.pooled_, self.metrics_, reference, self.knows_)
 
     def gains(self, metric: str | None = None) -> DataFrame:
-        """Gain of every model over the floor that is told as much: the headline of a study.
+        """Gain of every model over the floor with the same information: the main result.
 
         Parameters
         ----------

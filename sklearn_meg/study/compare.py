@@ -115,7 +115,7 @@ def contrast(results, a, b, metric, level=0.95):
 
 
 def gains(results, metric, level=0.95):
-    """Gain of every informed model over the floor that is told as much."""
+    """Gain of every informed model over the floor with the same other information."""
     scores = results.table.groupby("model")[metric].mean().to_dict()
     rows = []
     for model in results.models:

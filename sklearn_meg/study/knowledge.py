@@ -1,4 +1,4 @@
-"""What each model of a study is told, and the floors that are told as much without the features."""
+"""What information each model of a study uses, and the floors with the same except the features."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def in_words(known):
 
 
 def equal_floor(model, knows, scores):
-    """The floor that a model is measured by: no features, otherwise told as much.
+    """The floor that a model is compared with: no features, otherwise the same information.
 
     knows (dict of str -> dict): Knowledge of each model, as `what_it_knows` says.
     scores (dict of str -> float): Mean score of each model. Of several floors the strongest

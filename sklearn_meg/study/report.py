@@ -40,7 +40,7 @@ NAMES = {
 def write_report(study, path, title):
     """Write the page and return its path."""
     page = html.Page(title, verdict(study))
-    page.add("Gains over the floor that is told as much", *_gains(study))
+    page.add("Gains over the floor with the same information", *_gains(study))
     page.add("Contribution of each feature", *_features(study))
     page.add("Scores and R over time", _scores(study))
     page.add("Where on the head", *_heads(study))
@@ -64,7 +64,9 @@ def _table(frame, digits=3):
 def _gains(study):
     gains = study.gains()
     if not len(gains):
-        return [html.note("No model looks at features, or no floor is told as much as one.")]
+        return [
+            html.note("No model uses the features, or no floor has the same information as one.")
+        ]
     over = gains["interval_over"].iloc[0]
     text = (
         "Gain: the score of a model minus that of the floor with the same initial window and "

@@ -39,10 +39,10 @@ class Study(Answers):
 
     Every model is fitted on the training trials of every fold and scored on its test trials,
     within each subject. Scores are never pooled over folds (that is biased, see
-    :mod:`sklearn_meg.metrics`). Encoders are compared with floors that are told as much as they
-    are, but not the features. With `cache_dir`, each finished (model, fold) is kept on disk, so a
-    study that was killed goes on where it was, and one that is run again with one more model
-    computes only that one. Results are found again by their content (source of the package,
+    :mod:`sklearn_meg.metrics`). Encoders are compared with floors: reference models with the
+    same information except the features. With `cache_dir`, each finished (model, fold) is kept on
+    disk, so a study that was killed resumes, and one that is run again with one more model
+    computes only that one. The key of a result covers all that decides it (source of the package,
     class and parameters of the model, data, trials, scores, package versions).
 
     Parameters

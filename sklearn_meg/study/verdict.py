@@ -71,7 +71,7 @@ def _unusual(study):
     n = found["subject"].nunique()
     return [
         f"In {n} {_plural(n)} ({names}) more than {MANY_UNUSUAL:.0%} of the trials left out are "
-        "unlike those that models were fitted on; .05 is expected."
+        "unlike those that the models were fitted on; .05 is expected."
     ]
 
 
@@ -89,9 +89,9 @@ def _claims(claimed, means):
     row = claimed.iloc[int(np.argmax([means[name] for name in claimed["model"]]))]
     others = [name for name in claimed["model"] if name != row["model"]]
     text = (
-        f"{row['model']} explains more than {row['floor']}, the floor that is told as much but not "
-        f"the features, in {row['n_better']} of {row['n_subjects']} {_plural(row['n_subjects'])}: "
-        f"{interval_text(row)}, {p_text(row['p_holm'])}."
+        f"{row['model']} explains more than {row['floor']}, the floor with the same information "
+        f"but without the features, in {row['n_better']} of {row['n_subjects']} "
+        f"{_plural(row['n_subjects'])}: {interval_text(row)}, {p_text(row['p_holm'])}."
     )
     if others:
         text += f" So {'does' if len(others) == 1 else 'do'} {_and(others)}."
@@ -101,8 +101,8 @@ def _claims(claimed, means):
 def _nothing(gains):
     row = gains.loc[gains["gain"].idxmax()]
     return (
-        "No model explains more than the floor that is told as much: the features add nothing that "
-        f"can be claimed. The largest gain is that of {row['model']} over {row['floor']}, "
+        "No model explains more than the floor with the same information: no contribution of the "
+        f"features can be claimed. The largest gain is that of {row['model']} over {row['floor']}, "
         f"{interval_text(row)}, {p_text(row['p_holm'])}{_of_claims(row)}."
     )
 
@@ -113,12 +113,12 @@ def _of_claims(row):
 
 
 def _drift(study):
-    """Features for which no exchange of trials says anything."""
+    """Features for which exchanging trials is no valid test."""
     verb = "drifts" if len(study.drifting_) == 1 else "drift"
     return (
-        f"Nothing can be claimed: {_and(study.drifting_)} {verb} over trials, and trials left out "
-        "lie among those of training, so that what drifts in the recording goes with it by chance. "
-        "Folds of neighboring trials (cv as an int) can tell."
+        f"Nothing can be claimed: {_and(study.drifting_)} {verb} over trials, and test trials lie "
+        "among training trials, so that drifts of the recording correlate with it by chance. "
+        "Use folds of neighboring trials (cv as an int)."
     )
 
 
@@ -233,8 +233,8 @@ def methods(study):
         parts.append(
             "Every model was scored within subjects and folds by the Pearson correlation across "
             f"trials, averaged over channels and samples from {start_text(study)} on, and compared "
-            "with the floor that is told as much (the same initial window and the times of "
-            "stimuli) but not the features."
+            "with the floor that has the same information (initial window and stimulus times) "
+            "except the features."
         )
     parts.append(_tests(study))
     versions = ", ".join(f"{k} {v}" for k, v in study.versions_.items() if v)

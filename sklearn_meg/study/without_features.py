@@ -1,4 +1,4 @@
-"""An encoder without its features: the floor that is told as much otherwise."""
+"""An encoder without its features: the floor that has all its other information."""
 
 from __future__ import annotations
 
