@@ -58,8 +58,8 @@ print("trials that overlap:", study.n_overlapping_, "left out of folds:", study.
 print(*study.verdict(), sep="\n")
 
 # %%
-# The gain over the floor with the same information, and what each feature adds. The loudspeaker adds
-# nothing.
+# The gain over the floor with the same information, and what each feature adds. The loudspeaker
+# adds nothing.
 
 study.gains().round(4).T
 
