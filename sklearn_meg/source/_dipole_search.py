@@ -12,12 +12,13 @@ from ._evidence import gather, n_components_held, wiener
 from ._lead_error import LeadFieldError
 from ._left_out import left_out_excess
 from ._misfit import Misfit, misfit_of, spread
-from ._overlap import responses_of
-from ._scan import Scanner
+from ._overlap import responses_of, sums_of_events
+from ._scan import Scanner, part_of
 from ._settings import SETTINGS
 from ._sporadic import usual_power
 
 CHI2_95 = 7.815  # of three degrees of freedom
+WHOLE = None, slice(None)  # all conditions, all components
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,11 @@ def find_dipoles(problem, grid, params):
     excess = {}
     if not blind and params.alpha == "auto":
         excess = left_out_excess(problem, onset, rng, _over_bounds)
-    least = _bounds(scanner, Y, noise, params.alpha, _conditions_of(evidence), labels, excess)
+    sums, parts = None, [WHOLE]
+    if params.alpha == "auto" and Y.size:
+        sums = sums_of_events(problem.events, evidence, problem.nave)
+        parts = _parts(_conditions_of(evidence), sums)
+    least = _bounds(scanner, Y, noise, params.alpha, parts, labels, excess)
     counts = params.max_sources, params.n_sources
     dipoles = scanner.search(Y, least, *counts, noise) if Y.size else []
     stability = None
@@ -98,16 +103,14 @@ def find_dipoles(problem, grid, params):
         stability = np.mean([scanner.neighborhood(each) for each in found], axis=0)
     if not dipoles:
         return Found(dipoles, np.zeros(0), stability)
+    if sums is not None and _responses(dipoles, scanner, evidence, problem) is not None:
+        summed, noise = Y @ sums, [draw @ sums for draw in noise]
+        dipoles = scanner.settle(summed, dipoles)
+    else:
+        summed = Y
     columns = np.concatenate([dipole.columns for dipole in dipoles], axis=1)
-    misfit = misfit_of(Y, dipoles, noise)
-    if params.alpha != "auto":  # sources were not looked for
-        misfit = replace(misfit, bound=SETTINGS.wrong_blind if blind else np.inf)
-    elif blind:
-        shape = LeadFieldError(scanner, 1.0, 0.0).expected(Y, dipoles)
-        misfit = misfit.of_averages(misfit_of(Y, dipoles, noise, shape))
-    misfit = replace(misfit, bound=np.hypot(misfit.bound, scanner.cell_error(dipoles)))
+    misfit = _misfit(scanner, summed, dipoles, noise, params.alpha, blind)
     inverse, fields = np.linalg.pinv(columns), scanner.modes.T @ evidence.Y
-    draws = [inverse @ (scanner.modes.T @ draw) for draw in evidence.noise]
     owner = np.repeat(np.arange(len(dipoles)), [len(d.orientations) for d in dipoles])
     operator = inverse @ scanner.modes.T @ evidence.whitener
     amplitudes = wiener(columns, fields, len(problem.data))
@@ -116,16 +119,35 @@ def find_dipoles(problem, grid, params):
         evidence=scanner.beside(Y, dipoles, least),
         misfit=misfit,
         further=scanner.further(Y, dipoles, least) if params.n_sources else 0.0,
-        spread=np.array([spread(scanner, Y, dipoles, k, misfit) for k in range(len(dipoles))])
+        spread=np.array([spread(scanner, summed, dipoles, k, misfit) for k in range(len(dipoles))])
         * SETTINGS.calibrated
         + params.coregistration_error**2 * np.eye(3),
         stability=stability,
         columns=columns,
         courses=evidence.courses(amplitudes),
-        responses=responses_of(problem.events, inverse @ fields, draws, evidence, problem.nave),
+        responses=_responses(dipoles, scanner, evidence, problem),
         n_components=n_components_held(amplitudes, len(problem.data), SETTINGS.held),
         usual=usual_power(problem, operator, evidence, owner),
     )
+
+
+def _misfit(scanner, Y, dipoles, noise, alpha, blind):
+    """Error of the lead field, and from where on it is told."""
+    misfit = misfit_of(Y, dipoles, noise)
+    if alpha != "auto":  # sources were not looked for
+        misfit = replace(misfit, bound=SETTINGS.wrong_blind if blind else np.inf)
+    elif blind:
+        shape = LeadFieldError(scanner, 1.0, 0.0).expected(Y, dipoles)
+        misfit = misfit.of_averages(misfit_of(Y, dipoles, noise, shape))
+    return replace(misfit, bound=np.hypot(misfit.bound, scanner.cell_error(dipoles)))
+
+
+def _responses(dipoles, scanner, evidence, problem):
+    """Courses of each event alone; None where conditions are no sums of them."""
+    columns = np.concatenate([dipole.columns for dipole in dipoles], axis=1)
+    inverse = np.linalg.pinv(columns) @ scanner.modes.T
+    draws = [inverse @ draw for draw in evidence.noise]
+    return responses_of(problem.events, inverse @ evidence.Y, draws, evidence, problem.nave)
 
 
 def _onset_of(problem):
@@ -151,12 +173,11 @@ def _conditions_of(evidence):
     return np.repeat(np.arange(n_conditions), n_components)[evidence.weight > 0]
 
 
-def _bounds(scanner, Y, noise, alpha, conditions, labels, excess):
+def _bounds(scanner, Y, noise, alpha, parts, labels, excess):
     """Power that noise alone does not explain, in all conditions together and in each.
 
     A source that one condition needs is not lost because the others have none there.
     """
-    parts = _parts(conditions) if alpha == "auto" else [(None, slice(None))]
     return [
         (
             part,
@@ -167,9 +188,9 @@ def _bounds(scanner, Y, noise, alpha, conditions, labels, excess):
     ]
 
 
-def _parts(conditions):
-    """Components of all conditions, and of each where there are several."""
-    parts = [(None, slice(None))]
+def _parts(conditions, sums=None):
+    """Components of all conditions, of each where there are several, and of sums of responses."""
+    parts = [WHOLE] + ([] if sums is None else [(None, sums)])
     if len(set(conditions)) > 1:
         parts += [(each, np.flatnonzero(conditions == each)) for each in np.unique(conditions)]
     return parts
@@ -181,7 +202,7 @@ def _over_bounds(scanner, evidence):
     noise = [evidence.looked_at(scanner.modes.T @ draw) for draw in evidence.noise]
     parts = _parts(_conditions_of(evidence)) if Y.size else []
     return {
-        each: scanner.explained(Y[:, part]).max() / _least(scanner, Y, noise, "auto", part)
+        each: scanner.explained(part_of(Y, part)).max() / _least(scanner, Y, noise, "auto", part)
         for each, part in parts
     }
 
@@ -205,5 +226,5 @@ def _least(scanner, Y, noise, alpha, part=slice(None)):
     """Power that noise alone does not explain, beside that a source must pass."""
     if alpha != "auto":
         return (alpha / 100) ** 2 * float(scanner.explained(Y).max()) if Y.size else 0.0
-    largest = np.array([scanner.explained(draw[:, part]).max() for draw in noise])
+    largest = np.array([scanner.explained(part_of(draw, part)).max() for draw in noise])
     return float(largest.mean() + SETTINGS.sigmas * largest.std())

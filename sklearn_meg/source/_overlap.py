@@ -29,13 +29,8 @@ def responses_of(events, amplitudes, noise, evidence, nave):
     n_conditions, n_events, n_times = events.shape
     if onset is None or n_conditions <= SETTINGS.conditions_an_event * n_events:
         return None
-    n_lags = n_times - onset
-    bumps, centers = _bumps(n_lags)
-    scale = np.sqrt(nave)[:, None] / evidence.deviation
-    design = [
-        each[:, None] * (evidence.basis.T @ _lagged(row, bumps)) for each, row in zip(scale, events)
-    ]
-    design, out, left, size = np.concatenate(design), [], 0.0, 0.0
+    bumps, centers = _bumps(n_times - onset)
+    design, out, left, size = _design(events, bumps, evidence, nave), [], 0.0, 0.0
     for course, level in zip(amplitudes, _levels(noise, n_conditions)):
         y, made = course / level, design / level[:, None]
         weights = _relevant(made, y, centers, n_events)
@@ -43,6 +38,35 @@ def responses_of(events, amplitudes, noise, evidence, nave):
         size += max(np.square(y).sum() - len(y), 0.0)
         out.append(weights.reshape(n_events, -1) @ bumps.T)
     return np.array(out).transpose(1, 0, 2) if left < SETTINGS.unlike_sums * size else None
+
+
+def _design(events, bumps, evidence, nave):
+    """Components of conditions that each bump after each event makes, of unit noise."""
+    scale = np.sqrt(nave)[:, None] / evidence.deviation
+    parts = [
+        each[:, None] * (evidence.basis.T @ _lagged(row, bumps)) for each, row in zip(scale, events)
+    ]
+    return np.concatenate(parts)
+
+
+def sums_of_events(events, evidence, nave):
+    """Orthonormal basis of what sums of responses to events make in components that are looked at.
+
+    Noise in several conditions is that many times what it is in the responses that they share: a
+    weak source needs less power there.
+
+    Returns (n_components, n), or None with too few conditions.
+    """
+    onset = first_change(events)
+    n_conditions, n_events, n_times = events.shape
+    used = evidence.weight > 0
+    if onset is None or n_conditions <= SETTINGS.conditions_an_event * n_events or not used.any():
+        return None
+    design = _design(events, _bumps(n_times - onset)[0], evidence, nave)
+    design = design[used] * np.sqrt(evidence.weight[used])[:, None]
+    left, size, _ = np.linalg.svd(design, full_matrices=False)
+    left = left[:, size > SETTINGS.in_sums * size[0]]
+    return left if left.shape[1] < len(left) else None
 
 
 def _levels(noise, n_conditions):

@@ -199,6 +199,10 @@ class Scanner:
                 dipoles[index] = self._step(Y, dipole, others, step, reach)
         return dipoles
 
+    def settle(self, Y, dipoles):
+        """Move dipoles, on the grid and between its points, to where they explain most of Y."""
+        return self._between_points(Y, self.refine(Y, dipoles))
+
     def _step(self, Y, dipole, others, step, reach):
         """Move one dipole to the best of the places around it."""
         places, neighbors, shares = self.between.around(dipole.place, step, reach)
@@ -242,7 +246,7 @@ class Scanner:
         dipoles = self._grow(Y, [], bounds, needed, n_most, self._at_points)
         stirred = self._stir(Y, self.refine(Y, dipoles))
         dipoles = self._grow(Y, stirred, bounds, needed, n_most, self._at_points)
-        dipoles = self._between_points(Y, self.refine(Y, dipoles))
+        dipoles = self.settle(Y, dipoles)
         if self.between is not None:
             dipoles = self._grow(Y, dipoles, bounds, needed, n_most, self._moved)
         if not n_sources:
@@ -257,13 +261,13 @@ class Scanner:
             position = int(np.argmax(ratio))
             if not ratio[position] > needed:
                 break
-            part = Y[:, columns[position]]
+            part = part_of(Y, columns[position])
             orientations = self.scan(part, [d.columns for d in dipoles])[1][position, :1]
             dipoles = [*dipoles, self._on_grid(position, orientations)]
             if errors is self._at_points:
                 dipoles = self.refine(Y, dipoles, n_rounds=1)
             else:
-                dipoles = self._between_points(Y, self.refine(Y, dipoles))
+                dipoles = self.settle(Y, dipoles)
         return dipoles
 
     def _stir(self, Y, dipoles):
@@ -316,7 +320,7 @@ class Scanner:
         firm = self._firm(np.square(axes).sum(axis=(0, 1), dtype=float))
         ratios = []
         for columns, least in bounds:
-            power = explained_power(axes, errors.parts(Y[:, columns], dipoles, basis), firm)
+            power = explained_power(axes, errors.parts(part_of(Y, columns), dipoles, basis), firm)
             ratios.append(power[:, :n].sum(axis=1) / max(least, 1e-300))
         ratios = np.array(ratios) if gain is not None else np.array(ratios) * self.seen
         best = ratios.argmax(axis=0)
@@ -331,7 +335,7 @@ class Scanner:
                 break
             orientations = np.eye(self.n_orient)[: len(dipoles[best].orientations) + 1]
             dipoles[best] = replace(dipoles[best], orientations=orientations)
-            dipoles = self._between_points(Y, self.refine(Y, dipoles))
+            dipoles = self.settle(Y, dipoles)
         return dipoles
 
     def _further(self, Y, dipoles, index, bounds):
@@ -391,7 +395,7 @@ class Scanner:
             if ratio.min() >= 1:
                 break
             del dipoles[int(np.argmin(ratio))]
-            dipoles = self._between_points(Y, self.refine(Y, dipoles))
+            dipoles = self.settle(Y, dipoles)
         return dipoles
 
     def _merge(self, Y, dipoles, bounds, noise):
@@ -405,13 +409,18 @@ class Scanner:
 
         while (index := satellite(Y, dipoles, misfit, evidence)) is not None:
             del dipoles[index]
-            dipoles = self._between_points(Y, self.refine(Y, dipoles))
+            dipoles = self.settle(Y, dipoles)
         return dipoles
 
 
 def as_bounds(least):
     """Bounds of parts of the components; a number is that of all."""
     return least if isinstance(least, list) else [(slice(None), float(least))]
+
+
+def part_of(Y, part):
+    """Some components, by index, or sums of them, by the weights of each sum, (n_components, n)."""
+    return Y @ part if np.ndim(part) == 2 else Y[:, part]
 
 
 def _basis_of(fields):

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from sklearn_meg.source import RNNSourceSolver
+from sklearn_meg.source import DipoleSearch, RNNSourceSolver
 from sklearn_meg.source._evidence import cosines
-from sklearn_meg.source._overlap import responses_of, single_events, sums_of
+from sklearn_meg.source._overlap import responses_of, single_events, sums_of, sums_of_events
 
 ONSET, N_TIMES, N_TRIALS = 5, 60, 12
 
@@ -61,3 +61,46 @@ def test_single_responses_are_those_whose_sums_were_seen():
     assert responses_of(events[:2], amplitudes[:, :100], noise, evidence, np.ones(2)) is None
     assert responses_of(events, 20 * noise[0], noise, evidence, np.ones(7)) is None
     assert single_events(events).sum(axis=2).tolist() == [[n_lags, 0], [0, n_lags]]
+
+
+def test_sums_of_events_hold_responses_and_little_of_the_noise():
+    rng = np.random.default_rng(0)
+    n_times, onset = 60, 10
+    events = np.zeros((7, 2, n_times))
+    for row, interval in enumerate(range(4, 25, 3)):
+        events[row, 0, onset:] = events[row, 1, onset + interval :] = 1.0
+    basis = cosines(n_times, onset)
+    weight = np.tile(np.arange(50) < 25, 7).astype(float)
+    evidence = SimpleNamespace(basis=basis, deviation=np.ones((7, 50)), weight=weight)
+    sums = sums_of_events(events, evidence, np.ones(7))
+    np.testing.assert_allclose(sums.T @ sums, np.eye(sums.shape[1]), atol=1e-9)
+    kernel = np.exp(-np.square((np.arange(50) - 15) / 5) / 2)
+    response = (sums_of(events, np.array([[kernel], [-kernel]]))[:, 0] @ basis).ravel()[weight > 0]
+    noise = rng.standard_normal((200, len(response)))
+    assert np.square(response @ sums).sum() > 0.9 * np.square(response).sum()
+    assert np.square(noise @ sums).sum() < 0.45 * np.square(noise).sum()
+    assert sums_of_events(events[:4], evidence, np.ones(4)) is None  # too few conditions to tell
+
+
+def weak_world(rng):
+    gain, X, y = rng.normal(size=(20, 30)), [], []
+    kernel = np.zeros(N_TIMES)
+    kernel[3:21] = np.hanning(18)
+    for interval in (10, 12, 14, 16, 18, 20, 22):
+        course = np.zeros(N_TIMES)
+        for at in (ONSET, ONSET + interval):
+            course[at:] += kernel[: N_TIMES - at]
+        for _ in range(N_TRIALS):
+            X.append(steps(interval))
+            y.append(0.08 * np.outer(gain[:, 7], course) + rng.normal(size=(20, N_TIMES)))
+    return gain, np.array(X), np.array(y)
+
+
+def test_weak_sources_have_more_evidence_in_sums_of_responses():
+    gain, X, y = weak_world(np.random.default_rng(0))
+    search = DipoleSearch(forward=gain, random_state=0).fit(X, y)
+    unlike = np.zeros((len(X), 7, N_TIMES))  # as if each interval were an event of its own
+    unlike[np.arange(len(X)), np.arange(len(X)) // N_TRIALS, ONSET:] = 1.0
+    apart = DipoleSearch(forward=gain, random_state=0).fit(unlike, y)
+    assert search.support_.tolist() == apart.support_.tolist() == [7]
+    assert search.evidence_[0] > 1.5 * apart.evidence_[0]
