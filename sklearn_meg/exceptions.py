@@ -118,7 +118,7 @@ _CODES = {
             "Inspect these trials; reject them, or remove the artifact by SSP or ICA first.",
         ),
         told_sources=(
-            "n_sources asks for sources that explain no more than noise, or for too few.",
+            "The sources that n_sources asks for explain no more than noise, or are too few.",
             "Ask for fewer, or doubt those with evidence_ below 1.",
         ),
         current_size=(
