@@ -18,7 +18,7 @@ from ..report import row
 from .bundles import bundle_rows, more_bundle_rows
 from .fields import STEP, integral_curves, make_brain_like
 from .models import baselines, best, smoothed_baselines
-from .pairs import pair_rows
+from .pairs import pair_rows, phantom_pair_rows
 
 SIZES = (32, 48, 64, 80)  # of the arcs whose fits are timed
 # The high-water mark of this process alone: that of getrusage starts with its parent's.
@@ -232,4 +232,5 @@ SEEDED = {
     "real_bundles": bundle_rows,
     "more_bundles": more_bundle_rows,
     "real_pairs": pair_rows,
+    "phantom_pairs": phantom_pair_rows,
 }

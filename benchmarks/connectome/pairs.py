@@ -4,6 +4,9 @@ A small volume with 64 directions (2 mm) and one with 101 (2.5 mm, comes with di
 ends of a curve of EuDX on tensor directions, at least 6 voxels long, if of 40 probabilistic curves
 from its middle, on distributions by constrained spherical deconvolution, at least 3 join the same
 ends. The reference is the mean of all these. It is what tracking says, not the truth.
+
+The truth is known in phantoms: pieces of the center lines of bundles, in directions of tensors that
+are fitted to signals of low b-values, one direction a voxel.
 """
 
 from pathlib import Path
@@ -20,6 +23,8 @@ ANISOTROPIES = (6.0, 30.0, 150.0, 500.0)
 SHORTEST, NEAR = 6.0, 2.0  # voxels
 N_PROBABILISTIC, N_AGREE, MOST = 40, 3, 60
 N_POINTS = 30
+TENSORS = ((20.0, 1000.0), (12.0, 1000.0), (30.0, 2000.0), (15.0, 700.0))  # SNR and b-value
+PIECES, LONGEST = 3, 16.0  # of a center line; voxels
 
 
 def pair_rows(seed, quick):
@@ -37,6 +42,45 @@ def pair_rows(seed, quick):
         for model, value in _scores(X, ends, references).items():
             rows.append(row("real_pairs", model, f"connect_{name}", seed, value))
     return rows
+
+
+def phantom_pair_rows(seed, quick):
+    """The same distances for pieces of center lines of phantoms, from directions of tensors."""
+    small = {"size": 20, "n_bundles": 3} if quick else {"size": 30, "n_bundles": 8}
+    found = {}
+    for k, (snr, b) in enumerate(TENSORS[: 1 if quick else None]):
+        world = {"snr": snr, "b": b, "n_directions": 32, "random_state": 100 * seed + k}
+        X, pieces = phantom_pairs(**small, **world)
+        ends = np.array([[line[0], line[-1]] for line in pieces])
+        for model, value in _scores(X, ends, pieces).items():
+            found.setdefault(model, []).append(value)
+    return [
+        row("phantom_pairs", model, "connect_voxels", seed, float(np.mean(values)))
+        for model, values in found.items()
+    ]
+
+
+def phantom_pairs(**world):
+    """Directions of tensors (1, nx, ny, nz, 3), and pieces (n_points, 3) of center lines."""
+    from dipy.core.gradients import gradient_table
+    from dipy.reconst.dti import TensorModel
+
+    from sklearn_meg.datasets import make_phantom
+
+    phantom = make_phantom(**world)
+    gradients = gradient_table(phantom.bvals, bvecs=phantom.bvecs)
+    tensors = TensorModel(gradients).fit(phantom.signal, mask=phantom.mask)
+    X = np.where(phantom.mask[..., None], tensors.evecs[..., 0], np.nan)[None]
+    rng, pieces = np.random.default_rng(world["random_state"]), []
+    for line in phantom.centerlines:
+        place = np.r_[0, np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))]
+        for _ in range(PIECES):
+            length = rng.uniform(SHORTEST, min(LONGEST, place[-1] - 4))
+            at = np.linspace(0, length, N_POINTS) + rng.uniform(2, place[-1] - length - 2)
+            piece = np.stack([np.interp(at, place, x) for x in line.T], axis=1)
+            if _inside(piece[[0, -1]], phantom.mask):
+                pieces.append(piece)
+    return X, pieces
 
 
 def _files():

@@ -11,6 +11,7 @@ from .._checks.assumptions import warn_assumption
 from .._checks.params import check_option_param, check_scalar_param, check_verbose_param
 from .._params import documented
 from .._training.device import limited_threads
+from ._averaged import averaged_metric, averaging_width
 from ._cone import ConeGeometry
 from ._direct import solve
 from ._field_model import FieldMetric, scattered
@@ -202,6 +203,7 @@ class ConnectomeMetric(LineParams, UnusualPlaces, FieldMetric):
             lines = fitted_lines(self, X, self._space.scale)
             self.directions_ = scattered(lines, X.shape)
             self.is_smoothed_ = lines.is_smooth
+            self._noise_left = lines.doubt if lines.is_smooth else lines.noise
             self._choose(lines)
             self.loss_ = float((self._residual(lines) ** 2).sum(-1).mean())
         self._keep_usual(X)
@@ -265,16 +267,16 @@ class ConnectomeMetric(LineParams, UnusualPlaces, FieldMetric):
     def _way_geometry(self):
         if not self._along_fibers:
             return super()._way_geometry()
-        # A way from lane to lane must not cost more than all the rest.
-        cone = ConeGeometry(self._peaks, SETTINGS.way_anisotropy)
         if len(self.directions_) > 1:
-            return cone, None
+            # A way from lane to lane must not cost more than all the rest.
+            return ConeGeometry(self._peaks, SETTINGS.way_anisotropy), None
         # One fiber a voxel: a tensor field, which splines interpolate more smoothly.
-        g = np.full((*self.grid_shape_, *[self._space.dim] * 2), np.nan)
-        g[self.mask_] = cone.tensors(np.argwhere(self.mask_) * self._space.scale)
-        field = SplineField(coefficients_of(g, self.mask_), self.grid_shape_, 1, self._space.scale)
-        geometry, mask = SplineGeometry(field), self._open_mask
-        return geometry, MetricGraph(geometry.tensors(self._voxels), mask, self._space.scale)
+        mask, space = self._open_mask, self._space
+        width = averaging_width(self._noise_left) * space.scale.min() / space.scale
+        g = averaged_metric(self.directions_[0], self.mask_, width, SETTINGS.single_anisotropy)
+        field = SplineField(coefficients_of(g, self.mask_), self.grid_shape_, 1, space.scale)
+        geometry = SplineGeometry(field)
+        return geometry, MetricGraph(geometry.tensors(self._voxels), mask, space.scale)
 
     def _check_starts(self, x, u):
         if not self._along_fibers or self.anisotropy_ < SETTINGS.strong:

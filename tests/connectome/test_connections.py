@@ -5,9 +5,11 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from sklearn_meg import ConnectomeMetric
 from sklearn_meg.connectome import FiberDistributionMetric, InverseTensorMetric
+from sklearn_meg.connectome._averaged import averaged_metric, averaging_width
 from sklearn_meg.datasets import make_fibers
 
 
@@ -60,8 +62,8 @@ def crossing_at(degrees):
     from dipy.core.sphere import Sphere
     from dipy.reconst.shm import sh_to_sf_matrix
 
-    n, angle = 21, np.deg2rad(degrees)
-    grid = np.stack(np.meshgrid(*[np.arange(n)] * 2, np.arange(5), indexing="ij"), -1) - [10, 10, 2]
+    n, angle = 17, np.deg2rad(degrees)
+    grid = np.stack(np.meshgrid(*[np.arange(n)] * 2, np.arange(3), indexing="ij"), -1) - [8, 8, 1]
     v = np.array([[1, 0, 0], [np.cos(angle), np.sin(angle), 0]])
     kernel = {"sh_order_max": 8, "basis_type": "descoteaux07", "legacy": True}
     with warnings.catch_warnings():
@@ -120,3 +122,31 @@ def test_what_ways_need_is_made_once_a_fit(annulus):
     other = make_fibers("annulus", size=32, noise=5).X
     refitted, fresh = model.fit(other), InverseTensorMetric().fit(other)
     np.testing.assert_array_equal(refitted.connect(starts, ends)[0], fresh.connect(starts, ends)[0])
+
+
+def test_ways_through_noisy_directions_stay_nearer_than_those_of_raw_tensors():
+    fibers = make_fibers("annulus", size=32, noise=15, n_curves=12, random_state=3)
+    arcs = [curve[:25] for curve in fibers.curves]
+    ends = np.array([[arc[0], arc[-1]] for arc in arcs])
+
+    def off(model):
+        ways = model.fit(fibers.X).connect(ends[:, 0], ends[:, 1])[0]
+        return np.mean([cKDTree(c).query(w)[0].mean() for w, c in zip(ways, arcs)])
+
+    peers = [off(InverseTensorMetric(anisotropy=a)) for a in (6, 100)]
+    assert off(ConnectomeMetric(method="fibers")) < 0.7 * min(peers)
+
+
+@pytest.mark.parametrize("degrees", [0.0, 40.0])
+def test_averaged_tensors_are_long_where_directions_agree_and_rounder_where_not(degrees):
+    turn = np.deg2rad(degrees) * (-1) ** np.arange(6)
+    v = np.stack([np.cos(turn), np.sin(turn)], axis=-1)[:, None] * np.ones((1, 5, 1))
+    v[0, 0] = np.nan
+    mask = np.isfinite(v[..., 0])
+    width = averaging_width(np.deg2rad(degrees))
+    g = averaged_metric(v, mask, np.full(2, width), 100.0)
+    assert np.isnan(g[0, 0]).all()
+    length, across = np.linalg.eigvalsh(g[3, 2])
+    np.testing.assert_allclose(length, 0.01 if degrees == 0 else length)
+    assert (across / length > 99) == (degrees == 0)
+    assert across / length > 1.3

@@ -137,10 +137,11 @@ def test_in_a_real_volume_geodesics_stay_nearer_to_fibers_than_straight_lines(re
     X, affine, _ = fit_tensor_directions(*names)
     model, flat = (cls(affine=affine).fit(X) for cls in (ConnectomeMetric, EuclideanMetric))
     assert model.score(X) > flat.score(X)
-    voxels = np.argwhere(model.mask_) + np.random.default_rng(0).uniform(-0.3, 0.3, 3)
+    some = np.argwhere(model.mask_)[::3]
+    voxels = some + np.random.default_rng(0).uniform(-0.3, 0.3, 3)
     starts = voxels @ affine[:3, :3].T + affine[:3, 3]
     axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    shots = {"points": starts, "directions": X[0][model.mask_] @ axes.T, "length": 20.0}
+    shots = {"points": starts, "directions": X[0][tuple(some.T)] @ axes.T, "length": 20.0}
     followed = model.shoot(**shots, follow=1)
     long = np.isfinite(followed[:, 8, 0])
     curves = [curve[np.isfinite(curve[:, 0])] for curve in followed[long]]
