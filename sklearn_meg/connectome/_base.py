@@ -151,7 +151,8 @@ class MetricModel(TrustMixin):
         The shortest path along the voxels of the mask is replaced by the curve of least energy near
         it, held in the mask, if that is shorter. Where each direction has its own metric, paths and
         lengths are those along fibers (:class:`FiberDistributionMetric`), and the curve stays in
-        the lane of its ends. Ways never leave the mask.
+        the lane of its ends. Where a voxel has one direction, the energy is that of inverse tensors
+        averaged over voxels, the more the noisier the directions. Ways never leave the mask.
 
         Parameters
         ----------
