@@ -1,8 +1,7 @@
 """Tensors that know how sure directions are: means of v v' over the voxels around.
 
 Where directions agree, the mean of v v' is long and thin, and ways keep to the fibers; where they
-differ, by noise or because bundles meet, it is rounder, and ways may go straight on. The tensor in
-doubt is the expected one (Hao et al. 2014 smooth tensors for the same reason).
+differ, by noise or because bundles meet, it is rounder, and ways may go straight on.
 """
 
 import numpy as np
