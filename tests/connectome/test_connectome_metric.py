@@ -117,7 +117,8 @@ def test_metric_is_positive_definite_and_nan_outside(annulus, fitted):
 def test_signs_of_vectors_do_not_matter(noise):
     X = make_fibers("annulus", size=24, noise=noise).X
     turned = X * np.random.default_rng(0).choice([-1, 1], X.shape[:-1])[..., None]
-    one, two = (ConnectomeMetric(anisotropy=100.0, max_iter=8).fit(each).metric_ for each in (X, turned))
+    fit = {"anisotropy": 100.0, "max_iter": 8}
+    one, two = (ConnectomeMetric(**fit).fit(each).metric_ for each in (X, turned))
     np.testing.assert_allclose(one, two, atol=1e-10)
 
 
