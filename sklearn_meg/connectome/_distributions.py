@@ -111,6 +111,7 @@ def _neighbors(sphere):
 
 
 def _peaks(values, vertices, around, n_peaks, share, separation):
+    """Local maxima of distributions, the largest first, refined between vertices and kept apart."""
     half = upper(vertices)
     own = values[:, half]
     is_peak = own >= values[:, around[half]].max(2)

@@ -202,6 +202,7 @@ def _chunks(rows, size):
 
 
 def _fit_chunk(middle, around, design, scale, cosine):
+    """Smoothed vectors of some voxels, their slopes, the measured ones, and gains of noise."""
     # Which neighbors belong to the line is asked twice: the second time not of the one vector in
     # the middle, whose noise would draw the answer to itself.
     stencils, turned = _towards(middle, around, design, cosine)

@@ -26,6 +26,7 @@ class BrainNoise:
 
     @classmethod
     def draw(cls, rng, gain, info, cov=None):
+        """Noise of random dipoles and sensors, or with a given covariance."""
         n_channels = len(gain)
         kinds = np.array(info.get_channel_types())
         if cov is not None:

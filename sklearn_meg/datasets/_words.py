@@ -344,6 +344,7 @@ def _allocate(n_trials, n_channels, n_times, dtype):
 
 
 def _simulate_subject(rng, world, n_trials, times, sfreq, snr, mixing, delays):
+    """Trials of one subject: words, responses in the source space, alpha and noise."""
     settings = WORLDS[world]
     n_warm = round(WARM_UP * sfreq)
     long_times = (np.arange(-n_warm, len(times)) + round(times[0] * sfreq)) / sfreq

@@ -230,6 +230,7 @@ def matched_signs(correlation, target):
 
 
 def _improved(both, signs):
+    """Signs flipped one at a time as long as a flip increases s' both s."""
     signs = np.where(signs == 0, 1.0, signs)
     for _ in range(ALIGN.sign_sweeps):
         gains = -signs * (both @ signs)

@@ -132,6 +132,7 @@ def _vanish(own, generalization, confirmed):
 
 
 def _of_recordings(samples, visits):
+    """What is wrong if states are single recordings, or recordings explain the states."""
     lengths = samples.sum(1) / samples.sum()
     share = samples / np.maximum(samples.sum(0), 1e-300)
     alone = share.max(0)

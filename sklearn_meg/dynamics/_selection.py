@@ -155,7 +155,7 @@ def select_n_states(
         "stability": _by_stability(alive),
     }
     flat = _flat(alive)
-    messages = _messages(table, choices) + _more_messages(table, choices, flat)
+    messages = _messages(table, choices, flat)
     for message in messages:
         warn_assumption("doubtful-selection", message)
     return StateSelection(choices["likelihood"], choices, table, scores, messages, flat)
@@ -272,25 +272,7 @@ def _flat(table):
     return tuple(int(k) for k in table["n_states"][near])
 
 
-def _more_messages(table, choices, flat):
-    chosen = choices["likelihood"]
-    row = table.set_index("n_states").loc[chosen]
-    messages = []
-    if len(flat) > 2:
-        messages.append(
-            f"The curve is flat: {', '.join(map(str, flat))} states are within one standard error "
-            "of the best."
-        )
-    if chosen == 1 and len(table) > 1:
-        messages.append("No number of states is clearly likelier than one.")
-    if row["doubts"] > 0.5:
-        messages.append(
-            f"States should not be believed with {chosen} of them: see StateWarning in a fit."
-        )
-    return messages
-
-
-def _messages(table, choices):
+def _messages(table, choices, flat):
     chosen = choices["likelihood"]
     row = table.set_index("n_states").loc[chosen]
     messages = []
@@ -307,5 +289,16 @@ def _messages(table, choices):
         messages.append(
             f"With {chosen} states one of them has collapsed: {row['smallest_share']:.2%} of the "
             "held-out samples."
+        )
+    if len(flat) > 2:
+        messages.append(
+            f"The curve is flat: {', '.join(map(str, flat))} states are within one standard error "
+            "of the best."
+        )
+    if chosen == 1 and len(table) > 1:
+        messages.append("No number of states is clearly likelier than one.")
+    if row["doubts"] > 0.5:
+        messages.append(
+            f"States should not be believed with {chosen} of them: see StateWarning in a fit."
         )
     return messages

@@ -111,6 +111,7 @@ class RecurrentEncoderNet(nn.Module):
         return y if added is None else y + added
 
     def _predict_one(self, features, subject, initial, base):
+        """Prediction of one network: the recurrent layers work at the lower rate."""
         n_times = features.shape[-1]
         hidden = self._inputs(features, subject, initial, base)
         hidden = F.pad(hidden, (0, -n_times % self.stride))

@@ -128,6 +128,7 @@ def statistics(usual, stimulus, beginning):
 
 
 def _statistics(usual, stimulus, beginning):
+    """Groups of statistics of trials in units of fit: means, extremes, sizes, products."""
     x = stimulus / usual["size"][:, np.newaxis]
     pairs = []
     if 1 < x.shape[1] <= SETTINGS.most_pairs:

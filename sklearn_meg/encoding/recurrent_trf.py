@@ -422,6 +422,8 @@ class RecurrentTRF(LagParams, LinearEncoder):
                 )
 
     def _predict_trials(self, X, rows, models):
+        """Unrolled prediction, blended with that of the TRF after the initial window."""
+
         def every(per_subject, population):
             return np.concatenate([per_subject, population[np.newaxis]])
 

@@ -248,6 +248,7 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         return mean_of_rows(X, rows.features, trials, rows.mask_source(X))
 
     def _fit_pooled(self, X, y, rows, trials_of_subjects):
+        """Fit with subjects shrunk towards the group; folds of each subject choose penalties."""
         folds = subject_folds(trials_of_subjects, self.cv)
         everyone = np.sort(np.concatenate(trials_of_subjects))
         y_mean = mean_of_rows(y, None, everyone, rows.mask_source(X))

@@ -46,6 +46,7 @@ class OnlineSession:
         return np.concatenate(out)
 
     def _push(self, F):
+        """Log probabilities or movements of new windows, up to the next change of motion."""
         snapshot = None if self.running is None else self.running.state()
         Z = self._normalized(F)
         before = self.network_state

@@ -100,6 +100,7 @@ class PersonalClassifier:
 
     @one_blas_thread()
     def _personalize(self, F, y, session):
+        """Fit to own and other people's trials, or own trials alone where the others do harm."""
         old = self.pretrained_features_.astype(float), self.pretrained_classes_
         both = [np.concatenate(pair) for pair in zip(old, (F, y), strict=True)]
         sessions = np.concatenate([self.pretrained_sessions_, session])

@@ -97,6 +97,7 @@ class MinimumNorm(SourceEstimator):
         return sources_of_fields(operator, problem.means, problem.nave, shape)
 
     def _kernel(self, problem, method):
+        """Linear kernel of an inverse operator of mne."""
         from mne.minimum_norm import apply_inverse, make_inverse_operator
 
         view = as_mne(problem)

@@ -404,6 +404,7 @@ def _sensor_types(info):
 
 
 def _strongest(field, rows, times):
+    """Sample after the onset with the largest power, each channel type relative to its own mean."""
     power = sum(
         np.square(field[picks]).mean(axis=0) / (np.square(field[picks]).mean() or 1.0)
         for _, picks, _, _ in rows

@@ -320,6 +320,7 @@ def _solve_sparse(estimator, problem, solve):
 
 
 def _one_condition(estimator, problem, view, solve, evoked, loose):
+    """Sources of one average by a sparse solver of mne; zeros where it finds none."""
     import warnings
 
     shape = (problem.n_positions, problem.n_orient, len(evoked.times))

@@ -390,6 +390,7 @@ def _indices(rows, n_trials):
 
 
 def _blocks(cv, subjects, groups, order, y=None):
+    """Folds of contiguous blocks: of each subject, its runs or classes, or of whole groups."""
     if isinstance(cv, bool) or cv < 2:
         raise ValueError(f"cv must be at least 2 folds. Got {cv!r}.")
     if groups is None:

@@ -202,6 +202,7 @@ def _add(design, feature, names, values):
 
 
 def _by_formula(table, formula, missing):
+    """Design of a Wilkinson formula; each of its terms is a feature."""
     try:
         from formulaic import Formula
     except ImportError as error:

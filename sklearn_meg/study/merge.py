@@ -143,6 +143,7 @@ def _check_subjects(studies):
 
 
 def _of_subjects(studies, folder):
+    """Results and facts of studies of different subjects, as those of one study."""
     counts = [len(study.subjects_) for study in studies]
     ends = np.cumsum([0, *counts])
     splits = [

@@ -48,6 +48,7 @@ def _grow_basal(tree, rng, soma, number, length, diameter):
 
 
 def _grow_apical(tree, rng, soma, length, diameter, n_obliques, tuft):
+    """A trunk upward with oblique branches, and a tuft of three branches at its end."""
     stops = np.sort(rng.uniform(0.15, 0.7, n_obliques)) * length
     azimuths = _azimuths(rng, n_obliques)
     tip, done = soma, 0.0

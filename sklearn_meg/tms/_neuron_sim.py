@@ -200,6 +200,7 @@ def spikes_needed(n_excitable):
 
 
 def _by_compiled_solver(morphology, fields, search):
+    """Thresholds by the compiled solver, all fields at once."""
     from ._batched import BatchedCable
 
     key, flat = (morphology_key(morphology), search.time_step), fields.reshape(len(fields), -1)
@@ -218,6 +219,7 @@ def _by_compiled_solver(morphology, fields, search):
 
 
 def _by_neuron(morphology, fields, search, coupling):
+    """Thresholds by NEURON, one field after the other."""
     starts, step = search.starts(morphology, fields.reshape(len(fields), -1))
     wave = search.wave()
     with _LOCK:

@@ -307,6 +307,7 @@ def _run_parts(world, settings, folder, n_jobs, verbose):
 
 
 def _assemble(parts, settings):
+    """The data set from its parts; thresholds that were not found are NaN."""
     dataset = {name: np.concatenate([part[name] for part in parts]) for name in SINGLE}
     middle = settings["size"] // 2
     center = np.linalg.norm(dataset["grids"][:, middle, middle, middle], axis=-1)

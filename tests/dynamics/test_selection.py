@@ -53,7 +53,9 @@ def test_the_rules_and_their_warnings():
     assert list(_selection._alive(table)["n_states"]) == [1, 2, 3]
     everything_collapsed = table.assign(smallest_share=0.0)
     assert len(_selection._alive(everything_collapsed)) == 4
-    said = " ".join(_selection._messages(table, {"likelihood": 4, "entropy": 4, "stability": 3}))
+    choices = {"likelihood": 4, "entropy": 4, "stability": 3}
+    table = table.assign(doubts=0.0)
+    said = " ".join(_selection._messages(table, choices, ()))
     for part in (
         "disagree on the number",
         "largest number tried",
@@ -61,7 +63,8 @@ def test_the_rules_and_their_warnings():
         "collapsed: 0.10%",
     ):
         assert part in said
-    assert not _selection._messages(table, {"likelihood": 2, "entropy": 2, "stability": 2})
+    choices = {"likelihood": 2, "entropy": 2, "stability": 2}
+    assert not _selection._messages(table, choices, ())
 
 
 @pytest.mark.filterwarnings("ignore:No number of states")
@@ -85,7 +88,7 @@ def test_flat_curves_are_called_flat():
     ).assign(doubts=1.0, generalization=0.0)
     flat = _selection._flat(table)
     assert flat == (2, 3, 4)
-    said = " ".join(_selection._more_messages(table, {"likelihood": 2}, flat))
+    said = " ".join(_selection._messages(table, {"likelihood": 2}, flat))
     assert "flat: 2, 3, 4" in said and "not be believed" in said
 
 
