@@ -1,6 +1,7 @@
 """Data that several tests share."""
 
 import os
+import sys
 from pathlib import Path
 
 import matplotlib
@@ -16,6 +17,13 @@ os.environ.setdefault("SKLEARN_MEG_DATA", str(Path(__file__).parents[2] / "share
 collect_ignore = ["typing"]  # read by type checkers, not run
 matplotlib.use("Agg")
 matplotlib.rcParams["figure.max_open_warning"] = 0  # doctests leave theirs open
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
 
 
 @pytest.fixture(scope="session")

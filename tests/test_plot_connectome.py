@@ -1,4 +1,3 @@
-import matplotlib
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
@@ -6,16 +5,6 @@ from matplotlib.colors import to_rgba
 from sklearn_meg.connectome import InverseTensorMetric
 from sklearn_meg.connectome.plotting import plot_deviation_map, plot_geodesics, plot_metric_field
 from sklearn_meg.datasets import make_fibers
-
-matplotlib.use("Agg")
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    import matplotlib.pyplot as plt
-
-    plt.close("all")
 
 
 def test_every_voxel_has_an_ellipse_along_its_direction():

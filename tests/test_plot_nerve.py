@@ -1,19 +1,8 @@
-import matplotlib
 import numpy as np
 import pytest
 
 from sklearn_meg.nerve.stream import Decision
 from sklearn_meg.plotting import plot_accuracy_over_days, plot_confusion, plot_latency, plot_stream
-
-matplotlib.use("Agg")
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    import matplotlib.pyplot as plt
-
-    plt.close("all")
 
 
 def decisions(labels, start=0.1, hop=0.02):

@@ -14,12 +14,6 @@ from sklearn_meg.source import plotting as p
 TIMES = np.linspace(-0.1, 0.3, 41)
 
 
-@pytest.fixture(autouse=True)
-def _close_all():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def positions():
     axis = np.arange(-0.04, 0.05, 0.01)

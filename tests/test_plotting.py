@@ -1,7 +1,4 @@
 import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import mne
 import numpy as np
@@ -28,12 +25,6 @@ class Ridge3D(RegressorMixin, BaseEstimator):
 
     def predict(self, X):
         return (X.reshape(len(X), -1) @ self.coef_).reshape(len(X), *self.shape_)
-
-
-@pytest.fixture(autouse=True)
-def _close_all():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")
