@@ -43,6 +43,24 @@ def pairs(texts, option, convert=str):
     return found
 
 
+def existing(path):
+    """Path of a file that there is."""
+    if not Path(path).is_file():
+        raise CommandError(f"{path}: no such file")
+    return Path(path)
+
+
+def check_models(names, known):
+    """Return names of models, all of which must be known."""
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise CommandError(
+            f"unknown model {', '.join(map(repr, unknown)) or '(none)'}; "
+            f"choose from {', '.join(known)}"
+        )
+    return names
+
+
 def read_table(path, **options):
     """Table of numbers in a text file, as :func:`~sklearn_meg.study.tables.read_table`.
 

@@ -8,7 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from .arrays import ARRAY_SUFFIXES, read_named
-from .common import CommandError, add_out, open_folder, pairs, positive, split
+from .common import (
+    CommandError,
+    add_out,
+    check_models,
+    existing,
+    open_folder,
+    pairs,
+    positive,
+    split,
+)
 
 EXAMPLE = """\
 example:
@@ -125,9 +134,7 @@ def read_trials(arguments):
 
 def read_file(path, arguments):
     """X, y, sessions and sampling rate (or None) of one file."""
-    if not path.is_file():
-        raise CommandError(f"{path}: no such file")
-    if path.suffix.lower() in ARRAY_SUFFIXES:
+    if existing(path).suffix.lower() in ARRAY_SUFFIXES:
         return _of_arrays(path, read_named(path), arguments)
     return _cut(path, arguments)
 
@@ -221,13 +228,7 @@ def build_models(names, y, sfreq, arguments):
     }
     if continuous:
         made["kalman"] = lambda: KalmanRegressor(**windows)
-    unknown = [name for name in names if name not in made]
-    if unknown or not names:
-        raise CommandError(
-            f"unknown model {', '.join(map(repr, unknown)) or '(none)'}; choose from "
-            f"{', '.join(made)}"
-        )
-    return {name: made[name]() for name in names}
+    return {name: made[name]() for name in check_models(names, made)}
 
 
 def _folds(arguments, sessions):

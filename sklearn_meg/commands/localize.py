@@ -5,12 +5,11 @@ import contextlib
 import warnings
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from .._checks.claims import check_claims
-from .common import CommandError, add_out, open_folder, split
+from .common import CommandError, add_out, check_models, existing, open_folder, split
 from .steps import Steps
 
 EXAMPLE = """\
@@ -134,13 +133,7 @@ def _without_baseline(data):
 
 
 def _check_models(arguments):
-    names = split(arguments.models)
-    unknown = [name for name in names if name not in MODELS]
-    if unknown or not names:
-        raise CommandError(
-            f"unknown model {', '.join(map(repr, unknown)) or '(none)'}; "
-            f"choose from {', '.join(MODELS)}"
-        )
+    names = check_models(split(arguments.models), MODELS)
     if bool(arguments.evoked) == bool(arguments.epochs):
         raise CommandError("name the fields by one of --evoked and --epochs")
     if "lcmv" in names and not arguments.epochs:
@@ -149,8 +142,7 @@ def _check_models(arguments):
 
 
 def _read(reader, path):
-    if not Path(path).is_file():
-        raise CommandError(f"{path}: no such file")
+    existing(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

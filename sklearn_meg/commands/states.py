@@ -8,7 +8,7 @@ import numpy as np
 from .._checks.claims import check_claims
 from .._checks.trials import more_rows_than_columns
 from .arrays import read_named
-from .common import CommandError, add_out, open_folder, positive, read_table, split
+from .common import CommandError, add_out, existing, open_folder, positive, read_table, split
 from .steps import Steps
 
 EXAMPLE = """\
@@ -93,9 +93,7 @@ def read_recordings(arguments):
     """
     found, names = [], []
     for path in map(Path, arguments.recordings):
-        if not path.is_file():
-            raise CommandError(f"{path}: no such file")
-        found += _read(path, arguments)
+        found += _read(existing(path), arguments)
         names += [path] * (len(found) - len(names))
     found = [x.T if arguments.transpose else x for x in found]
     for path, x in zip(names, found):

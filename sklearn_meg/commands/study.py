@@ -9,7 +9,16 @@ from importlib import import_module
 from pathlib import Path
 
 from .asked import command_of
-from .common import CommandError, add_out, give_memory_back, open_folder, pairs, positive, split
+from .common import (
+    CommandError,
+    add_out,
+    check_models,
+    give_memory_back,
+    open_folder,
+    pairs,
+    positive,
+    split,
+)
 from .duration import time_warning
 from .files import find_sources
 
@@ -195,7 +204,7 @@ def run_study(arguments):
     from ..study.recordings import survey
 
     give_memory_back()
-    names = check_models(split(arguments.models))
+    names = check_models(split(arguments.models), MODELS)
     if arguments.go_on and not arguments.each_subject:
         raise CommandError("--continue goes with --each-subject")
     if arguments.each_subject and arguments.cv_by == "subject":
@@ -329,17 +338,6 @@ def run_demo(arguments):
     print("Four simulated subjects hear words; encoders predict their MEG.", flush=True)
     write(demo_study(arguments.n_jobs, out / "store"), out, TITLE)
     return 0
-
-
-def check_models(names):
-    """Return names of models that there are."""
-    unknown = [name for name in names if name not in MODELS]
-    if unknown or not names:
-        raise CommandError(
-            f"unknown model {', '.join(map(repr, unknown)) or '(none)'}; "
-            f"choose from {', '.join(MODELS)}"
-        )
-    return names
 
 
 def reading_of(arguments):

@@ -1,12 +1,11 @@
 """``sklearn-meg thresholds``: where a TMS pulse fires neurons."""
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 
 from .arrays import ARRAY_SUFFIXES, read_named
-from .common import CommandError, add_out, open_folder, read_table
+from .common import CommandError, add_out, existing, open_folder, read_table
 from .steps import Steps
 
 EXAMPLE = """\
@@ -73,9 +72,7 @@ def run_thresholds(arguments):
 
 def read_columns(path, columns, optional=False):
     """Columns of a .csv or .npz file, (n, n_columns); None if they are optional and absent."""
-    path = Path(path)
-    if not path.is_file():
-        raise CommandError(f"{path}: no such file")
+    path = existing(path)
     if path.suffix.lower() in ARRAY_SUFFIXES:
         table = {name: np.ravel(values) for name, values in read_named(path).items()}
     else:

@@ -3,11 +3,10 @@
 import argparse
 import gc
 import warnings
-from pathlib import Path
 
 import numpy as np
 
-from .common import CommandError, add_out, open_folder, positive
+from .common import CommandError, add_out, existing, open_folder, positive
 from .steps import Steps
 
 EXAMPLE = """\
@@ -84,7 +83,8 @@ def read_directions(arguments):
 
     if bool(arguments.directions) == bool(arguments.dwi):
         raise CommandError("name the directions by one of --directions and --dwi")
-    _check_files(arguments.directions, arguments.dwi, arguments.mask)
+    for path in filter(None, (arguments.directions, arguments.dwi, arguments.mask)):
+        existing(path)
     if arguments.directions:
         return connectome.read_directions(
             arguments.directions, arguments.kind, arguments.mask, min_fa=arguments.min_fa,
@@ -92,7 +92,8 @@ def read_directions(arguments):
         )  # fmt: skip
     if not (arguments.bvals and arguments.bvecs):
         raise CommandError("--dwi needs --bvals and --bvecs")
-    _check_files(arguments.bvals, arguments.bvecs)
+    for path in filter(None, (arguments.bvals, arguments.bvecs)):
+        existing(path)
     _check_gradients(arguments.bvals, arguments.bvecs)
     found = connectome.fit_tensor_directions(
         arguments.dwi, arguments.bvals, arguments.bvecs, arguments.mask, min_fa=arguments.min_fa,
@@ -117,12 +118,6 @@ def _check_gradients(bvals, bvecs):
         )
 
 
-def _check_files(*paths):
-    for path in paths:
-        if path and not Path(path).is_file():
-            raise CommandError(f"{path}: no such file")
-
-
 def _voxels(arguments, X, affine):
     """Voxels to shoot from, or pairs of voxels to connect."""
     if bool(arguments.start) != bool(arguments.end):
@@ -136,8 +131,7 @@ def _voxels(arguments, X, affine):
 def _region(path, there, affine):
     from .._checks.claims import open_image
 
-    _check_files(path)
-    image = open_image(path)
+    image = open_image(existing(path))
     region = np.asarray(image.dataobj) > 0
     if region.shape[:3] != there.shape:
         raise CommandError(f"{path} has the shape {region.shape}, the directions {there.shape}")
