@@ -36,8 +36,11 @@ class Settings:
     rough: Noise in degrees from which on smoothed directions are interpolated by quadratic
         splines. On the annulus with 20 degrees (seeds 0 and 1) the mean deviation is .90 and 1.02
         voxels with them, 1.06 and 1.06 without.
-    tie: The largest anisotropy within this factor of the best is taken: more of it follows the
-        field nearer where it starts along it.
+    tie: The largest anisotropy within this factor of the best, or within a standard error of their
+        difference, is taken: more of it follows the field nearer where it starts along it. With the
+        factor alone .80 instead of .90 of geodesics reached the other end of a bundle in a phantom
+        without noise (seed 0), and arcs with 20 degrees of noise (seed 11) were 5.4 instead of 2.0
+        voxels off.
     clearly: The spline metric is kept only if its deviation is less than this share of that of the
         metric of fibers. In a brain-like field, where both lose geodesics at borders of bundles, a
         tie (1.67 and 1.69) was 2.9 and 0.8 voxels in truth.
@@ -172,8 +175,8 @@ class Settings:
     good_enough: float = 0.05
     way_anisotropy: float = 500.0
     single_anisotropy: float = 100.0
-    noise_a_voxel: float = 8.4
-    widest: float = 0.7
+    noise_a_voxel: float = 8.0
+    widest: float = 0.75
     aside: tuple = (0.5, 1.0)
     border: float = 1.5
     side: float = 0.5

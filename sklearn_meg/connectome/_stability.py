@@ -36,16 +36,19 @@ class Stability:
         self.peaks, self.inside = peaks, lambda y: space.in_mask(y, mask)
         self.length, self.step = length * space.scale.min(), 0.5 * space.scale.min()
 
-    def of(self, geometry, copies=1):
-        """Mean deviation in voxels, for each of `copies` that the geometry knows apart."""
+    def of(self, geometry):
+        """Mean deviation in voxels."""
+        return float(self._each(geometry, 1).mean())
+
+    def _each(self, geometry, copies):
+        """Deviations (copies, n) in voxels, for each of `copies` that the geometry knows apart."""
         x, u, noise = (np.tile(each, (copies, 1)) for each in (self.x, self.u, self.noise))
         found = tube(geometry, self.peaks, x, u, noise, self.length, self.step, self.inside)
         found = found.reshape(copies, -1) / (2 * self.step)
         known = np.isfinite(found[0])
         if not known.any():  # every line leaves the mask at once
-            return 0.0 if copies == 1 else np.zeros(copies)
-        means = found[:, known].mean(1)
-        return float(means[0]) if copies == 1 else means
+            return np.zeros((copies, 1))
+        return found[:, known]
 
     def best_fibers(self, anisotropies):
         """Anisotropy, interpolation and deviation of the most stable metric of fibers."""
@@ -53,10 +56,18 @@ class Stability:
         table = []
         for order in self.orders:
             geometry = ConeGeometry(self.peaks.with_order(order), a, self.doubt)
-            table.append(np.atleast_1d(self.of(geometry, len(anisotropies))))
-            if table[-1].min() <= SETTINGS.good_enough:
+            table.append(self._each(geometry, len(anisotropies)))
+            if table[-1].mean(1).min() <= SETTINGS.good_enough:
                 break
-        table = np.array(table)
-        order = int(np.argmin(table.min(1)))
-        good = np.flatnonzero(table[order] <= SETTINGS.tie * table[order].min())
-        return float(anisotropies[good[-1]]), self.orders[order], float(table[order, good[-1]])
+        means = np.array([each.mean(1) for each in table])
+        order = int(np.argmin(means.min(1)))
+        last = np.flatnonzero(_as_good(table[order]))[-1]
+        return float(anisotropies[last]), self.orders[order], float(means[order, last])
+
+
+def _as_good(each):
+    """Which rows of deviations are not clearly worse than the best: a tie, or within an error."""
+    means = each.mean(1)
+    more = each - each[means.argmin()]
+    error = more.std(1) / np.sqrt(each.shape[1])
+    return (means <= SETTINGS.tie * means.min()) | (more.mean(1) <= error)

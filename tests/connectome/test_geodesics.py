@@ -10,6 +10,7 @@ from sklearn_meg.connectome._geometry import SplineGeometry
 from sklearn_meg.connectome._peaks import PeakField
 from sklearn_meg.connectome._shoot import shoot
 from sklearn_meg.connectome._spline import SplineField, SplineOperator, lattice_shape
+from sklearn_meg.connectome._stability import _as_good
 from sklearn_meg.connectome.metrics import geodesic_deviation
 from sklearn_meg.datasets import make_fibers
 
@@ -459,3 +460,13 @@ def test_geodesics_of_fibers_are_those_of_their_christoffel_symbols():
     total = bend + np.einsum("nkij,ni,nj->nk", symbols, u, u)
     total -= u * (total * u).sum(1, keepdims=True) / (u * u).sum(1, keepdims=True)
     assert np.median(np.linalg.norm(total, axis=1)) < 0.02 * np.abs(symbols).max()
+
+
+def test_the_largest_anisotropy_that_is_not_clearly_worse_is_taken():
+    rng = np.random.default_rng(0)
+    best = np.abs(rng.normal(size=80))
+    lost = best + np.where(np.arange(80) == 7, 9.0, -0.05)  # one geodesic is lost
+    worse = best + 0.5
+    assert _as_good(np.stack([worse, best, lost])).tolist() == [False, True, True]
+    assert _as_good(np.stack([best, worse])).tolist() == [True, False]
+    assert _as_good(np.zeros((3, 1))).all()
