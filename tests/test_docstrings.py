@@ -1,5 +1,6 @@
 """Public docstrings are complete: parameters, what is returned, an example that runs."""
 
+import ast
 import inspect
 import re
 from enum import EnumMeta
@@ -57,6 +58,17 @@ def test_numpydoc(path):
         checked += ("EX01",)
     errors = [f"{code}: {text}" for code, text in validate(path)["errors"] if code in checked]
     assert not errors, f"{path}: {errors}"
+
+
+def test_private_functions_have_no_sections():
+    found = {
+        f"{path.name}: {node.name}"
+        for path in Path(sklearn_meg.__file__).parent.glob("**/*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("_")
+        if "\n----" in (ast.get_docstring(node) or "")
+    }
+    assert not found
 
 
 def test_american_spelling():

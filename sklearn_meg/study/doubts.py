@@ -51,16 +51,11 @@ SETTINGS = Settings()
 class Look:
     """One look at all that was measured.
 
-    Attributes
-    ----------
-    keys : ndarray of shape (n_trials,)
-        Hash of each trial.
-    amplitude : ndarray of shape (n_trials, n_channels) or None
-        Standard deviation over time; None without channels and times.
-    overlaps : ndarray of int of shape (n, 2)
-        Pairs of trials of which the first begins within the second.
-    few_values : bool
-        Whether trials hold so few values that they can be alike by chance.
+    keys (n_trials,): Hash of each trial.
+    amplitude (n_trials, n_channels) or None: Standard deviation over time; None without channels
+        and times.
+    overlaps (n, 2) int: Pairs of trials of which the first begins within the second.
+    few_values: Whether trials hold so few values that they can be alike by chance.
     """
 
     keys: np.ndarray

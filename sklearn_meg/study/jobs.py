@@ -21,11 +21,7 @@ from .folds import run_fold
 class Data:
     """What the jobs of a study share.
 
-    Attributes
-    ----------
-    X, y : ndarray or memmap; y may be None
-    subjects : ndarray of shape (n_trials,)
-    splits : list of (train, test)
+    X, y (ndarray or memmap; y may be None), subjects (n_trials,), splits (list of (train, test))
     """
 
     X: np.ndarray

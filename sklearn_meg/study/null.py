@@ -118,7 +118,7 @@ def p_of(z):
     return np.maximum(norm.sf(z), LEAST_P)
 
 
-def independent_part(X, rows, others, all_rows=None):
+def independent_part(X, rows, others):
     """Split rows of X into what other rows say about them and the rest.
 
     A feature that goes with other features must not be exchanged alone: its trials would no

@@ -87,13 +87,8 @@ document.querySelectorAll("th button").forEach(button => button.addEventListener
 class Page:
     """A page that is written section by section.
 
-    Attributes
-    ----------
-    title : str
-    verdict : list of str
-        Sentences at the top, the most important first.
-    sections : list of tuple
-        Heading and HTML.
+    verdict (list of str): Sentences at the top, the most important first.
+    sections (list of tuple): Heading and HTML.
     """
 
     title: str

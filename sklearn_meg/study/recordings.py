@@ -24,33 +24,22 @@ ADVISED_HZ = 250.0
 class Reading:
     """How recordings become trials; the options of the command line.
 
-    Attributes
-    ----------
-    features : list of str
-        Metadata columns; none means event types.
-    formula : str or None
-        Formula that replaces `features`.
-    coding, references, missing
-        As in :func:`~sklearn_meg.study.coding.code_features`.
-    shape : {"boxcar", "impulse"}
-        Time course of a feature.
-    duration : float
-        Length of the boxcar in seconds.
-    initial : float or None
-        Seconds from the start of an epoch that models may know; None means up to time 0.
-    bads : {"interpolate", "drop", "union"}
-        Bad channels: interpolated; or left out of all recordings, like those that a recording does
-        not have; or left out of all recordings, which must otherwise have the same channels.
-    picks : str or list of str or None
-        Channel types or names; None means all data channels (MEG and EEG).
-    reject : dict or None
-        Peak-to-peak limits by channel type, in SI units.
-    resample : float or None
-        New sampling rate in Hz.
-    subject_column, run_column : str or None
-        Metadata columns that name subject and run.
-    subject_row : bool
-        Whether models are told the subject.
+    features (list of str): Metadata columns; none means event types.
+    formula (str or None): Formula that replaces `features`.
+    coding, references, missing: As in :func:`~sklearn_meg.study.coding.code_features`.
+    shape ({"boxcar", "impulse"}): Time course of a feature.
+    duration: Length of the boxcar in seconds.
+    initial (float or None): Seconds from the start of an epoch that models may know; None means up
+        to time 0.
+    bads ({"interpolate", "drop", "union"}): Bad channels: interpolated; or left out of all
+        recordings, like those that a recording does not have; or left out of all recordings, which
+        must otherwise have the same channels.
+    picks (str or list of str or None): Channel types or names; None means all data channels (MEG
+        and EEG).
+    reject (dict or None): Peak-to-peak limits by channel type, in SI units.
+    resample (float or None): New sampling rate in Hz.
+    subject_column, run_column (str or None): Metadata columns that name subject and run.
+    subject_row: Whether models are told the subject.
     """
 
     features: list = field(default_factory=list)
@@ -74,22 +63,14 @@ class Reading:
 class StudyData:
     """What a study needs.
 
-    Attributes
-    ----------
-    X, y : ndarray or memmap, float32
-    rows : dict
-        Row parameters of the encoders.
-    features : dict of str -> list of int
-        Rows of X of each feature.
-    subjects, runs, recordings : ndarray of str of shape (n_trials,)
-    spans : ndarray of shape (n_trials, 2)
-        Seconds within the recording.
-    times : ndarray of shape (n_times,)
-    info : mne.Info
-    counts : DataFrame
-        Trials per subject, run and condition.
-    notes : list of str
-        Description of changes to the recordings.
+    X, y (ndarray or memmap, float32)
+    rows (dict): Row parameters of the encoders.
+    features (dict of str -> list of int): Rows of X of each feature.
+    subjects, runs, recordings (n_trials,) str
+    spans (n_trials, 2): Seconds within the recording.
+    times (n_times,)
+    counts (DataFrame): Trials per subject, run and condition.
+    notes (list of str): Description of changes to the recordings.
     """
 
     X: np.ndarray
@@ -112,13 +93,7 @@ class StudyData:
 class Source:
     """One recording: where to get it, and whose it is.
 
-    Attributes
-    ----------
-    name : str
-    load : callable
-        ``load(preload)`` returns Epochs.
-    subject : str
-    run : str or None
+    load (callable): ``load(preload)`` returns Epochs.
     """
 
     name: str

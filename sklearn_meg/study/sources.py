@@ -22,17 +22,11 @@ BIDS_SUBJECT = r"sub-([a-zA-Z0-9]+)"
 class Cut:
     """How a raw recording is cut into epochs.
 
-    Attributes
-    ----------
-    tmin, tmax : float
-        Seconds around an event.
-    events : str or None
-        Regular expression of the descriptions of annotations, or the name of a stimulus channel;
-        None takes all annotations, or the stimulus channel where there are none.
-    baseline : tuple or None
-        As in :class:`mne.Epochs`.
-    l_freq, h_freq : float or None
-        Edges of a filter in Hz.
+    tmin, tmax: Seconds around an event.
+    events (str or None): Regular expression of the descriptions of annotations, or the name of a
+        stimulus channel; None takes all annotations, or the stimulus channel where there are none.
+    baseline (tuple or None): As in :class:`mne.Epochs`.
+    l_freq, h_freq (float or None): Edges of a filter in Hz.
     """
 
     tmin: float = -0.2
@@ -62,7 +56,7 @@ def raw_source(path, cut, subject, run=None, table=None):
     )
 
 
-def bids_sources(root, cut, *, task=None, datatype=None):
+def bids_sources(root, cut, *, task=None):
     """Recordings of a BIDS folder, by mne-bids: one a subject, session and run.
 
     Raises ImportError if mne-bids is not installed.
@@ -73,7 +67,7 @@ def bids_sources(root, cut, *, task=None, datatype=None):
     except ImportError as error:
         raise ImportError("--bids-root needs mne-bids: pip install mne-bids.") from error
     there = mne_bids.find_matching_paths(
-        root, tasks=task, datatypes=datatype or ["meg", "eeg"], ignore_nosub=True
+        root, tasks=task, datatypes=["meg", "eeg"], ignore_nosub=True
     )
     found = [path for path in there if _is_recording(path)]
     if not found:
