@@ -332,7 +332,7 @@ ASSUMPTIONS: Mapping[str, Assumption] = MappingProxyType(_CODES)
 
 
 class AssumptionWarning(UserWarning):
-    """The data break an assumption of the model: what it says may be wrong.
+    """The data violate an assumption of the model: its results may be wrong.
 
     Parameters
     ----------

@@ -106,7 +106,7 @@ def r_map(
     axis: int = 0,
     mask: ArrayLike | None = None,
 ) -> np.ndarray:
-    """Pearson correlation where a constant prediction counts as 0, ready to be averaged.
+    """Pearson correlation in which a constant prediction counts as 0, so that maps can be averaged.
 
     Parameters
     ----------

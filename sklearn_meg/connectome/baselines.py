@@ -108,7 +108,7 @@ class EuclideanMetric(_TensorMetric):
 @documented
 @dataclass(kw_only=True, eq=False, repr=False)
 class InverseTensorMetric(AnisotropyParams, _TensorMetric):
-    """The inverse of the diffusion tensor: short ways are along fibers.
+    """The inverse of the diffusion tensor: distances along fibers are short.
 
     Parameters
     ----------

@@ -100,7 +100,7 @@ class FiberDistributionMetric(ConnectomeMetric):
     def fit(
         self, X: ArrayLike, y: None = None, mask: ArrayLike | None = None, amplitude: None = None
     ) -> Self:
-        """Find the peaks and the costs of steps.
+        """Find the peaks and compute the cost of each step.
 
         Parameters
         ----------
@@ -187,7 +187,7 @@ class FiberDistributionMetric(ConnectomeMetric):
         return _of_strong(found)
 
     def transform(self, X: ArrayLike) -> np.ndarray:
-        """Curvature that the peaks of distributions have too much.
+        """Excess curvature of the peaks of distributions.
 
         Parameters
         ----------

@@ -153,7 +153,7 @@ def plot_deviation_map(
     *,
     axes: tuple[int, int] = (0, 1),
 ) -> Axes:
-    """Draw where geodesics deviate: the mean deviation of those that pass a voxel.
+    """Draw a map of deviations: the mean over the geodesics that pass each voxel.
 
     Parameters
     ----------

@@ -114,7 +114,7 @@ def _write_trx(path, curves, affine, shape):
 def clean_bundle(
     curves: list[ArrayLike], *, threshold: float = 3.0, min_length: float = 0.0
 ) -> np.ndarray:
-    """Find the curves of a bundle that are near the others.
+    """Mark the curves of a bundle that are close to the others.
 
     The distance of a curve to the mean curve, at 20 places along it, is compared with that of all:
     curves beyond `threshold` standard deviations at some place are left out, until none is.

@@ -34,7 +34,7 @@ def make_recordings(
     raw: bool = False,
     random_state: int = 0,
 ) -> Bunch:
-    """Write recordings of words that differ as recordings of a lab do.
+    """Write recordings of words to files that differ in the ways that real recordings do.
 
     Subjects hear words every .5 to .8 s, so that epochs of -.2 to .8 s overlap. MEG and EEG are
     recorded together. Each subject has other bad channels, and channels in another order. Metadata

@@ -11,7 +11,7 @@ from ._settings import DOUBTS, RHYTHM
 
 
 class StateWarning(AssumptionWarning):
-    """States that should not be believed as they are.
+    """Warning that states are not reliable.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ def community_reliability(
     n_bootstraps: int = 50,
     random_state: RandomSeed = 0,
 ) -> DataFrame:
-    """Table of the ranked communities, and whether they come back in other recordings.
+    """Table of the ranked communities, and how often they recur in resampled recordings.
 
     Recordings are drawn with replacement. The states stay; their covariances, layers and
     communities are found again in what was drawn. The reliability of a community is the mean

@@ -25,7 +25,7 @@ def surrogate(
     kind: Literal["shift", "phase"] = "shift",
     random_state: RandomSeed = 0,
 ) -> list[np.ndarray]:
-    """Recordings in which regions keep their own spectrum but not their relation to each other.
+    """Surrogate recordings: regions keep their own spectra but not their dependencies.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @documented
 @dataclass(kw_only=True, eq=False, repr=False)
 class RecordingAlignment(RecordingTransformer):
-    """Make recordings alike in mean, variance, covariance or signs of regions, without labels.
+    """Align recordings in mean, variance, covariance or signs of regions, without labels.
 
     People differ in more than the states of their brains: gains, anatomy, and, after source
     reconstruction, arbitrary signs. A hidden Markov model finds these differences first. Each
@@ -94,7 +94,7 @@ class RecordingAlignment(RecordingTransformer):
 
     @one_blas_thread()
     def fit(self, X: ArrayLike | Sequence[ArrayLike], y: None = None) -> Self:
-        """Learn what recordings are made like.
+        """Choose the method and learn the moments of the group.
 
         Parameters
         ----------
@@ -159,7 +159,7 @@ class RecordingAlignment(RecordingTransformer):
     def to_recordings(
         self, X: ArrayLike | Sequence[ArrayLike], means: ArrayLike, covariances: ArrayLike
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Moments of states, from the space of the group to that of each recording.
+        """Map moments of states from the space of the group to that of each recording.
 
         Parameters
         ----------

@@ -157,7 +157,7 @@ class _ManyStates(_Baseline):
 @documented
 @dataclass(kw_only=True, eq=False, repr=False)
 class MixtureStates(_ManyStates):
-    """Gaussian mixture: every sample has a state of its own, whatever came before.
+    """Gaussian mixture: the state of a sample does not depend on those before.
 
     scikit-learn's :class:`~sklearn.mixture.GaussianMixture`; the chain has the mixture's weights in
     every row.

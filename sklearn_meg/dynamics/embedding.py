@@ -193,7 +193,7 @@ class TimeDelayEmbedding(RecordingTransformer):
         return out
 
     def region_covariances(self, covariances: ArrayLike, lag: int | None = None) -> np.ndarray:
-        """Covariances of states back in regions and lags.
+        """Covariances of states in the original regions and lags.
 
         Parameters
         ----------
@@ -220,7 +220,7 @@ class TimeDelayEmbedding(RecordingTransformer):
         return whole[:, here::n, later::n]
 
     def region_means(self, means: ArrayLike) -> np.ndarray:
-        """Means of states back in regions and lags.
+        """Means of states in the original regions and lags.
 
         Parameters
         ----------

@@ -157,7 +157,7 @@ def states_to_annotations(
     names: Sequence[str] | None = None,
     orig_time: datetime | None = None,
 ) -> Annotations:
-    """Visits of states as mne annotations, to be seen with the raw data.
+    """Visits of states as mne annotations, to be shown with the raw data.
 
     Parameters
     ----------

@@ -109,7 +109,7 @@ def _draw_true(ax, states, edges, colors):
 def plot_transitions(
     model: BaseEstimator, ax: Axes | None = None, *, names: Sequence[str] | None = None
 ) -> Axes:
-    """Draw states as nodes, and where each goes when it ends as arrows.
+    """Draw states as nodes, and transitions between them as arrows.
 
     Parameters
     ----------
@@ -297,7 +297,7 @@ def _legend(figure, ranks, palette):
 
 
 def plot_selection(selection: StateSelection, figure: Figure | None = None) -> Figure:
-    """Draw what each rule says of the number of states.
+    """Draw each criterion against the number of states.
 
     Parameters
     ----------

@@ -72,7 +72,7 @@ class DeepRecurrentEncoder(
     RegressorMixin,
     TorchEstimator,
 ):
-    """Predict the MEG of many subjects from the stimulus, and from how each trial began.
+    """Predict the MEG of many subjects from the stimulus and the beginning of each trial.
 
     A linear encoder plus a recurrent network that starts at zero: after no training it is the
     linear encoder, after training it adds what that misses (responses that are not linear in the
@@ -210,7 +210,7 @@ class DeepRecurrentEncoder(
         *,
         sample_weight: ArrayLike | None = None,
     ) -> Self:
-        """Fit the linear encoder, then the network on what it leaves.
+        """Fit the linear encoder, then the network on its residuals.
 
         Parameters
         ----------

@@ -113,7 +113,7 @@ def permutation_importance_over_time(
     random_state: RandomSeed = None,
     n_jobs: int | None = None,
 ) -> PermutationImportance:
-    """How much a fitted encoder loses, over time, when a feature is taken from other trials.
+    """Drop of the score of a fitted encoder, over time, when a feature is permuted over trials.
 
     Rows of X are permuted over trials: each trial gets the whole time course of another trial.
     So a feature keeps its distribution and its course within a trial, which a permutation of

@@ -200,7 +200,7 @@ class RecurrentTRF(LagParams, LinearEncoder):
         trials: np.ndarray,
         weights: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Fit, pooled, and predict each trial by the model fitted without its fold.
+        """Fit a pooled model; predict each trial by the model fitted without its fold.
 
         Parameters
         ----------

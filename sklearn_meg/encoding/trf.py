@@ -181,7 +181,7 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         trials: np.ndarray,
         weights: np.ndarray | None = None,
     ) -> list:
-        """Fit on some trials, pooled; give the models fitted without each fold.
+        """Fit a pooled model to some trials, and return the models fitted without each fold.
 
         Parameters
         ----------
@@ -205,7 +205,7 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         trials: np.ndarray,
         weights: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Fit, pooled, and predict each trial by the model fitted without its fold.
+        """Fit a pooled model; predict each trial by the model fitted without its fold.
 
         Parameters
         ----------

@@ -75,7 +75,7 @@ def stitch_windows(
     skip: int = 0,
     taper: Literal["hann"] | None = "hann",
 ) -> np.ndarray:
-    """Put windows together to one recording; where they overlap, their weighted mean.
+    """Combine windows into one recording, as a weighted mean where they overlap.
 
     Parameters
     ----------

@@ -279,7 +279,7 @@ class NerveDecoder(
         return self._train(Z, targets, groups=groups, sample_weight=weights)
 
     def fine_tuned(self, X: ArrayLike, max_epochs: int = 20, lr: float = 1e-3) -> NerveDecoder:
-        """A decoder for the sessions of X, trained further on them without labels.
+        """Return a decoder that was trained further on the sessions of X, without labels.
 
         A copy learns the classes that adaptation finds, with its linear model, its network, and the
         means of the session. It is for later trials of the session; on X itself it looks better

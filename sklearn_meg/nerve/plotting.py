@@ -94,7 +94,7 @@ def plot_confusion(
     names: dict | Sequence | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how often each class was taken for each other, percent of its trials.
+    """Draw the confusion matrix, in percent of the trials of each class.
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ class NerveRegressor(
     NerveMovements,
     RecurrentModel,
 ):
-    """Several degrees of freedom at once: ridge regression, and what a causal network adds to it.
+    """Regression of several degrees of freedom: ridge regression plus a causal network.
 
     Parameters
     ----------

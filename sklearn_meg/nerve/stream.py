@@ -181,7 +181,7 @@ class NerveStream:
         return decisions
 
     def end_trial(self, label: object = None) -> object:
-        """End a trial (a movement): the session learns from it, the next begins without a past.
+        """End a trial (a movement): the session learns from it, and the next starts anew.
 
         Parameters
         ----------
@@ -207,7 +207,7 @@ class NerveStream:
         return None if logs is None else self.model.classes_[int(logs.argmax())]
 
     def correct(self, label: object, trials_ago: int = 0) -> None:
-        """Say afterwards what a trial was: its label comes late, the session learns from it.
+        """Give the label of an earlier trial, from which the session learns.
 
         Parameters
         ----------
@@ -239,7 +239,7 @@ class NerveStream:
         return int(found[0])
 
     def state(self) -> dict:
-        """All that is needed to go on later, as arrays and plain values.
+        """Everything needed to resume later, as arrays and plain values.
 
         Returns
         -------

@@ -84,7 +84,7 @@ def merge_copies(fields, X, recording):
 
 
 def make_events(n_conditions: int, n_times: int, onset: int) -> np.ndarray:
-    """Event time courses for fields alone: one step pulse a condition, up from the onset.
+    """Event time courses for fields alone: one step for each condition, 1 from the onset on.
 
     Condition *i* has its own event: row *i* of its events is 0 before the onset and 1 from there
     on, the other rows are 0.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Oscillations:
-    """Dipoles that a rhythm comes from.
+    """Dipoles that generate a rhythm.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def find_oscillations(
     model_error: float = 0.15,
     random_state: RandomSeed = None,
 ) -> Oscillations:
-    """Find the dipoles of a rhythm, as many as there is evidence for.
+    """Find the dipoles of a rhythm for which there is evidence.
 
     The search is that of :class:`DipoleSearch`, and looks at the power that is there beyond that of
     a baseline. Where DICS (Gross et al. 2001) shows a map of power, which correlated sources spoil,

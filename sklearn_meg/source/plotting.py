@@ -223,7 +223,7 @@ def plot_field_reconstruction(
     at: float | None = None,
     figure: Figure | None = None,
 ) -> Figure:
-    """Draw measured and predicted fields and what is left, for each type of sensors.
+    """Draw measured fields, predicted fields and residuals, for each type of sensors.
 
     Parameters
     ----------

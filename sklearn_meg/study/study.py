@@ -167,7 +167,7 @@ class Study(Answers):
         spans: ArrayLike | None = None,
         recordings: ArrayLike | None = None,
     ) -> Self:
-        """Fit and score every model in every fold, or fetch what was computed before.
+        """Fit and score every model in every fold, or load the stored results.
 
         Parameters
         ----------
@@ -404,7 +404,7 @@ class Study(Answers):
         self.predictions_ = {name: p for name, p in predicted.items() if p is not None}
 
     def verdict(self, metric: str | None = None) -> list[str]:
-        """What was found, in sentences, the most important first.
+        """Results in sentences, the most important first.
 
         Parameters
         ----------

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class WithoutFeatures(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
-    """An encoder that is told when stimuli come, but not what they are.
+    """An encoder that gets the times of stimuli, but not their features.
 
     The features are left out; where no other row says when stimuli come, one course stays, the same
     in every trial: the mean of their absolute values over the training trials. All other rows of X

@@ -137,7 +137,7 @@ class HeterogeneousField:
         return E
 
     def secondary_potential(self, points: ArrayLike) -> np.ndarray:
-        """Compute phi, whose negative gradient is what the interfaces add.
+        """Potential phi whose negative gradient is the field that the interfaces add.
 
         Parameters
         ----------

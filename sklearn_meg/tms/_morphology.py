@@ -126,7 +126,7 @@ class Morphology:
         return float(self.lengths()[chosen].sum())
 
     def n_children(self) -> np.ndarray:
-        """Return how many points hang from every point.
+        """Return the number of children of every point.
 
         Returns
         -------

@@ -124,7 +124,7 @@ class SampledField:
         return found
 
     def inside(self, points: ArrayLike) -> np.ndarray:
-        """Say which points are among the samples.
+        """Tell which points are surrounded by samples.
 
         Parameters
         ----------

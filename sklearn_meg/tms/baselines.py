@@ -295,7 +295,7 @@ class RidgeThreshold(_Baseline):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class BoostedThreshold(_Baseline):
-    """Gradient boosting of the log threshold on what the field is like.
+    """Gradient boosting of the log threshold on summary features of the field.
 
     Features: the direction at the soma, the mean over the grid, the differences along the axes
     and principal components of the normalized grid.

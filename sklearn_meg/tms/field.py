@@ -137,7 +137,7 @@ class SphereField:
         return LocalField(self, center, min(radius, SMOOTH * gap))
 
     def closeness(self, centers: np.ndarray, radius: float) -> np.ndarray:
-        """Compare a radius with the way to the coil.
+        """Ratio of a radius to the distance from the coil.
 
         Parameters
         ----------

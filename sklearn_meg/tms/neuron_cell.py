@@ -70,7 +70,7 @@ class Activation:
 
 
 class NeuronCell:
-    """A neuron made of sections that exist in NEURON, to find thresholds of fields on.
+    """A neuron of existing NEURON sections, whose thresholds are searched.
 
     Sections keep their mechanisms, compiled or not, their discretization and their parameters; the
     field enters as equivalent axial currents through current clamps, which are taken away again,
@@ -284,7 +284,7 @@ class NeuronCell:
         return Morphology(points, diameters, parents, kinds, name=self.name)
 
     def key(self) -> str:
-        """Describe name, shape and mechanisms: equal for equal cells, also in another process.
+        """Key of name, shape and mechanisms: equal for equal cells, also in another process.
 
         Returns
         -------

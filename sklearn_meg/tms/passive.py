@@ -96,7 +96,7 @@ class PassiveThreshold(PhysicsParams, ThresholdModel, BaseEstimator):
     def fit(
         self, X: ArrayLike, y: ArrayLike | None = None, groups: ArrayLike | None = None
     ) -> Self:
-        """Fit the constants; without `y` take those of the built-in membranes.
+        """Fit the constants; without `y` use those of the built-in membranes.
 
         Parameters
         ----------

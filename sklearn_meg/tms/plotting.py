@@ -235,7 +235,7 @@ def plot_error_by_heterogeneity(
     trained: float | None = None,
     flagged: ArrayLike | None = None,
 ) -> Axes:
-    """Draw the error of models as fields get more heterogeneous.
+    """Draw the error of models against the heterogeneity of fields.
 
     Parameters
     ----------
@@ -343,7 +343,7 @@ def plot_error_by_samples(
 def plot_recruitment(
     amplitudes: ArrayLike, shares: ArrayLike, ax: Axes | None = None, *, unit: str = "A/µs"
 ) -> Axes:
-    """Draw which share of a population fires as the output of the stimulator grows.
+    """Draw the share of a population that fires against the output of the stimulator.
 
     Parameters
     ----------
