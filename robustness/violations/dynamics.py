@@ -182,6 +182,21 @@ heavy_tails = _of_fit(
     lambda X, rng: X / np.sqrt(rng.chisquare(4, (len(X), 1, X.shape[2])) / 4),
     "Noise has a t distribution of four degrees of freedom.",
 )
+amplitudes = _of_fit(
+    "amplitudes of samples",
+    lambda X, rng: X * rng.exponential(size=(len(X), 1, X.shape[2])),
+    "Each sample has an amplitude of its own, exponentially distributed.",
+)
+half_normal = _of_fit(
+    "half normal amplitudes",
+    lambda X, rng: X * np.abs(rng.normal(size=(len(X), 1, X.shape[2]))),
+    "Each sample has an amplitude of its own, half of a normal distribution.",
+)
+lognormal = _of_fit(
+    "lognormal amplitudes",
+    lambda X, rng: X * rng.lognormal(0, 1, size=(len(X), 1, X.shape[2])),
+    "Each sample has an amplitude of its own, lognormally distributed.",
+)
 spikes = _of_fit(
     "spikes",
     lambda X, rng: np.where(rng.uniform(size=(len(X), 1, X.shape[2])) < 0.01, 10, 1) * X,

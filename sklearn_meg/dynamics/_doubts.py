@@ -8,6 +8,7 @@ from scipy.stats import t as student
 from .._checks.assumptions import warn_assumption
 from ..exceptions import AssumptionWarning
 from ._settings import DOUBTS, RHYTHM
+from ._tails import quiet_share
 
 
 class StateWarning(AssumptionWarning):
@@ -114,6 +115,22 @@ def _loud(covariances, share):
     if not len(loud):
         return []
     return [f"{_names(loud)} louder than the others in nearly all regions, as artifacts are"]
+
+
+def quiet(prepared, parameters, samples):
+    """What to say of samples that are quieter than their states explain; a list of str.
+
+    prepared (Prepared)
+    parameters (tuple): The states, as an E-step takes them.
+    samples (n_recordings, n_states)
+    """
+    enough = samples.sum() >= DOUBTS.least_samples and samples.shape[1] > 1
+    if not enough or prepared.order:
+        return []
+    share = quiet_share(prepared, parameters, DOUBTS.quiet_level)
+    if share <= DOUBTS.quiet:
+        return []
+    return [f"{share:.1%} of the samples quieter than states explain: amplitudes vary by sample"]
 
 
 def too_few(samples):

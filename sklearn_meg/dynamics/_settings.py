@@ -132,6 +132,10 @@ class DoubtSettings:
         than their mean, by a t-test at this level for all recordings together and by so many nats
         per sample and region, if there are so many recordings. One of noise among six of 250
         samples is .06 to .16 less likely, others of the world .044 at most, in sixteen worlds.
+    quiet, quiet_level: Share of samples that are nearer to the mean of their state than this share
+        should be, above which amplitudes vary by sample. At most .0033 in 24 worlds of Gaussian,
+        t, spoiled and aligned states of 1500 samples and more; .009 and more where amplitudes are
+        exponential, half normal or lognormal, and in BOLD, whose states are doubtful, too.
     run, repeated: Samples of a run of alike ones, and share of the samples in such runs, above
         which gaps were filled or values held.
     drift, smooth, walk, least_drift: A recording of so many samples drifts if the slowest three
@@ -156,6 +160,8 @@ class DoubtSettings:
     unlike: float = 0.065
     unlike_nats: float = 0.06
     least_recordings: int = 5
+    quiet: float = 0.006
+    quiet_level: float = 0.001
     run: int = 5
     repeated: float = 0.01
     drift: float = 0.3

@@ -8,8 +8,12 @@ reached in fewer iterations (Kent, Tyler, Vardi 1994).
 
 import numpy as np
 from scipy.special import gammaln
+from scipy.stats import chi2, f
 
-GRID = np.geomspace(2.1, 1000.0, 25)  # degrees of freedom tried
+LEAST_DOF = 2.1  # below which there is no covariance
+GRID = np.concatenate(  # degrees of freedom tried
+    [np.geomspace(0.2, LEAST_DOF, 8)[:-1], np.geomspace(LEAST_DOF, 1000.0, 25)]
+)
 
 
 def nearest(dof):
@@ -57,5 +61,32 @@ def moved(dof, scores):
 
 
 def spread_of(dof):
-    """Covariance of a t distribution over its scale matrix."""
+    """Covariance of a t distribution over its scale matrix; below 2.1 degrees that of 2.1."""
+    dof = max(dof, LEAST_DOF)
     return 1.0 if np.isinf(dof) else dof / (dof - 2)
+
+
+def quiet_share(prepared, parameters, level):
+    """Share of samples that are nearer to the mean of their state than this level says.
+
+    Amplitudes that vary from sample to sample make many samples quiet, which no t distribution has.
+
+    prepared (Prepared)
+    parameters (tuple): The states, as an E-step takes them.
+    level: Share of samples that should be as near.
+    """
+    mean, _, _, tails = parameters[:4]
+    n, dof = mean.shape[-1], tails[0]
+    least = chi2.ppf(level, n) if np.isinf(dof) else n * f.ppf(level, n, dof)
+    parts = (prepared.recordings.pick([r]) for r in range(len(prepared.recordings.parts)))
+    distance = np.concatenate([_own_distances(prepared.batch(part), parameters) for part in parts])
+    return float((distance < least).mean())
+
+
+def _own_distances(batch, parameters):
+    """Squared distances of samples to the state that is likeliest for each."""
+    constant = parameters[2]
+    log_b, distance = batch.log_density(*parameters[:4])
+    distance = 2 * (constant - log_b) if distance is None else distance
+    own = distance[np.arange(len(log_b)), 0, log_b[:, 0].argmax(1)]
+    return own if batch.missing is None else own[~batch.missing]

@@ -24,7 +24,7 @@ from .._training.threads import one_blas_thread
 from ._alignment_choice import ALIGNMENTS, name_of
 from ._base import StateModel
 from ._difference import states_that_differ
-from ._doubts import doubts, too_few, warn_of, warn_of_rhythms, warn_of_unlike
+from ._doubts import doubts, quiet, too_few, warn_of, warn_of_rhythms, warn_of_unlike
 from ._dual import dual_estimates
 from ._em import Settings, m_step, shaped_parameters
 from ._fit import find_states, with_order
@@ -165,7 +165,7 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         As those of :class:`RecordingAlignment`.
     emission_, tails_ : str, float
         The chosen `emission`, and its degrees of freedom; infinite for Gaussian states.
-        ``covariances_`` are covariances, the degrees of freedom are taken into account.
+        ``covariances_`` take them into account; below 2.1, where there are none, as 2.1.
     order_, order_scores_ : int, dict
         The order of "mar" (0 for others), and left-out log-likelihoods of those tried.
     coefficients_, intercepts_, noise_covariances_ : ndarray
@@ -334,11 +334,11 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         self.usual_scores_ = usual_scores(*usual)
         prepared = replace(prepared, known=None)
         found = self._dual(prepared)
-        back = np.argsort(order)
         for name, value in found.items():
-            setattr(self, f"recording_{name}_", None if value is None else value[back])
+            setattr(self, f"recording_{name}_", None if value is None else value[np.argsort(order)])
         agree = self.generalization_, self.generalization_confirmed_
         doubtful = doubts(found["samples"], found["visits"], self.covariances_, *agree)
+        doubtful += quiet(prepared, self._parameters(), found["samples"])
         warn_of(doubtful, self.alignment_)
         doubtful += too_few(found["samples"])
         doubtful += warn_of_rhythms(self._rhythms) + self._unlike(order)
