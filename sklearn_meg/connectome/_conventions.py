@@ -21,7 +21,7 @@ def check_order(order, what):
     if order is None:
         raise ValueError(
             f"order must say which software wrote {what}: {', '.join(map(repr, ORDERS))}. "
-            "They differ, and nothing in the file tells."
+            "They differ, and the file does not tell which it is."
         )
     if order not in ORDERS:
         raise ValueError(f"order must be one of {', '.join(map(repr, ORDERS))}. Got {order!r}.")

@@ -395,7 +395,7 @@ def _check_finite(objective, step):
     if not np.isfinite(objective).any():
         raise ValueError(
             f"The likelihood is not finite after {step + 1} iterations. Are regions copies or sums "
-            "of each other? covariance='shrunk' can bear it."
+            "of each other? Then use covariance='shrunk'."
         )
 
 
