@@ -89,6 +89,7 @@ def find_dipoles(problem, grid, params):
     excess = {}
     if not blind and params.alpha == "auto":
         excess = left_out_excess(problem, onset, rng, _over_bounds)
+        excess |= _chosen_excess(scanner, evidence, Y, noise, labels, excess)
     sums, parts = None, [WHOLE]
     if params.alpha == "auto" and Y.size:
         sums = sums_of_events(problem.events, evidence, problem.nave)
@@ -194,6 +195,21 @@ def _parts(conditions, sums=None):
     if len(set(conditions)) > 1:
         parts += [(each, np.flatnonzero(conditions == each)) for each in np.unique(conditions)]
     return parts
+
+
+def _chosen_excess(scanner, evidence, Y, noise, labels, excess):
+    """Times that noise exceeds what a source must pass, in components that noise would choose."""
+    chosen, used = evidence.chosen_noise()
+    if not chosen or not Y.size:
+        return {}
+    conditions, out = _conditions_of(evidence), {}
+    every = np.repeat(np.arange(len(evidence.deviation)), evidence.deviation.shape[1])
+    for each, part in _parts(conditions):
+        own = [draw if each is None else draw[:, every[u] == each] for draw, u in zip(chosen, used)]
+        own = [scanner.modes.T @ draw for draw in own]
+        ratio = _least(scanner, Y, own, "auto") / _least(scanner, Y, noise, "auto", part)
+        out[each] = max(excess.get(each, 0.0), ratio * _caution(labels, "auto", each))
+    return out
 
 
 def _over_bounds(scanner, evidence):

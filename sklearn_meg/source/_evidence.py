@@ -42,6 +42,24 @@ class Evidence:
         used = self.weight > 0
         return Y[:, used] * np.sqrt(self.weight[used])
 
+    def chosen_noise(self):
+        """Realizations of noise in the components that would be looked at in each, and where.
+
+        Components are looked at for the power that they have, so that noise has more of it there.
+        Empty where Y holds far more response than noise seems to.
+
+        Returns realizations (list of (n_channels, n)) and used (list of (n_components,) bool)
+        """
+        n_conditions = len(self.deviation)
+        draws = [_apart(draw, n_conditions) for draw in self.noise]
+        weights = [weight_of(draw, draws).ravel() for draw in draws]
+        most = max((weight.sum() for weight in weights), default=0.0)
+        if self.weight.sum() > SETTINGS.surely_heard * most:
+            return [], []
+        used = [weight > 0 for weight in weights]
+        chosen = [d[:, u] * np.sqrt(w[u]) for d, w, u in zip(self.noise, weights, used)]
+        return chosen, used
+
     def courses(self, amplitudes):
         """Time courses (n_conditions, n, n_times) of amplitudes (n, n_components)."""
         parts = np.split(amplitudes, len(self.deviation), axis=1)

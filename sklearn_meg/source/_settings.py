@@ -32,6 +32,9 @@ class Settings:
     span, smoother, least_weight: Neighbors either way over which the power of components of time
         is averaged, of all fields and of one source; share of response below which a component is
         not looked at.
+    surely_heard: Times the response that noise seems to hold from which it is not asked what noise
+        would explain in components that it chooses. Noise of 20 to 64 channels in one to seven
+        conditions had a source in 17 of 250 data sets, 6 with that; 306 channels choose none.
     fewest_noise, fewest_value, unheard, least_power: Guards: power of noise, of that of the
         fields; eigenvalue of a covariance whose mean is 1; mean square of whitened fields; power
         of a course, of the strongest.
@@ -165,6 +168,7 @@ class Settings:
     span: int = 2
     smoother: int = 3
     least_weight: float = 0.05
+    surely_heard: float = 3.0
     fewest_noise: float = 1e-8
     fewest_value: float = 1e-6
     unheard: float = 1e-6

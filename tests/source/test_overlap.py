@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from sklearn_meg.source import DipoleSearch, RNNSourceSolver
 from sklearn_meg.source._evidence import cosines
@@ -104,3 +105,15 @@ def test_weak_sources_have_more_evidence_in_sums_of_responses():
     apart = DipoleSearch(forward=gain, random_state=0).fit(unlike, y)
     assert search.support_.tolist() == apart.support_.tolist() == [7]
     assert search.evidence_[0] > 1.5 * apart.evidence_[0]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_meg.exceptions.AssumptionWarning")
+def test_noise_of_few_channels_and_many_conditions_has_no_source():
+    found = 0
+    for seed in range(104, 110):
+        rng = np.random.default_rng(seed)
+        gain, y = rng.normal(size=(20, 60)), rng.normal(size=(84, 20, 60))
+        X = np.zeros((84, 7, 60))
+        X[np.arange(84), np.arange(84) // 12, 15:] = 1.0
+        found += len(DipoleSearch(forward=gain, random_state=0).fit(X, y).support_) > 0
+    assert found == 0
