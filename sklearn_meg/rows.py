@@ -13,13 +13,17 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.utils import gen_batches
 
 from ._checks.mne_objects import unwrap_mne
-from ._checks.trials import as_mask, pieces
+from ._checks.trials import as_mask, pieces, release_pages, trials_per_chunk
 from ._padding import check_something_counts, is_ragged, join_masks, pad_trials
 from ._params import param
+from ._saving.store import write_whole
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from ._typing import ArrayLike, BaseEpochs
 
 __all__ = ["pack_rows", "pad_trials"]
@@ -32,6 +36,7 @@ def pack_rows(
     initial: ArrayLike | BaseEpochs | None = None,
     n_initial: int | None = None,
     mask: ArrayLike | None = None,
+    out: str | PathLike[str] | None = None,
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Put stimulus features, subject index, initial MEG and mask into one X.
 
@@ -53,11 +58,15 @@ def pack_rows(
     mask : array-like of bool of shape (n_trials, n_times), default=None
         True where the sample counts, in training and in scores: the MEG at the others may be any
         finite number. Stimulus and initial MEG are used as given wherever they are.
+    out : path or None, default=None
+        File ``.npy`` to write X to, some trials at a time, for an X that does not fit into
+        memory. Features and MEG may be memory-mapped as well.
 
     Returns
     -------
     X : ndarray of shape (n_trials, n_features [+ 1] [+ n_channels] [+ 1], n_times)
-        Features first, then the subject, the initial MEG, and the mask.
+        Features first, then the subject, the initial MEG, and the mask. With `out` memory-mapped
+        for reading.
     rows : dict
         Constructor parameters ``subject_row``, ``initial_rows``, ``n_initial`` and ``mask_row``
         that tell any encoder of this package, and :class:`~sklearn_meg.ChannelScaler`, where
@@ -123,7 +132,7 @@ def pack_rows(
             )
         n_initial = _check_n_initial(n_initial, n_times)
         start = sum(part.shape[1] for part in parts)
-        parts.append(np.where(np.arange(n_times) < n_initial, initial, 0.0))
+        parts.append(initial)
         rows.update(initial_rows=slice(start, start + initial.shape[1]), n_initial=n_initial)
     elif n_initial:
         raise ValueError(f"n_initial={n_initial} needs the MEG as initial.")
@@ -131,8 +140,40 @@ def pack_rows(
         check_something_counts(mask, rows["n_initial"])
         rows["mask_row"] = sum(part.shape[1] for part in parts)
         parts.append(mask[:, np.newaxis])
+    return _joined(parts, rows, out), rows
+
+
+def _joined(parts, rows, out):
+    """All rows of X, in memory or in a file; of the initial MEG its window, the rest zero."""
     dtype = np.result_type(np.float32, *(p.dtype for p in parts if p.dtype.kind == "f"))
-    return np.concatenate(parts, axis=1, dtype=dtype), rows
+    shape = (len(parts[0]), sum(part.shape[1] for part in parts), parts[0].shape[2])
+    blocks = _blocks(parts, rows, np.empty((1, *shape[1:]), dtype))
+    if out is None:
+        X = np.empty(shape, dtype)
+        for trials, block in blocks:
+            X[trials] = block
+        return X
+
+    def write(file):
+        descr = np.lib.format.dtype_to_descr(dtype)
+        header = {"descr": descr, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for _, block in blocks:
+            file.write(block.data)
+
+    write_whole(out, write)
+    return np.load(out, mmap_mode="r")
+
+
+def _blocks(parts, rows, trial):
+    """Some trials of X at a time, `trial` being one."""
+    n_trials = trials_per_chunk(trial)
+    for trials in gen_batches(len(parts[0]), n_trials):
+        block = np.concatenate([part[trials] for part in parts], axis=1, dtype=trial.dtype)
+        if rows["initial_rows"] is not None:
+            block[:, rows["initial_rows"], rows["n_initial"] :] = 0.0
+        yield trials, block
+        release_pages(*parts)
 
 
 def _initial_array(initial, lengths):
@@ -150,7 +191,7 @@ def _initial_array(initial, lengths):
 
 def _real_numbers(values, name):
     """Return `values` as an array of real numbers; an object array if it holds nothing else."""
-    values = np.asarray(values)
+    values = values if isinstance(values, np.memmap) else np.asarray(values)
     if values.dtype.kind == "O":
         with suppress(TypeError, ValueError):
             values = values.astype(float)

@@ -11,6 +11,8 @@ import numpy as np
 from ._blocks import not_zero
 from ._trees import predict_trees
 
+MOST_TRIALS = 300  # of a subject that a mean is taken over: the rest would cost time alone
+
 
 class CommonPart:
     """Mean over trials of what is added, and products of it and of the deviations from it."""
@@ -51,8 +53,9 @@ class CommonPart:
             yield part, left, np.stack([by_network, by_trees], axis=1)
 
     def _mean_added(self, X, y, trials, forests):
-        """Mean over the trials of each subject, (n_subjects, 2, n_channels, n_times)."""
+        """Mean over (some) trials of each subject, (n_subjects, 2, n_channels, n_times)."""
         shares, total, count = self._weighted(self._subject_weights(X)), 0.0, 0.0
+        trials = thinned(trials, shares[trials].argmax(axis=1))
         for part, left, added in self._parts(X, y, trials, forests):
             counted = ~np.isnan(left)
             added = np.where(counted[:, np.newaxis], added, 0.0)
@@ -83,3 +86,17 @@ class CommonPart:
             mean = np.einsum("ns,sct->nct", known, self._added_mean)
             added = mean if added is None else added + mean
         return added
+
+
+def thinned(trials, subjects):
+    """At most `MOST_TRIALS` trials of each subject, evenly.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> thinned(np.arange(1000), np.arange(1000) // 700).shape
+    (600,)
+    """
+    own = [trials[subjects == subject] for subject in np.unique(subjects)]
+    evenly = (np.linspace(0, len(each) - 1, min(len(each), MOST_TRIALS)) for each in own)
+    return np.sort(np.concatenate([each[at.astype(int)] for each, at in zip(own, evenly)]))

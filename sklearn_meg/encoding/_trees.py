@@ -78,8 +78,8 @@ def fit_trees(table, target, seed, weight=None):
     table (n_samples, n_columns), float32, target (n_samples, n_channels), weight (n_samples,) or
         None
     Returns trees (dict of ndarray): ``roots`` of the trees and, for all nodes, ``column``,
-        ``threshold``, ``left`` and ``right`` (-1 in a leaf), and the ``value`` of each channel in
-        a leaf.
+        ``threshold``, ``left`` and ``right`` (-1 in a leaf), the ``value`` of each pattern in a
+        leaf, and the ``pattern`` over channels.
     """
     pattern = _patterns(target)
     leaf = max(SETTINGS.least_leaf, -(-len(table) // SETTINGS.most_leaves))
@@ -91,7 +91,7 @@ def fit_trees(table, target, seed, weight=None):
     )
     wanted = target @ pattern.T
     forest.fit(table, wanted[:, 0] if wanted.shape[1] == 1 else wanted, weight)
-    return _as_arrays(forest, pattern)
+    return _as_arrays(forest) | {"pattern": pattern.astype(np.float32)}
 
 
 def _patterns(rows):
@@ -103,7 +103,7 @@ def _patterns(rows):
     return np.linalg.eigh(centered.T @ centered)[1][:, : -SETTINGS.most_targets - 1 : -1].T
 
 
-def _as_arrays(forest, pattern):
+def _as_arrays(forest):
     """All trees of a fitted forest in one numbering of nodes."""
     trees = [tree.tree_ for tree in forest.estimators_]
     first = np.cumsum([0] + [tree.node_count for tree in trees[:-1]])
@@ -112,7 +112,7 @@ def _as_arrays(forest, pattern):
         found = [getattr(tree, name) for tree in trees]
         return np.concatenate([np.where(c < 0, -1, c + f) for c, f in zip(found, first)])
 
-    value = np.concatenate([tree.value[:, :, 0] for tree in trees]) @ pattern
+    value = np.concatenate([tree.value[:, :, 0] for tree in trees])
     return {
         "roots": first,
         "column": np.concatenate([tree.feature for tree in trees]),
@@ -130,18 +130,18 @@ def predict_trees(forests, table):
     table (n_trials, n_times, n_columns)
     Returns y (n_trials, n_channels, n_times), float32
     """
-    n_channels = forests[0]["value"].shape[1]
+    n_channels = forests[0]["pattern"].shape[1]
     out = np.empty((len(table), n_channels, table.shape[1]), dtype=np.float32)
     n_trees = sum(len(forest["roots"]) for forest in forests)
     for part in pieces(table, 64):
         flat = table[part].reshape(-1, table.shape[2])
-        total = sum(
-            forest["value"][_leaves(forest, flat, root)]
-            for forest in forests
-            for root in forest["roots"]
-        )
+        total = sum(_summed_leaves(forest, flat) @ forest["pattern"] for forest in forests)
         out[part] = (total / n_trees).reshape(-1, table.shape[1], n_channels).swapaxes(1, 2)
     return out
+
+
+def _summed_leaves(forest, table):
+    return sum(forest["value"][_leaves(forest, table, root)] for root in forest["roots"])
 
 
 def _leaves(trees, table, root):
@@ -209,7 +209,7 @@ class WithTrees:
 
     def _left_over(self, X, y, trials):
         """Inputs of the network, and what the linear encoder leaves, some trials at a time."""
-        for part in pieces_of(trials, X.shape[2], 4 * self.n_outputs_):
+        for part in pieces_of(trials, X.shape[2], self.n_outputs_):
             inputs = self._training_inputs(X, part)
             left = self._targets(np.asarray(X[part]), np.asarray(y[part])) - inputs["base"]
             yield part, inputs, left.numpy()

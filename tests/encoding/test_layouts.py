@@ -33,6 +33,23 @@ def test_trials_of_unequal_length_are_packed():
     TemporalReceptiveField(tmax=3, **rows).fit(X, y)
 
 
+@pytest.mark.parametrize("mapped", [False, True])
+def test_rows_are_packed_into_a_file_as_into_memory(tmp_path, mapped):
+    given, meg = rng.normal(size=(7, 2, 30)), rng.normal(size=(7, 3, 30)).astype(np.float32)
+    given[:, :, 0], meg[:, :, 25] = 1.0, np.nan  # after the initial window it may be anything
+    np.save(tmp_path / "meg.npy", meg)
+    source = np.load(tmp_path / "meg.npy", mmap_mode="r") if mapped else meg
+    parts = {"subjects": np.arange(7) % 2, "initial": source, "n_initial": 10}
+    X, rows = pack_rows(given, **parts)
+    path = tmp_path / "X.npy"
+    packed, same = pack_rows(given, **parts, out=path)
+    assert isinstance(packed, np.memmap) and not packed.flags.writeable and same == rows
+    np.testing.assert_array_equal(packed, X)
+    np.testing.assert_array_equal(X[:, rows["initial_rows"], :10], meg[:, :, :10].astype(X.dtype))
+    assert not X[:, rows["initial_rows"], 10:].any()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["X.npy", "meg.npy"]
+
+
 @pytest.mark.parametrize(
     ("data", "match"),
     [
