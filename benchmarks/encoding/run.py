@@ -25,17 +25,18 @@ from sklearn_meg.encoding import (
 from sklearn_meg.metrics import noise_ceiling, r_across_trials, r_over_time
 
 from ..report import check, row, run_steps, values
-from . import cost, importance, real, speed
+from . import cost, importance, real, scale, speed
 from .ceiling import ceiling
 from .peers import peers
 
 CASES = (
     *("N_stimulus", "L", "N", "S", "many", "context", "L_stimulus_only", "null"),
     *("few_L", "few_N", "few_S", "few_subjects", "few_trials", "few_none", "averages"),
-    *("importance", "eeg_visual", "erp_words", "eeglab", "speed"),
+    *("importance", "eeg_visual", "erp_words", "eeglab", "speed", "scale"),
 )
 WORLDS = ("L", "N", "S")
 MANY = {"many": "N", "context": "C"}
+ONCE = ("speed", "scale")
 STIMULUS_ONLY = {"N_stimulus": "N", "L_stimulus_only": "L"}
 # World, subjects, trials of each, trials averaged into one.
 FEW = {
@@ -62,7 +63,7 @@ def run(quick=False, n_seeds=None, cases=None):
     """
     cases = CASES if cases is None else cases
     seeds = range(n_seeds or (1 if quick else 5))
-    steps = [(case, seed) for case in cases for seed in (seeds if case != "speed" else (0,))]
+    steps = [(case, seed) for case in cases for seed in (seeds if case not in ONCE else (0,))]
     rows = run_steps("encoding", steps, partial(_case_rows, quick=quick))
     settings = {"quick": quick, "seeds": len(seeds), "cases": list(cases), "split": "80/20"}
     return rows, [] if quick else make_checks(rows), settings
@@ -85,6 +86,8 @@ def _case_rows(case, seed, quick):
         return importance.importance_rows(seed, quick)
     if case == "speed":
         return speed.speed_rows(0, quick) + cost.cost_rows(0, quick)
+    if case == "scale":
+        return scale.scale_rows(seed, quick)
     return real_rows(case, seed, quick)
 
 
@@ -413,6 +416,6 @@ def make_checks(rows):
     ratio("eeglab", "trf", ">= 1", "r_time")
     ratio("eeglab", "rtrf", ">= 1", "r_time")
     ratio("eeglab", "rtrf", ">= 1")
-    for module in (importance, speed, cost):
+    for module in (importance, speed, cost, scale):
         checks += module.checks(rows)
     return checks
