@@ -9,7 +9,7 @@ from scipy.linalg import eigh
 
 from ._blocks import n_counted, read_blocks, trials_of, weighed
 from ._filters import filter_trials
-from ._lags import lag_sums, ridge, trials_per_block
+from ._lags import grouped_sums, ridge, trials_per_block
 from ._recursion import unroll
 
 AUTO_COMPONENTS = 30
@@ -39,11 +39,11 @@ class Arx:
     def sums(self, trials):
         """Sum products of lagged stimulus (first), past components, and y."""
         n_features, n_past, rows = len(self.rows.features), self.n_past, self.rows
-        first, last = self.delays[0], self.delays[-1]
+        groups = [(slice(n_features), self.delays)]
         if n_past:
-            first, last = min(first, 1), max(last, n_past)
-        lags = np.arange(first, last + 1)
-        step = trials_per_block((n_features + len(self.components)) * len(lags), self.X.shape[2])
+            groups.append((slice(n_features, None), np.arange(1, n_past + 1)))
+        n_lagged = n_features * len(self.delays) + len(self.components) * n_past
+        step = trials_per_block(n_lagged, self.X.shape[2])
 
         def blocks():
             sources = [(self.X, rows.features), (self.y, None), *rows.mask_source(self.X)]
@@ -53,13 +53,9 @@ class Arx:
                 usable = [with_past(m[0] > 0, n_past) * m[0] for m in mask]
                 yield np.concatenate([x, past]) if n_past else x, target, *usable
 
-        sums = lag_sums(blocks(), lags, rows.n_initial)
-        stimulus = np.zeros((n_features, len(lags)), dtype=bool)
-        stimulus[:, np.isin(lags, self.delays)] = self.used.reshape(n_features, -1)
-        keep = [stimulus.ravel()]
-        if n_past:
-            keep.append(np.tile((lags >= 1) & (lags <= n_past), len(self.components)))
-        return sums.select(np.flatnonzero(np.concatenate(keep)))
+        sums = grouped_sums(blocks(), groups, rows.n_initial)
+        past = np.ones(len(sums.xx) - len(self.used), dtype=bool)
+        return sums.select(np.flatnonzero(np.concatenate([self.used, past])))
 
     def weights(self, sums, penalties, prior=None):
         """Ridge weights of stimulus and past (p, n_channels) from centered sums."""

@@ -113,10 +113,27 @@ def lag_sums(blocks, lags, start=0):
     array([[14.,  8.],
            [ 8.,  5.]])
     """
+    return grouped_sums(blocks, [(slice(None), lags)], start)
+
+
+def grouped_sums(blocks, groups, start=0):
+    """As `lag_sums`, of groups of rows that have lags of their own.
+
+    Parameters
+    ----------
+    blocks : iterable
+    groups : list of (slice of rows of x, ndarray of lags)
+    start : int
+
+    Returns
+    -------
+    sums : LagSums
+        Lagged rows in the order of the groups.
+    """
     sums, steps, ends, starts = None, 0.0, [], []
     for x, y, *counted in blocks:
         counted = counted[0][:, start:] if counted else None
-        parts = _block_sums(x, y, lags, start, counted)
+        parts = _block_sums(x, y, groups, start, counted)
         if sums is None:
             sums = parts
         else:
@@ -124,37 +141,31 @@ def lag_sums(blocks, lags, start=0):
                 total += part
         trials, first, last = _runs(counted, start, *x.shape[1:])
         size = 1.0 if counted is None else np.sqrt(counted[trials, first - start])
-        ends.append(size * _at(x, trials, last[:, np.newaxis] - lags))
-        starts.append(size * _at(x, trials, first[:, np.newaxis] - 1 - lags))
+        ends.append(size * _all_at(x, groups, trials, last))
+        starts.append(size * _all_at(x, groups, trials, first - 1))
         if sum(end.shape[1] for end in ends) >= EDGE_TRIALS:
             steps = steps + _edge_products(ends, starts)
             ends, starts = [], []
     if ends:
         steps = steps + _edge_products(ends, starts)
-    first, xy, yy, x_sum, y_sum, count = sums
-    n_rows, n_lags = len(first), len(lags)
-    xx = _along_diagonals(
-        first.reshape(n_rows, n_rows, n_lags), steps.reshape(n_rows, n_lags, n_rows, n_lags)
-    )
-    return LagSums(xx, xy, yy, x_sum, y_sum, count[()])
+    *first, xy, yy, x_sum, y_sum, count = sums
+    return LagSums(_filled(first, steps, groups), xy, yy, x_sum, y_sum, count[()])
 
 
-def _block_sums(x, y, lags, start, counted):
-    """Sum products over the samples of a few trials."""
-    n_rows = len(x)
-    wide = lagged(x, lags, start)
-    base = wide[:, 0].reshape(n_rows, -1)
-    flat = wide.reshape(n_rows * len(lags), -1)
+def _block_sums(x, y, groups, start, counted):
+    """Sum products over the samples of a few trials; first those with the first lag of a group."""
+    wide = [lagged(x[rows], lags, start) for rows, lags in groups]
+    flat = _stacked([each.reshape(-1, each[0, 0].size) for each in wide])
     target = np.ascontiguousarray(y[:, :, start:]).reshape(len(y), -1)
-    weighed = target
+    base, weighed = [each[:, 0].reshape(len(each), -1) for each in wide], target
     if counted is None:
         x_sum, count = flat.sum(axis=1), target.shape[1]
     else:
         counted = counted.reshape(-1)
-        base, weighed = base * counted, target * counted
+        base, weighed = [each * counted for each in base], target * counted
         x_sum, count = flat @ counted, counted.sum()
     return [
-        base @ flat.T,
+        *(each @ flat.T for each in base),
         flat @ weighed.T,
         weighed @ target.T,
         x_sum,
@@ -187,20 +198,64 @@ def _at(x, trials, times):
     return np.ascontiguousarray(window.transpose(0, 2, 1)).reshape(-1, len(trials))
 
 
-def _along_diagonals(first, steps):
-    """Fill all pairs of lags from those with the first lag; `steps` is overwritten."""
-    n_rows, n_lags = first.shape[0], first.shape[2]
-    previous, step = first, steps[:, 0].copy()
-    steps[:, 0] = first
-    for i in range(1, n_lags):
-        row = np.empty_like(first)
-        row[:, :, 0] = first[:, :, i].T
+def _all_at(x, groups, trials, times):
+    return _stacked([_at(x[rows], trials, times[:, None] - lags) for rows, lags in groups])
+
+
+def _stacked(arrays):
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _filled(first, steps, groups):
+    """All products of lagged rows, from those with the first lag of each group.
+
+    Parameters
+    ----------
+    first : list of ndarray of shape (n_rows of the group, n_lagged)
+    steps : ndarray of shape (n_lagged, n_lagged)
+        Overwritten.
+    groups : list of (slice, ndarray)
+    """
+    ends = np.cumsum([len(rows) * len(lags) for rows, (_, lags) in zip(first, groups)])
+    parts = [
+        slice(end - len(rows) * len(lags), end) for rows, (_, lags), end in zip(first, groups, ends)
+    ]
+    for g, here in enumerate(parts):
+        for h, there in enumerate(parts[: g + 1]):
+            row = first[g][:, there].reshape(len(first[g]), len(first[h]), -1)
+            column = first[h][:, here].reshape(len(first[h]), len(first[g]), -1)
+            shape = len(first[g]), column.shape[2], len(first[h]), row.shape[2]
+            block = _along_diagonals(row, column, steps[here, there].reshape(shape))
+            steps[here, there] = block
+            if h < g:
+                steps[there, here] = block.T
+    return (steps + steps.T) / 2
+
+
+def _along_diagonals(row, column, steps):
+    """Fill all pairs of lags of two groups from those with the first lag of either.
+
+    Parameters
+    ----------
+    row : ndarray of shape (n_rows, n_others, n_other_lags)
+    column : ndarray of shape (n_others, n_rows, n_lags)
+    steps : ndarray of shape (n_rows, n_lags, n_others, n_other_lags)
+        Overwritten.
+
+    Returns
+    -------
+    products : ndarray of shape (n_rows * n_lags, n_others * n_other_lags)
+    """
+    previous, step = row, steps[:, 0].copy()
+    steps[:, 0] = row
+    for i in range(1, steps.shape[1]):
+        row = np.empty_like(previous)
+        row[:, :, 0] = column[:, :, i].T
         row[:, :, 1:] = previous[:, :, :-1] + step[:, :, :-1]
         step = steps[:, i].copy()
         steps[:, i] = row
         previous = row
-    xx = steps.reshape(n_rows * n_lags, -1)
-    return (xx + xx.T) / 2
+    return steps.reshape(steps.shape[0] * steps.shape[1], -1)
 
 
 def ridge(xx, xy, penalty):

@@ -19,7 +19,7 @@ from sklearn_meg import (
     pack_rows,
     pad_trials,
 )
-from sklearn_meg.encoding._lags import lag_sums, lagged
+from sklearn_meg.encoding._lags import grouped_sums, lag_sums, lagged
 from sklearn_meg.metrics import make_r_scorer, pearson_r, r2, r_across_trials, r_map, r_over_time
 
 N_TRIALS, N_CHANNELS, N_TIMES, N_INITIAL = 36, 3, 40, 4
@@ -169,6 +169,24 @@ def test_sums_are_those_of_the_explicit_lag_matrix(lags, start):
     assert_allclose(sums.yy, target @ target.T, atol=1e-10)
     assert_allclose(sums.x, wide.sum(axis=1), atol=1e-10)
     assert_allclose(sums.y, target.sum(axis=1), atol=1e-10)
+
+
+@pytest.mark.parametrize("lags", [(0, 5), (-3, 4), (2, 9)])
+@pytest.mark.parametrize("others", [(1, 4), (0, 2)])
+def test_rows_may_have_lags_of_their_own(lags, others):
+    rng = np.random.default_rng(1)
+    groups = [(slice(1), np.arange(*lags)), (slice(1, None), np.arange(*others))]
+    x, y = rng.normal(size=(3, 130, 15)), rng.normal(size=(2, 130, 15))
+    counted = rng.random((130, 15)) < 0.6
+    there = counted & (np.arange(15) >= 4)
+    for mask in ([], [counted]):
+        part = there if mask else np.broadcast_to(np.arange(15) >= 4, there.shape)
+        sums = grouped_sums([(x, y, *mask)], groups, 4)
+        wide = [lagged(x[rows], each).reshape(-1, 130, 15)[:, part] for rows, each in groups]
+        wide = np.concatenate(wide)
+        assert_allclose(sums.xx, wide @ wide.T, atol=1e-10)
+        assert_allclose(sums.xy, wide @ y[:, part].T, atol=1e-10)
+        assert_allclose(sums.x, wide.sum(axis=1), atol=1e-10)
 
 
 def ridge(wide, target, penalty):
