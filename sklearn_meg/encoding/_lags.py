@@ -119,16 +119,7 @@ def lag_sums(blocks, lags, start=0):
 def grouped_sums(blocks, groups, start=0):
     """As `lag_sums`, of groups of rows that have lags of their own.
 
-    Parameters
-    ----------
-    blocks : iterable
-    groups : list of (slice of rows of x, ndarray of lags)
-    start : int
-
-    Returns
-    -------
-    sums : LagSums
-        Lagged rows in the order of the groups.
+    groups (list of (slice of rows of x, lags)): Lagged rows come in this order.
     """
     sums, steps, ends, starts = None, 0.0, [], []
     for x, y, *counted in blocks:
@@ -209,12 +200,8 @@ def _stacked(arrays):
 def _filled(first, steps, groups):
     """All products of lagged rows, from those with the first lag of each group.
 
-    Parameters
-    ----------
-    first : list of ndarray of shape (n_rows of the group, n_lagged)
-    steps : ndarray of shape (n_lagged, n_lagged)
-        Overwritten.
-    groups : list of (slice, ndarray)
+    first (list of (n_rows of the group, n_lagged))
+    steps (n_lagged, n_lagged): Overwritten.
     """
     ends = np.cumsum([len(rows) * len(lags) for rows, (_, lags) in zip(first, groups)])
     parts = [
@@ -235,16 +222,9 @@ def _filled(first, steps, groups):
 def _along_diagonals(row, column, steps):
     """Fill all pairs of lags of two groups from those with the first lag of either.
 
-    Parameters
-    ----------
-    row : ndarray of shape (n_rows, n_others, n_other_lags)
-    column : ndarray of shape (n_others, n_rows, n_lags)
-    steps : ndarray of shape (n_rows, n_lags, n_others, n_other_lags)
-        Overwritten.
-
-    Returns
-    -------
-    products : ndarray of shape (n_rows * n_lags, n_others * n_other_lags)
+    row (n_rows, n_others, n_other_lags), column (n_others, n_rows, n_lags)
+    steps (n_rows, n_lags, n_others, n_other_lags): Overwritten.
+    Returns products (n_rows * n_lags, n_others * n_other_lags).
     """
     previous, step = row, steps[:, 0].copy()
     steps[:, 0] = row
