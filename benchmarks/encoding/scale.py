@@ -1,11 +1,10 @@
-"""A large study on disk: 20 subjects x 1000 trials x 270 channels at 120 Hz, one deep fit.
+"""A large study on disk: 20 subjects x 1000 trials x 270 channels at 120 Hz, one fit, one thread.
 
 Everything is memory-mapped. Making the files and fitting run in processes of their own, so that
 the memory measured is that of the fit.
 """
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -107,8 +106,7 @@ def fit(folder, seed, quick):
     X, y = (np.load(Path(folder, f"{name}.npy"), mmap_mode="r") for name in "Xy")
     rows = json.loads(Path(folder, "rows.json").read_text())
     n_train = len(X) - len(X) // N_TEST
-    compute = {"max_epochs": 2} if quick else {"n_threads": os.cpu_count()}
-    model = DeepRecurrentEncoder(**rows, **compute, random_state=seed)
+    model = DeepRecurrentEncoder(**rows, max_epochs=2 if quick else "auto", random_state=seed)
     begun = time.perf_counter()
     with PeakMemory() as memory:
         model.fit(X[:n_train], y[:n_train])
