@@ -25,6 +25,8 @@ def main(argv=None):
     arguments.told = []
     try:
         with warnings.catch_warnings():
+            # joblib starts another process and goes on: nothing that a user could mend.
+            warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
             warnings.showwarning = _teller(arguments.told, warnings.showwarning)
             return arguments.run(arguments)
     except MISTAKES as error:

@@ -1,5 +1,6 @@
 import argparse
 import os
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 
 import sklearn_meg
+from sklearn_meg import cli
 from sklearn_meg.cli import main
 from sklearn_meg.commands import duration
 from sklearn_meg.encoding.epochs import epochs_to_xy
@@ -295,3 +297,19 @@ def test_a_study_that_takes_long_says_so_before(monkeypatch):
     assert duration.time_warning(data, arguments, ["mean"], 10) == []
     data.info["sfreq"] = 100.0
     assert duration.time_warning(data, arguments, ["rtrf"], 10) == []
+
+
+def test_warnings_are_told_once_and_restarted_processes_not_at_all(monkeypatch, capsys):
+    def run(arguments):
+        for _ in range(2):
+            warnings.warn("Few trials.", UserWarning, stacklevel=1)
+        stopped = "A worker stopped while some jobs were given to the executor."
+        warnings.warn(stopped, UserWarning, stacklevel=1)
+        assert arguments.told == ["Few trials."]  # the page shows these
+        return 0
+
+    parser = SimpleNamespace(parse_args=lambda argv: SimpleNamespace(run=run))
+    monkeypatch.setattr(cli, "_parser", lambda: parser)
+    warnings.simplefilter("always")
+    assert cli.main([]) == 0
+    assert capsys.readouterr().err == "sklearn-meg: warning: Few trials.\n"
