@@ -94,7 +94,7 @@ def doubts(samples, visits, covariances, generalization, confirmed):
     few = np.flatnonzero((visits.sum(0) < DOUBTS.least_visits) & (share >= DOUBTS.least_share))
     if len(few):
         found.append(
-            f"{_names(few)} held by {int(visits.sum(0)[few].max())} or fewer stretches of time"
+            f"{_names(few)} held by at most {int(visits.sum(0)[few].max())} stretches of time"
         )
     if _vanish(samples.sum(1), generalization, confirmed):
         halves = "the recordings" if n_recordings > 1 else "the blocks of time"
