@@ -25,22 +25,15 @@ CASE = "scale_20x1000x270"
 FULL = {"n_subjects": 20, "n_trials": 1000, "n_channels": 270}
 TINY = {"n_subjects": 2, "n_trials": 30, "n_channels": 20}
 N_HIDDEN = 12  # channels of the world, mixed into those of the study
-N_TEST = 10  # every tenth trial is left out
+N_TEST = 10  # the last tenth of the trials is left out
 
 
 def scale_rows(seed=0, quick=False):
-    """Time and memory of one fit, and what it predicts of trials that were left out.
+    """Time and memory of one fit, to nine tenths of the trials, and what it predicts of others.
 
-    Parameters
-    ----------
-    seed : int
-    quick : bool
-
-    Returns
-    -------
-    rows : list of dict
-        ``fit_min``, ``peak_gb`` (memory that is not file pages), and ``r`` after the initial
-        window, of the deep encoder (``default``) and of its linear base (``base``).
+    Returns rows (list of dict): ``fit_min``, ``peak_gb`` (memory that is not file pages), and ``r``
+        after the initial window, over trials of all subjects together, of the deep encoder
+        (``default``) and of its linear base (``base``).
     """
     with tempfile.TemporaryDirectory() as folder:
         for step in ("make", "fit"):
@@ -97,7 +90,8 @@ def make(folder, seed, size):
         n_initial=hidden.rows["n_initial"],
         out=Path(folder, "X.npy"),
     )
-    rows = {**rows, "initial_rows": np.arange(4, 4 + n_channels).tolist()}
+    initial = rows["initial_rows"]
+    rows["initial_rows"] = list(range(initial.start, initial.stop))  # JSON has no slices
     Path(folder, "rows.json").write_text(json.dumps(rows))
 
 

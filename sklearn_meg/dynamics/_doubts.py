@@ -93,8 +93,9 @@ def doubts(samples, visits, covariances, generalization, confirmed):
     found += _loud(covariances, share)
     few = np.flatnonzero((visits.sum(0) < DOUBTS.least_visits) & (share >= DOUBTS.least_share))
     if len(few):
+        most = int(visits.sum(0)[few].max())
         found.append(
-            f"{_names(few)} held by at most {int(visits.sum(0)[few].max())} stretches of time"
+            f"{_names(few)} held by {f'at most {most}' if most else 'no'} stretches of time"
         )
     if _vanish(samples.sum(1), generalization, confirmed):
         halves = "the recordings" if n_recordings > 1 else "the blocks of time"
@@ -130,7 +131,9 @@ def quiet(prepared, parameters, samples):
     share = quiet_share(prepared, parameters, DOUBTS.quiet_level)
     if share <= DOUBTS.quiet:
         return []
-    return [f"{share:.1%} of the samples quieter than states explain: amplitudes vary by sample"]
+    return [
+        f"{share:.1%} of samples are quieter than the states explain: amplitudes vary by sample"
+    ]
 
 
 def too_few(samples):

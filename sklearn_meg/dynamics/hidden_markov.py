@@ -334,8 +334,9 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         self.usual_scores_ = usual_scores(*usual)
         prepared = replace(prepared, known=None)
         found = self._dual(prepared)
+        back = np.argsort(order)
         for name, value in found.items():
-            setattr(self, f"recording_{name}_", None if value is None else value[np.argsort(order)])
+            setattr(self, f"recording_{name}_", None if value is None else value[back])
         agree = self.generalization_, self.generalization_confirmed_
         doubtful = doubts(found["samples"], found["visits"], self.covariances_, *agree)
         doubtful += quiet(prepared, self._parameters(), found["samples"])
