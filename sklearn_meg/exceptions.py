@@ -98,8 +98,7 @@ _CODES = {
         ),
         noise_samples=(
             "The noise covariance is estimated from too few samples for its channels. The search "
-            "for"
-            "dipoles shrinks it; positions are less certain.",
+            "for dipoles shrinks it; positions are less certain.",
             "Compute noise_cov from more trials or a longer baseline: five samples per channel.",
         ),
         no_source=(
