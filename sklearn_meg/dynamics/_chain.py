@@ -7,6 +7,7 @@ takes about sqrt(T) steps of array operations, not T.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -28,12 +29,12 @@ class Layout:
     first: np.ndarray
     after: list
 
-    @property
+    @cached_property
     def owner(self):
         """The recording of each block."""
         return np.searchsorted(self.first, np.arange(self.rows.shape[1]), side="right") - 1
 
-    @property
+    @cached_property
     def full(self):
         """Whether there is no place without sample."""
         return self.there.all()
@@ -106,7 +107,8 @@ def forward_backward(log_b, log_start, log_trans, layout, weights=None):
 def _scaled(log_b, layout):
     """Densities (length, n_restarts, n_blocks, n_states), the largest 1, and sums of their logs."""
     top = log_b.max(-1)
-    b = np.exp(log_b - top[..., None])[layout.rows]  # (length, n_blocks, n_restarts, n_states)
+    b = log_b - top[..., None]
+    b = np.exp(b, out=b)[layout.rows]  # (length, n_blocks, n_restarts, n_states)
     log_scale = np.where(layout.there[..., None], top[layout.rows], 0.0).sum(0).T
     return np.ascontiguousarray(b.transpose(0, 2, 1, 3)), log_scale
 

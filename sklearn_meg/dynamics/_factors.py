@@ -54,11 +54,12 @@ class Shape:
     tone: Tone | None = None
 
 
-def factor_model(covariance, rank, n_iter=N_ITER):
+def factor_model(covariance, rank, spectrum=None):
     """Covariances of factor analysis, by expectation maximization from principal components.
 
     covariance (..., n, n)
     rank: 0 is a diagonal covariance.
+    spectrum (tuple of ndarray or None): Its eigenvalues and eigenvectors, where they are known.
     Returns model (..., n, n): With the same variances.
 
     Rubin, Thayer (1982), EM algorithms for ML factor analysis, Psychometrika 47.
@@ -68,11 +69,11 @@ def factor_model(covariance, rank, n_iter=N_ITER):
     variances = S[..., d, d]
     model = np.zeros_like(S)
     if rank:
-        values, vectors = np.linalg.eigh(S)
+        values, vectors = np.linalg.eigh(S) if spectrum is None else spectrum
         noise = values[..., :-rank].mean(-1, keepdims=True)
         sizes = np.sqrt(np.maximum(values[..., -rank:] - noise, 1e-6))
         L = vectors[..., -rank:] * sizes[..., None, :]
-        for _ in range(n_iter):
+        for _ in range(N_ITER):
             L = _em_step(S, L, _own(variances, L))
         most = (1 - LEAST_VARIANCE) * variances
         common = np.maximum((L**2).sum(-1), 1e-300)
@@ -89,11 +90,10 @@ def _own(variances, L):
 def _em_step(S, L, psi):
     """Loadings that follow from the expected factors."""
     weighted = L / psi[..., None]
-    inner = np.eye(L.shape[-1]) + L.swapaxes(-1, -2) @ weighted
-    B = np.linalg.solve(inner, weighted.swapaxes(-1, -2))  # expected factors are B x
-    SB = S @ B.swapaxes(-1, -2)
-    second = np.linalg.inv(inner) + B @ SB
-    return np.linalg.solve(second, SB.swapaxes(-1, -2)).swapaxes(-1, -2)
+    spread = np.linalg.inv(np.eye(L.shape[-1]) + L.swapaxes(-1, -2) @ weighted)
+    back = weighted @ spread  # expected factors of x are back.T x
+    SB = S @ back
+    return SB @ np.linalg.inv(spread + back.swapaxes(-1, -2) @ SB)
 
 
 def shaped(scatter, counts, shrunk, shape):
@@ -102,8 +102,13 @@ def shaped(scatter, counts, shrunk, shape):
     scatter (..., n, n), counts (...)
     shrunk (..., n, n): Covariances that the factor model is made from.
     """
-    models = state_models(scatter, counts, shrunk, shape.rank)
-    target = _blend(*models, shape.common)
+    if not shape.weight:
+        return shape.inflation * shrunk
+    target = 0.0
+    if shape.common < 1:
+        target = (1 - shape.common) * factor_model(shrunk, shape.rank)
+    if shape.common > 0:
+        target = target + shape.common * factor_model(_together(shrunk, counts), shape.rank)
     return shape.inflation * _mixed(scatter, counts, shrunk, target, shape.weight)
 
 
@@ -128,15 +133,10 @@ def _lost(mean, scatter, counts, noise):
     return away - np.linalg.solve(total + white, total @ away.T).T if noise else 0 * away
 
 
-def state_models(scatter, counts, shrunk, rank):
-    """Factor models of each state, and of all states together."""
+def _together(shrunk, counts):
+    """The covariance of all states (..., 1, n, n)."""
     n = counts[..., None, None]
-    together = (shrunk * n).sum(-3, keepdims=True) / n.sum(-3, keepdims=True)
-    return factor_model(shrunk, rank), factor_model(together, rank)
-
-
-def _blend(own, together, common):
-    return (1 - common) * own + common * together
+    return (shrunk * n).sum(-3, keepdims=True) / n.sum(-3, keepdims=True)
 
 
 def _mixed(scatter, counts, shrunk, target, weight):
@@ -186,6 +186,8 @@ class Folds:
         means, self.scatter = center(*train)
         self.counts = train[0]
         self.shrunk = shrink(self.scatter, self.counts)
+        both = self.shrunk, _together(self.shrunk, self.counts)
+        self.known = [(covariance, np.linalg.eigh(covariance)) for covariance in both]
         self.tested = about(fold, means)
 
     def held_out(self, keys, typical):
@@ -193,9 +195,9 @@ class Folds:
         found, fitted = [], None
         for rank, common, factor in keys:
             if fitted != rank:
-                models = state_models(self.scatter, self.counts, self.shrunk, rank)
+                own, one = (factor_model(C, rank, spectrum) for C, spectrum in self.known)
                 fitted = rank
-            target = _blend(*models, common)
+            target = (1 - common) * own + common * one
             args = self.scatter, self.counts, self.shrunk, target, factor * typical
             found.append(held_out(_mixed(*args), *self.tested))
         return np.array(found)
