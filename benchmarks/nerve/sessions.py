@@ -154,7 +154,9 @@ def _person_rows(case, person, known, days):
             scored += _deep_scores(person, *parts[:2]) + _peer_scores(person, *parts[:2])
         if case == "lost_channel":
             kept = np.delete(parts[0], LOST, axis=1)
-            scored.append(("refit", refitted(person).score(kept, parts[1])))
+            for name, adaptation in (("refit", "batch"), ("refit_online", "online")):
+                refit = _as(refitted(person), adaptation=adaptation)
+                scored.append((name, refit.score(kept, parts[1])))
         for name, right in scored:
             found.setdefault(name, []).append(right)
     return [
@@ -225,6 +227,7 @@ def _scored(case, model, X, y, trial):
         noise[:, LOST] = X[:, LOST].std() * rng.normal(size=X[:, LOST].shape)
         pairs = (
             ("whole", batch, X),
+            ("whole_online", online, X),
             ("session", batch, spoiled),
             ("session_online", online, spoiled),
             ("session_fixed", fixed, spoiled),

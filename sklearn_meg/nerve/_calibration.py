@@ -34,12 +34,12 @@ def with_temperatures(Z, y, session, n_classes, weights=None, people=None, found
     and left_out (LeftOut or None): What was said of trials when they were left out; None where
         there are too few.
     """
-    model = SessionModel.fit(Z, y, session, n_classes, weights, people)
+    known = Z, y, session, n_classes, weights, people
+    found = left_out(*known) if found is None else found
     if found is None:
-        found = left_out(Z, y, session, n_classes, weights, people)
-    if found is None:
-        return model, None
-    true = y[found.index]
+        return SessionModel.fit(*known), None
+    share, found = _chosen_share(found, y, known)
+    model, true = SessionModel.fit(*known, share), y[found.index]
     hot = temperature(found.trials, true) ** SETTINGS.trust, temperature(found.windows, true)
     return replace(model, temperatures=np.array(hot), usual=float(found.new.mean())), found
 
@@ -58,7 +58,30 @@ class LeftOut(NamedTuple):
     far: np.ndarray
 
 
-def left_out(Z, y, session, n_classes, weights=None, people=None):
+def _chosen_share(found, y, known):
+    """The share of the variance within trials that covariances have, and what it says of trials.
+
+    That is all of it, unless trials left out are decided clearly better with less.
+    """
+    true = y[found.index]
+    least, share = SETTINGS.enough_to_gain
+    if (found.trials.argmax(1) != true).sum() < max(least, share * len(true)):
+        return 1.0, found
+    other = left_out(*known, SETTINGS.within_trials)
+    if other is None:
+        return 1.0, found
+    gain = _surprise(found, true) - _surprise(other, true)
+    better = gain.mean() > SETTINGS.clearly * gain.std(ddof=1) / np.sqrt(len(gain))
+    return (SETTINGS.within_trials, other) if better else (1.0, found)
+
+
+def _surprise(found, true):
+    """Log loss (n,) of trials left out, at the temperature that makes it least."""
+    logs = log_softmax(found.trials / temperature(found.trials, true), axis=1)
+    return -logs[np.arange(len(true)), true]
+
+
+def left_out(Z, y, session, n_classes, weights=None, people=None, share=1.0):
     """Decide trials by what was learned from the others; see `with_temperatures`."""
     folds = _folds_of_people(y, session, people)
     if not folds:
@@ -70,7 +93,7 @@ def left_out(Z, y, session, n_classes, weights=None, people=None):
         rest = np.setdiff1d(np.arange(len(y)), fold)
         left = (None if each is None else each[rest] for each in (weights, people))
         try:
-            other = SessionModel.fit(Z[rest], y[rest], session[rest], n_classes, *left)
+            other = SessionModel.fit(Z[rest], y[rest], session[rest], n_classes, *left, share)
         except ValueError:  # so few that nothing varies within classes
             return None
         for s in np.unique(session[fold]):

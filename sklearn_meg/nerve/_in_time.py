@@ -232,7 +232,9 @@ class SessionInTime:
         weights = np.where(known, SETTINGS.label_weight, SETTINGS.own_weight) * sizes
         weighted = probability * weights[:, np.newaxis]
         sums = (weighted.T @ first - weighted.sum(0)[:, np.newaxis] * normal[0]) / normal[1]
-        both = learned(self.model.known, weighted.sum(0), sums, self.trials.second(normal))
+        both = learned(
+            self.model.known, weighted.sum(0), sums, self.trials.second(normal, self.model.share)
+        )
         return discriminants(*both, overwrite=True)
 
     def _learn_labels(self, first, labels):

@@ -100,10 +100,10 @@ class KeptTrials:
         self.labels[trial] = label
         self._count(trial, 1.0)
 
-    def second(self, normal):
+    def second(self, normal, share):
         """Sum of weighted outer products of all windows under a normal, until the next call.
 
-        normal (2, n_features)
+        normal (2, n_features), share (of the variance within trials)
         Returns second (n_features, n_features)
         """
         (mean, sd), (center, scale) = self.training, normal
@@ -116,7 +116,7 @@ class KeptTrials:
             if weight.any():
                 total += np.multiply(self.moments[kind], factor, out=more)
                 kept = weight.sum() / self.n_windows[kind]  # of all so far
-                np.multiply(self.scatter[kind], kept / sd, out=more)
+                np.multiply(self.scatter[kind], share * kept / sd, out=more)
                 total += np.divide(more, sd[:, np.newaxis], out=more)
                 sums = sums + (weight @ self.means.rows - weight.sum() * mean) / sd
                 n += weight.sum()

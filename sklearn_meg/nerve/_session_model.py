@@ -61,6 +61,8 @@ class SessionModel:
         of all.
     temperatures (2,): Divisors of the log probabilities of trials and of windows.
     usual: Mean novelty (`_novelty`) of trials left out; NaN where none could be.
+    share: Share of the variance within trials that covariances of windows have: windows of a trial
+        are no independent samples.
     """
 
     window_counts: np.ndarray
@@ -76,20 +78,22 @@ class SessionModel:
     early: np.ndarray
     temperatures: np.ndarray
     usual: float
+    share: float
 
     @classmethod
-    def fit(cls, Z, y, session, n_classes, weights=None, people=None):
+    def fit(cls, Z, y, session, n_classes, weights=None, people=None, share=1.0):
         """Learn from labeled trials of one or several sessions; every class counts the same.
 
         Z (n_trials, n_features, n_windows): Features normalized within sessions.
         y (n_trials,) int, session (n_trials,), weights (n_trials,) or None
         people (n_trials,) or None: Whose trials they are, where sessions are those of one person
             in them.
+        share: Share of the variance within trials that covariances of windows have.
         Raises ValueError if the features do not vary within classes.
         """
         priors = np.full(n_classes, 1 / n_classes)
         lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto", priors=priors)
-        rows, labels = as_rows(Z), np.repeat(y, Z.shape[2])
+        rows, labels = as_rows(_steadied(Z, share)), np.repeat(y, Z.shape[2])
         try:
             if weights is None:
                 lda.fit(rows, labels)
@@ -120,6 +124,7 @@ class SessionModel:
             early,
             np.ones(2),
             np.nan,
+            share,
         )
 
     @classmethod
@@ -241,7 +246,8 @@ class SessionModel:
         order = np.argsort(place[:, 0], kind="stable")  # whatever the order of trials is
         fold = np.empty(len(Z), dtype=int)
         fold[order] = np.arange(len(Z)) % SETTINGS.n_folds
-        scatters = [_scatter(Z[fold == f], weights[fold == f]) for f in range(SETTINGS.n_folds)]
+        parts = (fold == f for f in range(SETTINGS.n_folds))
+        scatters = [_scatter(Z[i], weights[i], self.share) for i in parts]
         total, means, out = sum(scatters), Z.mean(2), np.empty((*probability.shape, Z.shape[2]))
         for f, scatter in enumerate(scatters):
             mine, rest = fold == f, fold != f
@@ -264,7 +270,8 @@ class SessionModel:
     def learned(self, Z, probability, weight):
         """Counts, means and covariance of windows, of training and weighted trials together."""
         weighted = probability * (weight * Z.shape[2])[:, np.newaxis]
-        return learned(self.known, weighted.sum(0), weighted.T @ Z.mean(2), _scatter(Z, weight))
+        second = _scatter(Z, weight, self.share)
+        return learned(self.known, weighted.sum(0), weighted.T @ Z.mean(2), second)
 
     def start(self, training, learns, prior):
         """Begin a session that arrives window by window: a `SessionInTime`, with step and end."""
@@ -363,9 +370,17 @@ def _windows_of(Z):
     return Z.transpose(0, 2, 1)
 
 
-def _scatter(Z, weight):
-    """Sum of weighted outer products of the windows of trials."""
-    rows = as_rows(Z * np.sqrt(weight)[:, np.newaxis, np.newaxis])
+def _steadied(Z, share):
+    """Windows nearer to the mean of their trial: this share of the variance within trials."""
+    if share == 1:
+        return Z
+    middle = Z.mean(2, keepdims=True)
+    return middle + np.sqrt(share) * (Z - middle)
+
+
+def _scatter(Z, weight, share):
+    """Sum of weighted outer products of the windows of trials, as `_steadied` has them."""
+    rows = as_rows(_steadied(Z, share) * np.sqrt(weight)[:, np.newaxis, np.newaxis])
     return rows.T @ rows
 
 

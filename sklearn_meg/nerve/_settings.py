@@ -75,6 +75,13 @@ class Settings:
     least_samples, least_times: Samples of a channel below which it may be at its largest value by
         chance, and of a trial below which two may be alike.
     saturated: Share of samples at the largest value from which an amplifier is saturated.
+    within_trials: Share of the variance within trials that covariances of discriminants have, where
+        trials left out are decided clearly better with it than with all of it.
+    clearly: Standard errors by which their log loss must be less. Of five sparse nerves one was
+        decided clearly better with 2 (.806 to .906 of the trials of four sessions), another one
+        with 1 (.938 to .956), and one more that neither chooses (.894 to .925).
+    enough_to_gain (int, float): Trials that must be decided wrongly, and their share, for that to
+        be asked. Dense nerves and people have fewer, so that nothing changes there.
     enough_labels: Trials of ``fit`` from which labels are doubted.
     known: Share of what guessing leaves that must be right in trials left out of fit.
     most_wrong, surely: Share of wrong decisions in trials left out, and how much clearer they are
@@ -186,6 +193,9 @@ class Settings:
     least_samples: int = 1000
     least_times: int = 8
     saturated: float = 0.01
+    within_trials: float = 0.1
+    clearly: float = 1.0
+    enough_to_gain: tuple = (3, 0.02)
     enough_labels: int = 40
     known: float = 0.25
     most_wrong: float = 0.1

@@ -8,6 +8,7 @@ from _nerve_world import decoder, nerve, other_gains
 from scipy.special import log_softmax, softmax
 
 from benchmarks.nerve.scores import calibration_error
+from sklearn_meg import WindowClassifier
 from sklearn_meg.nerve._calibration import _folds, temperature
 
 
@@ -91,3 +92,17 @@ def test_few_trials_leave_probabilities_as_they_are():
     X, y = part(0)
     first = np.unique(y, return_index=True)[1]
     np.testing.assert_array_equal(decoder().fit(X[first], y[first]).temperatures_, 1)
+
+
+@pytest.mark.parametrize("apart", [0.0, 2.0])
+def test_windows_of_a_trial_are_one_sample_where_trials_differ(apart):
+    rng, n = np.random.default_rng(0), 260
+    y = np.arange(n) % 2
+    X = apart * rng.normal(size=(n, 1, 1)) + 0.3 * rng.normal(size=(n, 3, 30))
+    X[:, :2] += rng.normal(size=(n, 1, 30)) * np.array([[1.0], [-1.0]])
+    X[:, 0] += 2 * y[:, np.newaxis]  # a motion is what the second feature does not share
+    X[:, 2] = 0.0  # the session
+    model = WindowClassifier(session_row=-1, adaptation="batch", session_model=True)
+    model.fit(X[:60], y[:60])
+    assert (model.share_ < 1) == (apart > 0)
+    assert model.score(X[60:], y[60:]) > 0.9
