@@ -11,13 +11,13 @@ from ._conditions import first_change
 from ._evidence import gather, n_components_held, wiener
 from ._lead_error import LeadFieldError
 from ._left_out import left_out_excess
-from ._misfit import Misfit, misfit_of, spread
+from ._misfit import CHI2_95, Misfit, misfit_of, spread
+from ._movement import find_move
 from ._overlap import responses_of, sums_of_events
 from ._scan import Scanner, part_of
 from ._settings import SETTINGS
 from ._sporadic import usual_power
 
-CHI2_95 = 7.815  # of three degrees of freedom
 WHOLE = None, slice(None)  # all conditions, all components
 
 
@@ -40,6 +40,7 @@ class Found:
     further: With `n_sources`: power that one more explains over what it must.
     spread (n_dipoles, 3, 3): Covariance of each position in m^2, NaN without coordinates.
     usual (n_dipoles,): Power of each in the median trial, of that in the mean one.
+    move (Move or None): Of the sensors, where the data ask for one.
     """
 
     dipoles: list
@@ -53,6 +54,7 @@ class Found:
     further: float = 0.0
     spread: Any = field(default_factory=lambda: np.zeros((0, 3, 3)))
     usual: Any = field(default_factory=lambda: np.zeros(0))
+    move: Any = None
 
     @property
     def volumes(self):
@@ -97,6 +99,14 @@ def find_dipoles(problem, grid, params):
     least = _bounds(scanner, Y, noise, params.alpha, parts, labels, excess)
     counts = params.max_sources, params.n_sources
     dipoles = scanner.search(Y, least, *counts, noise) if Y.size else []
+    move = None
+    if dipoles and scanner.between is not None and problem.sensors is not None:
+        inside = scanner.modes.T @ evidence.whitener @ problem.whitener
+        given = problem.sensors, params.coregistration_error, blind
+        move = find_move(scanner, Y, dipoles, noise, inside, *given)
+    if move is not None and move.believed:
+        scanner = move.scanner
+        dipoles = scanner.search(Y, least, *counts, noise)
     stability = None
     if params.n_estimators > 1:
         replicates = [Y + noise[index % len(noise)] for index in range(params.n_estimators)]
@@ -129,6 +139,7 @@ def find_dipoles(problem, grid, params):
         responses=_responses(dipoles, scanner, evidence, problem),
         n_components=n_components_held(amplitudes, len(problem.data), SETTINGS.held),
         usual=usual_power(problem, operator, evidence, owner),
+        move=move,
     )
 
 

@@ -22,6 +22,7 @@ class LeadField:
     vertices (list of ndarray or None): As in an mne source estimate.
     kind (str or None): "surface", "volume", "discrete" or "mixed".
     forward (mne.Forward or None): The same, its channels picked; None for arrays.
+    sensors (Sensors or None): Where all channels are MEG, whose place beside the head is known.
     """
 
     gain: np.ndarray
@@ -32,6 +33,7 @@ class LeadField:
     kind: Any = None
     subject: Any = None
     forward: Any = None
+    sensors: Any = None
 
 
 def is_mne_forward(forward):

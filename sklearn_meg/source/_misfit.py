@@ -14,6 +14,8 @@ from .._checks.assumptions import warn_assumption
 from ._lead_error import LeadFieldError
 from ._settings import SETTINGS
 
+CHI2_95 = 7.815  # of three degrees of freedom
+
 
 @dataclass(frozen=True)
 class Misfit:
@@ -195,8 +197,8 @@ def spread(scanner, Y, dipoles, index, misfit):
 
     The inverse of the Fisher information of its place (how its field changes from place to place,
     in units of noise and of what is left of it, beside what its orientation and the other dipoles
-    can make), and the places whose fields differ by as much as the lead field is off: as it is seen
-    to be, or as it is said to be where noise hides it.
+    can make), the places elsewhere that explain nearly as much, and those whose fields differ by as
+    much as the lead field is off: as it is seen to be, or as it is said to be where noise hides it.
     """
     if scanner.between is None:
         return np.full((3, 3), np.nan)
@@ -208,14 +210,35 @@ def spread(scanner, Y, dipoles, index, misfit):
     values, vectors = np.linalg.eigh(noise)
     whitener = (vectors / np.sqrt(values)).T
     fields = [dipole.gain, *(other.columns for other in others)]
-    gradient, step = _gradient(scanner, dipole), scanner.between.spacing
+    gradient, step = gradient_of(scanner, dipole)[..., 0], scanner.between.spacing
     change = _beside(whitener @ gradient, [whitener @ each for each in fields]) * np.sqrt(power)
     by_noise = np.linalg.inv(change.T @ change + np.eye(3) / step**2)
+    by_noise += _elsewhere(scanner, Y, dipole, others, by_noise, max(misfit.level, 1.0))
     if not seen > 0:
         return by_noise
     off = SETTINGS.unseen * seen * np.square(dipole.columns[:, 0]).sum()
     change = _beside(gradient, fields)
     return by_noise + np.linalg.inv(change.T @ change / off + np.eye(3) / (2 * step) ** 2)
+
+
+def _elsewhere(scanner, Y, dipole, others, near, level):
+    """Second moment (3, 3) of a dipole being elsewhere, beside the others as they are.
+
+    near (3, 3): Covariance of its place where it is
+    level: Power of noise.
+
+    On the grid there as here: between its points each place explains more.
+    """
+    power = scanner.scan(Y, [other.columns for other in others])[0]
+    power = power[:, : len(dipole.orientations)].sum(axis=1)
+    steps = scanner.grid - dipole.place
+    far = np.linalg.norm(steps, axis=1) / scanner.between.spacing
+    here, beyond = far < SETTINGS.here, far > SETTINGS.elsewhere
+    beyond &= np.einsum("ni,ij,nj->n", steps, np.linalg.inv(near), steps) > CHI2_95
+    weight = np.exp(np.minimum((power - power[here].max()) / 2 / level, 50.0))
+    cells = np.sqrt((2 * np.pi) ** 3 * np.linalg.det(near)) / scanner.between.spacing**3
+    weight = weight * beyond / (cells + (weight * beyond).sum())
+    return (steps * weight[:, None]).T @ steps
 
 
 def _columns(dipoles):
@@ -229,13 +252,13 @@ def _beside(change, fields):
     return change - basis @ (basis.T @ change)
 
 
-def _gradient(scanner, dipole):
-    """Change of the field of a dipole with its place, (n_modes, 3)."""
+def gradient_of(scanner, dipole):
+    """Change of the fields of a dipole with its place, (n_modes, 3, n_orientations)."""
     step, out = 0.5 * scanner.between.spacing, []
     for axis in np.eye(3):
         ends = [_field_at(scanner, dipole.place + sign * step * axis) for sign in (1, -1)]
-        out.append((ends[0] - ends[1]) @ dipole.orientations[0] / (2 * step))
-    return np.array(out).T
+        out.append((ends[0] - ends[1]) @ dipole.orientations.T / (2 * step))
+    return np.stack(out, axis=1)
 
 
 def _field_at(scanner, place):
@@ -276,6 +299,12 @@ def warn_of_dipoles(found, n_sources):
             "lead-field",
             f"{n_alike} sources have one course, as where several mend the field of one that the "
             "forward model does not make.",
+        )
+    elif found.move is not None and found.move.is_pretended:
+        warn_assumption(
+            "lead-field",
+            f"The fields are more like those of sensors {1e3 * found.move.shift:.0f} mm from where "
+            "the forward model has them, which is too far or explains too little.",
         )
 
 

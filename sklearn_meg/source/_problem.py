@@ -32,6 +32,7 @@ class Problem:
         (n_rows, n_channels, n_times) in the units of y, the number of trials in each, and the
         condition of each; None with fewer than four rows a condition.
     mne (MneProblem or None): The same as mne objects, where the lead field and the data are such.
+    sensors (Sensors or None): Where all channels are MEG, whose place beside the head is known.
     """
 
     data: np.ndarray
@@ -51,6 +52,7 @@ class Problem:
     row_weights: Any = None
     labels: Any = None
     mne: Any = None
+    sensors: Any = None
 
     def trials(self, n_most=200):
         """Single trials, whitened, that sum to `data`.

@@ -57,12 +57,15 @@ class Scanner:
     grid (n_positions, 3) or None: Coordinates in m of a grid that fills a volume: dipoles may then
         lie between its points. None: they lie on its points.
     model_error: Standard deviation of the error of the lead field, relative to the field.
-    modes (n_channels, n_modes): Orthonormal: all that sources can do to the channels.
+    modes (n_channels, n_modes): Orthonormal: all that sources can do to the channels. None: as the
+        lead field tells.
     """
 
-    def __init__(self, gain, n_orient, grid=None, model_error=0.0):
-        left, values, _ = np.linalg.svd(gain @ gain.T)
-        self.modes = left[:, np.sqrt(values) > SETTINGS.weak * np.sqrt(values[0])]
+    def __init__(self, gain, n_orient, grid=None, model_error=0.0, modes=None):
+        if modes is None:
+            left, values, _ = np.linalg.svd(gain @ gain.T)
+            modes = left[:, np.sqrt(values) > SETTINGS.weak * np.sqrt(values[0])]
+        self.modes = modes
         self.flat = np.ascontiguousarray(self.modes.T @ gain)
         self.gain = self.flat.reshape(len(self.flat), -1, n_orient)
         self.n_positions, self.n_orient = self.gain.shape[1:]
@@ -106,6 +109,14 @@ class Scanner:
         largest = self.power.max()
         expected = power**self._depth * largest ** (1 - self._depth)
         return self._firmness * expected / self.n_orient
+
+    def with_modes_of(self, flat):
+        """The same with another lead field in the same modes, (n_modes, n_positions * n_orient)."""
+        gain = self.modes @ flat
+        other = Scanner(gain, self.n_orient, self.grid, self.model_error, self.modes)
+        other._firmness, other._depth = self._firmness, self._depth
+        other._root = _inverse_root(other._gram, other._ridge(other._gram))
+        return other
 
     def columns(self, positions):
         """Lead field of some positions, (n_modes, len(positions) * n_orient)."""
@@ -158,6 +169,11 @@ class Scanner:
             shares=np.ones(1),
         )
 
+    def again(self, dipole):
+        """A dipole at the same place, with the fields that it has here."""
+        gain = np.tensordot(self.gain[:, dipole.neighbors], dipole.shares, axes=(1, 0))
+        return replace(dipole, gain=gain)
+
     def _moved_best(self, Y, dipole, others):
         """Move a dipole to where it explains most beside others and their errors.
 
@@ -188,7 +204,7 @@ class Scanner:
                 break
         return dipoles
 
-    def _between_points(self, Y, dipoles):
+    def between_points(self, Y, dipoles):
         """Move dipoles off the grid points, in ever smaller steps."""
         if self.between is None:
             return dipoles
@@ -201,7 +217,7 @@ class Scanner:
 
     def settle(self, Y, dipoles):
         """Move dipoles, on the grid and between its points, to where they explain most of Y."""
-        return self._between_points(Y, self.refine(Y, dipoles))
+        return self.between_points(Y, self.refine(Y, dipoles))
 
     def _step(self, Y, dipole, others, step, reach):
         """Move one dipole to the best of the places around it."""

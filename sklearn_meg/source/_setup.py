@@ -33,6 +33,7 @@ from ._forward import (
 )
 from ._problem import Problem
 from ._quality import find_bad_channels, trial_weights, warn_bad_channels, warn_noise, within_rank
+from ._sensors import sensors_of
 from ._settings import SETTINGS
 from ._whitening import (
     baseline_samples,
@@ -212,6 +213,7 @@ def set_up(estimator, X, fields, used, recording):
         trials_cov=None if trials is None else whitener @ trials @ whitener.T,
         baseline=baseline,
         mne=_for_mne(recording, info, lead, means, nave, used, covariance, trials),
+        sensors=lead.sensors,
     )
     if estimator.find_bad_channels:
         warn_noise(problem.data, baseline)
@@ -226,9 +228,10 @@ def _lead_field(estimator, fields, used, info):
     names = None if info is None else list(info["ch_names"])
     lead = read_lead_field(estimator.forward, fields.shape[1], names, estimator.orientation)
     check_fieldless(lead.gain[used], lead.n_orient)
-    if info is None:
-        return lead
-    return replace(lead, gain=projector_of(info, only_active=True) @ lead.gain)
+    projector = None if info is None else projector_of(info, only_active=True)
+    if estimator._looks_for_dipoles:
+        lead = replace(lead, sensors=sensors_of(lead, projector))
+    return lead if info is None else replace(lead, gain=projector @ lead.gain)
 
 
 def _for_mne(recording, info, lead, means, nave, used, covariance, trials):

@@ -53,7 +53,8 @@ class DipoleParams:
         0.002,
         "float",
         "Standard deviation in m, along each axis, by which sensors and head may be off: it enters "
-        "the volumes that hold the sources. The data do not show it.",
+        "the volumes that hold the sources. With 121 MEG channels or more the fields may show how "
+        "far they are off (``sensors_moved_``).",
     )
     n_estimators: int = param(
         1,
@@ -166,7 +167,10 @@ class DipoleEstimator(SourceEstimator):
         self._where = self.support_[self._owner]
         ways = [dipole.orientations for dipole in dipoles]
         self._axes = np.concatenate([np.zeros((0, self.n_orient_)), *ways])
-        raw = problem.gain_raw.reshape(len(problem.gain_raw), -1, problem.n_orient)
+        move = found.move if found.move is not None and found.move.believed else None
+        self.sensors_moved_ = np.zeros(6) if move is None else move.move
+        raw = problem.gain_raw if move is None else move.gain
+        raw = raw.reshape(len(raw), -1, problem.n_orient)
         lead = [np.zeros((len(raw), 0)), *(dipole.fields(raw) for dipole in dipoles)]
         self._lead = np.concatenate(lead, axis=1)
         main, shape = [dipole.orientations[0] for dipole in dipoles], (-1, self.n_orient_)
@@ -234,6 +238,10 @@ class DipoleSearch(DipoleParams, DipoleEstimator):
     lead_field_error_ : float
         Error of the lead field relative to the fields of the sources, as what they leave beyond
         noise shows it: below .05 in a good forward model, above .1 in a sphere for a head.
+    sensors_moved_ : ndarray of shape (6,)
+        Where the fields show the sensors to be beside where the forward model has them: shifts in m
+        along the axes of the head, turns in rad about the middle of the grid. 0 where they show
+        nothing. Dipoles and `fields_` are of sensors that are there.
     dipole_covariances_ : ndarray of shape (n_sources, 3, 3)
         Covariance of each position in m^2, from noise, the error of the lead field that is seen and
         that of the co-registration that is stated. Only with an mne.Forward whose grid fills a
@@ -292,7 +300,7 @@ class DipoleSearch(DipoleParams, DipoleEstimator):
 
     def _take_channels(self, problem):
         """Without a lead field there is nothing to search: each channel is a source."""
-        for name in ("evidence_", "dipole_orientations_"):
+        for name in ("evidence_", "dipole_orientations_", "lead_field_error_", "sensors_moved_"):
             self.__dict__.pop(name, None)
         self.support_ = self._where = self._owner = np.arange(problem.n_positions)
         self._axes, self._lead = np.ones((problem.n_positions, 1)), problem.gain_raw
