@@ -283,11 +283,12 @@ def m_step(expected, prior, settings, choose=False):
     return states, prior, parameters, taken
 
 
-def stochastic(stream, expected, prior, settings, rng, journal):
+def stochastic(stream, expected, prior, settings, rng, journal, seen):
     """Parameters that follow batches of recordings (Hoffman et al. 2013, JMLR 14).
 
     Moments of a batch, scaled to all recordings, are blended into the running ones with a weight
-    that falls with the number of steps.
+    that falls with the number of steps; the moments to begin with are of a share `seen`, as so many
+    steps. Otherwise a single recording would take their place, and states that it lacks be lost.
     """
     n = len(stream.recordings.parts)
     order = np.concatenate([rng.permutation(n) for _ in range(N_EPOCHS)])
@@ -298,16 +299,16 @@ def stochastic(stream, expected, prior, settings, rng, journal):
         epoch, place = divmod(run.step, a_pass)
         own = order[epoch * n : (epoch + 1) * n][place * stream.batch_size :]
         batch, which = next(stream.batches(own))
-        run = _stepped(batch, len(which) / n, run, settings)
+        run = _stepped(batch, len(which) / n, run, settings, seen * a_pass)
         keep.write(lambda run=run: _as_tree(run), now=run.step == N_EPOCHS * a_pass)
     return run.expected, run.prior
 
 
-def _stepped(batch, share, run, settings):
-    """One batch more."""
+def _stepped(batch, share, run, settings, before):
+    """One batch more, after so many steps before the first."""
     choose = run.step % PRIOR_EVERY == 0
     _, prior, parameters, _ = m_step(run.expected, run.prior, settings, choose)
-    rate = (1 + run.step) ** -FORGETTING
+    rate = (1 + before + run.step) ** -FORGETTING
     expected = run.expected.blend(batch.expect(*parameters), 1 - rate, rate / share)
     return replace(run, expected=expected, prior=prior, step=run.step + 1)
 

@@ -10,7 +10,16 @@ from sklearn.metrics import adjusted_rand_score
 from ._em import Run, iterate, stochastic
 from ._generalization import Halves, compare_halves, confirmed
 from ._prepare import Prepared, fold_spans, in_halves, some_recordings
-from ._race import close_to_best, far, guesses, leading, left_out, left_out_scores, race
+from ._race import (
+    close_to_best,
+    far,
+    guesses,
+    leading,
+    left_out,
+    left_out_scores,
+    race,
+    with_first_tails,
+)
 from ._rhythm import hidden_rhythms
 from ._settings import DOUBTS, MAR, RACE
 from ._starts import kinds_of
@@ -76,6 +85,7 @@ def find_states(prepared: Prepared, settings, batch_size, rng, journal):
     small = few.lengths.sum() == recordings.lengths.sum() and batch_size is None
     racers = data if small else prepared.batch(few)
     kinds = kinds_of(settings.init, settings.n_init)
+    settings = with_first_tails(racers, settings)
     gamma, counts = guesses(racers, settings, kinds, rng)
     judged = judge(prepared, settings, kinds, rng, _Guess(spans, gamma, counts))
     settings = judged.settings
@@ -234,7 +244,7 @@ def _on_all(data, run, n_seen, settings, batch_size, rng, journal):
     expected, prior = run.expected.blend(run.expected, more, 0.0), run.prior
     n_iter = settings.max_iter
     if batch_size is not None:
-        expected, prior = stochastic(data, expected, prior, settings, rng, journal)
+        expected, prior = stochastic(data, expected, prior, settings, rng, journal, 1 / more)
         n_iter = min(5, n_iter)  # exact passes
     keep = journal.loop("all")
     return iterate(data, expected, prior, settings, n_iter, run.history, keep)

@@ -11,14 +11,17 @@ from ._align import distances, robust_static
 from ._em import Expected, iterate, pick_prior
 from ._settings import ALIGN, RACE
 from ._starts import first_guesses
-from ._tails import nearest
+from ._tails import nearest, of_one_state
+
+FIRST_TAILS = float(nearest(RACE.first_tails))
 
 
 def guesses(batch, settings, kinds, rng):
     """State probabilities to start from, and how much samples count in them."""
     counts = np.ones(len(batch.X))
     if settings.emission != "gaussian":
-        counts = np.minimum(1.0, 2.0 / far(batch))
+        most = RACE.loudest if settings.tails < FIRST_TAILS else 1.0
+        counts = np.minimum(most, 2.0 / far(batch))
     X = batch.Y[:, : 3 * batch.X.shape[1]] * np.sqrt(counts)[:, None]  # with a little of its past
     gamma = first_guesses(
         X, batch.lengths, settings.n_states, kinds, settings.windows, rng, batch.states
@@ -110,4 +113,14 @@ def race(batch, gamma, counts, settings, journal=NO_JOURNAL):
 
 def first_tails(emission):
     """Degrees of freedom to begin with."""
-    return float(nearest(20.0)) if emission in ("auto", "t") else np.inf
+    return FIRST_TAILS if emission in ("auto", "t") else np.inf
+
+
+def with_first_tails(batch, settings):
+    """Settings that begin with the degrees of freedom of one state, where these are few."""
+    if np.isinf(settings.tails):
+        return settings
+    there = slice(None) if batch.missing is None else ~batch.missing
+    distance = far(batch)[there]
+    tails = of_one_state(distance[:: 1 + len(distance) // RACE.tail_samples], batch.X.shape[1])
+    return settings if tails >= RACE.amplitudes else replace(settings, tails=tails)

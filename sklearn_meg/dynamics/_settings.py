@@ -78,6 +78,15 @@ class RaceSettings:
         easy world takes a seventh less time.
     least_piece: Samples of the shortest recording with which this is tried.
     normal_dof: Degrees of freedom above which states are taken as Gaussian.
+    first_tails: Degrees of freedom to begin with.
+    amplitudes: If one state of all samples has fewer than that, restarts begin with its degrees of
+        freedom and with samples of equal size: sizes vary from sample to sample. From 20 on the
+        steps are too small: right in hard worlds of four seeds .50 to .64 and now .92 to .95
+        (exponential), .65 to .71 and .93 to .96 (half normal), .71 to .96 and .95 to .96
+        (lognormal); one state of t5 worlds has 4.5, of plain ones 75 and more.
+    loudest: Weight of the quietest samples then. Without a bound a hard world of half normal
+        amplitudes is .50 right, with it .93; 100 is as good, 3 worse (.69 in an exponential one).
+    tail_samples: Of which that one state is, at most.
     far: Squared distance over its median, above which a sample does not decide between restarts.
         One sample in 600 that was 20 times too large chose the wrong start in two worlds of three.
     """
@@ -99,6 +108,10 @@ class RaceSettings:
     fold_samples: tuple = (2400, 4000)
     least_piece: int = 40
     normal_dof: float = 200.0
+    first_tails: float = 20.0
+    amplitudes: float = 3.0
+    loudest: float = 10.0
+    tail_samples: int = 3000
     far: float = 4.0
 
 
@@ -133,9 +146,10 @@ class DoubtSettings:
         per sample and region, if there are so many recordings. One of noise among six of 250
         samples is .06 to .16 less likely, others of the world .044 at most, in sixteen worlds.
     quiet, quiet_level: Share of samples that are nearer to the mean of their state than this share
-        should be, above which amplitudes vary by sample. At most .0033 in 24 worlds of Gaussian,
-        t, spoiled and aligned states of 1500 samples and more; .009 and more where amplitudes are
-        exponential, half normal or lognormal, and in BOLD, whose states are doubtful, too.
+        should be, above which amplitudes vary by sample. At most .0022 in ten Gaussian, t, and
+        mixed worlds of 14 to 60 regions and few samples (.0052 where loudness drifts), .0088 and
+        more in 12 of 13 worlds of exponential, uniform, half normal or lognormal amplitudes. Not
+        in units of the median, two right fits of 600 samples and 40 regions had .008 and .023.
     run, repeated: Samples of a run of alike ones, and share of the samples in such runs, above
         which gaps were filled or values held.
     drift, smooth, walk, least_drift: A recording of so many samples drifts if the slowest three

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import gammaln
 from scipy.stats import chi2, f
 
+SCALE_ITER = 20
 LEAST_DOF = 2.1  # below which there is no covariance
 GRID = np.concatenate(  # degrees of freedom tried
     [np.geomspace(0.2, LEAST_DOF, 8)[:-1], np.geomspace(LEAST_DOF, 1000.0, 25)]
@@ -60,6 +61,16 @@ def moved(dof, scores):
     return neighbors(dof)[scores.argmax(1), np.arange(len(dof))]
 
 
+def of_one_state(distance, n_regions):
+    """Degrees of freedom of one state whose squared distances are known up to a factor."""
+    distance, dof = distance[:, None], GRID
+    scale = np.full(len(GRID), np.median(distance) / n_regions)
+    for _ in range(SCALE_ITER):
+        scale = (weight(distance / scale, dof, n_regions) * distance).mean(0) / n_regions
+    fits = log_t(distance / scale, -n_regions / 2 * np.log(scale), dof, n_regions).mean(0)
+    return float(GRID[fits.argmax()])
+
+
 def spread_of(dof):
     """Covariance of a t distribution over its scale matrix; below 2.1 degrees that of 2.1."""
     dof = max(dof, LEAST_DOF)
@@ -70,6 +81,7 @@ def quiet_share(prepared, parameters, level):
     """Share of samples that are nearer to the mean of their state than this level says.
 
     Amplitudes that vary from sample to sample make many samples quiet, which no t distribution has.
+    In units of the median, as states of few samples lie too near to all of them.
 
     prepared (Prepared)
     parameters (tuple): The states, as an E-step takes them.
@@ -77,10 +89,10 @@ def quiet_share(prepared, parameters, level):
     """
     mean, _, _, tails = parameters[:4]
     n, dof = mean.shape[-1], tails[0]
-    least = chi2.ppf(level, n) if np.isinf(dof) else n * f.ppf(level, n, dof)
+    expected = chi2(n) if np.isinf(dof) else f(n, dof)
     parts = (prepared.recordings.pick([r]) for r in range(len(prepared.recordings.parts)))
     distance = np.concatenate([_own_distances(prepared.batch(part), parameters) for part in parts])
-    return float((distance < least).mean())
+    return float((distance / np.median(distance) < expected.ppf(level) / expected.median()).mean())
 
 
 def _own_distances(batch, parameters):

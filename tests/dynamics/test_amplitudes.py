@@ -8,7 +8,7 @@ from sklearn_meg.dynamics.metrics import state_accuracy
 
 @pytest.mark.parametrize("draw", ["exponential", "standard_normal"])
 def test_amplitudes_of_samples_are_told_and_states_found(draw):
-    data = make_states("easy", n_states=3, n_subjects=6, n_times=250, n_regions=10)
+    data = make_states("easy", n_states=3, n_subjects=6, n_times=250, n_regions=15)
     size = np.abs(getattr(np.random.default_rng(0), draw)(size=(6, 1, 250)))
     model = HiddenMarkovGraph(n_states=3, n_init=3, random_state=0)
     with pytest.warns(StateWarning, match="amplitudes vary by sample"):

@@ -26,6 +26,7 @@ def test_the_true_number_is_recommended_for_any_jobs_and_kind(data):
     assert found.scores_.shape == (4, 4)
     assert list(found.table_["n_states"]) == [1, 2, 3, 4]
     np.testing.assert_allclose(found.table_["loglik"], found.scores_.mean(1))
+    assert found.table_["agreement"][2] > 0.85
     assert found.table_["entropy"][0] == 0 and found.table_["entropy"].between(0, np.log(4)).all()
     again = select_n_states(model, list(data.X), (1, 2, 3, 4), n_jobs=2)
     pd.testing.assert_frame_equal(again.table_, found.table_)
@@ -36,7 +37,7 @@ def _table(loglik, sem, entropy, stability, share):
     return pd.DataFrame(
         {
             "n_states": np.arange(1, len(loglik) + 1), "loglik": loglik, "loglik_sem": sem,
-            "entropy": entropy, "stability": stability, "smallest_share": share,
+            "entropy": entropy, "stability": stability, "smallest_share": share, "agreement": 0.5,
         }
     )  # fmt: skip
 
@@ -61,10 +62,11 @@ def test_the_rules_and_their_warnings():
         "largest number tried",
         "index 0.50",
         "collapsed: 0.10%",
+        "folds find different states",
     ):
         assert part in said
     choices = {"likelihood": 2, "entropy": 2, "stability": 2}
-    assert not _selection._messages(table, choices, ())
+    assert not _selection._messages(table.assign(agreement=0.9), choices, ())
 
 
 @pytest.mark.filterwarnings("ignore:No number of states")
@@ -90,6 +92,14 @@ def test_flat_curves_are_called_flat():
     assert flat == (2, 3, 4)
     said = " ".join(_selection._messages(table, {"likelihood": 2}, flat))
     assert "flat: 2, 3, 4" in said and "not be believed" in said
+
+
+def test_no_rule_is_told_to_disagree_where_folds_agree_on_the_chosen_number():
+    table = _table([-9.0, -8.0, -7.99], [0.1] * 3, [0] * 3, [1.0] * 3, [1.0] * 3).assign(doubts=0.0)
+    choices = {"likelihood": 2, "entropy": 3, "stability": 2}
+    for agreement, said in (([1, 0.95, 0.7], 0), ([1, 0.95, 0.99], 2), ([1, 0.7, 0.6], 3)):
+        messages = _selection._messages(table.assign(agreement=agreement), choices, (1, 2, 3))
+        assert len(messages) == said
 
 
 @pytest.mark.parametrize(
