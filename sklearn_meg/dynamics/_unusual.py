@@ -55,9 +55,12 @@ def usual_features(prepared, parameters, refit, levels):
     own, crossed = (r.cut(spans) for r in (prepared.recordings, prepared.crossed))
     expected = [prepared.batch(own.pick([r])).expect(*parameters) for r in range(len(spans))]
     total = sum_of(_of_others(prepared, spans, parameters) + expected)
+    shares = own.lengths / prepared.recordings.lengths.sum() * prepared.aligner.trivial
     rows = [
-        features(prepared, crossed.pick([r]), refit(total.blend(one, 1.0, -1.0)), others)
-        for r, (one, others) in enumerate(zip(expected, _levels_of_others(prepared, levels, spans)))
+        features(prepared, crossed.pick([r]), refit(total.blend(one, 1.0, -1.0)), others, share)
+        for r, (one, others, share) in enumerate(
+            zip(expected, _levels_of_others(prepared, levels, spans), shares)
+        )
     ]
     return np.array(rows), own.lengths
 
@@ -141,8 +144,10 @@ def _deviate(p, n):
     return norm.isf(np.minimum(smallest, 1 - 1e-12))
 
 
-def features(prepared, recordings, parameters, levels=None):
+def features(prepared, recordings, parameters, levels=None, share=0.0):
     """Statistics of one recording.
+
+    share: Of the samples that the units of regions are of, where they are among these.
 
     Log-likelihood per sample; logarithms of the share of samples in which the state changes, and of
     the smallest and largest variance of a region; correlation of samples with the ones before.
@@ -157,7 +162,8 @@ def features(prepared, recordings, parameters, levels=None):
     X = X - X.mean(0)
     variances = (X**2).mean(0)
     both = (X[1:] * X[:-1]).mean(0) / np.maximum(variances, 1e-12) if n > 1 else np.zeros(1)
-    logs = np.log(np.maximum(variances, 1e-12))
+    of_others = np.maximum((1 - share * variances) / (1 - share), 0.1)  # the unit without its own
+    logs = np.log(np.maximum(variances / of_others, 1e-12))
     return np.array(
         [
             float(log_likelihood[0, 0]) / n - np.log(prepared.spread).sum(),
