@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 from sklearn.metrics import adjusted_rand_score
 
 from ._align import Aligner
@@ -83,13 +84,20 @@ def _states_of_halves(batch, settings, rng):
 
 
 def _components(batch):
-    """The leading components of all samples, of unit variance, as recordings."""
+    """The leading components of all samples, of unit variance and even loudness, as recordings."""
     there = np.ones(len(batch.X), bool) if batch.missing is None else ~batch.missing
     values, vectors = np.linalg.eigh(np.cov(batch.X[there].T).reshape(2 * (batch.X.shape[1],)))
     n = min(RHYTHM.n_components, len(values))
     Z = batch.X @ (vectors[:, -n:] / np.sqrt(np.maximum(values[-n:], 1e-12)))
+    borders = np.cumsum(batch.lengths)[:-1]
+    Z = np.concatenate([_leveled(part) for part in np.split(Z, borders)])
     Z[~there] = np.nan
-    parts = np.split(Z, np.cumsum(batch.lengths)[:-1])
-    recordings = Recordings(parts, "list")
+    recordings = Recordings(np.split(Z, borders), "list")
     scale = np.zeros(n), np.ones(n)
     return Prepared(recordings, recordings, *scale, Aligner("none", None), {}, RHYTHM.order)
+
+
+def _leveled(part):
+    """A recording whose loudness does not change over time: that is no rhythm."""
+    level = uniform_filter1d((part**2).mean(1), min(RHYTHM.level, len(part)))
+    return part / np.sqrt(np.maximum(level, 1e-12))[:, None]
