@@ -7,9 +7,13 @@ direction of the line. So peaks need no identity, and any order of them gives th
 from itertools import product
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
+
+from ._settings import SETTINGS
 
 LEAST_GAP = 0.1  # between strengths of axes, as a share: nothing is steeper than a step resolves
-PAD = 2  # voxels without a vector around the grid
+PAD = 3  # voxels around the grid
+FAINT = 0.01  # weight of what is beyond the mask: where a voxel inside is near, that one decides
 
 
 class PeakField:
@@ -17,7 +21,9 @@ class PeakField:
 
     Of the voxels around a point, the vectors v nearest to the direction count: the direction of the
     field is the first axis of the mean of v v', with the weights of the interpolation. At a border
-    of bundles this is one or the other; a mean of vectors would be between them.
+    of bundles this is one or the other; a mean of vectors would be between them. A little beyond
+    the voxels with vectors it goes on as in the nearest of them, so that lines that follow the
+    border come back.
 
     V (n_fields, nx, ny[, nz], dim): Unit vectors along the grid, NaN where absent.
     scale (dim,): Size of a voxel.
@@ -38,8 +44,17 @@ class PeakField:
         unit = np.pad(np.where(there[..., None], V, 0.0), [*widths, (0, 0)])
         self._vectors = np.moveaxis(unit, 0, -2).reshape(-1, *unit.shape[:1], self.dim)
         self._weights = np.moveaxis(np.pad(weights, widths), 0, -1).reshape(-1, len(V))
+        self._carry_on(np.pad(there.any(0), widths[1:]))
         self._taps = np.array(list(product(range(order + 1), repeat=self.dim)))
         self._offsets = self._taps @ self._strides
+
+    def _carry_on(self, there):
+        """Take the vectors of the nearest voxel that has some where there are none, not far off."""
+        far, nearest = distance_transform_edt(~there, sampling=self.scale, return_indices=True)
+        beyond = (far > 0) & (far <= SETTINGS.beyond * self.scale.max())
+        nearest = np.ravel_multi_index(tuple(nearest[:, beyond]), there.shape)
+        self._vectors[beyond.ravel()] = self._vectors[nearest]
+        self._weights[beyond.ravel()] = FAINT * self._weights[nearest]
 
     def with_order(self, order):
         """The same peaks, interpolated otherwise."""

@@ -51,6 +51,9 @@ class Settings:
         (braid).
     least: Degrees that a start may be off in any case: what interpolation between voxels misses.
         Without it one geodesic in 100 of a clean annulus is lost at the largest anisotropy.
+    beyond: Voxels beyond the mask to which directions go on as in the nearest voxel. On the annulus
+        with 10 and 20 degrees of noise (seeds 10 to 13) the mean deviation is .30 and .67 voxels,
+        .32 and .70 with 2, .39 and .90 without: geodesics that left at the border were lost.
     strong, astray: Anisotropy from which a start is taken along the field that is off it by so
         many degrees more than is in doubt; what is farther off is warned of. Without it geodesics
         from streamlines of a real bundle are 14.7 mm off, with it 1.5. On the annulus with 20
@@ -139,6 +142,7 @@ class Settings:
     averaged: float = 0.5
     taken: float = 3.0
     least: float = 0.5
+    beyond: float = 3.0
     strong: float = 1000.0
     astray: float = 20.0
     off: float = 1.5

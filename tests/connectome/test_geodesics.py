@@ -126,6 +126,18 @@ def test_geodesics_end_with_the_mask_or_the_grid():
     np.testing.assert_allclose(np.nanmax(paths[1, :, 1]), 11.25, atol=0.26)
 
 
+def test_lines_that_leave_the_mask_a_little_come_back():
+    angle = 0.5 * np.cos(np.arange(24) * 2 * np.pi / 24)  # waves, each above the other
+    X = np.full((1, 24, 14, 2), np.nan)
+    X[0, :, :8] = np.stack([np.cos(angle), np.sin(angle)], axis=-1)[:, None]
+    model = ConnectomeMetric(method="fibers").fit(X)
+    starts, u = [[0.0, 4.0], [0.0, 7.0]], X[0, [0, 0], 0]
+    for follow in (0.0, 1.0):
+        inside, outside = model.shoot(starts, u, 24.0, within="grid", follow=follow)
+        assert np.nanmax(outside[:, 1]) > 8.5
+        np.testing.assert_allclose(outside, inside + [0.0, 3.0], atol=0.2)
+
+
 def test_three_dimensions_and_affine():
     g = np.broadcast_to(np.diag([1.0, 4.0, 9.0]), (6, 6, 6, 3, 3))
     affine = np.array([[0, 0, 2.0, 1], [2, 0, 0, 0], [0, 2, 0, 0], [0, 0, 0, 1]])
