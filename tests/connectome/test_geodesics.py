@@ -130,7 +130,7 @@ def test_lines_that_leave_the_mask_a_little_come_back():
     angle = 0.5 * np.cos(np.arange(24) * 2 * np.pi / 24)  # waves, each above the other
     X = np.full((1, 24, 14, 2), np.nan)
     X[0, :, :8] = np.stack([np.cos(angle), np.sin(angle)], axis=-1)[:, None]
-    model = ConnectomeMetric(method="fibers").fit(X)
+    model = ConnectomeMetric(method="fibers", anisotropy=1e6).fit(X)
     starts, u = [[0.0, 4.0], [0.0, 7.0]], X[0, [0, 0], 0]
     for follow in (0.0, 1.0):
         inside, outside = model.shoot(starts, u, 24.0, within="grid", follow=follow)
@@ -443,6 +443,19 @@ def test_starts_across_fibers_are_warned_of():
     model = ConnectomeMetric().fit(fibers.X)
     with pytest.warns(UserWarning, match="1 of 2 directions are more than 20 degrees off"):
         model.shoot([[18.0, 11.5], [18.0, 11.5]], [[0, 1], [1, 1]], length=3)
+
+
+def test_ways_across_fibers_are_told_from_those_along_them():
+    X = np.zeros((1, 20, 12, 2))
+    X[..., 0] = 1.0
+    model = ConnectomeMetric(method="fibers", anisotropy=100.0).fit(X)
+    along, across = [[1.0, 5.0], [18.0, 5.0]], [[5.0, 1.0], [5.0, 10.0]]
+    np.testing.assert_allclose(model.off_fibers([along, across]), [0, 90], atol=1e-3)
+    half = np.insert(along, 1, [9.5, 5.0], axis=0)
+    half[2] = np.nan  # NaN after the end
+    assert model.off_fibers([half])[0] < 1e-3
+    with pytest.raises(ValueError, match="shape"):
+        model.off_fibers(along)
 
 
 def test_spread_tells_where_fibers_part():
