@@ -81,7 +81,8 @@ class Settings:
         decided clearly better with 2 (.806 to .906 of the trials of four sessions), another one
         with 1 (.938 to .956), and one more that neither chooses (.894 to .925).
     enough_to_gain (int, float): Trials that must be decided wrongly, and their share, for that to
-        be asked. Dense nerves and people have fewer, so that nothing changes there.
+        be asked. A dense nerve (none) and the hardest person (3 of 440, 1 of 88) have fewer, so
+        that nothing changes there.
     enough_labels: Trials of ``fit`` from which labels are doubted.
     known: Share of what guessing leaves that must be right in trials left out of fit.
     most_wrong, surely: Share of wrong decisions in trials left out, and how much clearer they are
