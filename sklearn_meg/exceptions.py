@@ -319,6 +319,11 @@ _CODES = {
             "trials: both correlate by chance.",
             "Leave out neighboring trials together: an int as cv, or groups of runs.",
         ),
+        runs_as_subjects=(
+            "Files whose names differ in run or session only count as subjects of their own, so "
+            "intervals and p-values are of more people than there are.",
+            "Name the subject in the file name: --subject-from-name REGEX, with one group.",
+        ),
         number_codes=(
             "A column holds a few consecutive integers, which may be codes of categories.",
             "For categories use a formula with C(name), or text; for numbers the formula 'name'.",

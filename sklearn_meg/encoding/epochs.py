@@ -75,8 +75,9 @@ def epochs_to_xy(
     Parameters
     ----------
     epochs : Epochs or list of Epochs
-        Several are one subject each (unless `subject_column`), with the same channels, times
-        and sampling rate. Good data channels are used, in the order of the first.
+        Several are one subject each, with the same channels, times and sampling rate. Put runs
+        of one subject together before (``mne.concatenate_epochs``), or name `subject_column`.
+        Good data channels are used, in the order of the first.
     features : str or list of str, default=None
         Numeric columns of ``epochs.metadata``. Each becomes a row, z-scored over all trials;
         a row "onset", the same in every trial, is put before them. The scaling knows the
@@ -126,7 +127,7 @@ def epochs_to_xy(
     >>> data.X.shape, data.feature_names, data.rows["n_initial"]
     ((20, 5, 60), ['onset', 'length'], 20)
     """
-    epochs = list(epochs) if isinstance(epochs, list | tuple) else [epochs]
+    epochs = [epochs] if hasattr(epochs, "drop_log") or not np.iterable(epochs) else list(epochs)
     names = _check_names(names, len(epochs))
     features = _check_features(features)
     duration = _check_number(duration, "duration", "seconds")
@@ -222,7 +223,8 @@ def _check_same(epochs, names):
             raise ValueError(
                 "All epochs must have the same good data channels. "
                 f"{names[0]} has {len(channels)} ({_few(only[0])}), "
-                f"{name} has {len(others)} ({_few(only[1])})."
+                f"{name} has {len(others)} ({_few(only[1])}). Interpolate bad channels "
+                "(epochs.interpolate_bads()), or drop them everywhere."
             )
 
 
@@ -288,15 +290,16 @@ def _numeric(epochs, column, name):
     if not is_numeric_dtype(values):
         raise ValueError(
             f"The metadata column {column!r} of {name} must be numeric. Got {values.iloc[0]!r}, in "
-            f"a column of type {values.dtype}. (pandas.to_numeric converts numbers that were read "
-            "as text or objects.)"
+            f"a column of type {values.dtype}. pandas.get_dummies makes a numeric column of each "
+            "category, pandas.to_numeric numbers of text."
         )
     values = values.to_numpy(dtype=float, na_value=np.nan)
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         raise ValueError(
             f"The metadata column {column!r} of {name} has NaN or infinity in {len(bad)} of "
-            f"{len(values)} epochs (first: epoch {bad[0]}). Drop these epochs."
+            f"{len(values)} epochs (first: epoch {bad[0]}). Drop these epochs: "
+            f"epochs[epochs.metadata[{column!r}].notna()]."
         )
     return values
 

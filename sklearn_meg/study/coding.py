@@ -82,21 +82,29 @@ def code_features(
 
 
 def told_twice(design):
-    """Notes about features that others say, too: what is listed as theirs alone is nothing."""
-    notes, values = [], design.values - design.values.mean(axis=0)
-    for name, rows in design.features.items():
-        others = np.delete(values, rows, axis=1)
-        if not others.shape[1]:
+    """Notes about features that others determine: what is listed as theirs alone is nothing."""
+    notes = []
+    for name in design.features:
+        rest = [other for other in design.features if other != name]
+        if not _determine(design, rest, name):
             continue
-        own = values[:, rows]
-        left = own - others @ np.linalg.lstsq(others, own, rcond=None)[0]
-        if np.square(left).sum() < SAID * np.square(own).sum():
-            rest = ", ".join(other for other in design.features if other != name)
-            notes.append(
-                f"What {name} says, {rest} {'say' if ',' in rest else 'says'}, too: nothing can be "
-                f"told of {name} alone. Leave it out, or the others."
-            )
+        for other in list(rest):  # only those without which the others do not determine it
+            fewer = [each for each in rest if each != other]
+            rest = fewer if _determine(design, fewer, name) else rest
+        notes.append(
+            f"{name} is determined by {' and '.join(rest)}: it has no contribution of its own. "
+            "Leave one of them out."
+        )
     return notes
+
+
+def _determine(design, others, name):
+    """Whether a feature is a linear function of others."""
+    values = design.values - design.values.mean(axis=0)
+    own = values[:, design.features[name]]
+    given = values[:, [row for other in others for row in design.features[other]]]
+    left = own - given @ np.linalg.lstsq(given, own, rcond=None)[0] if others else own
+    return np.square(left).sum() < SAID * np.square(own).sum()
 
 
 def _warn_codes(name, values):

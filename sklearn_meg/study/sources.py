@@ -9,13 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
+from .._checks.assumptions import warn_assumption
 from .._checks.claims import check_claims
+from .channels import few
 from .eeglab import locked_events
 from .recordings import Source, subject_of
 from .tables import read_trials, rows_of_epochs, rows_of_events, with_table
 
 BIDS_OPENED = (".fif", ".vhdr", ".edf", ".bdf", ".set", ".ds", ".con", ".sqd", ".pdf", ".mff")
 BIDS_SUBJECT = r"sub-([a-zA-Z0-9]+)"
+RUN = re.compile(r"(?i)(?<![a-z])(sess?|session|run|block|blk|part|day|visit)[-_]?\d+(?!\d)")
 
 
 @dataclass(frozen=True)
@@ -227,10 +230,28 @@ def name_subjects(paths, pattern=None):
     if pattern is None and all(re.search(BIDS_SUBJECT, name) for name in names):
         pattern = f"({BIDS_SUBJECT.replace('(', '').replace(')', '')})"
     if pattern is None:
+        _warn_of_runs(names)
         alike = len(set(names)) < len(names)
         return [str(p) if alike else n for p, n in zip(paths, names)], [None] * len(names)
     subjects = [subject_of(name, pattern) for name in names]
     return subjects, names
+
+
+def _warn_of_runs(names):
+    """Files whose names differ in a run or session only, so are likely of one subject."""
+    of_whom = {}
+    for name in names:
+        if found := RUN.search(name):
+            of_whom.setdefault((name[: found.start()], name[found.end() :]), []).append(name)
+    for (before, after), files in of_whom.items():
+        if len(files) > 1:
+            words = before.strip("-_. ") or after.strip("-_. ")
+            warn_assumption(
+                "runs-as-subjects",
+                f"{few(files)} seem to be of one subject ({words}), but each file counts as a "
+                "subject of its own.",
+            )
+            return
 
 
 def _check_file(path):

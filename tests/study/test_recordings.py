@@ -7,6 +7,8 @@ import pytest
 
 from sklearn_meg.cli import main
 from sklearn_meg.datasets import make_recordings
+from sklearn_meg.exceptions import AssumptionWarning
+from sklearn_meg.study.coding import code_features
 from sklearn_meg.study.recordings import Reading, assemble, gather, survey
 from sklearn_meg.study.sources import Cut, epochs_source, name_subjects, raw_source, read_epochs
 
@@ -151,3 +153,20 @@ def test_many_subjects_one_at_a_time(recordings, tmp_path, capsys):
     assert "sub-04" in (tmp_path / "out" / "report.html").read_text("utf-8")
     assert sorted(p.name for p in (tmp_path / "out").iterdir() if p.is_dir()) == ["store"]
     assert main([*base, "--continue"]) == 2
+
+
+def test_sessions_that_count_as_subjects_are_warned_of():
+    files = ["P01_sess1-epo.fif", "P01_sess2-epo.fif", "P02_sess1-epo.fif"]
+    with pytest.warns(AssumptionWarning, match=r"P01_sess2-epo.fif seem to be of one subject"):
+        name_subjects(files)
+    name_subjects(files, r"(P\d+)")  # warnings are errors
+    name_subjects(["P01_sess1-epo.fif", "P02_sess1-epo.fif", "day1.fif", "today.fif"])
+
+
+def test_a_feature_is_determined_by_named_others():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"freq": rng.normal(size=20), "kind": ["a", "b"] * 10})
+    table["pos"] = table["kind"].replace({"a": "noun", "b": "verb"})
+    notes = " ".join(code_features(table, ["freq", "kind", "pos"]).notes)
+    assert "kind is determined by pos:" in notes
+    assert "freq is determined" not in notes
