@@ -20,6 +20,8 @@ def naming(name):
         text = str(error)
         if re.search(rf"\b{re.escape(name)}\b", text):
             raise
+        if text.endswith("not 'generator'"):
+            text = f"a generator can be read only once. Give list({name})."
         raise type(error)(f"{name} cannot be used: {text}") from error
 
 

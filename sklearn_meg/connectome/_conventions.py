@@ -73,6 +73,11 @@ def _not_definite(D):
 def load(image):
     """Data and affine of an image or its file."""
     image = open_image(image)
+    if not hasattr(image, "get_fdata"):
+        raise TypeError(
+            f"An image must be a file or an image of nibabel, which has an affine. Got "
+            f"{type(image).__name__}; of an array, nibabel.Nifti1Image(array, affine) is one."
+        )
     return image.get_fdata(), np.asarray(image.affine, dtype=float)
 
 

@@ -94,6 +94,7 @@ def check_affine(affine, dim):
 
 
 LARGEST_HOLE = 4  # voxels
+MOST_PEAKS = 10  # of a voxel; dipy has 5 unless another number is asked for
 UNIT = 1e-3  # a length that differs more from 1 is said
 
 
@@ -219,11 +220,29 @@ def _as_array(X, name):
     largest = float(np.nanmax(np.abs(X), initial=0.0))
     if largest > LARGEST_VALUE:
         raise ValueError(f"{name} holds values up to {largest:.3g}: they cannot be squared.")
+    if _is_of_dipy(X):
+        raise ValueError(
+            f"{name} seems to have peaks on axis 3, (nx, ny, nz, n_peaks, 3), as dipy has them: "
+            f"what is absent along that axis stays absent. Fields are on axis 0: "
+            f"np.moveaxis({name}, 3, 0), with NaN where a peak is absent."
+        )
     if min(X.shape[1:-1]) < 2:
         raise ValueError(
             f"{name} must have at least 2 voxels along each axis of the grid. Got {X.shape[1:-1]}."
         )
     return X
+
+
+def _is_of_dipy(X):
+    """Whether peaks are numbered along the last axis of the grid, not along the fields.
+
+    Peaks are sorted: where one is absent (NaN or zero) all further ones are, and some are.
+    """
+    if X.ndim != 5 or X.shape[3] > min(MOST_PEAKS, *X.shape[:3]):
+        return False
+    there = np.nan_to_num(X).any(-1)
+    falls = [np.diff(there.astype(int), axis=axis) for axis in (3, 0)]
+    return X.shape[3] == 1 or (falls[0].min(initial=0) < 0 and falls[0].max() <= 0 < falls[1].max())
 
 
 def _where(places):

@@ -351,12 +351,18 @@ class StateModel(WholeFit, StateParams, TransformerMixin, BaseEstimator):
                 X[:, t] += np.einsum("rij,rj->ri", self.coefficients_[now, lag - 1], X[:, t - lag])
         return np.ascontiguousarray(X.transpose(0, 2, 1))
 
+    def _region_names(self, names):
+        """Names given, those of the columns of fit, or numbers."""
+        names = getattr(self, "feature_names_in_", None) if names is None else names
+        return region_names_of(names, self.n_features_in_)
+
     def community_table(self, region_names: Sequence[str] | None = None) -> DataFrame:
         """Communities of all states, the highest score first.
 
         Parameters
         ----------
         region_names : sequence of str, default=None
+            None takes the columns of a DataFrame that was fitted, otherwise numbers.
 
         Returns
         -------
@@ -366,7 +372,7 @@ class StateModel(WholeFit, StateParams, TransformerMixin, BaseEstimator):
             community one step later, too, and score their product.
         """
         check_is_fitted(self)
-        names = region_names_of(region_names, self.n_features_in_)
+        names = self._region_names(region_names)
         table = pd.DataFrame(
             {
                 "rank": np.arange(1, len(self.ranking_["state"]) + 1),
@@ -390,6 +396,7 @@ class StateModel(WholeFit, StateParams, TransformerMixin, BaseEstimator):
         ----------
         state : int
         region_names : sequence of str, default=None
+            None takes the columns of a DataFrame that was fitted, otherwise numbers.
 
         Returns
         -------
@@ -402,7 +409,7 @@ class StateModel(WholeFit, StateParams, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         if not 0 <= state < len(self.layers_):
             raise ValueError(f"state must be one of the {len(self.layers_)} states. Got {state!r}.")
-        names = region_names_of(region_names, self.n_features_in_)
+        names = self._region_names(region_names)
         graph = nx.Graph(state=int(state))
         for i, name in enumerate(names):
             graph.add_node(

@@ -14,6 +14,9 @@ HINT = (
     "Remove the bad samples, or set missing='mask': samples in which any region is NaN then say "
     "nothing about the states, and time goes on."
 )
+TURN = (
+    " Recordings of hmmlearn or osl-dynamics, (n_times, n_regions), are turned by [x.T for x in X]."
+)
 
 
 @dataclass
@@ -128,6 +131,7 @@ def check_recordings(estimator, X, *, reset, missing="error", min_times=2):
             raise ValueError(
                 "All recordings of X must have the same regions, (n_regions, n_times) each. Got "
                 f"{counts[0]} regions in X[0] and {counts[other]} in X[{other}]."
+                + (TURN if len({len(part) for part in parts}) == 1 else "")
             )
         recordings = Recordings(parts, "list")
     elif getattr(X, "ndim", 0) == 3 and not np.ma.is_masked(X):
@@ -177,18 +181,20 @@ def _channels(recording):
 
 
 def warn_if_transposed(recordings):
-    """Say where regions outnumber samples in every recording of a list or stack."""
+    """Say where regions outnumber samples in every recording."""
     parts = recordings.parts
-    if recordings.kind == "one" or not more_rows_than_columns([part.T for part in parts]):
+    if not more_rows_than_columns([part.T for part in parts]):
         return
     n_times, n_regions = parts[0].shape
     shapes = {
+        "one": "a single recording is (n_times, n_regions).",
         "list": "recordings in a list are (n_regions, n_times).",
         "stack": "an array of recordings is (n_subjects, n_regions, n_times).",
     }
     warn_assumption(
         "transposed",
-        f"X[0] has {n_regions} regions and {n_times} samples: {shapes[recordings.kind]}",
+        f"{'X' if recordings.kind == 'one' else 'X[0]'} has {n_regions} regions and {n_times} "
+        f"samples: {shapes[recordings.kind]}",
         category=StateWarning,
     )
 

@@ -63,6 +63,7 @@ def side_of_flat(n_features):
         raise ValueError(
             "X must have the shape (n, s, s, s, 3), or flat (n, 3 * s**3): for s = 9 that is 2187 "
             f"features. Got {n_features} features, which is no cube of field vectors."
+            + (" (EFieldSampler turns places of neurons into fields.)" if n_features < 10 else "")
         )
     return _odd(size)
 

@@ -246,6 +246,11 @@ def read_field(
             import h5py
         with h5py.File(path) as file:
             found = _from_arrays(file, path, positions, name)
+    elif path.suffix in (".csv", ".tsv", ".txt"):
+        raise ValueError(
+            f"{path.name} is a table, no mesh. Read it, with pandas.read_csv for example, and give "
+            "SampledField its positions (m) and E."
+        )
     else:
         found = _from_mesh(path, name, tags)
     return SampledField(unit * found[0], found[1], didt=didt, **options)

@@ -23,6 +23,7 @@ from sklearn_meg.connectome import (
     InverseTensorMetric,
     geodesic_deviation,
 )
+from sklearn_meg.connectome._space import check_fields
 from sklearn_meg.datasets import make_fibers
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -388,3 +389,14 @@ def test_transform_of_other_grids_and_outside_the_mask(annulus, fitted):
     elsewhere = np.where(annulus.mask[..., None], np.nan, everywhere)
     with pytest.raises(ValueError, match="field 0 .*no vector inside the mask of fit"):
         fitted.transform(elsewhere)
+
+
+@pytest.mark.parametrize("absent", [0.0, np.nan])
+def test_peaks_in_the_layout_of_dipy_are_an_error(absent):
+    peaks = np.full((12, 11, 10, 5, 3), absent)
+    peaks[2:9, :, :, 0] = [0.0, 1.0, 0.0]
+    peaks[4:6, :, :, 1] = [1.0, 0.0, 0.0]
+    with pytest.raises(ValueError, match=r"as dipy has them.*np.moveaxis\(X, 3, 0\)"):
+        ConnectomeMetric().fit(peaks)
+    X = np.moveaxis(peaks, 3, 0)[:2]
+    check_fields(np.where(X.any(-1, keepdims=True), X, np.nan))

@@ -202,4 +202,10 @@ def test_transposed_recordings_are_told():
     model = HiddenMarkovGraph(n_states=1, n_init=1, emission="gaussian")
     with pytest.warns(StateWarning, match=r"X\[0\] has 60 regions and 4 samples: recordings in a"):
         model.fit([x.T for x in X])
+    with pytest.warns(StateWarning, match=r"X has 60 regions and 4 samples: a single recording"):
+        model.fit(X[0])
     model.fit(list(X))
+    with pytest.raises(ValueError, match=r"are turned by \[x.T for x in X\]"):
+        model.fit([X[0].T, X[1].T[:50]])
+    with pytest.raises(TypeError, match=r"only once. Give list\(X\)"):
+        model.fit(x for x in X)
