@@ -194,7 +194,8 @@ _CODES = {
         off_fibers=(
             "Directions are far from those of the nearest fiber; geodesics from there are not "
             "reliable.",
-            "Give directions of fibers, or use follow.",
+            "Give directions of fibers, along the axes of the world (X has them along the grid), "
+            "or use follow.",
         ),
         other_basis=(
             "Orientation distributions are clearly less negative in another basis of harmonics.",

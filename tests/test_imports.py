@@ -18,6 +18,7 @@ FLOORS = (
     ("study",),
     ("commands", "plotting"),
     ("cli",),
+    ("__main__",),
 )
 DOMAIN_FLOOR = FLOORS.index(())
 # What every room may use although its name begins with an underscore.

@@ -7,6 +7,8 @@ estimator says the same thing about the same mistake.
 from __future__ import annotations
 
 import mmap
+import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,10 +54,26 @@ def check_array(array, *, input_name, **options):
 
 def validate_data(estimator, X, **options):
     """:func:`sklearn.utils.validation.validate_data`, which names X in every error."""
-    with naming("X"):
+    with naming("X"), own_remedy_for_nan(hasattr(estimator, "mask_row")):
         X = as_numpy(X)
         check_kind(X)
         return validation.validate_data(estimator, X, **options)
+
+
+@contextmanager
+def own_remedy_for_nan(masks):
+    """Of NaN scikit-learn says to take another estimator; say what to do with the trials.
+
+    masks: Whether the estimator knows a mask row.
+    """
+    try:
+        yield
+    except ValueError as error:
+        said = str(error).partition("\n")[0]
+        if not re.fullmatch(r"Input \w+ contains NaN\.", said):
+            raise
+        masked = ", or mask the samples (pack_rows(mask=...)) and put any number there"
+        raise ValueError(f"{said} Leave these trials out{masked if masks else ''}.") from error
 
 
 def check_kind(array):
@@ -179,9 +197,10 @@ def check_targets(y: ArrayLike | MneObject | None, X: np.ndarray) -> tuple[np.nd
     if _is_mapped(y) and y.ndim == 3:
         _check_mapped(y, "y", 1)
     else:
-        y = check_array(
-            y, ensure_2d=False, allow_nd=True, dtype=[np.float64, np.float32], input_name="y"
-        )
+        with own_remedy_for_nan(masks=True):
+            y = check_array(
+                y, ensure_2d=False, allow_nd=True, dtype=[np.float64, np.float32], input_name="y"
+            )
         _check_not_huge(y, "y")
     ndim, n_times = y.ndim, X.shape[2]
     check_consistent_length(X, y)

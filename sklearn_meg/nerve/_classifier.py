@@ -228,6 +228,12 @@ class NerveClassifier(UnusualMixin, LabeledSessions, PersonalClassifier, NerveMo
         with naming("y"):
             check_kind(y)
             y = column_or_1d(y, warn=True)
+            missing = [i for i, label in enumerate(y) if label is None or label != label]
+            if missing and y.dtype.kind == "O":
+                raise ValueError(
+                    f"y has no label in {len(missing)} trials (first: {missing[0]}): leave "
+                    "them out."
+                )
             assert_all_finite(y, input_name="y")
             check_classification_targets(y)
         check_consistent_length(F, y)

@@ -201,7 +201,8 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
         if signal.shape[2] < size:
             raise ValueError(
                 f"A window of {self.window:g} s at sfreq={self.sfreq:g} Hz has {size} samples. "
-                f"Got trials of {signal.shape[2]}."
+                f"Got trials of {signal.shape[2]}. X is (n_trials, n_channels, n_times), window is "
+                "in seconds."
             )
 
     def _check_not_one_trial(self, X, n_rows):

@@ -62,7 +62,7 @@ def read_lead_field(forward, n_channels, ch_names=None, orientation="free"):
     if isinstance(forward, dict | str) or not np.shape(forward):
         raise TypeError(
             "forward must be None, an array (n_channels, n_positions[, 3]) or an mne.Forward. "
-            f"Got {type(forward).__name__}."
+            f"Got {type(forward).__name__}. (mne.read_forward_solution reads a file.)"
         )
     gain = np.asarray(forward)
     if gain.dtype.kind not in "fiu":

@@ -44,7 +44,7 @@ def changed(row, value):
 
 
 BAD_X = {
-    "NaN": (lambda X: changed(1, np.nan), "NaN"),
+    "NaN": (lambda X: changed(1, np.nan), r"contains NaN\. Leave these trials out"),
     "infinity": (lambda X: changed(1, -np.inf), "infinity"),
     "NaN as session": (lambda X: changed(-1, np.nan), "NaN"),
     "4-D": (lambda X: X[..., np.newaxis], "must have the shape"),
@@ -59,7 +59,7 @@ BAD_X = {
     "huge": (lambda X: 1e200 * X.astype(float), r"up to .*e\+20\d"),
     "too short": (
         lambda X: X[:, :, :99],
-        r"A window of 0.1 s .* has 100 samples. Got trials of 99",
+        r"A window of 0.1 s .* has 100 samples. Got trials of 99. X is \(n_trials, n_ch",
     ),
     "session changes": (lambda X: changed(-1, 7), "constant within a trial. Trial 4 holds"),
     "only the session": (lambda X: X[:, -1:], "one of the rows of X beside others"),
