@@ -149,6 +149,10 @@ _CODES = {
             "Thresholds are those of another direction of the current, or of another pulse.",
             "Check the sign of the fields, and that pulse is the one that was simulated.",
         ),
+        grid_spacing=(
+            "Neighbors in the grids of X seem to be at another distance than the model assumes.",
+            "Give EFieldSampler and the model one spacing: spacing=grid_spacing('L5 PC').",
+        ),
         outlying_thresholds=(
             "Some thresholds are several times those of all others, relative to physics.",
             "Simulate them again, or put NaN there; NaN is ignored.",

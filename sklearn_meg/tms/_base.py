@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ from .._checks.trials import check_weights
 from .._checks.whole import WholeFit
 from .._params import param
 from .._routing import RoutedGroups
-from ._doubts import doubt_thresholds
+from ._doubts import doubt_spacing, doubt_thresholds
 from ._drive import SiteDrive
 from ._grids import (
     center_magnitude,
@@ -27,9 +28,11 @@ from ._grids import (
     turn_grids,
 )
 from ._morphology import Morphology, morphology_key, share_outside
+from ._physics import apply_physics, untrained_physics
 from ._settings import FIT
 from .neurons import CELL_TYPES, grid_spacing, make_neuron
 from .pulses import check_pulse, pulse_key
+from .sampler import EFieldSampler
 
 if TYPE_CHECKING:
     from .._typing import ArrayLike, Pulse
@@ -85,6 +88,23 @@ class PhysicsParams:
         if self.spacing is None and isinstance(self.morphology, str):
             return grid_spacing(self.morphology)
         return self.spacing
+
+    def _doubt_spacing(self, flat, y, logs):
+        """Say where grids seem to have a default spacing that is not the one assumed.
+
+        flat (n, 3 * size**3): Fields.
+        y, logs (n, n_outputs): Thresholds in V/m, and the logarithm of those of physics.
+        """
+
+        def logs_with(spacing):
+            drive = SiteDrive.of(self._neuron(), self.pulse, self.grid_size_, spacing)
+            return apply_physics(untrained_physics(drive, y.shape[1]), flat)[0]
+
+        usual = {EFieldSampler.spacing}
+        if isinstance(self.morphology, str):
+            usual.add(grid_spacing(self.morphology))
+        others = {each: partial(logs_with, each) for each in usual - {self._spacing()}}
+        doubt_spacing(y, logs, self._spacing(), others)
 
     def _site_drive(self):
         """Polarization of the sites of the morphology, for grids of the fitted size."""

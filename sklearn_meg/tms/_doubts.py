@@ -13,6 +13,7 @@ __all__ = [
     "doubt_placements",
     "doubt_relation",
     "doubt_repeated",
+    "doubt_spacing",
     "doubt_thresholds",
     "without_outliers",
 ]
@@ -99,6 +100,26 @@ def doubt_direction(y, logs, reversed_logs):
             f"What physics does not explain of log thresholds spreads by {given:.2g}, and by "
             f"{other:.2g} if the current flows the other way.",
         )
+
+
+def doubt_spacing(y, logs, spacing, others):
+    """Warn where physics explains thresholds badly, and clearly better with another spacing.
+
+    y (n, n_outputs): Thresholds in V/m at the center.
+    logs (n, n_outputs): Logarithm of those of physics with the spacing (m) that is assumed.
+    others (dict of float to callable): Functions that return such logarithms, by spacing.
+    """
+    enough = np.isfinite(y).all(axis=1).sum() >= DOUBTS.fewest
+    if not enough or (given := _spread(np.log(y) - logs)) < DOUBTS.explained:
+        return
+    for other, logs_of_other in others.items():
+        if (left := _spread(np.log(y) - logs_of_other())) < DOUBTS.other_way * given:
+            warn_assumption(
+                "grid-spacing",
+                f"Physics leaves {100 * given:.2g} % of thresholds unexplained if neighbors in the "
+                f"grids are {1e3 * spacing:g} mm apart, as is assumed, and {100 * left:.2g} % if "
+                f"they are {1e3 * other:g} mm apart.",
+            )
 
 
 def _spread(values):

@@ -70,6 +70,10 @@ class DoubtSettings:
     # What physics leaves of log thresholds if the current flows the other way, over what it leaves
     # as it is: 10 to 40 in three types of cells; below 0.1 reversed, 0.3 to 0.6 of another pulse.
     other_way: float = 0.7
+    # What physics leaves (log) where no other spacing is looked at: .012 with that of the grids
+    # (L5 PC), .17 where they have the 1.5 mm of the sampler and that of the cell is assumed (.10
+    # with 1.5 mm).
+    explained: float = 0.05
     repeated: float = 0.02  # share of fields that are copies
     # Least distance (log) of a threshold from physics, also in MADs; true ones are up to 1.1 off.
     outlying: float = np.log(5)

@@ -160,7 +160,10 @@ class PassiveThreshold(PhysicsParams, ThresholdModel, BaseEstimator):
     def _chosen_drive(self, flat, y):
         """Of the morphology, or of the neuron of the library that fits best."""
         if self.morphology is not None:
-            return self._known_drive(None)
+            drive = self._known_drive(None)
+            logs, _ = apply_physics(untrained_physics(drive, y.shape[1]), flat)
+            self._doubt_spacing(flat, y, logs)
+            return drive
         found = []
         flat, y = flat[: FIT.library_samples], y[: FIT.library_samples]
         for name in CELL_TYPES:

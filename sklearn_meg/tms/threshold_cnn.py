@@ -302,6 +302,7 @@ class ThresholdCNN(
         physics = untrained_physics(self._site_drive(), y.shape[1])
         logs, reversed_logs = (apply_physics(physics, each)[0] for each in (flat, -flat))
         doubt_direction(y * magnitude, logs, reversed_logs)
+        self._doubt_spacing(flat, y * magnitude, logs)
         return without_outliers(y * magnitude, logs) / magnitude
 
     def _are_few(self, held_out):

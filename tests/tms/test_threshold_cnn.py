@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV, PredefinedSplit, cross_validat
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_meg.exceptions import AssumptionWarning
-from sklearn_meg.tms import EFieldSampler, grid_spacing, load_l5_thresholds
+from sklearn_meg.tms import EFieldSampler, PassiveThreshold, grid_spacing, load_l5_thresholds
 from sklearn_meg.tms._grids import rotate_grids, turn_grids
 from sklearn_meg.tms._intervals import conformal_margin
 from sklearn_meg.tms._trust import simplex_weights
@@ -525,3 +525,12 @@ def test_current_that_flows_the_other_way_is_said():
     for wrong, pulse in ((-X, "monophasic"), (X, "biphasic")):
         with pytest.warns(AssumptionWarning, match="reversed-current"):
             ThresholdCNN(**fit, pulse=pulse, random_state=0).fit(wrong, y)
+
+
+def test_grids_of_the_samplers_spacing_in_a_model_of_the_cells_are_said():
+    places, y = load_l5_thresholds()
+    X = EFieldSampler(heterogeneity=0.8).fit_transform(places[:60])
+    model = PassiveThreshold(morphology="L5 PC", correction=None)
+    with pytest.warns(AssumptionWarning, match=r"9.* % if they are 1.5 mm apart.*\[grid-spacing\]"):
+        model.fit(X, y[:60])
+    model.set_params(spacing=1.5e-3).fit(X, y[:60])  # warnings are errors
