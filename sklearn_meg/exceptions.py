@@ -327,7 +327,8 @@ _CODES = {
         runs_as_subjects=(
             "Files whose names differ in run or session only count as subjects of their own, so "
             "intervals and p-values are of more people than there are.",
-            "Name the subject in the file name: --subject-from-name REGEX, with one group.",
+            "Say what in the name is the subject: --subject-from-name '^([^_-]+)' takes what is "
+            "before the first _ or -.",
         ),
         number_codes=(
             "A column holds a few consecutive integers, which may be codes of categories.",

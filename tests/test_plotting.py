@@ -64,6 +64,8 @@ def test_scores_draw_the_mean_of_the_subjects(study):
 def test_the_users_axes_are_used_and_none_are_left_over(study):
     own = Figure().subplots()
     assert plot_scores(study.table_, ax=own) is own
+    with pytest.raises(ValueError, match="It has no subject"):
+        plot_scores(study.table_.drop(columns="subject"))
     assert plot_r_over_time(None, study.curves_, ax=own) is own
     assert plot_trf(np.ones((2, 1, 4)), np.arange(4), ax=own) is own
     assert plt.get_fignums() == []

@@ -21,7 +21,9 @@ def find_sources(arguments):
     if arguments.bids_root:
         return files.bids_sources(arguments.bids_root, cut, task=arguments.bids_task)
     paths = arguments.epochs or arguments.raw
-    subjects, runs = files.name_subjects(paths, arguments.subject_from_name)
+    subjects, runs = files.name_subjects(
+        paths, arguments.subject_from_name, in_table=arguments.subject_column is not None
+    )
     make = files.epochs_source if arguments.epochs else lambda p, *a: files.raw_source(p, cut, *a)
     tables = _tables(arguments, paths)
     return check_sources([make(*parts) for parts in zip(paths, subjects, runs, tables)])

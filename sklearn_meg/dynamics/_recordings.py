@@ -292,7 +292,9 @@ def _check_flat(estimator, X, reset, missing):
         )
     except ValueError as error:
         if "NaN" in str(error):
-            raise ValueError(f"{error}\n{HINT}") from error
+            raise ValueError(f"Input X contains NaN. {HINT}") from error
+        if not reset and np.shape(X)[:1] == (estimator.n_features_in_,):
+            raise ValueError(f"{error} (One recording is (n_times, n_regions): X.T.)") from error
         raise
     _check_values(X, "X", missing)
     return X

@@ -63,6 +63,11 @@ def plot_scores(table: DataFrame, metric: str = "r", ax: Axes | None = None) -> 
     """
     if metric not in table:
         raise ValueError(f"metric must be a column of the table: {list(table)}. Got {metric!r}.")
+    if absent := [name for name in ("model", "fold", "subject") if name not in table]:
+        raise ValueError(
+            f"table must be as Study.table_, with the columns model, fold and subject. It has no "
+            f"{', '.join(absent)}."
+        )
     models = list(dict.fromkeys(table["model"]))
     unit = "subject" if table["subject"].nunique() > 1 else "fold"
     wide = table.groupby([unit, "model"], sort=False)[metric].mean().unstack()[models]

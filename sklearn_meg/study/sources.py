@@ -218,19 +218,21 @@ def _is_break(text):
     return text.upper().startswith(("BAD", "EDGE")) or text == "boundary"
 
 
-def name_subjects(paths, pattern=None):
+def name_subjects(paths, pattern=None, *, in_table=False):
     """Subject and run of each file.
 
     paths (list of path-like)
     pattern (str or None): Regular expression with the subject as its group. None takes "sub-..."
         where all names have it and each file as one subject otherwise.
+    in_table: Whether a column of the metadata names the subjects, whatever the files are called.
     Returns subjects, runs (list of str)
     """
     names = [Path(path).name for path in paths]
     if pattern is None and all(re.search(BIDS_SUBJECT, name) for name in names):
         pattern = f"({BIDS_SUBJECT.replace('(', '').replace(')', '')})"
     if pattern is None:
-        _warn_of_runs(names)
+        if not in_table:
+            _warn_of_runs(names)
         alike = len(set(names)) < len(names)
         return [str(p) if alike else n for p, n in zip(paths, names)], [None] * len(names)
     subjects = [subject_of(name, pattern) for name in names]

@@ -205,6 +205,8 @@ def test_transposed_recordings_are_told():
     with pytest.warns(StateWarning, match=r"X has 60 regions and 4 samples: a single recording"):
         model.fit(X[0])
     model.fit(list(X))
+    with pytest.raises(ValueError, match=r"One recording is \(n_times, n_regions\): X.T"):
+        model.predict(X[0])
     with pytest.raises(ValueError, match=r"are turned by \[x.T for x in X\]"):
         model.fit([X[0].T, X[1].T[:50]])
     with pytest.raises(TypeError, match=r"only once. Give list\(X\)"):

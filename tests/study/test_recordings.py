@@ -160,6 +160,7 @@ def test_sessions_that_count_as_subjects_are_warned_of():
     with pytest.warns(AssumptionWarning, match=r"P01_sess2-epo.fif seem to be of one subject"):
         name_subjects(files)
     name_subjects(files, r"(P\d+)")  # warnings are errors
+    name_subjects(files, in_table=True)
     name_subjects(["P01_sess1-epo.fif", "P02_sess1-epo.fif", "day1.fif", "today.fif"])
 
 
