@@ -273,7 +273,7 @@ def test_names_of_features_may_be_an_array():
     [
         ({"features": ["length", "length"]}, "each column once. Got twice: length"),
         ({"features": 5}, "names of metadata columns. Got 5"),
-        ({"features": "as_text"}, r"numeric. Got '1', in a column of type \w+. \(pandas.to_num"),
+        ({"features": "as_text"}, r"numeric. Got '1', in a column of type \w+. pandas.get_dum"),
         ({"duration": "0.2"}, "duration must be a positive number, in seconds. Got '0.2'"),
         ({"duration": np.inf}, "duration must be a positive number"),
         ({"initial": np.nan}, "initial must be a number of at least 0, in seconds. Got nan"),
