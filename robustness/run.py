@@ -7,19 +7,19 @@ estimator; ``silent`` are those without a clear error before training. ``malicio
 and damaged files; ``executed`` are payloads that were run. ``cluster``: one study alone, on two
 processes, two threads and two dask workers. ``consortium``: 200 subjects, each a file, on two dask
 workers one of which is killed every 20 seconds. ``null_studies``: how often studies claim features
-that drive nothing.
+that drive nothing. ``null_encoders``: the same with linear and deep encoders of ongoing activity.
 """
 
 from functools import partial
 
 from benchmarks.report import run_steps
 
-from . import cluster, consortium, files, inputs, kills, nulls
+from . import cluster, consortium, encoders, files, inputs, kills, nulls
 
-PARTS = (kills, inputs, files, cluster, consortium, nulls)
+PARTS = (kills, inputs, files, cluster, consortium, nulls, encoders)
 CASES = tuple(case for part in PARTS for case in part.CASES)
 N_SEEDS = 5
-ONCE = ("bad_inputs", "cluster", "consortium", "null_studies")  # no chance in it; minutes
+ONCE = ("bad_inputs", "cluster", "consortium", "null_studies", "null_encoders")  # minutes
 
 
 def run(quick=False, n_seeds=None, cases=None):
