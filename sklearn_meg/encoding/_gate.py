@@ -144,19 +144,40 @@ class GatedTraining(CommonPart, WithTrees):
     """Train networks on a linear encoder, and judge what they add."""
 
     def _fit_fresh(self, X, y, groups, subjects):
-        """Fit the linear encoder, train the networks, and judge what they add."""
+        """Fit the linear encoder, train the networks, and judge what they add.
+
+        Once more on another linear encoder, where that tells more than all of it.
+        """
         self._check_training_params()
-        for name in ("base_", "_base_inputs", "_added_mean"):
+        for name in ("base_", "_base_inputs"):
             self.__dict__.pop(name, None)
-        self._base, self.gate_, self.n_networks_ = self._resolved_base(), 1.0, 1
+        self._base = self._resolved_base()
         if self._base is not None:
             self._check_base_params(LINEAR[self._base])
             self._fit_base_held_out(X, y)
+        rng = check_random_state(self.random_state)
+        blocks = time_blocks(subjects) if groups is None else np.asarray(groups)
+        held = self._fit_networks(X, y, groups, subjects, blocks, rng)
+        better = None if held is None else self._blend_with_splines(X, y, held, blocks)
+        if better is not None:
+            self.base_, self._base_inputs = better
+            self._fit_networks(X, y, groups, subjects, blocks, rng)
+        kept = self.__dict__.pop("_base_inputs", None) is not None
+        if self._base is not None and not kept and self._n_valid(len(X)):
+            # The network and its best epoch needed trials that the linear encoder had not seen;
+            # from here on it may as well use all.
+            self.base_._fit_trials(X, y, np.arange(len(X)), weights=self._sample_weight)
+
+    def _fit_networks(self, X, y, groups, subjects, blocks, rng):
+        """Train the networks on the linear encoder, and judge what they add.
+
+        Returns held (n_held,) int: Trials on which the last was judged, or None.
+        """
+        self.__dict__.pop("_added_mean", None)
+        self.gate_, self.n_networks_, index = 1.0, 1, None
         self._subject_share = self._share_of_subjects(subjects)
         many = self._base is not None and len(X) >= SETTINGS.few
         self._forget_bias = SETTINGS.forget_bias if many else 0.0
-        blocks = time_blocks(subjects) if groups is None else np.asarray(groups)
-        rng = check_random_state(self.random_state)
         splits = self._splits(blocks, rng)
         networks, evidence, apart = [], [], []
         self._forests, self.tree_share_ = [], 0.0
@@ -187,11 +208,7 @@ class GatedTraining(CommonPart, WithTrees):
             self._join(networks)
         if self._base is not None and self.validation_fraction != 0:
             self._decide(X, y, evidence, apart)
-        kept = self.__dict__.pop("_base_inputs", None) is not None
-        if self._base is not None and not kept and self._n_valid(len(X)):
-            # The network and its best epoch needed trials that the linear encoder had not seen;
-            # from here on it may as well use all.
-            self.base_._fit_trials(X, y, np.arange(len(X)), weights=self._sample_weight)
+        return index
 
     def _decide(self, X, y, evidence, apart):
         """Take what held-out trials say about the network and the trees.

@@ -1,20 +1,34 @@
 """The linear encoder under a deep one: which, and what it predicts held out."""
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
+from sklearn.utils import gen_batches
 
 from .._checks.trials import release_pages
 from ..rows import Rows
 from ._arx import pieces_of
 from ._noise import SETTINGS as NOISE
-from ._scaling import locate_subjects
-from .recurrent_trf import RecurrentTRF
-from .trf import TemporalReceptiveField
+from ._scaling import locate_subjects, standardize
+from ._spline_base import LINEAR, SplineBlend, from_state, share_of, unfitted
+from .features import FeatureExpansion
 
-LINEAR = {"rtrf": RecurrentTRF, "trf": TemporalReceptiveField}
 #: Trials that tell how the noise goes on: more would not change it.
 NOISE_TRIALS = 2000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """When the linear encoder is blended with one of splines of the features."""
+
+    #: Trials from which on it is tried.
+    least: int = 400
+    #: Standard errors, over blocks of trials, by which splines must tell more than the features.
+    clearly: float = 3.0
+
+
+SETTINGS = Settings()
 
 
 class OnLinearBase:
@@ -63,9 +77,9 @@ class OnLinearBase:
         release_pages(base)
         return inputs
 
-    def _new_base(self):
+    def _new_base(self, **where):
         names = ("subject_row", "initial_rows", "n_initial", "mask_row")
-        where = {name: getattr(self, name) for name in names}
+        where = where or {name: getattr(self, name) for name in names}
         base = LINEAR[self._base](**where, **(self.base_params or {}))
         base._pools_one = getattr(base, "fit_intercept", True) is True
         return base
@@ -82,6 +96,81 @@ class OnLinearBase:
             self._base_inputs = base.fit_held_out(X, y, everyone, self._sample_weight)
             self.base_ = base
 
+    def _blend_with_splines(self, X, y, held, blocks):
+        """Blend the base with one of splines, if that tells more than base and network do.
+
+        It must also tell clearly more than the base alone: where there is nothing to gain,
+        nothing changes.
+
+        held (n_held,) int: Trials on which the network was judged.
+        blocks (n_trials,): Neighbors share one.
+        Returns base (SplineBlend) and its held-out predictions, or None.
+        """
+        if not self._may_blend(X):
+            return None
+        where = self._where_from_the_start()
+        expansion = FeatureExpansion(**where).fit(X)
+        if not len(expansion.expanded_rows_):
+            return None
+        wide = self._new_base(**where)
+        found = wide.fit_held_out(expansion.transform(X), y, np.arange(len(X)), self._sample_weight)
+        left, product, square = self._products_with(X, y, found)
+        share, z = share_of(product, square, blocks)
+        if z < SETTINGS.clearly:
+            return None
+        # In held-out trials the base may be one that was fitted to more than the splines were.
+        rest = np.setdiff1d(np.arange(len(X)), held)
+        by_splines = (2 * share * product - share**2 * square)[rest].sum() / left[rest].sum()
+        if by_splines <= 1 - self._errors(X, y, held).sum() / left[held].sum():
+            return None
+        found = self._base_inputs + share * (found - self._base_inputs)
+        return SplineBlend(self.base_, wide, expansion, share), found
+
+    def _may_blend(self, X):
+        """Whether splines of the features are tried: they need X in memory, and common lags."""
+        lags = [np.ndim((self.base_params or {}).get(name, 0)) for name in ("tmin", "tmax")]
+        enough = len(X) >= SETTINGS.least and not isinstance(X, np.memmap)
+        return self.base == "auto" and hasattr(self, "_base_inputs") and enough and not any(lags)
+
+    def _where_from_the_start(self):
+        """Row parameters that stay right where X gets more rows at its end."""
+        rows = Rows(**self._rows)
+        return {
+            "subject_row": rows.subject,
+            "initial_rows": [int(row) for row in rows.initial] or None,
+            "n_initial": rows.n_initial,
+            "mask_row": rows.mask,
+        }
+
+    def _products_with(self, X, y, linear):
+        """Products of what the base leaves of each trial and how another encoder differs from it.
+
+        linear (n_trials, n_channels, n_times): Held-out predictions of the other one.
+        Returns products (3, n_trials): Left squared, left times change, change squared.
+        """
+        found = np.empty((3, len(X)))
+        for part in gen_batches(len(X), 64):
+            units = self._subject_weights(X[part]), self.y_mean_, self.y_scale_
+            before, after = (standardize(a[part], *units) for a in (self._base_inputs, linear))
+            left, change = self._targets(X[part], y[part]).numpy() - before, after - before
+            products = left**2, left * change, np.where(np.isnan(left), 0.0, change**2)
+            found[:, part] = np.nansum(products, axis=(2, 3))
+        return found if self._sample_weight is None else found * self._sample_weight
+
+    def _errors(self, X, y, trials):
+        """Squared error of this model in trials that the base, as it is told of them, has not seen.
+
+        Returns errors (n_trials,): Standardized.
+        """
+        inputs = self._training_inputs(X, trials)
+        found = inputs["base"]
+        if not self._adds_nothing():
+            with self._evaluating() as (module, weight):
+                found = module(**{name: part.to(weight) for name, part in inputs.items()}).cpu()
+        left = (self._targets(X[trials], y[trials]) - found).numpy()
+        errors = np.nansum(left**2, axis=(1, 2))
+        return errors if self._sample_weight is None else errors * self._sample_weight[trials]
+
     def _hold_out(self, X, y, split):
         """Keep what a base fitted without the held-out trials predicts of all.
 
@@ -91,7 +180,7 @@ class OnLinearBase:
         if not hasattr(self, "_base_inputs"):
             return
         train, held = split
-        base, weight = self._new_base(), self._sample_weight
+        base, weight = unfitted(self.base_), self._sample_weight
         self._base_inputs = base.fit_held_out(X, y, train, weight)
         for part in pieces_of(held, X.shape[2], 4 * self.n_outputs_):
             self._base_inputs[part] = base._predict_checked(np.asarray(X[part]))
@@ -120,13 +209,12 @@ class OnLinearBase:
     def __getstate__(self):
         state = super().__getstate__()
         if "base_" in state:  # as plain data: one type to trust when loading
-            state["base_"] = dict(vars(self.base_))
+            base = self.base_
+            state["base_"] = base.state() if isinstance(base, SplineBlend) else dict(vars(base))
         return state
 
     def __setstate__(self, state):
         state = dict(state)
         if "base_" in state:
-            base = LINEAR[state["_base"]]()
-            vars(base).update(state["base_"])
-            state["base_"] = base
+            state["base_"] = from_state(state["base_"], state["_base"])
         super().__setstate__(state)

@@ -93,7 +93,8 @@ class DeepRecurrentEncoder(
     base : {"auto", "rtrf", "trf"} or None, default="auto"
         The linear encoder to start from: :class:`~sklearn_meg.RecurrentTRF`,
         :class:`~sklearn_meg.TemporalReceptiveField`, or none. "auto" is "rtrf" where X has the
-        initial MEG of every channel of y, else "trf".
+        initial MEG of every channel of y, else "trf"; from 400 trials on (in memory) it is blended
+        with one of splines of the features where held-out trials are then predicted better.
     base_params : dict or None, default=None
         Parameters of the linear encoder, for example ``{"tmax": 0.6, "sfreq": 120.0}``.
     hidden_size : int, default=64
@@ -137,7 +138,8 @@ class DeepRecurrentEncoder(
     net_ : skorch.NeuralNet
         The trained network; ``net_.module_`` is the torch module.
     base_ : RecurrentTRF or TemporalReceptiveField
-        The linear encoder, fitted on all trials.
+        The linear encoder, fitted on all trials; or a blend of it, ``base_.linear``, with a
+        ``base_.share`` of one of splines of the features, ``base_.wide``.
     gate_ : float
         Share of what the network adds, from 0 (nothing) to 1.
     tree_share_ : float

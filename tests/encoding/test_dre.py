@@ -18,7 +18,7 @@ from sklearn_meg.encoding._gate import of_known_subjects
 from sklearn_meg.encoding._noise import InnovationLoss, autoregression
 from sklearn_meg.encoding._shares import trust
 from sklearn_meg.exceptions import AssumptionWarning
-from sklearn_meg.metrics import r_across_trials
+from sklearn_meg.metrics import r2, r_across_trials
 
 
 def encoder(rows, **params):
@@ -382,3 +382,32 @@ def test_a_network_is_told_nothing_of_the_trials_it_is_judged_on(packed, monkeyp
     encoder(rows).fit(X, other)
     assert losses[n] == first
     assert losses[n + 1] != losses[1]
+
+
+def bent(curve, n_trials=480):
+    """Responses of two subjects to a curve of one feature, 2 channels, most of it noise."""
+    rng = np.random.default_rng(0)
+    subjects = np.arange(n_trials) % 2
+    values = rng.normal(size=n_trials)
+    features = np.zeros((n_trials, 1, 20))
+    features[:, 0, 4] = values
+    y = rng.normal(size=(n_trials, 2, 20))
+    y[:, :, 4:9] += curve(values)[:, np.newaxis, np.newaxis]
+    return *pack_rows(features, subjects=subjects), y
+
+
+def test_its_linear_encoder_takes_splines_where_these_predict_better():
+    X, rows, y = bent(np.square)
+    short = {"base": "auto", "base_params": {"tmax": 6}, "max_epochs": 1}
+    deep = encoder(rows, **short).fit(X, y)
+    linear = TemporalReceptiveField(tmax=6, **rows).fit(X, y)
+    assert r2(y, deep.base_.predict(X)) > linear.score(X, y) + 0.05
+    np.testing.assert_array_equal(deep.base_.linear.predict(X), linear.predict(X))
+    fewer = encoder(rows, **short).fit(X[:399], y[:399])
+    asked = encoder(rows, **{**short, "base": "trf"}).fit(X, y)
+    straight = encoder(rows, **short).fit(X, bent(np.positive)[2])  # nothing to gain
+    assert all(isinstance(m.base_, TemporalReceptiveField) for m in (fewer, asked, straight))
+    again = pickle.loads(pickle.dumps(deep))
+    np.testing.assert_array_equal(again.predict(X[:5]), deep.predict(X[:5]))
+    X[:, 1] += 2  # other subjects
+    assert np.isfinite(deep.partial_fit(X[:20], y[:20]).predict(X[:20])).all()
