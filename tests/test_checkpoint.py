@@ -294,11 +294,11 @@ def test_passes_over_recordings_go_on_in_their_order(tmp_path, monkeypatch, afte
     whole = HiddenMarkovGraph(**params).fit(X)
     stepped, steps = _em._stepped, []
 
-    def crashes(batch, share, run, settings):
+    def crashes(batch, share, run, *settings):
         steps.append(run.step)
         if run.step == 3 and len(steps) == 4:
             raise Crash
-        return stepped(batch, share, run, settings)
+        return stepped(batch, share, run, *settings)
 
     monkeypatch.setattr(_em, "_stepped", crashes)
     model = HiddenMarkovGraph(**params, cache_dir=tmp_path)

@@ -293,7 +293,7 @@ def _check_flat(estimator, X, reset, missing):
     except ValueError as error:
         if "NaN" in str(error):
             raise ValueError(f"Input X contains NaN. {HINT}") from error
-        if not reset and np.shape(X)[:1] == (estimator.n_features_in_,):
+        if not reset and hasattr(X, "__len__") and len(X) == estimator.n_features_in_:
             raise ValueError(f"{error} (One recording is (n_times, n_regions): X.T.)") from error
         raise
     _check_values(X, "X", missing)

@@ -63,6 +63,10 @@ def _chosen_share(found, y, known):
 
     That is all of it, unless trials left out are decided clearly better with less.
     """
+    Z, weights = known[0], known[4]
+    weighted = weights is not None and np.ptp(weights) > 0
+    if weighted or len(np.unique(Z.mean(2), axis=0)) < len(Z):
+        return 1.0, found  # a copy of a trial that is left out tells of it, and a weight is copies
     true = y[found.index]
     least, share = SETTINGS.enough_to_gain
     if (found.trials.argmax(1) != true).sum() < max(least, share * len(true)):

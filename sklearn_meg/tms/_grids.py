@@ -48,7 +48,8 @@ def check_grids(estimator, X, *, reset):
     size = side_of_flat(X.shape[1])
     if reset:
         estimator.grid_size_ = size
-    X = X.reshape(len(X), size, size, size, 3)
+    # In one order, as sums round by it.
+    X = np.ascontiguousarray(X).reshape(len(X), size, size, size, 3)
     _check_centers(X)
     return X
 

@@ -86,7 +86,7 @@ def test_features_that_say_the_same_are_told():
     table = pd.DataFrame({"length": length, "double": 2 * length + 1, "kind": ["a", "b"] * 20})
     assert len(code_features(table, ["length", "kind"]).notes) == 1
     notes = code_features(table, ["length", "double"]).notes
-    assert notes[0].startswith("What length says, double says, too")
+    assert notes[0].startswith("length is determined by double")
 
 
 def test_a_formula_that_cannot_be_read_is_named():
