@@ -26,11 +26,12 @@ from sklearn_meg.metrics import noise_ceiling, r_across_trials, r_over_time
 
 from ..report import check, row, run_steps, values
 from . import cost, importance, real, scale, speed
+from .bent import LAGS, START, bent, last_fifth
 from .ceiling import ceiling
 from .peers import peers
 
 CASES = (
-    *("N_stimulus", "L", "N", "S", "many", "context", "L_stimulus_only", "null"),
+    *("N_stimulus", "L", "N", "S", "many", "bent", "context", "L_stimulus_only", "null"),
     *("few_L", "few_N", "few_S", "few_subjects", "few_trials", "few_none", "averages"),
     *("importance", "eeg_visual", "erp_words", "eeglab", "speed", "scale"),
 )
@@ -82,6 +83,8 @@ def _case_rows(case, seed, quick):
         return null_rows(seed, quick)
     if case in MANY:
         return many_rows(case, seed, quick)
+    if case == "bent":
+        return bent_rows(seed, quick)
     if case == "importance":
         return importance.importance_rows(seed, quick)
     if case == "speed":
@@ -155,6 +158,22 @@ def many_rows(case, seed, quick):
             case, name, seed, model, data.X, data.y, train, test, data.subjects, start
         )
     return rows
+
+
+def bent_rows(seed, quick):
+    """Responses of another hand; seeds from 10 on, as 0 to 2 were looked at in development."""
+    X, y, rows, subjects = bent(seed + 10, **({"n_subjects": 2, "n_trials": 20} if quick else {}))
+    train, test = last_fifth(subjects)
+    deep = QUICK_DEEP if quick else {}
+    models = {
+        "default": DeepRecurrentEncoder(**rows, base_params=LAGS, random_state=seed, **deep),
+        "rtrf": RecurrentTRF(**rows, **LAGS),
+        "spline_rtrf": make_pipeline(FeatureExpansion(**rows), RecurrentTRF(**rows, **LAGS)),
+    }
+    result = []
+    for name, model in models.items():
+        result += fit_and_score("bent", name, seed, model, X, y, train, test, subjects, START)
+    return result
 
 
 def stimulus_only_rows(case, seed, quick):
@@ -364,6 +383,8 @@ def make_checks(rows):
     ratio("S", "spline_rtrf", ">= 1.25")
     ratio("many", "spline_rtrf", ">= 1.3")
     ratio("context", "spline_rtrf", ">= 1.3")
+    ratio("bent", "spline_rtrf", ">= 1")
+    ratio("bent", "rtrf", ">= 1")
     for case in ("N", "S", "many"):
         ratio(case, "ceiling", ">= 0.97")
     ratio("N", "trf", ">= 3.8")
