@@ -29,7 +29,7 @@ ALLOWED = 1  # of 20 studies
 def case_rows(case, seed, quick=False):
     """Studies, and those that claim a gain of any model, without and with a response."""
     n, rows = QUICK_STUDIES if quick else N_STUDIES, []
-    for name, effect in EFFECTS.items():
+    for name, effect in list(EFFECTS.items())[-1 if quick else 0 :]:
         claimed = [one_study(k, effect, quick) for k in range(n)]
         rows.append(row(case, name, "tried", seed, n))
         rows.append(row(case, name, "claimed", seed, int(sum(claimed))))
