@@ -7,6 +7,7 @@ and are cut into trials.
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 
+from benchmarks.drift import drift
 from benchmarks.report import check, row, values
 from sklearn_meg import Study
 
@@ -36,15 +37,6 @@ class Weights(RegressorMixin, BaseEstimator):
             mine = X[:, 1, 0] == subject
             found[mine] = (X[mine, 0, 0] - mean)[:, np.newaxis, np.newaxis] * slope + offset
         return found
-
-
-def drift(rng, n_courses, n, slope=1.0):
-    """Courses with a spectrum of 1/f^slope and variance 1."""
-    frequencies = np.fft.rfftfreq(n)
-    frequencies[0] = frequencies[1]
-    spectrum = np.fft.rfft(rng.normal(size=(n_courses, n))) * frequencies ** (-slope / 2)
-    courses = np.fft.irfft(spectrum, n)
-    return courses / courses.std()
 
 
 def _white(rng, n):

@@ -10,6 +10,8 @@ import numpy as np
 
 from sklearn_meg import pack_rows
 
+from ..drift import drift
+
 SFREQ, START, N_TIMES, N_CHANNELS = 100.0, 20, 90, 16
 LAGS = {"sfreq": SFREQ, "tmax": 0.6}
 SUBJECTS, TRIALS = 10, 70
@@ -60,10 +62,8 @@ def _subject(rng, common, n_trials):
 def _ongoing(rng, n_trials):
     """Activity that goes on over trials."""
     n = n_trials * N_TIMES
-    frequencies = np.fft.rfftfreq(n)
-    frequencies[0] = frequencies[1]
-    slow = np.fft.irfft(np.fft.rfft(rng.normal(size=(N_CHANNELS, n))) / frequencies**0.5, n)
+    slow = 1.5 * drift(rng, N_CHANNELS, n)
     phase = 2 * np.pi * rng.uniform(9, 11) * np.arange(n) / SFREQ
     alpha = np.cos(phase + np.cumsum(0.05 * rng.normal(size=n)))
-    both = 1.5 * slow / slow.std() + np.outer(rng.normal(size=N_CHANNELS), alpha)
+    both = slow + np.outer(rng.normal(size=N_CHANNELS), alpha)
     return both.reshape(N_CHANNELS, n_trials, N_TIMES).swapaxes(0, 1)

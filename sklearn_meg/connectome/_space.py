@@ -236,13 +236,16 @@ def _as_array(X, name):
 def _is_of_dipy(X):
     """Whether peaks are numbered along the last axis of the grid, not along the fields.
 
-    Peaks are sorted: where one is absent (NaN or zero) all further ones are, and some are.
+    Peaks are sorted: where one is absent (NaN or zero) all further ones are, and some are. With one
+    peak a voxel the fields would be more than any file has.
     """
-    if X.ndim != 5 or X.shape[3] > min(MOST_PEAKS, *X.shape[:3]):
+    if X.ndim != 5 or X.shape[3] > MOST_PEAKS:
         return False
-    there = np.nan_to_num(X).any(-1)
-    falls = [np.diff(there.astype(int), axis=axis) for axis in (3, 0)]
-    return X.shape[3] == 1 or (falls[0].min(initial=0) < 0 and falls[0].max() <= 0 < falls[1].max())
+    if X.shape[3] == 1:
+        return len(X) > MOST_PEAKS
+    there = np.nan_to_num(X).any(-1).astype(int)
+    along_grid, along_fields = (np.diff(there, axis=axis) for axis in (3, 0))
+    return along_grid.min() < 0 and along_grid.max() <= 0 < along_fields.max(initial=0)
 
 
 def _where(places):

@@ -428,9 +428,8 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         covariance = (scatter[0, :, :d, :d] + own) / (counts[0] + prior.dof[0])[:, None, None]
         weights = -(whole[0, :, d:] @ np.linalg.inv(whole[0, :, :d])).swapaxes(-1, -2)
         intercepts = mean[0, :, :d] - np.einsum("kij,kj->ki", weights, mean[0, :, d:])
-        units = spread[:, None] / np.tile(spread, settings.order)
         past = np.tile(prepared.center, settings.order)
-        weights = weights * units
+        weights = weights * (spread[:, None] / np.tile(spread, settings.order))
         intercepts = prepared.center + intercepts * spread - weights @ past
         noise = self._widened(states) * spread[:, None] * spread
         start, trans = expected.starts[0] + prior.start, expected.transitions[0] + prior.trans

@@ -65,8 +65,7 @@ def plot_scores(table: DataFrame, metric: str = "r", ax: Axes | None = None) -> 
         raise ValueError(f"metric must be a column of the table: {list(table)}. Got {metric!r}.")
     if absent := [name for name in ("model", "fold", "subject") if name not in table]:
         raise ValueError(
-            f"table must be as Study.table_, with the columns model, fold and subject. It has no "
-            f"{', '.join(absent)}."
+            f"table must have the columns of Study.table_. It has no {', '.join(absent)}."
         )
     models = list(dict.fromkeys(table["model"]))
     unit = "subject" if table["subject"].nunique() > 1 else "fold"

@@ -99,26 +99,17 @@ def find_dipoles(problem, grid, params):
     least = _bounds(scanner, Y, noise, params.alpha, parts, labels, excess)
     counts = params.max_sources, params.n_sources
     dipoles = scanner.search(Y, least, *counts, noise) if Y.size else []
-    move = None
-    if dipoles and scanner.between is not None and problem.sensors is not None:
-        inside = scanner.modes.T @ evidence.whitener @ problem.whitener
-        given = problem.sensors, params.coregistration_error, blind
-        move = find_move(scanner, Y, dipoles, noise, inside, *given)
+    move = _move(problem, params, scanner, evidence, Y, dipoles, noise)
     if move is not None and move.believed:
         scanner = move.scanner
         dipoles = scanner.search(Y, least, *counts, noise)
-    stability = None
-    if params.n_estimators > 1:
-        replicates = [Y + noise[index % len(noise)] for index in range(params.n_estimators)]
-        found = [scanner.search(replicate, least, *counts, noise) for replicate in replicates]
-        stability = np.mean([scanner.neighborhood(each) for each in found], axis=0)
+    stability = _stability(scanner, Y, least, counts, noise, params.n_estimators)
     if not dipoles:
         return Found(dipoles, np.zeros(0), stability)
+    summed = Y
     if sums is not None and _responses(dipoles, scanner, evidence, problem) is not None:
         summed, noise = Y @ sums, [draw @ sums for draw in noise]
         dipoles = scanner.settle(summed, dipoles)
-    else:
-        summed = Y
     columns = np.concatenate([dipole.columns for dipole in dipoles], axis=1)
     misfit = _misfit(scanner, summed, dipoles, noise, params.alpha, blind)
     inverse, fields = np.linalg.pinv(columns), scanner.modes.T @ evidence.Y
@@ -141,6 +132,24 @@ def find_dipoles(problem, grid, params):
         usual=usual_power(problem, operator, evidence, owner),
         move=move,
     )
+
+
+def _stability(scanner, Y, least, counts, noise, n):
+    """Share of n realizations of the noise with a source at each position; None of a single one."""
+    if n == 1:
+        return None
+    replicates = [Y + noise[index % len(noise)] for index in range(n)]
+    found = [scanner.search(replicate, least, *counts, noise) for replicate in replicates]
+    return np.mean([scanner.neighborhood(each) for each in found], axis=0)
+
+
+def _move(problem, params, scanner, evidence, Y, dipoles, noise):
+    """Where the dipoles say that the sensors are; None where they cannot, or say nothing."""
+    if not dipoles or scanner.between is None or problem.sensors is None:
+        return None
+    inside = scanner.modes.T @ evidence.whitener @ problem.whitener
+    given = problem.sensors, params.coregistration_error, problem.rows is None
+    return find_move(scanner, Y, dipoles, noise, inside, *given)
 
 
 def _misfit(scanner, Y, dipoles, noise, alpha, blind):

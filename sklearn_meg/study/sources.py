@@ -18,7 +18,7 @@ from .tables import read_trials, rows_of_epochs, rows_of_events, with_table
 
 BIDS_OPENED = (".fif", ".vhdr", ".edf", ".bdf", ".set", ".ds", ".con", ".sqd", ".pdf", ".mff")
 BIDS_SUBJECT = r"sub-([a-zA-Z0-9]+)"
-RUN = re.compile(r"(?i)(?<![a-z])(sess?|session|run|block|blk|part|day|visit)[-_]?\d+(?!\d)")
+RUN = re.compile(r"(?i)(?<![a-z])(sess?|session|run|block|blk|day|visit)[-_]?\d+(?!\d)")
 
 
 @dataclass(frozen=True)
@@ -245,13 +245,12 @@ def _warn_of_runs(names):
     for name in names:
         if found := RUN.search(name):
             of_whom.setdefault((name[: found.start()], name[found.end() :]), []).append(name)
-    for (before, after), files in of_whom.items():
+    for files in of_whom.values():
         if len(files) > 1:
-            words = before.strip("-_. ") or after.strip("-_. ")
             warn_assumption(
                 "runs-as-subjects",
-                f"{few(files)} seem to be of one subject ({words}), but each file counts as a "
-                "subject of its own.",
+                f"{few(files)} seem to be of one subject, but each file counts as a subject of "
+                "its own.",
             )
             return
 

@@ -400,3 +400,7 @@ def test_peaks_in_the_layout_of_dipy_are_an_error(absent):
         ConnectomeMetric().fit(peaks)
     X = np.moveaxis(peaks, 3, 0)[:2]
     check_fields(np.where(X.any(-1, keepdims=True), X, np.nan))
+    with pytest.raises(ValueError, match="as dipy has them"):
+        check_fields(peaks[..., :1, :])
+    with pytest.raises(ValueError, match="at least 2 voxels along each axis"):
+        check_fields(X[:, :, :, :1])  # a slice, no peaks of dipy

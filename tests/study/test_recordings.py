@@ -162,6 +162,7 @@ def test_sessions_that_count_as_subjects_are_warned_of():
     name_subjects(files, r"(P\d+)")  # warnings are errors
     name_subjects(files, in_table=True)
     name_subjects(["P01_sess1-epo.fif", "P02_sess1-epo.fif", "day1.fif", "today.fif"])
+    name_subjects(["part01-epo.fif", "part02-epo.fif"])  # participants
 
 
 def test_a_feature_is_determined_by_named_others():
