@@ -24,7 +24,7 @@ KINDS = (
 SUPERVISED = tuple(k for k in KINDS if k not in ("ConnectomeMetric", "HiddenMarkovGraph"))
 DEEP = ("DeepRecurrentEncoder", "ThresholdCNN", "NerveDecoder", "NerveRegressor")
 QUICK = {
-    "DeepRecurrentEncoder": {"max_epochs": 2},
+    "DeepRecurrentEncoder": {"max_epochs": 2, "validation_fraction": 0.2},
     "HiddenMarkovGraph": {"n_init": 1},
     "NerveDecoder": {"max_epochs": 1},
 }

@@ -46,7 +46,10 @@ def table(study):
 def study(**params):
     tiny = world("DeepRecurrentEncoder")
     rows = {k: tiny.params[k] for k in ("subject_row", "initial_rows", "n_initial")}
-    models = {"trf": TemporalReceptiveField(tmax=3.0, **rows), "deep": tiny.model()}
+    models = {
+        "trf": TemporalReceptiveField(tmax=3.0, **rows),
+        "deep": tiny.model(validation_fraction=0),
+    }
     return Study(models, cv=KFold(3), **params), tiny.X, tiny.y
 
 
@@ -64,13 +67,14 @@ def test_a_study_gives_the_same_bits_as_alone(client, tmp_path):
 
 def test_cross_validation_and_searches_give_the_same_bits_as_alone(client):
     tiny = world("DeepRecurrentEncoder")
+    model = tiny.model(validation_fraction=0)
     kwargs = {"cv": 3, "scoring": make_r_scorer(start=4)}
-    one = cross_validate(tiny.model(), tiny.X, tiny.y, **kwargs)["test_score"]
+    one = cross_validate(model, tiny.X, tiny.y, **kwargs)["test_score"]
     flat = tiny.y.reshape(len(tiny.y), -1)
-    search = GridSearchCV(tiny.model(), {"lr": [1e-3, 1e-2]}, cv=2).fit(tiny.X, flat)
+    search = GridSearchCV(model, {"lr": [1e-3, 1e-2]}, cv=2).fit(tiny.X, flat)
     with joblib.parallel_config("dask"):
-        two = cross_validate(tiny.model(), tiny.X, tiny.y, **kwargs)["test_score"]
-        again = GridSearchCV(tiny.model(), {"lr": [1e-3, 1e-2]}, cv=2).fit(tiny.X, flat)
+        two = cross_validate(model, tiny.X, tiny.y, **kwargs)["test_score"]
+        again = GridSearchCV(model, {"lr": [1e-3, 1e-2]}, cv=2).fit(tiny.X, flat)
     np.testing.assert_array_equal(one, two)
     np.testing.assert_array_equal(
         again.cv_results_["mean_test_score"], search.cv_results_["mean_test_score"]

@@ -23,7 +23,8 @@ def peak():  # in MiB; the unit of the system differs
 
 X, y = (np.load(f"{sys.argv[1]}/{name}.npy", mmap_mode="r") for name in "Xy")
 model = DeepRecurrentEncoder(
-    base="trf", base_params={"tmax": 2, "alphas": 1.0}, max_epochs=1, hidden_size=4, batch_size=64
+    base="trf", base_params={"tmax": 2, "alphas": 1.0}, max_epochs=1, hidden_size=4, batch_size=64,
+    validation_fraction=0.1,
 )
 model.fit(np.array(X[:200]), np.array(y[:200]))
 before = peak()
@@ -33,7 +34,7 @@ print(peak() - before)
 
 
 def test_a_mapped_recording_is_never_read_as_a_whole(tmp_path):
-    n_trials, n_channels, n_times = 1500, 64, 256
+    n_trials, n_channels, n_times = 1000, 64, 256
     y = np.lib.format.open_memmap(
         tmp_path / "y.npy", "w+", np.float32, (n_trials, n_channels, n_times)
     )

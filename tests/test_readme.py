@@ -1,6 +1,7 @@
 """What the README prints is what runs, and its numbers are those of the benchmarks."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import mne
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from sklearn_meg.cli import main
+from sklearn_meg.encoding import _gate, _trees
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,13 +25,21 @@ def test_the_table_is_that_of_the_benchmarks(monkeypatch):
     assert make_readme.with_table(README) == README
 
 
-def test_the_ten_lines_run_as_printed(capsys):
+@pytest.fixture
+def short(monkeypatch):
+    """Networks and trees of few steps: the lines are under test, not what they find."""
+    few = {"n_networks": 2, "steps": 4, "most_epochs": 2, "epochs": 2}
+    monkeypatch.setattr(_gate, "SETTINGS", replace(_gate.SETTINGS, **few))
+    monkeypatch.setattr(_trees, "SETTINGS", replace(_trees.SETTINGS, n_trees=3))
+
+
+def test_the_ten_lines_run_as_printed(short, capsys):
     assert len(BLOCKS[0].strip().splitlines()) <= 16
     exec(compile(BLOCKS[0], "README.md", "exec"), {})
     assert "max_epochs" in capsys.readouterr().out
 
 
-def test_the_study_runs_as_printed():
+def test_the_study_runs_as_printed(short):
     rng = np.random.default_rng(0)
 
     def epochs():

@@ -28,7 +28,7 @@ ENCODERS = [SubjectMean, TemporalReceptiveField, RecurrentTRF, DeepRecurrentEnco
 
 
 def make(cls, rows):
-    quick = {"max_epochs": 1, "hidden_size": 4, "random_state": 0}
+    quick = {"max_epochs": 1, "hidden_size": 4, "validation_fraction": 0, "random_state": 0}
     return cls(**rows, **(quick if cls is DeepRecurrentEncoder else {}))
 
 

@@ -71,12 +71,13 @@ def test_starts_as_its_linear_encoder(packed, base, cls):
 @pytest.mark.parametrize("base", ["rtrf", "trf", None])
 def test_the_known_beginning_is_predicted_exactly(packed, base):
     X, y, rows, _ = packed
-    predicted = encoder(rows, base=base).fit(X, y).predict(X)
+    model = encoder(rows, base=base, validation_fraction=0.2)
+    predicted = model.fit(X, y).predict(X)
     np.testing.assert_allclose(predicted[:, :, :6], y[:, :, :6], rtol=1e-12)
     # ... and nothing that comes after it leaks in.
     spoilt = X.copy()
     spoilt[:, rows["initial_rows"], 6:] = 1e3
-    again = encoder(rows, base=base).fit(spoilt, y).predict(X)
+    again = model.fit(spoilt, y).predict(X)
     np.testing.assert_array_equal(again, predicted)
 
 
@@ -94,7 +95,8 @@ def test_any_length(n_times, n_convs):
 @pytest.mark.parametrize("subjects", [{}, {"embedding_size": 0}, {"subject_mixing": False}])
 def test_every_part_can_be_changed(packed, params, subjects):
     X, y, rows, _ = packed
-    assert np.isfinite(encoder(rows, **params, **subjects).fit(X, y).predict(X)).all()
+    model = encoder(rows, **params, **subjects, validation_fraction=0.2)
+    assert np.isfinite(model.fit(X, y).predict(X)).all()
 
 
 def test_paper_parameters(packed):
@@ -121,14 +123,15 @@ def test_subjects_part_less_the_fewer_trials_they_have(products):
     X, y, rows, _ = products
 
     def share(n):
-        return encoder(rows, max_epochs=1).fit(X[:n], y[:n]).net_.module_.subject_share
+        model = encoder(rows, base="trf", max_epochs=1, validation_fraction=0)
+        return model.fit(X[:n], y[:n]).net_.module_.subject_share
 
     assert 0 < share(12) < share(60) < share(300) < 1
 
 
 def test_the_linear_encoder_inside_can_be_used(packed):
     X, y, rows, _ = packed
-    model = encoder(rows).fit(X, y)
+    model = encoder(rows, validation_fraction=0.2).fit(X, y)
     expected = RecurrentTRF(**rows).fit(X, y).predict(X)
     for again in (model, pickle.loads(pickle.dumps(model))):
         np.testing.assert_array_equal(again.base_.predict(X), expected)
@@ -136,17 +139,18 @@ def test_the_linear_encoder_inside_can_be_used(packed):
 
 def test_units_do_not_matter(packed):
     X, y, rows, _ = packed
-    plain = encoder(rows).fit(X, y).predict(X)
+    one = {"validation_fraction": 0.2}
+    plain = encoder(rows, **one).fit(X, y).predict(X)
     X_tesla = X.copy()
     X_tesla[:, rows["initial_rows"]] *= 1e-13
-    tesla = encoder(rows).fit(X_tesla, y * 1e-13).predict(X_tesla)
+    tesla = encoder(rows, **one).fit(X_tesla, y * 1e-13).predict(X_tesla)
     np.testing.assert_allclose(tesla * 1e13, plain, rtol=0.05, atol=0.05)
 
 
 def test_calibration_helps_a_new_subject_and_leaves_the_others_alone(products):
     X, y, rows, subjects = products
     known, new = subjects < 2, np.flatnonzero(subjects == 2)
-    longer = {**TRAINED, "max_epochs": 30}
+    longer = {**TRAINED, "max_epochs": 30, "validation_fraction": 0}
     model = encoder(rows, base="trf", **longer).fit(X[known], y[known])
     before = model.predict(X[known])
     population = r_across_trials(y[new[50:]], model.predict(X[new[50:]]), start=8)
@@ -254,8 +258,9 @@ def test_its_linear_encoder_pools_subjects(packed):
     X, y, rows, _ = packed
     separate = {"partial_pooling": False}
     for base, cls in (("rtrf", RecurrentTRF), ("trf", TemporalReceptiveField)):
-        pooled = encoder(rows, base=base).fit(X, y).base_
-        alone = encoder(rows, base=base, base_params=separate).fit(X, y).base_
+        one = {"base": base, "validation_fraction": 0}
+        pooled = encoder(rows, **one).fit(X, y).base_
+        alone = encoder(rows, **one, base_params=separate).fit(X, y).base_
         np.testing.assert_array_equal(pooled.predict(X), cls(**rows).fit(X, y).predict(X))
         np.testing.assert_array_equal(
             alone.predict(X), cls(**rows, **separate).fit(X, y).predict(X)
@@ -298,7 +303,7 @@ def test_memory_mapped_trials_tell_the_same_noise(packed, tmp_path):
     for name, data in (("X", X), ("y", y)):
         np.save(tmp_path / f"{name}.npy", data)
         mapped.append(np.load(tmp_path / f"{name}.npy", mmap_mode="r"))
-    model = encoder(rows, whitening=1.0).fit(*mapped)
+    model = encoder(rows, whitening=1.0, validation_fraction=0.2).fit(*mapped)
     assert np.isfinite(model.predict(X)).all()
 
 
@@ -356,7 +361,7 @@ def test_means_and_deviations_have_their_own_shares(products):
 
 def test_equal_shares_stay_equal(packed):
     X, y, rows, _ = packed
-    model = encoder(rows).fit(X, y)
+    model = encoder(rows, validation_fraction=0.2).fit(X, y)
     model._forests, model._added_mean = [], None
     model._decide(X, y, *evidence(means=0.5, deviations=0.5))
     assert model._added_mean is None

@@ -8,7 +8,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from benchmarks.encoding.importance import importance_rows, noise_feature, true_response_to_feature
+from benchmarks.encoding.importance import noise_feature, true_response_to_feature
 from sklearn_meg import (
     ChannelScaler,
     RecurrentTRF,
@@ -535,20 +535,3 @@ def test_noise_feature_has_one_value_a_word():
     assert_array_equal(noise != 0, length != 0)
     assert_array_equal(np.diff(noise) != 0, np.diff(length) != 0)
     assert abs(np.corrcoef(noise[noise != 0], length[noise != 0])[0, 1]) < 0.1
-
-
-def test_rows_of_the_benchmark():
-    rows = importance_rows(seed=0, quick=True)
-    assert {row["case"] for row in rows} == {"N"}
-    assert {row["model"] for row in rows} == {"default"}
-    assert [row["metric"] for row in rows] == [
-        "importance_length",
-        "importance_frequency",
-        "importance_noise",
-        "importance_subject",
-        "readout_length",
-        "readout_length_subject",
-        "readout_frequency",
-        "readout_frequency_subject",
-    ]
-    assert all(np.isfinite(row["value"]) for row in rows)
