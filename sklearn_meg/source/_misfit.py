@@ -306,6 +306,14 @@ def warn_of_dipoles(found, n_sources):
             f"The fields are more like those of sensors {1e3 * found.move.shift:.0f} mm from where "
             "the forward model has them, which is too far or explains too little.",
         )
+    elif found.move is not None and found.move.believed:
+        warn_assumption(
+            "lead-field",
+            f"The fields are those of sensors {1e3 * found.move.shift:.1f} mm from where the "
+            "forward model has them, and dipoles are placed for sensors there (`sensors_moved_`).",
+            remedy="Check the co-registration. A skull longer than modeled looks alike: with "
+            "`coregistration_error=0` sensors stay.",
+        )
 
 
 def _most_alike(courses):
