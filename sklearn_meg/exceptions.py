@@ -195,6 +195,11 @@ _CODES = {
             "reversed.",
             "Check the order and the signs of the axes.",
         ),
+        fields_alike=(
+            "Fields of most voxels that have several are nearly parallel: they are no fibers that "
+            "cross, but subjects, scans or copies, which are taken for fibers of one brain.",
+            "Fit one metric a subject (X[k : k + 1]).",
+        ),
         off_fibers=(
             "Directions are far from those of the nearest fiber; geodesics from there are not "
             "reliable.",

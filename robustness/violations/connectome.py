@@ -8,6 +8,7 @@ import numpy as np
 from sklearn_meg import ConnectomeMetric
 from sklearn_meg.connectome import (
     FiberDistributionMetric,
+    InverseTensorMetric,
     fit_tensor_directions,
     geodesic_deviation,
     read_directions,
@@ -57,9 +58,13 @@ def _model_in_mm(seed):
 
 def _deviation(model, fibers, tolerance=1.0, flag=None):
     """Of geodesics from true curves, in voxels."""
-    longest = max(np.linalg.norm(np.diff(c, axis=0), axis=1).sum() for c in fibers.curves)
-    paths = model.shoot(fibers.seeds, fibers.directions, longest, within="grid")
-    return Answer(np.nanmean(geodesic_deviation(fibers.curves, paths)), tolerance, flag)
+    return _off(model, fibers.seeds, fibers.directions, fibers.curves, tolerance, flag)
+
+
+def _off(model, x, u, curves, tolerance=1.0, flag=None):
+    longest = max(np.linalg.norm(np.diff(c, axis=0), axis=1).sum() for c in curves)
+    paths = model.shoot(x, u, longest, within="grid")
+    return Answer(np.nanmean(geodesic_deviation(curves, paths)), tolerance, flag)
 
 
 def _angle(X, fibers, tolerance=1.0):
@@ -120,10 +125,8 @@ def wrong_frame(seed, broken):
     fibers = _fibers(seed, "braid")
     frame = "grid" if broken else "world"
     model = _fitted(fibers.X @ turn.T, affine=affine, frame=frame)
-    longest = max(np.linalg.norm(np.diff(c, axis=0), axis=1).sum() for c in fibers.curves)
-    at, u = fibers.seeds @ turn.T, fibers.directions @ turn.T
-    paths = model.shoot(at, u, longest, within="grid")
-    return Answer(np.nanmean(geodesic_deviation([c @ turn.T for c in fibers.curves], paths)), 1.0)
+    turned = (each @ turn.T for each in (fibers.seeds, fibers.directions))
+    return _off(model, *turned, [c @ turn.T for c in fibers.curves])
 
 
 @violation("zeros where a field is absent", right="an error, or they are left out")
@@ -175,6 +178,69 @@ def only_noise(seed, broken):
     return _deviation(_fitted(X) if broken else _clean(seed), fibers)
 
 
+@violation("a slice without directions", right="geodesics within a voxel")
+def missing_slice(seed, broken):
+    """A slice was lost: one column of voxels, through which all fibers go, has none."""
+    X = _field(seed)
+    if broken:
+        X[:, 5 + seed] = X[:, :, SIZE // 2 + seed] = np.nan
+    return _deviation(_fitted(X) if broken else _clean(seed), _fibers(seed))
+
+
+@violation("subjects stacked as fields", right="a warning, or geodesics within a voxel")
+def subjects_as_fields(seed, broken):
+    """The first axis is taken for that of subjects, who differ by 4 voxels and in their noise."""
+    X = np.array(_fibers(seed, noise=3.0).X)
+    if broken:
+        others = [make_fibers("annulus", size=SIZE, noise=3.0, random_state=s) for s in range(3)]
+        moved = [np.roll(each.X, 4 * (k + 1), axis=1) for k, each in enumerate(others)]
+        X = np.concatenate([X, *moved])
+    return _deviation(_fitted(X) if broken else _model(seed), _fibers(seed))
+
+
+@violation("spurious peaks in every voxel", right="a warning, or geodesics within a voxel")
+def spurious_peaks(seed, broken):
+    """A second peak is noise: the threshold of deconvolution was too low."""
+    X = _field(seed)
+    if broken:
+        v = np.random.default_rng(seed).normal(size=X.shape)
+        v /= np.linalg.norm(v, axis=-1, keepdims=True)
+        X = np.concatenate([X, np.where(np.isfinite(X), v, np.nan)])
+    return _deviation(_fitted(X) if broken else _clean(seed), _fibers(seed))
+
+
+@violation("every peak twice", right="geodesics within a voxel")
+def peaks_twice(seed, broken):
+    """Both maxima of a symmetric distribution are kept: each vector and its negative."""
+    X = _field(seed)
+    model = _fitted(np.concatenate([X, -X])) if broken else _clean(seed)
+    return _deviation(model, _fibers(seed))
+
+
+@violation("a volume upsampled by repeating voxels", right="geodesics within a voxel of before")
+def repeated_voxels(seed, broken):
+    """Directions were resampled to half the voxel size by nearest neighbor."""
+    fibers = _fibers(seed)
+    if not broken:
+        return _deviation(_clean(seed), fibers)
+    model = _fitted(np.repeat(np.repeat(fibers.X, 2, axis=1), 2, axis=2))
+    x, curves = 2 * fibers.seeds + 0.5, [2 * c + 0.5 for c in fibers.curves]
+    return _off(model, x, fibers.directions, curves, 2.0)
+
+
+@violation("vectors interpolated with their signs", right="a warning")
+def interpolated_signs(seed, broken):
+    """Vectors of either sign were moved by half a voxel: where signs change they cancel."""
+    fibers = _fibers(seed)
+    X = _field(seed) * np.random.default_rng(seed).choice([-1, 1], size=(1, SIZE, SIZE, 1))
+    if not broken:
+        return _deviation(_clean(seed), fibers)
+    X = 0.5 * (X + np.roll(X, -1, axis=1))
+    model = _fitted(np.where(np.linalg.norm(X, axis=-1, keepdims=True) > 1e-9, X, np.nan))
+    half = np.array([0.5, 0.0])
+    return _off(model, fibers.seeds - half, fibers.directions, [c - half for c in fibers.curves])
+
+
 # ------------------------------------------------------------------ masks and files
 
 
@@ -212,6 +278,18 @@ def mask_of_another_space(seed, broken):
     affine[0, 3] += 6.0 * broken
     mask = nib.Nifti1Image(fibers.mask.astype(np.uint8), affine)
     return _angle(read_directions(_image(fibers.X), mask=mask, order="dipy")[0], fibers)
+
+
+@violation("a mask image of another crop, given to fit", right="an error")
+def mask_of_another_crop(seed, broken):
+    """The mask lies right in the world, but its voxels begin elsewhere than those of the metric."""
+    fibers = _fibers(seed, "arcs")
+    affine = AFFINE.copy()
+    affine[0, 3] += 6.0 * broken
+    mask = nib.Nifti1Image(np.roll(fibers.mask, -3 * broken, axis=0).astype(np.uint8), affine)
+    everywhere = np.where(np.isfinite(fibers.X), fibers.X, [1.0, 0.0, 0.0])
+    model = InverseTensorMetric(affine=AFFINE).fit(everywhere, mask=mask)
+    return Answer((model.mask_ != fibers.mask).mean(), 0.0)
 
 
 @violation("peaks of FSL read as those of dipy", right="directions within a degree")
@@ -320,11 +398,8 @@ def three_slices(seed, broken):
         return _deviation(_clean(seed), fibers)
     flat = np.concatenate([fibers.X, 0 * fibers.X[..., :1]], axis=-1)
     model = _fitted(np.repeat(flat[:, :, :, np.newaxis], 3, axis=3))
-    x, u = (np.pad(each, ((0, 0), (0, 1))) for each in (fibers.seeds, fibers.directions))
-    x[:, 2] = 1.0
-    longest = max(np.linalg.norm(np.diff(c, axis=0), axis=1).sum() for c in fibers.curves)
-    paths = model.shoot(x, u, longest, within="grid")[..., :2]
-    return Answer(np.nanmean(geodesic_deviation(fibers.curves, paths)), 1.0)
+    x, *curves = (np.insert(each, 2, 1.0, axis=1) for each in (fibers.seeds, *fibers.curves))
+    return _off(model, x, np.insert(fibers.directions, 2, 0.0, axis=1), curves)
 
 
 # ------------------------------------------------------------------ what is asked of a metric
@@ -337,9 +412,7 @@ def starts_across(seed, broken):
     turned = fibers.directions @ np.array([[0.0, -1.0], [1.0, 0.0]])
     u = turned if broken else fibers.directions
     flag = flag_of(model.is_unusual(np.hstack([fibers.seeds, u])))
-    longest = max(np.linalg.norm(np.diff(c, axis=0), axis=1).sum() for c in fibers.curves)
-    paths = model.shoot(fibers.seeds, u, longest, within="grid")
-    return Answer(np.nanmean(geodesic_deviation(fibers.curves, paths)), 1.0, flag)
+    return _off(model, fibers.seeds, u, fibers.curves, flag=flag)
 
 
 @violation("seeds in voxels instead of millimeters", right="an error")
@@ -359,10 +432,7 @@ def doubled_voxels(seed, broken):
     model = _fitted(fibers.X, affine=affine)
     x = 2 * fibers.seeds
     flag = flag_of(model.is_unusual(np.hstack([x, fibers.directions])))
-    curves = [2 * c for c in fibers.curves]
-    longest = max(np.linalg.norm(np.diff(c, axis=0), axis=1).sum() for c in curves)
-    paths = model.shoot(x, fibers.directions, longest, within="grid")
-    return Answer(np.nanmean(geodesic_deviation(curves, paths)), 2.0, flag)
+    return _off(model, x, fibers.directions, [2 * c for c in fibers.curves], 2.0, flag)
 
 
 @violation("labels of another grid", right="an error")
@@ -372,6 +442,22 @@ def labels_of_another_grid(seed, broken):
     labels = _two_regions(seed)
     matrix, _ = model.geodesic_connectivity(np.repeat(labels, 2, axis=0) if broken else labels)
     return Answer(float(not np.isfinite(matrix[0, 1])), 0.5)
+
+
+@violation("a parcellation stored from right to left", right="an error")
+def labels_from_right_to_left(seed, broken):
+    """The image of the regions lies right in the world, its voxels in the opposite order."""
+    X = np.zeros((1, 12, 9, 5, 3))
+    X[0, :6, ..., 1] = X[0, 6:, ..., 0] = 1.0  # along y on one side, along x on the other
+    labels = np.zeros(X.shape[1:-1], dtype=np.int16)
+    labels[seed : 3 + seed, 0], labels[seed : 3 + seed, -1] = 1, 2
+    image = nib.Nifti1Image(labels, AFFINE)
+    if broken:
+        turned = AFFINE @ np.diag([-1.0, 1.0, 1.0, 1.0])
+        turned[0, 3] += 11 * AFFINE[0, 0]
+        image = nib.Nifti1Image(labels[::-1], turned)
+    matrix, _ = InverseTensorMetric(affine=AFFINE).fit(X).geodesic_connectivity(image)
+    return Answer(abs(matrix[0, 1] / (2 * 8 / 6**0.5) - 1), 0.01)
 
 
 @violation("a region outside the mask", right="a warning, its rows NaN")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .._typing import ArrayLike, PathLike, SpatialImage
 
 BATCH = 4096  # geodesics at a time
-MADE = WeakKeyDictionary()  # what ways need of each fitted metric; nothing that is saved
+MADE = WeakKeyDictionary()  # what curves need of each fitted metric; nothing that is saved
 
 
 class MetricModel(TrustMixin):
@@ -247,12 +247,15 @@ class MetricModel(TrustMixin):
         Raises
         ------
         ValueError
-            For labels of another shape, that are no whole numbers, or all outside.
+            For labels of another shape, that are no whole numbers, or all outside; for an image
+            with another affine than that of the metric.
         """
         self._check_fitted()
         check_option("kind", kind, ("distance", "length", "count"))
         check_option("assignment", assignment, ("ends", "touch"))
-        labels = _connectivity.check_labels(labels, tuple(self.grid_shape_))
+        in_voxels = np.array_equal(self.affine_, np.eye(self._space.dim + 1))
+        affine = None if in_voxels else self.affine_
+        labels = _connectivity.check_labels(labels, tuple(self.grid_shape_), affine)
         regions = np.unique(labels[labels != 0])
         radius = 2 * self._space.scale.max() if radius is None else radius
         own = _connectivity.regions_in(labels, self._open_mask, self._space.scale, radius)
@@ -351,8 +354,8 @@ class MetricModel(TrustMixin):
             return None
         weights = getattr(self, "amplitude_", None)
         cosine = getattr(self, "cosine_", 0.5) if len(V) > 1 else 0.0
-        order = getattr(self, "interpolation_", 1)
-        return PeakField(V, self._space.scale, weights, cosine, order)
+        peaks = self._once("peaks", lambda: PeakField(V, self._space.scale, weights, cosine))
+        return peaks.with_order(getattr(self, "interpolation_", 1))
 
     @property
     def _geometry(self):
@@ -365,7 +368,7 @@ class MetricModel(TrustMixin):
     @property
     def _open_mask(self):
         """Where curves may be: the mask, and single voxels that are missing in it."""
-        return without_small_holes(self.mask_)
+        return self._once("open_mask", lambda: without_small_holes(self.mask_))
 
     @property
     def _voxels(self):
@@ -374,9 +377,10 @@ class MetricModel(TrustMixin):
 
     def _once(self, name, make):
         """What belongs to this fit, made when it is first asked for."""
-        made = MADE.get(self, {})
-        if made.get("fit") is not self.mask_:
-            made = MADE[self] = {"fit": self.mask_}
+        fit = self.mask_, getattr(self, "directions_", None)
+        made = MADE.get(self)
+        if made is None or any(a is not b for a, b in zip(made["fit"], fit)):
+            made = MADE[self] = {"fit": fit}
         if name not in made:
             made[name] = make()
         return made[name]

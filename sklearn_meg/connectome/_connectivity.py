@@ -8,6 +8,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from .._checks.assumptions import warn_assumption
+from ._conventions import values_of
 
 if TYPE_CHECKING:
     from .._typing import ArrayLike, DataFrame
@@ -15,16 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["connectivity_table"]
 
 
-def check_labels(labels, grid):
+def check_labels(labels, grid, affine=None):
     """Return labels as int.
 
-    Raises ValueError for another shape, numbers that are not whole, or no region.
+    Raises ValueError for another shape, an image of another affine, numbers that are not whole, or
+        no region.
     """
-    if not isinstance(labels, np.ndarray | list | tuple):
-        import nibabel as nib
-
-        labels = (labels if hasattr(labels, "get_fdata") else nib.load(labels)).get_fdata()
-    labels = np.asarray(labels)
+    labels = np.asarray(values_of(labels, affine, "labels"))
     if labels.shape == (*grid, 1):
         labels = labels[..., 0]
     if labels.shape != grid or labels.dtype.kind not in "iubf":

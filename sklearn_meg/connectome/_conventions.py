@@ -86,18 +86,18 @@ def is_array(thing):
     return isinstance(thing, np.ndarray | list | tuple)
 
 
-def load_mask(mask, affine=None):
-    """Values of a mask that may be an array, an image or a file.
+def values_of(thing, affine=None, name="mask"):
+    """Values of a mask or of labels that may be an array, an image or a file.
 
     Raises ValueError if an image has another affine than the data: its voxels are elsewhere.
     """
-    if mask is None or is_array(mask):
-        return mask
-    data, own = load(mask)
+    if thing is None or is_array(thing):
+        return thing
+    data, own = load(thing)
     size = np.linalg.norm(own[:3, :3], axis=0).min()
-    if affine is not None and np.abs(own - affine).max() > 0.05 * size:
+    if np.shape(affine) == own.shape and np.abs(own - affine).max() > 0.05 * size:
         raise ValueError(
-            "mask has another affine than the image: its voxels are elsewhere. Resample it first. "
-            f"Got\n{own}\ninstead of\n{np.asarray(affine)}."
+            f"{name} has another affine than the data: its voxels are elsewhere. Resample it "
+            f"first. Got\n{own}\ninstead of\n{np.asarray(affine)}."
         )
     return data

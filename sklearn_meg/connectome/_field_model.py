@@ -14,9 +14,11 @@ from .._checks.whole import WholeFit
 from .._params import param
 from .._training.device import limited_threads
 from ._base import MetricModel
+from ._conventions import values_of
 from ._fields import fit_lines
 from ._geometry import symbols_of
 from ._space import check_affine, check_fields
+from ._turned import warn_if_alike
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -135,7 +137,7 @@ class FieldMetric(WholeFit, SpaceParams, TransformerMixin, MetricModel, BaseEsti
         return total - v * (v * total).sum(1, keepdims=True)
 
     def _check_X(self, X, mask, *, reset):
-        X, mask = check_fields(X, mask)
+        X, mask = check_fields(X, values_of(mask, self.affine))
         grid, dim = X.shape[1:-1], X.shape[-1]
         if reset:
             check_option_param(self, "frame", ("grid", "world"))
@@ -143,6 +145,7 @@ class FieldMetric(WholeFit, SpaceParams, TransformerMixin, MetricModel, BaseEsti
             self.grid_shape_, self._n_fields = grid, len(X)
             self.n_features_in_ = int(np.prod(X.shape[1:]))
             self._world_frame = self.frame == "world"
+            warn_if_alike(X)
         elif grid != self.grid_shape_:
             raise ValueError(
                 f"X has the grid {grid}, but {type(self).__name__} was fitted with "

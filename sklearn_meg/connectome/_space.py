@@ -6,6 +6,7 @@ from scipy.ndimage import distance_transform_edt, generate_binary_structure, lab
 from .._checks.assumptions import warn_assumption
 from .._checks.params import naming
 from .._checks.trials import LARGEST_VALUE, as_mask, check_array
+from ._conventions import values_of
 
 
 class Space:
@@ -142,17 +143,13 @@ def check_fields(X, mask=None, name="X"):
     return X / length[..., None], there.any(0)
 
 
-def check_mask(mask, grid):
+def check_mask(mask, grid, affine=None):
     """Return a mask of the grid as bool.
 
     Besides 0 and 1: probabilities (from a half on), 0 and another number (255), an axis of length 1
-    at the end, an image or its file.
+    at the end, an image of this affine or its file.
     """
-    if not isinstance(mask, np.ndarray | list | tuple):
-        import nibabel as nib
-
-        mask = (mask if hasattr(mask, "get_fdata") else nib.load(mask)).get_fdata()
-    mask = np.asarray(mask)
+    mask = np.asarray(values_of(mask, affine))
     if mask.shape == (*grid, 1):
         mask = mask[..., 0]
     if mask.shape != tuple(grid):

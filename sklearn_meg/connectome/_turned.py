@@ -1,4 +1,4 @@
-"""Whether directions go on from voxel to voxel, along these axes or along others."""
+"""Whether directions go on from voxel to voxel, along these axes or others; fields that cross."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from .._checks.assumptions import warn_assumption
 CLEARLY = 0.02  # of a mean cosine: by so much another convention must fit better to be named
 MOST = 4000  # vectors that are looked at
 AXES = "xyz"
+ALIKE = 20.0  # degrees: peaks of one voxel are farther apart, or they would be one
+FEWEST = 100  # voxels with several fields that such a warning needs
 
 
 def warn_if_turned(X, scale, rotation=None):
@@ -32,6 +34,26 @@ def warn_if_turned(X, scale, rotation=None):
             "axis-order",
             f"Directions go on better from voxel to voxel with {name} (mean cosine {best:.2f} "
             f"instead of {own:.2f}).",
+        )
+
+
+def warn_if_alike(X):
+    """Warn if two fields are nearly the same in most voxels that have several.
+
+    X (n_fields, nx, ny[, nz], dim): NaN where absent.
+    """
+    v = np.moveaxis(X, 0, -2)[np.isfinite(X[..., 0]).sum(0) > 1]
+    if len(v) < FEWEST:
+        return
+    v = np.nan_to_num(v[:: -(-len(v) // MOST)])
+    row, column = np.triu_indices(len(X), 1)
+    nearest = np.abs(v @ v.swapaxes(1, 2))[:, row, column].max(1)
+    share = (nearest > np.cos(np.deg2rad(ALIKE))).mean()
+    if share > 0.5:
+        warn_assumption(
+            "fields-alike",
+            f"In {share:.0%} of the voxels with several fields two of them are less than "
+            f"{ALIKE:.0f} degrees apart: fields are fibers that cross in one brain, no subjects.",
         )
 
 

@@ -321,7 +321,7 @@ class KnownMetric(MetricModel):
                 f"Got {metric.shape}."
             )
         grid = metric.shape[:dim]
-        self.mask_ = np.ones(grid, dtype=bool) if mask is None else check_mask(mask, grid)
+        self.mask_ = np.ones(grid, dtype=bool) if mask is None else check_mask(mask, grid, affine)
         self._set_metric(metric, affine)
 
     def _check_fitted(self):

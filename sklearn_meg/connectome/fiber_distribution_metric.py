@@ -138,7 +138,7 @@ class FiberDistributionMetric(ConnectomeMetric):
         """Voxels with a distribution."""
         there = np.isfinite(X).all(-1) & (np.abs(np.nan_to_num(X)).max(-1) > 0)
         if mask is not None:
-            there &= check_mask(mask, X.shape[:3])
+            there &= check_mask(mask, X.shape[:3], self.affine)
         if not there.any():
             raise ValueError("X has no distribution inside the mask: all are zero or NaN.")
         return there

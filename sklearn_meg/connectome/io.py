@@ -11,9 +11,9 @@ from ._conventions import (
     check_order,
     is_array,
     load,
-    load_mask,
     tensors_from,
     to_grid,
+    values_of,
 )
 from ._distributions import order_of
 from ._space import check_mask, check_option
@@ -171,7 +171,7 @@ def read_directions(
     else:
         data, affine = load(image)
     order = _order_for(order, kind, affine)
-    mask = load_mask(mask, affine)
+    mask = values_of(mask, affine)
     turn = to_grid(order, affine)
     if kind == "tensors":
         data = data.squeeze() if data.ndim == 5 else data
@@ -312,7 +312,7 @@ def read_distributions(
             "An image of distributions is 4-D with 15, 28, 45, ... coefficients a voxel. "
             f"Got {data.shape}."
         )
-    mask = load_mask(mask, affine)
+    mask = values_of(mask, affine)
     if mask is not None:
         data = np.where(check_mask(mask, data.shape[:3])[..., None], data, np.nan)
     return data, affine
@@ -397,7 +397,7 @@ def fit_tensor_directions(
             f"The image must have a volume for each of {len(bvals)} b values and as many "
             f"directions. Got {data.shape} and {bvecs.shape}."
         )
-    mask = load_mask(mask, affine)
+    mask = values_of(mask, affine)
     mask = data.min(-1) > 0 if mask is None else check_mask(mask, data.shape[:3])
     # Volumes without weighting have no direction; FSL writes zeros, dipy warns of NaN.
     bvecs = np.where(np.isfinite(bvecs), bvecs, 0.0) @ to_grid(order, affine)

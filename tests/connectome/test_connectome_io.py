@@ -119,11 +119,17 @@ def test_without_dipy_it_says_what_to_install(directions, monkeypatch):
         fit_tensor_directions(image, bvals, bvecs)
 
 
-def test_from_a_real_volume_to_geodesics(real_data):
+@pytest.fixture(scope="module")
+def real_metric(real_data):
+    """Directions of a real volume, its affine, and the metric."""
     pytest.importorskip("dipy", reason="needs dipy: pip install 'sklearn-meg[connectome]'")
     names = (real_data / "connectome" / f"small_64D.{kind}" for kind in ("nii", "bval", "bvec"))
     X, affine, _ = fit_tensor_directions(*names)
-    model = ConnectomeMetric(affine=affine, max_iter=30).fit(X)
+    return X, affine, ConnectomeMetric(affine=affine).fit(X)
+
+
+def test_from_a_real_volume_to_geodesics(real_metric):
+    _, affine, model = real_metric
     voxels = np.argwhere(model.mask_)
     world = voxels @ affine[:3, :3].T + affine[:3, 3]
     paths = model.bundle(world[:20])
@@ -131,11 +137,9 @@ def test_from_a_real_volume_to_geodesics(real_data):
     assert all(np.linalg.norm(path - seed, axis=1).min() < 1e-9 for path, seed in zip(paths, world))
 
 
-def test_in_a_real_volume_geodesics_stay_nearer_to_fibers_than_straight_lines(real_data):
-    pytest.importorskip("dipy", reason="needs dipy: pip install 'sklearn-meg[connectome]'")
-    names = (real_data / "connectome" / f"small_64D.{kind}" for kind in ("nii", "bval", "bvec"))
-    X, affine, _ = fit_tensor_directions(*names)
-    model, flat = (cls(affine=affine).fit(X) for cls in (ConnectomeMetric, EuclideanMetric))
+def test_in_a_real_volume_geodesics_stay_nearer_to_fibers_than_straight_lines(real_metric):
+    X, affine, model = real_metric
+    flat = EuclideanMetric(affine=affine).fit(X)
     assert model.score(X) > flat.score(X)
     some = np.argwhere(model.mask_)[::3]
     voxels = some + np.random.default_rng(0).uniform(-0.3, 0.3, 3)

@@ -181,11 +181,19 @@ def test_masks_of_every_kind(arcs):
     np.testing.assert_array_equal(model.mask_, inside)
 
 
-def test_a_mask_that_is_elsewhere(arcs):
+def test_images_that_are_elsewhere(arcs):
     inside = np.isfinite(arcs[0, ..., 0]).astype(np.uint8)
-    moved = nib.Nifti1Image(inside, np.diag([2.0, 2, 2, 1]))
-    with pytest.raises(ValueError, match="another affine"):
-        read_directions(nib.Nifti1Image(np.nan_to_num(arcs[0]), np.eye(4)), mask=moved)
+    here, moved = AFFINES["det > 0"], AFFINES["det < 0"]
+    image = nib.Nifti1Image(inside, moved)
+    with pytest.raises(ValueError, match="mask has another affine"):
+        read_directions(nib.Nifti1Image(np.nan_to_num(arcs[0]), here), mask=image, order="dipy")
+    with pytest.raises(ValueError, match="mask has another affine"):
+        InverseTensorMetric(affine=here).fit(arcs, mask=image)
+    model = InverseTensorMetric(affine=here).fit(arcs, mask=nib.Nifti1Image(inside, here))
+    with pytest.raises(ValueError, match="labels has another affine"):
+        model.geodesic_connectivity(image)
+    in_voxels = InverseTensorMetric().fit(arcs, mask=image)  # no affine: nothing to compare with
+    assert in_voxels.geodesic_connectivity(image)[1].tolist() == [1]
 
 
 def test_three_slices():
