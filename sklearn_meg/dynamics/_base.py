@@ -333,9 +333,10 @@ class StateModel(WholeFit, StateParams, TransformerMixin, BaseEstimator):
             states[:, t] = (uniform[:, t, None] > steps[states[:, t - 1]]).sum(1)
         if self._past:
             return self._sampled_mar(noise, states), states
-        if np.isfinite(getattr(self, "tails_", np.inf)):
-            chi = rng.chisquare(self.tails_, size=(n_subjects, n_times, 1))
-            noise *= np.sqrt((self.tails_ - 2) / chi)
+        tails = getattr(self, "tails_", np.inf)
+        if np.isfinite(tails):
+            chi = rng.chisquare(tails, size=(n_subjects, n_times, 1))
+            noise *= np.sqrt(tails / spread_of(tails) / chi)
         for k, factor in enumerate(np.linalg.cholesky(self.covariances_)):
             here = states == k
             noise[here] = noise[here] @ factor.T + self.means_[k]

@@ -20,6 +20,7 @@ from ._race import (
     race,
     with_first_tails,
 )
+from ._refill import refilled
 from ._rhythm import hidden_rhythms
 from ._settings import DOUBTS, MAR, RACE
 from ._starts import kinds_of
@@ -92,7 +93,7 @@ def find_states(prepared: Prepared, settings, batch_size, rng, journal):
     gamma = _with_more(racers, gamma[:, judged.keep], settings, kinds, judged, rng)
     finalists = race(racers, gamma, counts, settings, journal)
     best = int(np.nanargmax(finalists.objective))
-    run = finalists.pick([best])
+    run = refilled(racers, finalists.pick([best]), settings)
     if not small:
         run = _on_all(data, run, racers.n_samples, settings, batch_size, rng, journal)
     sure = judged.halves.rand

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .._typing import ArrayLike
 
 N_LOUVAIN = 3  # runs from different seeds, the best modularity is kept
+LEAST_EDGE = 1e-12  # smaller correlations are rounding errors: states that are empty have these
 
 
 @dataclass
@@ -90,6 +91,7 @@ def louvain(layer, weights, seed):
     """
     import networkx as nx
 
+    layer = np.where(layer > LEAST_EDGE, layer, 0.0)
     linked = np.flatnonzero(layer.any(0))
     if not len(linked):
         return np.arange(len(layer))

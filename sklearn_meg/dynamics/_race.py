@@ -18,15 +18,21 @@ FIRST_TAILS = float(nearest(RACE.first_tails))
 
 def guesses(batch, settings, kinds, rng):
     """State probabilities to start from, and how much samples count in them."""
+    X, counts = features(batch, settings)
+    gamma = first_guesses(
+        X, batch.lengths, settings.n_states, kinds, settings.windows, rng, batch.states
+    )
+    return gamma, counts
+
+
+def features(batch, settings):
+    """What is clustered (n_samples, n_features), and how much samples count in it."""
     counts = np.ones(len(batch.X))
     if settings.emission != "gaussian":
         most = RACE.loudest if settings.tails < FIRST_TAILS else 1.0
         counts = np.minimum(most, 2.0 / far(batch))
     X = batch.Y[:, : 3 * batch.X.shape[1]] * np.sqrt(counts)[:, None]  # with a little of its past
-    gamma = first_guesses(
-        X, batch.lengths, settings.n_states, kinds, settings.windows, rng, batch.states
-    )
-    return gamma, counts
+    return X, counts
 
 
 def far(batch):

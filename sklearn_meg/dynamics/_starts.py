@@ -32,9 +32,14 @@ def first_guesses(X, lengths, n_states, kinds, windows, rng, states=None):
     """
     with one_thread():
         labels = _labels(X, lengths, n_states, kinds, windows, rng, states)
+    return sure(labels, n_states)
+
+
+def sure(labels, n_states):
+    """Probabilities of states of which one is nearly sure; all alike where a label is -1."""
     gamma = np.full((*labels.shape, n_states), (1 - CERTAINTY) / n_states)
-    sure = CERTAINTY + (1 - CERTAINTY) / n_states
-    np.put_along_axis(gamma, np.maximum(labels, 0)[..., None], sure, axis=-1)
+    most = CERTAINTY + (1 - CERTAINTY) / n_states
+    np.put_along_axis(gamma, np.maximum(labels, 0)[..., None], most, axis=-1)
     gamma[labels < 0] = 1 / n_states
     return gamma
 
@@ -62,6 +67,20 @@ def _labels(X, lengths, n_states, kinds, windows, rng, states):
         else:
             labels[:, r] = np.random.RandomState(seed).randint(n_states, size=len(X))
     return labels
+
+
+def parted(X, lengths, states, giver, empty, window):
+    """States of which one gives a part of itself to an empty one: clusters of its windows."""
+    own = np.flatnonzero(states == giver)
+    recording = np.repeat(np.arange(len(lengths)), lengths)[own]
+    borders = np.flatnonzero((np.diff(own) > 1) | (np.diff(recording) > 0)) + 1
+    stretches = np.diff(np.r_[0, borders, len(own)])
+    with one_thread():
+        windows, nearest = window_features(X[own], stretches, window, 2)
+        part = cluster(windows, 2, 0, RACE.kmeans_init)[nearest]
+    found = states.copy()
+    found[own[part == 1]] = empty
+    return found
 
 
 def given_states(init, recordings, n_states):

@@ -96,7 +96,8 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
     stay_prior : float, default=0.0
         Dirichlet parameter added for transitions of a state to itself: favors long visits.
     n_init : int, default=8
-        Number of restarts. All are iterated a little side by side, the best to the end.
+        Number of restarts: all iterated a little, the best to the end. A state that came out empty
+        then begins anew as a part of another, if that is better.
     init : {"auto", "windows", "kmeans", "unit", "random"}, dict or array-like, default="auto"
         Clusters of the moments of short windows, of samples, of samples of unit norm, or chance.
         "auto" tries all; kinds whose states come back in halves of the recordings are kept, and of
@@ -115,7 +116,7 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         list of memory-mapped arrays, or a mapped 3-D array. None takes all.
     %(StateParams)s
     verbose : int, default=0
-        Verbosity: 1 prints the objective of each iteration.
+        1 prints the objective of each iteration.
     cache_dir : path-like or None, default=None
         Folder in which iterations are kept, so that the same fit goes on there after it was killed,
         to the same states; `random_state` must be an int.
@@ -152,8 +153,7 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
     stability_ : float
         Mean adjusted Rand index of the states of these restarts and those of the best.
     rank_, common_, inflation_ : int, float, float
-        Chosen factor models: factors, the share of one model of all states in the target,
-        and by how much covariances are widened.
+        Chosen factor models: factors, share of one model of all states, widening of covariances.
     difference_, difference_scores_ : float, dict of ndarray
         How much of their differences covariances keep (1: all), and scores of what was left out.
     prior_weight_ : float

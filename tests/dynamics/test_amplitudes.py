@@ -16,3 +16,4 @@ def test_amplitudes_of_samples_are_told_and_states_found(draw):
     assert model.emission_ == "t" and model.tails_ < 2
     assert state_accuracy(data.states, model.predict(data.X * size)) > 0.9
     assert np.linalg.eigvalsh(model.covariances_).min() > 0
+    assert np.isfinite(model.sample(100)[0]).all()

@@ -130,6 +130,11 @@ def test_communities_in_other_edges(data, fitted, edges):
     assert community_ari(data.communities, labels, matching) > 0.5
 
 
+def test_regions_of_an_empty_state_are_communities_of_their_own():
+    layer = 1e-170 * (1 - np.eye(5))  # its square is zero
+    np.testing.assert_array_equal(_graph.louvain(layer, layer, 0), np.arange(5))
+
+
 def test_planted_communities_and_ranks_are_found(data, fitted):
     matching = match_states(data.states, fitted.predict(data.X))
     assert community_ari(data.communities, fitted.communities_, matching) > 0.9

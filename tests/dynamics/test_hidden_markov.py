@@ -1,3 +1,4 @@
+import copy
 import pickle
 from dataclasses import replace
 
@@ -69,8 +70,8 @@ def test_every_variant_finds_the_states(data, params):
 
 
 def test_hard_states_are_found_whatever_the_seed():
-    hard = make_states("hard", n_states=3, n_regions=20, random_state=5)
-    models = [HiddenMarkovGraph(n_states=3, random_state=seed).fit(hard.X) for seed in range(4)]
+    hard = make_states("hard", n_states=3, n_times=400, n_regions=20, random_state=5)
+    models = [HiddenMarkovGraph(n_states=3, random_state=seed).fit(hard.X) for seed in range(3)]
     found = [state_accuracy(hard.states, model.predict(hard.X)) for model in models]
     assert min(found) > 0.75 and max(found) - min(found) < 0.02
 
@@ -137,13 +138,12 @@ def test_recordings_of_unequal_length(data):
     assert state_accuracy(truth, model.predict(parts)) > 0.95
 
 
-def test_any_order_of_the_recordings_gives_the_same_model(data, fitted):
-    order = [3, 0, 4, 1, 2]
-    other = make().fit(data.X[order])
+@pytest.mark.parametrize("params", [{}, {"batch_size": 2}], ids=str)
+def test_any_order_of_the_recordings_gives_the_same_model(data, params):
+    X = data.X[:3, :8, :150]
+    one, other = make(**params).fit(X), make(**params).fit([X[2], X[0], X[1]])
     for name in ("means_", "covariances_", "transmat_", "startprob_"):
-        np.testing.assert_array_equal(getattr(other, name), getattr(fitted, name))
-    as_list = make().fit([data.X[i] for i in order])
-    np.testing.assert_array_equal(as_list.covariances_, fitted.covariances_)
+        np.testing.assert_array_equal(getattr(other, name), getattr(one, name))
 
 
 def test_same_seed_same_bits_and_global_generator_untouched(data, fitted):
@@ -168,41 +168,43 @@ def test_round_trips_keep_predictions(data, fitted, tmp_path):
     ):
         np.testing.assert_array_equal(again.predict_proba(data.X), expected)
         assert again.community_table().equals(fitted.community_table())
-        np.testing.assert_array_equal(clone(again).fit(data.X).means_, fitted.means_)
+    np.testing.assert_array_equal(clone(again).fit(data.X).means_, fitted.means_)
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
-def test_cross_validate_gives_the_same_bits_with_two_jobs(data, backend):
+def test_cross_validate_gives_the_same_bits_with_two_jobs(data):
     model = make_pipeline(FunctionTransformer(), make(n_init=2))
-    one = cross_validate(model, data.X, cv=KFold(3), n_jobs=1)["test_score"]
-    with joblib.parallel_config(backend):
-        two = cross_validate(model, data.X, cv=KFold(3), n_jobs=2)["test_score"]
-    np.testing.assert_array_equal(one, two)
-    listed = cross_validate(model, list(data.X), cv=KFold(3))["test_score"]
-    np.testing.assert_array_equal(one, listed)
+    X = data.X[:3, :10, :150]
+    one = cross_validate(model, X, cv=KFold(2), n_jobs=1)["test_score"]
+    for backend, same in (("loky", X), ("threading", list(X))):
+        with joblib.parallel_config(backend):
+            two = cross_validate(model, same, cv=KFold(2), n_jobs=2)["test_score"]
+        np.testing.assert_array_equal(one, two)
 
 
 def test_grid_search_finds_the_number_of_states(data):
-    search = GridSearchCV(make(), {"n_states": [1, 2, 3]}, cv=3, error_score="raise").fit(data.X)
+    search = GridSearchCV(make(n_init=2), {"n_states": [2, 3]}, cv=2, error_score="raise")
+    search.fit(data.X)
     assert search.best_params_ == {"n_states": 3}
     assert search.predict(data.X).shape == (5, 250)
 
 
-def test_input_is_not_modified_and_its_layout_does_not_matter(data, fitted, tmp_path):
-    np.save(tmp_path / "X.npy", data.X)
+def test_input_is_not_modified_and_its_layout_does_not_matter(data, tmp_path):
+    X = np.ascontiguousarray(data.X[:2, :8, :150])
+    fitted = make(n_init=1).fit(X)
+    np.save(tmp_path / "X.npy", X)
     variants = {
-        "fortran": np.asfortranarray(data.X),
-        "strided": np.repeat(data.X, 2, axis=0)[::2],
+        "fortran": np.asfortranarray(X),
+        "strided": np.repeat(X, 2, axis=0)[::2],
         "mapped": np.load(tmp_path / "X.npy", mmap_mode="r"),
         "mapped parts": list(np.load(tmp_path / "X.npy", mmap_mode="r")),
     }
-    for name, X in variants.items():
-        before = [np.array(x) for x in X]
-        model = make().fit(X)
-        np.testing.assert_array_equal(before, [np.array(x) for x in X], err_msg=name)
+    for name, other in variants.items():
+        before = [np.array(x) for x in other]
+        model = make(n_init=1).fit(other)
+        np.testing.assert_array_equal(before, [np.array(x) for x in other], err_msg=name)
         np.testing.assert_allclose(model.covariances_, fitted.covariances_, rtol=1e-8)
-    single = make().fit(data.X.astype(np.float32))
-    assert state_accuracy(fitted.predict(data.X), single.predict(data.X)) > 0.999
+    single = make(n_init=1).fit(X.astype(np.float32))
+    assert state_accuracy(fitted.predict(X), single.predict(X)) > 0.999
 
 
 def test_missing_samples_say_nothing(data):
@@ -228,8 +230,6 @@ def test_batches_of_recordings_give_about_the_same_model(data, fitted):
     streamed = make(batch_size=2).fit(data.X)
     assert state_accuracy(fitted.predict(data.X), streamed.predict(data.X)) > 0.99
     np.testing.assert_allclose(streamed.score(data.X), fitted.score(data.X), atol=0.02)
-    again = make(batch_size=2).fit(data.X[::-1])
-    np.testing.assert_array_equal(again.covariances_, streamed.covariances_)
 
 
 def test_samples_come_from_the_model(fitted):
@@ -245,7 +245,7 @@ def test_samples_come_from_the_model(fitted):
 
 
 def test_viterbi_predicts_the_most_probable_path(data, fitted):
-    path = clone(fitted).set_params(decoding="viterbi").fit(data.X).predict(data.X)
+    path = copy.copy(fitted).set_params(decoding="viterbi").predict(data.X)
     assert state_accuracy(path, fitted.predict(data.X)) > 0.99
 
 
@@ -335,18 +335,13 @@ def test_a_full_covariance_needs_samples_and_independent_regions(data):
 
 
 def test_a_refit_forgets(data, fitted):
-    model = make().fit(data.X[:, :8])
+    model = make().fit(data.X[:2, :8, :100])
     model.fit(data.X)
     np.testing.assert_array_equal(model.covariances_, fitted.covariances_)
     assert model.n_features_in_ == 15
-
-
-def test_failed_set_up_leaves_the_fitted_model(data):
-    model = make().fit(data.X)
-    expected = model.predict(data.X)
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(ValueError, match="NaN"):  # a refit that fails leaves the model as it was
         model.fit(_set(data.X, (0, 0, 0), np.nan))
-    np.testing.assert_array_equal(model.predict(data.X), expected)
+    np.testing.assert_array_equal(model.predict(data.X), fitted.predict(data.X))
 
 
 def test_mne_objects_are_named_in_the_error():
@@ -370,17 +365,17 @@ def _line(X):
 
 
 def test_occupancies_as_a_data_frame(data, fitted):
-    frame = clone(fitted).set_output(transform="pandas").fit(data.X).transform(data.X)
+    frame = copy.copy(fitted).set_output(transform="pandas").transform(data.X)
     assert list(frame.columns) == ["state0", "state1", "state2"] and len(frame) == 5
 
 
 def test_stock_scorers_on_one_recording_and_on_stacks(data):
     X, y = _line(data.X), data.states.ravel()
     rand = cross_validate(
-        make(), X, y, cv=KFold(2), scoring="adjusted_rand_score", error_score="raise"
+        make(n_init=2), X, y, cv=KFold(2), scoring="adjusted_rand_score", error_score="raise"
     )["test_score"]
     assert rand.min() > 0.6
-    model = make(n_init=2, n_states=2)
+    model = make(n_init=1, n_states=2)
     labels = np.array([0, 1, 0, 1, 0])  # of subjects: occupancies as features of a classifier
     pipeline = make_pipeline(model, LogisticRegression())
     accuracy = cross_validate(

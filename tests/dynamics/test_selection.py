@@ -1,5 +1,6 @@
 import warnings
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,13 +15,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn_meg.dynamics.StateWarni
 
 @pytest.fixture(scope="module")
 def data():
-    return make_states("easy", n_states=3, n_subjects=4, n_times=300, n_regions=15)
+    return make_states("easy", n_states=3, n_subjects=4, n_times=200, n_regions=10)
 
 
 @pytest.mark.filterwarnings("ignore:The rules disagree")
 @pytest.mark.filterwarnings("ignore:Restarts")
 def test_the_true_number_is_recommended_for_any_jobs_and_kind(data):
-    model = HiddenMarkovGraph(n_init=3, random_state=0)
+    model = HiddenMarkovGraph(n_init=2, random_state=0)
     found = select_n_states(model, data.X, (1, 2, 3, 4))
     assert found.n_states_ == 3 == found.choices_["likelihood"]
     assert found.scores_.shape == (4, 4)
@@ -28,8 +29,12 @@ def test_the_true_number_is_recommended_for_any_jobs_and_kind(data):
     np.testing.assert_allclose(found.table_["loglik"], found.scores_.mean(1))
     assert found.table_["agreement"][2] > 0.85
     assert found.table_["entropy"][0] == 0 and found.table_["entropy"].between(0, np.log(4)).all()
-    again = select_n_states(model, list(data.X), (1, 2, 3, 4), n_jobs=2)
-    pd.testing.assert_frame_equal(again.table_, found.table_)
+    with joblib.parallel_config("threading"):
+        again = select_n_states(model, list(data.X), (3,), n_jobs=2)
+    columns = ["loglik", "entropy", "stability", "agreement"]
+    pd.testing.assert_series_equal(
+        again.table_[columns].loc[0], found.table_[columns].loc[2], check_names=False
+    )
     assert model.n_states == 4 and not hasattr(model, "means_")
 
 

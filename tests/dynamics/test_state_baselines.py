@@ -61,9 +61,9 @@ def test_windows_are_labeled_in_the_order_of_the_recordings(data):
 
 def test_hmmlearn_behind_the_same_interface(data):
     pytest.importorskip("hmmlearn")
-    model = HmmlearnStates(n_states=3, n_init=4, shrinkage=0.1, random_state=0).fit(data.X)
+    model = HmmlearnStates(n_states=3, n_init=2, shrinkage=0.1, random_state=0).fit(data.X)
     assert state_accuracy(data.states, model.predict(data.X)) > 0.9
-    again = HmmlearnStates(n_states=3, n_init=4, shrinkage=0.1, random_state=0).fit(data.X)
+    again = HmmlearnStates(n_states=3, n_init=2, shrinkage=0.1, random_state=0).fit(data.X)
     np.testing.assert_array_equal(again.covariances_, model.covariances_)
     X = data.X.copy()
     X[0, 0, 3] = np.nan
