@@ -30,7 +30,7 @@ def data():
 
 
 def make(**params):
-    return HiddenMarkovGraph(**{"n_states": 3, "n_init": 4, "random_state": 0, **params})
+    return HiddenMarkovGraph(**{"n_states": 3, "n_init": 3, "random_state": 0, **params})
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_every_variant_finds_the_states(data, params):
 
 
 def test_hard_states_are_found_whatever_the_seed():
-    hard = make_states("hard", n_states=3, n_times=400, n_regions=20, random_state=5)
+    hard = make_states("hard", n_states=3, n_regions=20, random_state=5)
     models = [HiddenMarkovGraph(n_states=3, random_state=seed).fit(hard.X) for seed in range(3)]
     found = [state_accuracy(hard.states, model.predict(hard.X)) for model in models]
     assert min(found) > 0.75 and max(found) - min(found) < 0.02

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn_meg.dynamics.StateWarni
 
 @pytest.fixture(scope="module")
 def data():
-    return make_states("easy", n_states=3, n_subjects=4, n_times=200, n_regions=10)
+    return make_states("easy", n_states=3, n_subjects=4, n_times=300, n_regions=15)
 
 
 @pytest.mark.filterwarnings("ignore:The rules disagree")
