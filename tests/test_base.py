@@ -11,6 +11,7 @@ from sklearn.model_selection import GroupKFold
 from skorch.callbacks import Callback
 
 from sklearn_meg import DeepRecurrentEncoder, RecurrentTRF, base
+from sklearn_meg._training import batches
 
 
 @pytest.fixture
@@ -324,3 +325,11 @@ def test_bad_parameters_are_named(data, params, error, message):
     X, y, rows = data
     with pytest.raises(error, match=message):
         encoder(rows, **params).fit(X, y)
+
+
+def test_long_trials_train_in_parts_as_in_one(data, monkeypatch):
+    X, y, rows = data
+    plain = {"dropout": 0.0, "dtype": "float64"}
+    whole = encoder(rows, **plain).fit(X, y).predict(X)
+    monkeypatch.setattr(batches, "MOST_SAMPLES", 5 * X.shape[2])
+    np.testing.assert_allclose(encoder(rows, **plain).fit(X, y).predict(X), whole, rtol=1e-6)

@@ -114,8 +114,37 @@ def mean_of_counted(values, counted, weight=None):
     return (weight * values).sum() / torch.where(total > 0, total, 1.0)
 
 
+#: Samples, of all trials together, that are trained on at once: what a network keeps for its
+#: gradient is tens of times the data. 64 trials of 1100 samples took 830 MB.
+MOST_SAMPLES = 2**15
+
+
 class WeightedNet(NeuralNet):
     """A skorch net whose targets may come with weights of trials."""
+
+    def train_step_single(self, batch, **fit_params):
+        """Add up the gradient over parts of a batch of long trials: it takes less memory."""
+        inputs, targets = batch
+        n_parts = self._n_parts(targets)
+        if n_parts == 1:
+            return super().train_step_single(batch, **fit_params)
+        self._set_training(True)
+        counted, loss, predicted = int((~torch.isnan(targets)).sum()), 0.0, []
+        for part in gen_batches(len(targets), -(-len(targets) // n_parts)):
+            some = {name: values[part] for name, values in inputs.items()}
+            y_pred = self.infer(some, **fit_params)
+            share = int((~torch.isnan(targets[part])).sum()) / max(counted, 1)
+            each = share * self.get_loss(y_pred, targets[part], X=some, training=True)
+            each.backward()
+            loss, predicted = loss + each.detach(), [*predicted, y_pred.detach()]
+        return {"loss": loss, "y_pred": torch.cat(predicted)}
+
+    def _n_parts(self, targets):
+        """Parts in which to train on a batch: several where a mean is over samples."""
+        if not isinstance(self.criterion_, MaskedMSELoss) or isinstance(targets, tuple | list):
+            return 1
+        n_samples = targets.shape[0] * targets.shape[-1]
+        return min(-(-n_samples // MOST_SAMPLES), len(targets))
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Return the loss of a batch, with the weights of its trials where it has them."""
