@@ -161,9 +161,11 @@ class GatedTraining(CommonPart, WithTrees):
         blocks = time_blocks(subjects) if groups is None else np.asarray(groups)
         as_before = rng.get_state()
         held = self._fit_networks(X, y, groups, subjects, blocks, rng)
-        blend = None if held is None else self._blend_with_splines(X, y, blocks)
-        if blend is not None:
+        blend = None
+        if held is not None and self._may_blend(X):
             errors, model = self._errors(X, y, held).sum(), dict(vars(self))
+            blend = self._blend_with_splines(X, y, held, errors, blocks)
+        if blend is not None:
             self.base_, self._base_inputs = blend
             rng.set_state(as_before)  # the same trials held out
             self._fit_networks(X, y, groups, subjects, blocks, rng)

@@ -26,6 +26,9 @@ class Settings:
     least: int = 400
     #: Standard errors, over blocks of trials, by which splines must tell more than the features.
     clearly: float = 3.0
+    #: What they must tell, as a share of what the network tells, for a network of their own: where
+    #: they tell less, as in N and S, the first network was always better.
+    promising: float = 0.5
 
 
 SETTINGS = Settings()
@@ -96,23 +99,26 @@ class OnLinearBase:
             self._base_inputs = base.fit_held_out(X, y, everyone, self._sample_weight)
             self.base_ = base
 
-    def _blend_with_splines(self, X, y, blocks):
+    def _blend_with_splines(self, X, y, held, errors, blocks):
         """Blend the base with one of splines, if that tells clearly more than the base alone.
 
+        held (n_held,) int: Trials on which the network was judged, errors: Of the network there.
         blocks (n_trials,): Neighbors share one.
         Returns base (SplineBlend) and its held-out predictions, or None.
         """
-        if not self._may_blend(X):
-            return None
         where = self._where_from_the_start()
         expansion = FeatureExpansion(**where).fit(X)
         if not len(expansion.expanded_rows_):
             return None
         wide = self._new_base(**where)
         found = wide.fit_held_out(expansion.transform(X), y, np.arange(len(X)), self._sample_weight)
-        product, square = self._products_with(X, y, found)
+        left, product, square = self._products_with(X, y, found)
         share, z = share_of(product, square, blocks)
         if z < SETTINGS.clearly:
+            return None
+        rest = np.setdiff1d(np.arange(len(X)), held)
+        by_splines = (2 * share * product - share**2 * square)[rest].sum() / left[rest].sum()
+        if by_splines < SETTINGS.promising * (1 - errors / left[held].sum()):
             return None
         found = self._base_inputs + share * (found - self._base_inputs)
         return SplineBlend(self.base_, wide, expansion, share), found
@@ -137,14 +143,14 @@ class OnLinearBase:
         """Products of what the base leaves of each trial and how another encoder differs from it.
 
         linear (n_trials, n_channels, n_times): Held-out predictions of the other one.
-        Returns products (2, n_trials): Left times change, change squared.
+        Returns products (3, n_trials): Left squared, left times change, change squared.
         """
-        found = np.empty((2, len(X)))
+        found = np.empty((3, len(X)))
         for part in gen_batches(len(X), 64):
             units = self._subject_weights(X[part]), self.y_mean_, self.y_scale_
             before, after = (standardize(a[part], *units) for a in (self._base_inputs, linear))
             left, change = self._targets(X[part], y[part]).numpy() - before, after - before
-            products = left * change, np.where(np.isnan(left), 0.0, change**2)
+            products = left**2, left * change, np.where(np.isnan(left), 0.0, change**2)
             found[:, part] = np.nansum(products, axis=(2, 3))
         return found if self._sample_weight is None else found * self._sample_weight
 
