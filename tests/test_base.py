@@ -329,7 +329,7 @@ def test_bad_parameters_are_named(data, params, error, message):
 
 def test_long_trials_train_in_parts_as_in_one(data, monkeypatch):
     X, y, rows = data
-    plain = {"dropout": 0.0, "dtype": "float64"}
+    plain = {"base": None, "dropout": 0.0, "dtype": "float64"}
     whole = encoder(rows, **plain).fit(X, y).predict(X)
     monkeypatch.setattr(batches, "MOST_SAMPLES", 5 * X.shape[2])
     np.testing.assert_allclose(encoder(rows, **plain).fit(X, y).predict(X), whole, rtol=1e-6)
