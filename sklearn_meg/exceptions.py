@@ -241,6 +241,10 @@ _CODES = {
             "Channels are often at their largest value: the amplifier saturates.",
             "Lower the gain, or leave these channels out.",
         ),
+        mains_hum=(
+            "A sine of 50 or 60 Hz is most of the signal: hum of the mains.",
+            "Filter it out, in all recordings alike; check ground and cables.",
+        ),
         undecidable=(
             "Held-out trials are decided hardly better than by chance.",
             "Check that y belongs to the trials of X, their onsets, and the sampling rate.",

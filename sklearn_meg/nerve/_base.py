@@ -11,7 +11,7 @@ from .._checks.whole import WholeFit
 from .._padding import is_ragged
 from .._routing import RoutedGroups
 from ..rows import split_session
-from ._doubts import doubt_amplifier, doubt_trials, doubt_units
+from ._doubts import doubt_amplifier, doubt_hum, doubt_trials, doubt_units
 from ._ragged import by_length, stretched, trials_of_unequal_length
 from ._sessions import RunningNormalizer, class_means, location_and_scale, mean_normal, normalized
 from .features import NerveFeatures, check_windows
@@ -113,6 +113,7 @@ class NerveModel(WholeFit, RoutedGroups):
         else:
             doubt_units(signal, self.thresholds_)
         doubt_amplifier(signal)
+        doubt_hum(signal, extractor.sfreq)
 
     def _doubt_features(self, signal):
         """Say where features are none."""

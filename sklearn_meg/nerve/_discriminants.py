@@ -5,7 +5,35 @@ is known by sums over its windows; the classes of its trials are those that adap
 """
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, eigh
+from sklearn.covariance import ledoit_wolf
+
+from ._linear import as_rows
+from ._settings import SETTINGS
+
+
+def of_trials(Z, y, share):
+    """Linear discriminants of trials, of whose windows little is independent.
+
+    The covariance of the means of trials is shrunk as so many trials ask for (Ledoit and Wolf
+    2004), and what windows differ by within a trial is added to it.
+
+    Z (n_trials, n_features, n_windows), y (n_trials,) int: From 0 on; every class occurs.
+    share: Share of the variance within trials that is added.
+    Returns means (n_classes, n_features), covariance (n_features, n_features), axes that tell
+    classes apart, the best first.
+    Raises numpy.linalg.LinAlgError if the covariance is singular.
+    """
+    trials = Z.mean(2)
+    means = np.stack([trials[y == c].mean(0) for c in range(y.max() + 1)])
+    away = (trials - means[y]) * np.sqrt(len(y) / max(len(y) - len(means), 1))
+    scale = away.std(0)
+    scale = np.where(scale > SETTINGS.minimal_spread, scale, 1.0)
+    of_means = ledoit_wolf(away / scale, assume_centered=True)[0] * np.outer(scale, scale)
+    inside = as_rows(Z - trials[:, :, np.newaxis])
+    covariance = of_means + share * inside.T @ inside / len(inside)
+    axes = eigh(np.cov(means.T, bias=True), covariance)[1][:, ::-1]
+    return means, covariance, axes
 
 
 def discriminants(counts, means, covariance, overwrite=False):

@@ -34,6 +34,21 @@ def doubt_amplifier(signal):
         )
 
 
+def doubt_hum(signal, sfreq):
+    """Warn where a sine of the mains is most of the signal (n_trials, n_channels, n_times)."""
+    time = np.arange(signal.shape[2]) / sfreq
+    centered = signal - signal.mean(axis=2, keepdims=True)
+    power = np.square(centered).mean(axis=2)
+    for mains in SETTINGS.mains:
+        if 2 * mains >= sfreq or signal.shape[2] < SETTINGS.periods * sfreq / mains:
+            continue
+        hum = 2 * np.abs(centered @ np.exp(2j * np.pi * mains * time) / len(time)) ** 2
+        share = float(np.median(hum[power > 0] / power[power > 0])) if power.any() else 0.0
+        if share > SETTINGS.most_hum:
+            said = f"A sine of {mains:g} Hz is {share:.0%} of the power of most channels."
+            warn_assumption("mains-hum", said)
+
+
 def doubt_trials(signal):
     """Warn of trials that occur more than once."""
     if signal.shape[2] >= SETTINGS.least_times:

@@ -16,7 +16,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from ._assign import are_equally_frequent, by_frequency, clamped, equal_counts, free, log_prior
-from ._discriminants import discriminants, learned
+from ._discriminants import discriminants, learned, of_trials
 from ._evidence import SoFar
 from ._gaussian import Axes, adapt, fit_gaussian, in_parts, unmoved
 from ._in_time import SessionInTime
@@ -61,8 +61,8 @@ class SessionModel:
         of all.
     temperatures (2,): Divisors of the log probabilities of trials and of windows.
     usual: Mean novelty (`_novelty`) of trials left out; NaN where none could be.
-    share: Share of the variance within trials that covariances of windows have: windows of a trial
-        are no independent samples.
+    share: Share of the variance within trials that covariances have: below 1 trials are samples,
+        not their windows (`of_trials`).
     """
 
     window_counts: np.ndarray
@@ -88,34 +88,30 @@ class SessionModel:
         y (n_trials,) int, session (n_trials,), weights (n_trials,) or None
         people (n_trials,) or None: Whose trials they are, where sessions are those of one person
             in them.
-        share: Share of the variance within trials that covariances of windows have.
+        share: Share of the variance within trials that covariances have.
         Raises ValueError if the features do not vary within classes.
         """
-        priors = np.full(n_classes, 1 / n_classes)
-        lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto", priors=priors)
-        rows, labels = as_rows(_steadied(Z, share)), np.repeat(y, Z.shape[2])
         try:
-            if weights is None:
-                lda.fit(rows, labels)
+            if share < 1:
+                means, covariance, axes = of_trials(Z, y, share)
             else:
-                of_rows = np.repeat(weights, Z.shape[2])
-                lda = fit_discriminants(rows, labels, of_rows, priors)
-                lda.scalings_ = discriminant_axes(rows, of_rows, lda.covariance_)
+                means, covariance, axes = _window_discriminants(Z, y, n_classes, weights)
         except np.linalg.LinAlgError as error:
             raise ValueError("The features in X do not vary within the classes of y.") from error
         n = len(y) if weights is None else weights.sum()
         counts = np.full(n_classes, n * Z.shape[2] / n_classes)
-        coef, intercept = discriminants(counts, lda.means_, lda.covariance_)
-        projection = lda.scalings_[:, : min(n_classes - 1, Z.shape[1])]
-        offset = lda.means_.mean(0) @ projection
+        coef, intercept = discriminants(counts, means, covariance)
+        projection = axes[:, : min(n_classes - 1, Z.shape[1])]
+        offset = means.mean(0) @ projection
         P = _windows_of(Z) @ projection - offset
         early = np.square(running_mean(P) - P.mean(1, keepdims=True)).mean(2)
         early = np.average(early, axis=0, weights=weights)
         parts = in_parts(P, min(SETTINGS.parts, Z.shape[2])).reshape(len(P), -1)
         gaussian = fit_gaussian(parts, y, session, n_classes, weights, people)
-        known = counts, lda.means_, lda.covariance_
         return cls(
-            *known,
+            counts,
+            means,
+            covariance,
             coef,
             intercept,
             projection,
@@ -368,6 +364,19 @@ class SessionModel:
 
 def _windows_of(Z):
     return Z.transpose(0, 2, 1)
+
+
+def _window_discriminants(Z, y, n_classes, weights):
+    """Means, covariance and axes of linear discriminants of windows, all classes alike."""
+    priors = np.full(n_classes, 1 / n_classes)
+    rows, labels = as_rows(Z), np.repeat(y, Z.shape[2])
+    if weights is None:
+        lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto", priors=priors)
+        lda.fit(rows, labels)
+        return lda.means_, lda.covariance_, lda.scalings_
+    of_rows = np.repeat(weights, Z.shape[2])
+    lda = fit_discriminants(rows, labels, of_rows, priors)
+    return lda.means_, lda.covariance_, discriminant_axes(rows, of_rows, lda.covariance_)
 
 
 def _steadied(Z, share):

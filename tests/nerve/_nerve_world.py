@@ -1,5 +1,6 @@
 """A small nerve and quick models that several tests share."""
 
+from copy import deepcopy
 from functools import cache
 
 import numpy as np
@@ -58,6 +59,20 @@ def classifier(**params):
 def regressor(cls=NerveRegressor, **params):
     quick = QUICK if cls is NerveRegressor else {}
     return cls(**{"sfreq": SFREQ, "hop": HOP, "session_row": -1, **quick, **params})
+
+
+def first_day(make, adaptation=None, **params):
+    """A model of the first session, fitted once: how it adapts to others is asked later."""
+    return deepcopy(_of_first_day(make, **params)).set_params(adaptation=adaptation)
+
+
+@cache
+def _of_first_day(make, **params):
+    data = nerve()
+    first = data.session == 0
+    moves = make in REGRESSORS
+    y = movements(data, first) if moves else data.y[first]
+    return (regressor(make, **params) if moves else make(**params)).fit(data.X[first], y)
 
 
 REGRESSORS = (NerveRegressor, WindowRegressor, KalmanRegressor)

@@ -1,6 +1,7 @@
 """Wrong input is an error before any computation, and says what was expected and what came."""
 
 import pickle
+from functools import cache
 
 import numpy as np
 import pytest
@@ -35,6 +36,12 @@ def target(cls):
         return y
     n_windows = len(NerveFeatures(sfreq=1000.0).window_ends(X.shape[2]))
     return np.random.default_rng(0).normal(size=(len(X), 2, n_windows))
+
+
+@cache
+def asked(cls):
+    """A fitted model that nobody changes."""
+    return make(cls).fit(small()[0], target(cls))
 
 
 def changed(row, value):
@@ -75,7 +82,7 @@ def test_bad_X(cls, what):
     bad = spoil(X)
     with pytest.raises((ValueError, TypeError), match=message):
         make(cls).fit(bad, y[: bad.shape[0]])
-    model = make(cls).fit(X, y)
+    model = asked(cls)
     if what != "only the session":
         with pytest.raises(
             (ValueError, TypeError), match=message + "|features|rows|A single trial"
@@ -85,8 +92,7 @@ def test_bad_X(cls, what):
 
 @pytest.mark.parametrize("cls", EVERY)
 def test_another_number_of_channels(cls):
-    X, y = small()[0], target(cls)
-    model = make(cls).fit(X, y)
+    X, model = small()[0], asked(cls)
     use = model.transform if cls is NerveFeatures else model.predict
     with pytest.raises(ValueError, match="4 features.* 5 features"):
         use(X[:, 1:])
@@ -176,7 +182,7 @@ def test_bad_classes(cls, spoil, message):
 @pytest.mark.parametrize("cls", CLASSIFIERS)
 def test_score_with_a_class_that_was_not_fitted(cls):
     X, y, _ = small()
-    model = make(cls).fit(X, y)
+    model = asked(cls)
     other = np.where(y == 5, 77, y)
     assert model.score(X, other) <= (y != 5).mean()
     assert 77 not in model.predict(X)
@@ -250,8 +256,7 @@ def test_windows_of_too_short_a_trial(n_times):
 
 @pytest.mark.parametrize("confidence", ["0.5", None, np.nan, -0.1])
 def test_a_confidence_that_is_none(confidence):
-    X, y, _ = small()
-    model = make(WindowClassifier).fit(X, y)
+    X, model = small()[0], asked(WindowClassifier)
     for use in (
         lambda: model.is_uncertain(X, confidence),
         lambda: NerveStream(model, confidence=confidence),

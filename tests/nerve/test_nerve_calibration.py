@@ -4,12 +4,13 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
-from _nerve_world import decoder, nerve, other_gains
+from _nerve_world import decoder, first_day, nerve, other_gains
 from scipy.special import log_softmax, softmax
 
 from benchmarks.nerve.scores import calibration_error
 from sklearn_meg import WindowClassifier
 from sklearn_meg.nerve._calibration import _folds, temperature
+from sklearn_meg.nerve._discriminants import of_trials
 
 
 def part(session):
@@ -20,7 +21,7 @@ def part(session):
 
 @pytest.fixture(scope="module")
 def trained():
-    return decoder(max_epochs=20).fit(*part(0))
+    return first_day(decoder, max_epochs=20)
 
 
 @pytest.mark.parametrize("adaptation", ["batch", "online"])
@@ -106,3 +107,14 @@ def test_windows_of_a_trial_are_one_sample_where_trials_differ(apart):
     model.fit(X[:60], y[:60])
     assert (model.share_ < 1) == (apart > 0)
     assert model.score(X[60:], y[60:]) > 0.9
+
+
+def test_discriminants_of_trials_have_the_covariance_of_their_means():
+    rng, y = np.random.default_rng(0), np.arange(4000) % 2
+    Z = np.array([[1.0], [2.0], [3.0]]) * rng.normal(size=(4000, 3, 1)) + 5 * y[:, None, None]
+    Z = Z + 0.5 * rng.normal(size=(4000, 3, 8))
+    means, covariance, axes = of_trials(Z, y, 0.1)
+    np.testing.assert_allclose(means, [[0] * 3, [5] * 3], atol=0.3)
+    expected = np.array([1, 4, 9]) + 0.25 / 8 + 0.1 * 0.25 * 7 / 8
+    np.testing.assert_allclose(covariance, np.diag(expected), atol=0.3, rtol=0.1)
+    np.testing.assert_allclose(axes.T @ covariance @ axes, np.eye(3), atol=1e-9)

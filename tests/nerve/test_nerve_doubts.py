@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from _nerve_world import classifier, nerve
+from _nerve_world import SFREQ, classifier, first_day, nerve
 
 from sklearn_meg.exceptions import AssumptionWarning
 
@@ -15,7 +15,7 @@ def day(session):
 
 @pytest.fixture(scope="module")
 def model():
-    return classifier(session_model=True).fit(*day(0))
+    return first_day(classifier, session_model=True)
 
 
 def test_trials_of_the_same_day_are_usual_and_noise_is_not(model):
@@ -55,6 +55,16 @@ def test_a_saturated_amplifier_is_told(model):
     assert [each.message.code for each in told] == ["saturated", "unusual-session"]
 
 
+@pytest.mark.parametrize("mains", [50, 60])
+def test_hum_of_the_mains_is_told(model, mains):
+    X, _ = day(1)
+    time = np.arange(X.shape[2]) / SFREQ
+    X[:, :-1] += 3 * X[:, :-1].std() * np.sin(2 * np.pi * mains * time)
+    with pytest.warns(AssumptionWarning) as told:
+        model.predict(X)
+    assert "mains-hum" in [each.message.code for each in told]
+
+
 def test_other_gains_are_not_told_where_no_decision_suffers(model):
     X, y = day(1)
     X[:, :-1] *= 1.5
@@ -69,4 +79,4 @@ def test_raw_signals_that_are_taken_for_features_are_told():
 
 
 def test_unusual_trials_need_a_model_of_sessions():
-    assert not hasattr(classifier().fit(*day(0)), "is_unusual")
+    assert not hasattr(first_day(classifier), "is_unusual")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from _nerve_world import classifier, nerve, regressor
+from _nerve_world import classifier, first_day, nerve, regressor
 
 N_TIMES = 600
 
@@ -30,7 +30,7 @@ def padded(X):
 
 @pytest.mark.parametrize("adaptation", [None, "batch", "online"])
 def test_trials_of_unequal_length_are_decided(adaptation):
-    model = classifier(adaptation=adaptation, session_model=True).fit(*day(0))
+    model = first_day(classifier, adaptation, session_model=True)
     X, y = day(1)
     X, y = X[:30], y[:30]
     found = model.predict_proba(cut(X))
@@ -50,7 +50,7 @@ def test_trials_of_unequal_length_are_learned_from():
 def test_a_list_of_trials_of_one_length_is_an_array():
     X, y = day(0)
     model = classifier().fit(list(X), y)
-    np.testing.assert_array_equal(model.predict_proba(X), classifier().fit(X, y).predict_proba(X))
+    np.testing.assert_array_equal(model.predict_proba(X), first_day(classifier).predict_proba(X))
 
 
 def test_features_of_unequal_length_are_stretched_too():
@@ -63,7 +63,7 @@ def test_features_of_unequal_length_are_stretched_too():
 
 def test_what_cannot_be_stretched_is_refused():
     X, y = day(0)
-    model = classifier(session_model=True).fit(X, y)
+    model = first_day(classifier, session_model=True)
     with pytest.raises(ValueError, match="with the same rows. Got rows or shapes 8, 9"):
         model.predict([X[0, 1:, :500], X[1]])
     with pytest.raises(ValueError, match="No trial of X may be empty"):

@@ -12,10 +12,9 @@ from _nerve_world import (
     SFREQ,
     classifier,
     decoder,
-    movements,
+    first_day,
     nerve,
     other_gains,
-    regressor,
 )
 
 from sklearn_meg import (
@@ -29,13 +28,7 @@ from sklearn_meg.nerve import NerveStream, _kept, _losing
 from sklearn_meg.nerve import stream as stream_module
 
 EXACT = {"dtype": "float64"}
-MODELS = {"decoder": lambda **params: decoder(**EXACT, **params), "classifier": classifier}
-
-
-def train(model, **params):
-    data = nerve()
-    chosen = data.session == 0
-    return model(**params).fit(data.X[chosen], data.y[chosen])
+MODELS = {"decoder": (decoder, EXACT), "classifier": (classifier, {})}
 
 
 def later():
@@ -56,12 +49,12 @@ def pushed(stream, signal, rng):
 
 @pytest.fixture(scope="module")
 def model():
-    return train(classifier)
+    return first_day(classifier)
 
 
 @pytest.fixture(scope="module", params=[None, "online"])
 def recurrent(request):
-    return train(MODELS["decoder"], adaptation=request.param)
+    return first_day(decoder, request.param, **EXACT)
 
 
 # ---------------------------------------------------------------------- the same decisions
@@ -71,7 +64,8 @@ def recurrent(request):
 @pytest.mark.parametrize("adaptation", [None, "online"])
 @pytest.mark.parametrize("name", MODELS)
 def test_chunks_of_any_size_give_the_decisions_of_whole_trials(name, adaptation):
-    model = train(MODELS[name], adaptation=adaptation)
+    make, params = MODELS[name]
+    model = first_day(make, adaptation, **params)
     X, _ = later()
     expected, labels = model.predict_proba_windows(X), model.predict_windows(X)
     trials = model.predict(X)
@@ -89,11 +83,8 @@ def test_chunks_of_any_size_give_the_decisions_of_whole_trials(name, adaptation)
 
 @pytest.mark.parametrize("cls", REGRESSORS)
 def test_movements_in_a_stream_are_those_of_whole_trials(cls):
-    data = nerve()
-    first = data.session == 0
     exact = EXACT if cls is NerveRegressor else {}
-    model = regressor(cls, adaptation="online", **exact)
-    model.fit(data.X[first], movements(data, first))
+    model = first_day(cls, "online", **exact)
     X, _ = later()
     expected = model.predict(X[:5])
     stream = model.stream() if cls is NerveRegressor else NerveStream(model)
@@ -128,7 +119,7 @@ def test_trials_follow_each_other_in_time(model):
 
 
 def test_hop_longer_than_the_window():
-    model = train(classifier, window=0.04, hop=0.1)
+    model = first_day(classifier, window=0.04, hop=0.1)
     X, _ = later()
     decisions = pushed(NerveStream(model), X[0, :-1], np.random.default_rng(0))
     assert [d.label for d in decisions] == model.predict_windows(X[:1])[0].tolist()
@@ -136,7 +127,7 @@ def test_hop_longer_than_the_window():
 
 def test_a_decoder_of_batches_streams_online():
     X, _ = later()
-    batch, online = (train(classifier, adaptation=kind) for kind in ("batch", "online"))
+    batch, online = (first_day(classifier, kind) for kind in ("batch", "online"))
     streams = NerveStream(batch), NerveStream(online)
     for trial in X[:4]:
         a, b = (stream.push(trial[:-1]) for stream in streams)
@@ -249,13 +240,10 @@ def test_one_electrode_withholds_nothing(model):
 
 
 def test_movements_are_predicted_forward_where_data_are_missing():
-    data = nerve()
-    first = data.session == 0
-    X, y = data.X[first], movements(data, first)
     signal = np.concatenate(list(later()[0][:2, :-1]), axis=1).astype(float)
     signal[:, 400:420] = np.nan
     for cls in REGRESSORS:
-        decisions = NerveStream(regressor(cls).fit(X, y)).push(signal)
+        decisions = NerveStream(first_day(cls)).push(signal)
         missing = [d for d in decisions if d.reason == "NaN"]
         assert missing and all(np.isfinite(d.label).all() for d in decisions)
 
@@ -279,9 +267,7 @@ def test_a_majority_and_its_changes(model):
 
 
 def test_a_deadband_keeps_movements_still():
-    data = nerve()
-    first = data.session == 0
-    model = regressor(WindowRegressor).fit(data.X[first], movements(data, first))
+    model = first_day(WindowRegressor)
     signal = np.concatenate(list(later()[0][:2, :-1]), axis=1)
     plain, still = (NerveStream(model, deadband=band).push(signal) for band in (0.0, 0.3))
     moves = [len({tuple(np.round(d.label, 9)) for d in each}) for each in (plain, still)]
@@ -367,7 +353,7 @@ def test_no_window_no_label(model):
 
 def test_labels_are_remembered_longer_than_trials_without(monkeypatch):
     monkeypatch.setattr(_kept, "SETTINGS", replace(_kept.SETTINGS, remembered=8))
-    model, (X, y) = train(classifier, adaptation="online", session_model=True), later()
+    model, (X, y) = first_day(classifier, "online", session_model=True), later()
     stream = NerveStream(model)
     for k, trial in enumerate(X[:14]):
         stream.push(trial[:-1])
@@ -382,7 +368,7 @@ def test_memory_does_not_grow(monkeypatch):
     monkeypatch.setattr(_losing, "SETTINGS", few)
     few_latencies = replace(stream_module.SETTINGS, latencies=20)
     monkeypatch.setattr(stream_module, "SETTINGS", few_latencies)
-    model = train(decoder, adaptation="online")
+    model = first_day(decoder, "online")
     stream, sizes = model.stream(), []
     for trial in np.concatenate([later()[0]] * 2):
         for part in np.array_split(trial[:-1], 4, axis=1):
@@ -402,9 +388,7 @@ def test_only_the_last_gaps_are_kept(model):
 
 
 def test_a_filter_forgets_at_the_end_of_a_trial():
-    data = nerve()
-    first = data.session == 0
-    model = regressor(KalmanRegressor).fit(data.X[first], movements(data, first))
+    model = first_day(KalmanRegressor)
     stream, trial = NerveStream(model), later()[0][0, :-1]
     one = stream.push(trial)
     stream.end_trial()
