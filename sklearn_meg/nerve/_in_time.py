@@ -140,7 +140,8 @@ class SessionInTime:
         return np.maximum(log_softmax(coef @ z + intercept), SETTINGS.least_log)
 
     def _start(self):
-        both = self.own + SETTINGS.linear_weight * self.linear
+        weight = SETTINGS.linear_weight if self.learns else self.model.known_weight
+        both = self.own + weight * self.linear
         return log_softmax(both / self.count)
 
     def learn(self, label=None):

@@ -138,7 +138,7 @@ class SessionModel:
             another classifier.
         """
         linear = self.linear_logs(Z)
-        trials = log_softmax(logs.mean(2) + SETTINGS.linear_weight * linear.mean(2), axis=1)
+        trials = log_softmax(logs.mean(2) + self.known_weight * linear.mean(2), axis=1)
         return trials, self.cooled(self._of_windows(Z, logs, linear, 0.0))
 
     def _of_windows(self, Z, logs, linear, shifts):
@@ -299,6 +299,11 @@ class SessionModel:
         n = self.n_parts
         each = (C.reshape(n, d, n, d).mean((0, 2)) for C in (self.within, self.between))
         return self.of_whole(self.means), *each
+
+    @property
+    def known_weight(self):
+        """Weight of the linear model beside the network, for a trial of a known session."""
+        return SETTINGS.linear_weight if self.share == 1 else SETTINGS.weight_of_trials
 
     @property
     def n_parts(self):
