@@ -141,7 +141,8 @@ class WeightedNet(NeuralNet):
 
     def _n_parts(self, targets):
         """Parts in which to train on a batch: several where a mean is over samples."""
-        if not isinstance(self.criterion_, MaskedMSELoss) or isinstance(targets, tuple | list):
+        long = not isinstance(targets, tuple | list) and targets.ndim == 3
+        if not long or not isinstance(self.criterion_, MaskedMSELoss):
             return 1
         n_samples = targets.shape[0] * targets.shape[-1]
         return min(-(-n_samples // MOST_SAMPLES), len(targets))
