@@ -6,20 +6,9 @@ from benchmarks.report import row
 
 
 def test_quick_run_has_every_model_and_no_check():
-    rows, checks, settings = nerve.run(quick=True, cases=["drift2", "dof"])
-    assert checks == [] and settings["cases"] == ["drift2", "dof"]
-    drift = {r["model"] for r in rows if r["case"] == "drift2"}
-    more = {
-        "default",
-        "default_online",
-        "default_fixed",
-        "default_tuned",
-        "default_tuned_halves",
-        "lda_self_trained_halves",
-        "paper",
-    }
-    assert drift == {*more, *nerve.classifiers(0, True)}
-    assert {r["model"] for r in rows if r["case"] == "dof"} >= {"default", "ridge", "kalman"}
+    rows, checks, settings = nerve.run(quick=True, cases=["dof"])
+    assert checks == [] and settings["cases"] == ["dof"]
+    assert {r["model"] for r in rows} >= {"default", "ridge", "kalman"}
     assert all(np.isfinite(r["value"]) for r in rows)
 
 
