@@ -25,7 +25,7 @@ test: .venv/tested
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(PAGES)
 	$(MAKE) -j 2 $(QUICK)
 
-# A case of each benchmark, two at a time; what each prints comes at its end.
+# A case of each kind of each benchmark, two at a time; what each prints comes at its end.
 quick-%: .venv/tested
 	@mkdir -p .venv/quick
 	@case $* in robustness) run=robustness;; *) run="benchmarks $*";; esac; \
