@@ -63,7 +63,7 @@ CASES = (
     "latency",
     "stream",
 )
-ALIKE = ("drift1", "drift3")  # drift2 shows that these run
+ALIKE = ("drift1", "drift3", "emg_days1-5_to_25-30")  # others show that these run
 N_CHANNELS = 16
 RIDGE = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 ONCE = ("latency", "stream")
