@@ -26,8 +26,8 @@ CASES = (
     *("population", "sphere", "ood", "solver", "speed"),
 )
 ONCE = ("solver", "speed")
-ALIKE = {*TYPES, *FEW, *FEW_TYPES} - {"L5", "few100", "few300_L6"}  # these show that they run
-QUICK_CASES = tuple(case for case in CASES if case not in ALIKE)
+NOT_QUICK = {*TYPES, *FEW, *FEW_TYPES} - {"L5", "few100", "few300_L6"}  # these show that they run
+QUICK_CASES = tuple(case for case in CASES if case not in NOT_QUICK)
 N_FAR = 1000
 
 

@@ -22,7 +22,7 @@ def check_labels(labels, grid, affine=None):
     Raises ValueError for another shape, an image of another affine, numbers that are not whole, or
         no region.
     """
-    labels = np.asarray(values_of(labels, affine, "labels"))
+    labels = np.asarray(values_of(labels, affine, "the labels"))
     if labels.shape == (*grid, 1):
         labels = labels[..., 0]
     if labels.shape != grid or labels.dtype.kind not in "iubf":

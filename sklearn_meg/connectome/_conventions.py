@@ -86,7 +86,7 @@ def is_array(thing):
     return isinstance(thing, np.ndarray | list | tuple)
 
 
-def values_of(thing, affine=None, name="mask"):
+def values_of(thing, affine=None, name="the mask"):
     """Values of a mask or of labels that may be an array, an image or a file.
 
     Raises ValueError if an image has another affine than the data: its voxels are elsewhere.
@@ -97,7 +97,7 @@ def values_of(thing, affine=None, name="mask"):
     size = np.linalg.norm(own[:3, :3], axis=0).min()
     if np.shape(affine) == own.shape and np.abs(own - affine).max() > 0.05 * size:
         raise ValueError(
-            f"{name} has another affine than the data: its voxels are elsewhere. Resample it "
-            f"first. Got\n{own}\ninstead of\n{np.asarray(affine)}."
+            f"The image of {name} has another affine than the data: its voxels are elsewhere. "
+            f"Resample it first. Got\n{own}\ninstead of\n{np.asarray(affine)}."
         )
     return data

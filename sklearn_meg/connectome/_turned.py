@@ -68,7 +68,7 @@ def warn_if_alike(X):
         warn_assumption(
             "fields-alike",
             f"In {share:.0%} of the voxels with several fields two of them are less than "
-            f"{ALIKE:.0f} degrees apart: fields are fibers that cross in one brain, no subjects.",
+            f"{ALIKE:.0f} degrees apart. Fields are fibers that cross in one brain, not subjects.",
         )
 
 

@@ -309,8 +309,9 @@ def warn_of_dipoles(found, n_sources):
     elif found.move is not None and found.move.believed:
         warn_assumption(
             "lead-field",
-            f"The fields are those of sensors {1e3 * found.move.shift:.1f} mm from where the "
-            "forward model has them, and dipoles are placed for sensors there (`sensors_moved_`).",
+            f"The fields are those of sensors shifted by {1e3 * found.move.shift:.1f} mm and "
+            f"turned by {found.move.turn:.1f} degrees from where the forward model has them. The "
+            "dipoles are those of the moved sensors (`sensors_moved_`).",
             remedy="Check the co-registration. A skull longer than modeled looks alike: with "
             "`coregistration_error=0` sensors stay.",
         )

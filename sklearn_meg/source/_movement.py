@@ -44,6 +44,11 @@ class Move:
         """Length in m."""
         return float(np.linalg.norm(self.move[:3]))
 
+    @property
+    def turn(self):
+        """Angle in degrees."""
+        return float(np.rad2deg(np.linalg.norm(self.move[3:])))
+
 
 NOT_MOVED = Move(np.zeros(6), 0.0)
 

@@ -263,7 +263,7 @@ def test_set_params_after_fit_destroys_nothing(annulus):
     assert np.isfinite(model.score(annulus.X))
 
 
-@pytest.mark.filterwarnings("ignore:.*no subjects")  # whose metric is that of all
+@pytest.mark.filterwarnings("ignore:.*not subjects")  # whose metric is that of all
 def test_cross_validation_over_fields(annulus):
     X = np.concatenate(
         [make_fibers("annulus", size=32, noise=3, random_state=s).X for s in range(4)]
@@ -361,7 +361,7 @@ def test_vectors_of_other_lengths_are_said_and_normalized(annulus):
 
 def test_subjects_are_told_from_fibers_that_cross(annulus, braid):
     other = make_fibers("annulus", size=32, noise=5, random_state=1).X
-    with pytest.warns(UserWarning, match="fibers that cross in one brain, no subjects"):
+    with pytest.warns(UserWarning, match="fibers that cross in one brain, not subjects"):
         InverseTensorMetric().fit(np.concatenate([annulus.X, other]))
     noisy = make_fibers("arcs", size=12, angle=30, noise=10, n_curves=1)
     for X in (braid.X, noisy.X):  # nothing is said of them
