@@ -514,10 +514,9 @@ def test_the_uniform_map_takes_grids_of_any_size(small):
 
 
 @pytest.mark.filterwarnings(r"ignore:.*\[(unrelated|outlying)-thresholds\]")
-@pytest.mark.parametrize("n", [20, 60])
-def test_current_that_flows_the_other_way_is_said(n):
+def test_current_that_flows_the_other_way_is_said():
     places, y = load_l5_thresholds()
-    places, y = places[:n], y[:n]
+    places, y = places[:20], y[:20]
     sampler = EFieldSampler(heterogeneity=0.8, spacing=grid_spacing("L5 PC"))
     X, fit = sampler.fit_transform(places), {"morphology": "L5 PC", "max_epochs": 1}
     with warnings.catch_warnings():
