@@ -16,7 +16,7 @@ from sklearn_meg.connectome import (
 )
 from sklearn_meg.datasets import make_fibers, make_phantom
 
-from .record import Answer, flag_of, fresh, violation
+from .record import Answer, flag_of, fresh, remembered, violation
 
 SIZE = 32
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])  # a positive determinant: FSL reverses x
@@ -37,19 +37,19 @@ def _fitted(X, **params):
     return ConnectomeMetric(**params).fit(X)
 
 
-@cache
+@remembered
 def _clean(seed, world="annulus"):
     """The metric of the unbroken world, which most violations share."""
     return _fitted(_fibers(seed, world).X)
 
 
-@cache
+@remembered
 def _model(seed):
     """A fitted metric of the annulus, for what is asked of it."""
     return _fitted(_fibers(seed, noise=3.0).X)
 
 
-@cache
+@remembered
 def _model_in_mm(seed):
     affine = np.diag([2.0, 2.0, 1.0])
     affine[:2, 2] = SHIFT[:2]
@@ -61,7 +61,7 @@ def _deviation(model, fibers, tolerance=1.0, flag=None):
     return _off(model, fibers.seeds, fibers.directions, fibers.curves, tolerance, flag)
 
 
-@cache
+@remembered
 def _unbroken(seed, world="annulus"):
     """What the metric of the unbroken world answers."""
     return _deviation(_clean(seed, world), _fibers(seed, world))

@@ -18,7 +18,7 @@ from sklearn_meg.tms import (
     write_swc,
 )
 
-from .record import Answer, flag_of, fresh, violation
+from .record import Answer, flag_of, fresh, remembered, violation
 
 N_FIT, N_TEST = 150, 100
 SPACING = grid_spacing("L5 PC")
@@ -41,7 +41,7 @@ def _fitted(X, y, seed, **params):
     return ThresholdCNN(random_state=seed, **params).fit(X[:N_FIT], y[:N_FIT])
 
 
-@cache
+@remembered
 def _model(seed):
     _, X, y = _places(seed)
     return _fitted(X, y, seed)
