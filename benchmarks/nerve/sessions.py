@@ -59,13 +59,13 @@ def session_rows(case, seed, quick):
 
 
 def _rows_of(case, person, quick):
-    days, train = (LAST[:1], TRAIN[:1]) if quick else (LAST, TRAIN)
+    days = LAST[:1] if quick else LAST
     if case == "new_person":
         return new_person_rows(person, days, quick)
     if case == "failed_session":
         days = failing.DAYS[:1] if quick else failing.DAYS
-        return failing.person_rows(person, *fitted(person, train), days, quick)
-    return _person_rows(case, person, train, days)
+        return failing.person_rows(person, *fitted(person), days, quick)
+    return _person_rows(case, person, fitted(person), days)
 
 
 def _path(person):
@@ -73,11 +73,11 @@ def _path(person):
 
 
 @lru_cache(maxsize=3)
-def fitted(person, train):
-    """Raw trials of a person, and the session model around linear discriminants of these days."""
+def fitted(person):
+    """Raw trials of a person, and the session model around linear discriminants."""
     data = load_long_term_emg(_path(person))
     model = WindowClassifier(**EMG, adaptation="batch", session_model=True, ring=True)
-    train = np.isin(data.session, train)
+    train = np.isin(data.session, TRAIN)
     return data, model.fit(data.X[train], data.y[train])
 
 
@@ -135,16 +135,16 @@ def _strangers(person, days):
 
 
 @lru_cache(maxsize=3)
-def refitted(person, train):
+def refitted(person):
     """The same without one channel from the beginning."""
-    data, model = fitted(person, train)
-    train = np.isin(data.session, train)
+    data, model = fitted(person)
+    train = np.isin(data.session, TRAIN)
     X = np.delete(data.X[train], LOST, axis=1)
     return clone(model).set_params(ring=False).fit(X, data.y[train])
 
 
-def _person_rows(case, person, train, days):
-    data, model = fitted(person, train)
+def _person_rows(case, person, known, days):
+    data, model = known
     found = {}
     for day in days:
         chosen = data.session == day
@@ -155,7 +155,7 @@ def _person_rows(case, person, train, days):
         if case == "lost_channel":
             kept = np.delete(parts[0], LOST, axis=1)
             for name, adaptation in (("refit", "batch"), ("refit_online", "online")):
-                refit = _as(refitted(person, train), adaptation=adaptation)
+                refit = _as(refitted(person), adaptation=adaptation)
                 scored.append((name, refit.score(kept, parts[1])))
         for name, right in scored:
             found.setdefault(name, []).append(right)

@@ -30,7 +30,8 @@ from ._filters import (
     resolve_groups,
 )
 from ._lags import lag_sums, ridge, trials_per_block
-from ._pooling import pool_subjects, sum_of, trial_sums
+from ._pooling import sum_of, trial_sums
+from ._sharing import pool_subjects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

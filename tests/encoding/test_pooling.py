@@ -26,9 +26,9 @@ def few_trials(world, n_subjects, n_trials, seed, informative=True):
     return X, data.y, rows, train
 
 
-def both_scores(model, X, y, train):
+def both_scores(model, X, y, train, start=20):
     predicted = model.fit(X[train], y[train]).predict(X[~train])
-    return np.array([f(y[~train], predicted, start=20) for f in (r_across_trials, r_over_time)])
+    return np.array([f(y[~train], predicted, start=start) for f in (r_across_trials, r_over_time)])
 
 
 @pytest.mark.parametrize(
@@ -102,6 +102,29 @@ def test_with_one_trial_a_subject_differences_between_subjects_are_no_effect():
     level = model.predict(X).mean(axis=2) - model.predict(X).mean(axis=(0, 2))
     own = slow.mean(axis=2) - slow.mean(axis=(0, 2))
     assert 0.4 < (level * own).sum() / (own**2).sum() < 0.9
+
+
+def averages(n_subjects, seed):
+    """Two conditions that do not differ, of subjects who do: slow activity, one left out each."""
+    rng = np.random.default_rng(seed)
+    shared, own = rng.normal(size=(2, n_subjects, 3, 30)).cumsum(axis=3) / 4
+    subjects = np.repeat(np.arange(n_subjects), 2)
+    y = (shared[:1] + 0.7 * own + rng.normal(size=(n_subjects, 3, 1)) / 4)[subjects]
+    y += rng.normal(size=y.shape).cumsum(axis=2) / 6 + rng.normal(size=(*y.shape[:2], 1)) / 2
+    features = np.zeros((len(y), 2, 30))
+    features[:, 0, 0], features[1::2, 1, 0] = 1, 1
+    X, rows = pack_rows(features, subjects=subjects)
+    return X, y, rows, (np.arange(len(y)) + subjects) % 2 > 0
+
+
+def test_averages_are_predicted_at_least_as_well_as_by_the_mean_of_the_subject():
+    found = []
+    for seed in range(3):
+        X, y, rows, train = averages(12, seed)
+        models = TRF(**rows, tmax=20), SubjectMean(**rows)
+        found.append([both_scores(model, X, y, train, start=0) for model in models])
+    ours, mean = np.mean(found, axis=0)
+    assert (ours > mean - 0.01).all()
 
 
 def test_pooling_needs_an_intercept():
