@@ -15,7 +15,7 @@ from ..report import run_steps
 from . import checks, overlap, real, rhythm, speed, violated
 from .models import QUICK_DATA, joint_rows, noise_rows, our_estimates
 from .peers import tuned_peers
-from .scores import scores
+from .scores import ceiling_rows, scores
 
 CELLS = {
     f"{scenario}{snr:+d}": (scenario, float(snr))
@@ -90,7 +90,7 @@ def cell_rows(case, seed, quick):
         random_state=seed_of(case, seed),
         **(QUICK_DATA if quick else {}),
     )
-    rows = []
+    rows = ceiling_rows(case, seed, data.forward, data.positions)
     for solvers in (our_estimates(data, seed, quick), tuned_peers(data, quick)):
         for name, estimate in solvers:
             rows += scores(case, name, seed, data, estimate)

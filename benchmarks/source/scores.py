@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from sklearn_meg.source.metrics import (
     earth_movers_distance,
@@ -60,6 +61,12 @@ def scores(case, model, seed, data, estimate):
     }
     more = {"setting": estimate.setting} if estimate.setting else {}
     return [row(case, model, metric, seed, value, **more) for metric, value in found.items()]
+
+
+def ceiling_rows(case, seed, forward, positions):
+    """Row of the grid points nearest to the sources: no map on that grid is closer."""
+    away = 1e3 * cdist(positions, forward["source_rr"]).min(axis=1)
+    return [row(case, "ceiling", "dle_mm", seed, away.mean())] if len(away) else []
 
 
 def error_of(data, estimate):

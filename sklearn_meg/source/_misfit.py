@@ -72,16 +72,19 @@ class Misfit:
         like_errors (Misfit): Of what looks like errors of the lead field, where less noise is.
         """
         like_errors = replace(like_errors, near=max(self.near, like_errors.near))
-        rest = self._beyond(SETTINGS.blind_rest)
-        if rest or like_errors._beyond(SETTINGS.blind_like_errors):
+        rest = self._beyond(SETTINGS.blind_rest, SETTINGS.blind_sigmas)
+        if rest or like_errors._beyond(SETTINGS.blind_like_errors, 3):
             return replace(self, bound=0.0)
         return replace(self, bound=SETTINGS.wrong_blind)
 
-    def _beyond(self, times):
-        """Whether more is left than usual errors and some times the noise as slow as courses."""
+    def _beyond(self, times, sigmas):
+        """Whether more is left than usual errors and some times the noise as slow as courses.
+
+        sigmas: Standard deviations of so much noise that may be on top.
+        """
         more = max(times * self.near / max(self.level, 1e-300), 1.0)
         noise = (more - 1) * self.level * self.noise
-        return self.power - 3 * more * self.deviation > SETTINGS.wrong_average**2 + noise
+        return self.power - sigmas * more * self.deviation > SETTINGS.wrong_average**2 + noise
 
 
 def misfit_of(Y, dipoles, noise, shape=None):
