@@ -21,8 +21,7 @@ test test-oldest test-wheel: export MKL_NUM_THREADS = 1
 test: .venv/tested
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(PAGES)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests sklearn_meg $(PAGES)
 	$(MAKE) -j 2 $(QUICK)
 
 # A case of each kind of each benchmark, two at a time; what each prints comes at its end.

@@ -78,6 +78,11 @@ class Use:
         """A fitted one."""
         return self.world.fit(self.model(**params), self.X, self.y)
 
+    @cached_property
+    def known(self):
+        """A fitted one that all uses share: they must leave it as it is."""
+        return self.fitted()
+
     def fit(self, model):
         """Fit anything that is made of the model."""
         return self.world.fit(model, self.X, self.y)

@@ -18,6 +18,8 @@ from . import cluster, consortium, encoders, files, inputs, kills, nulls
 
 PARTS = (kills, inputs, files, cluster, consortium, nulls, encoders)
 CASES = tuple(case for part in PARTS for case in part.CASES)
+NOT_QUICK = ("faults", "cluster", "consortium")  # tests of the same names run these in small
+QUICK_CASES = tuple(case for case in CASES if case not in NOT_QUICK)
 N_SEEDS = 5
 ONCE = ("bad_inputs", "cluster", "consortium", "null_studies", "null_encoders")  # minutes
 
@@ -30,7 +32,7 @@ def run(quick=False, n_seeds=None, cases=None):
     cases (list of str or None): Some of `CASES`; None all.
     Returns rows, checks (list of dict), settings (dict)
     """
-    cases = CASES if cases is None else cases
+    cases = (QUICK_CASES if quick else CASES) if cases is None else cases
     n = n_seeds or (1 if quick else N_SEEDS)
     steps = [(case, seed) for case in cases for seed in range(1 if case in ONCE else n)]
     rows = run_steps("trust", steps, partial(_case_rows, quick=quick))

@@ -36,25 +36,25 @@ def _same(use, first, second):
 
 def cloning(use):
     """``clone``, ``get_params``, ``set_params``."""
-    twin = clone(use.fitted())
+    twin = clone(use.known)
     assert twin.set_params(**use.model().get_params()).get_params().keys()
 
 
 def showing(use):
     """``repr`` and the HTML of a notebook."""
-    assert use.kind in repr(use.fitted())
+    assert use.kind in repr(use.known)
     assert use.kind in use.model()._repr_html_()
 
 
 def pickling(use):
     """``pickle``, before and after ``fit``."""
-    model = use.fitted()
+    model = use.known
     _same(use, model, pickle.loads(pickle.dumps(model)))
 
 
 def dumping(use):
     """``joblib.dump`` and ``load``."""
-    model, file = use.fitted(), io.BytesIO()
+    model, file = use.known, io.BytesIO()
     joblib.dump(model, file)
     file.seek(0)
     _same(use, model, joblib.load(file))
@@ -62,13 +62,13 @@ def dumping(use):
 
 def copying(use):
     """``copy.deepcopy``."""
-    model = use.fitted()
+    model = use.known
     _same(use, model, copy.deepcopy(model))
 
 
 def saving(use):
     """``sklearn_meg.save`` and ``load``: no pickle."""
-    model = use.fitted()
+    model = use.known
     with tempfile.TemporaryDirectory() as folder:
         sklearn_meg.save(model, Path(folder) / "model")
         _same(use, model, sklearn_meg.load(Path(folder) / "model"))
@@ -78,7 +78,7 @@ def skops_file(use):
     """``skops.io`` with the types of this package trusted."""
     import skops.io
 
-    model = use.fitted()
+    model = use.known
     data = skops.io.dumps(model)
     types = skops.io.get_untrusted_types(data=data)
     assert all(name.startswith("sklearn_meg.") for name in types), types
@@ -87,7 +87,7 @@ def skops_file(use):
 
 def freezing(use):
     """``FrozenEstimator`` around a fitted model."""
-    model = use.fitted()
+    model = use.known
     _same(use, model, FrozenEstimator(model))
 
 

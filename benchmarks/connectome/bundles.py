@@ -36,7 +36,7 @@ def _rows(case, read, seed, quick):
         print(f"{case}: left out ({error})")
         return []
     found = {}
-    for lines in bundles[: 1 if quick else None]:
+    for lines in [bundles[0][::3]] if quick else bundles:
         for name, value in _scores(lines, seed).items():
             found.setdefault(name, []).append(value)
     rows = []

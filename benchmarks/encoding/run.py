@@ -35,7 +35,8 @@ CASES = (
     *("few_L", "few_N", "few_S", "few_subjects", "few_trials", "few_none", "averages"),
     *("importance", "eeg_visual", "erp_words", "eeglab", "speed", "scale"),
 )
-NOT_QUICK = ("L", "S", "context", "L_stimulus_only", "few_L", "few_S")  # others show that these run
+# Others show that these run.
+NOT_QUICK = ("L", "S", "context", "L_stimulus_only", "few_L", "few_S", "few_subjects")
 QUICK_CASES = tuple(case for case in CASES if case not in NOT_QUICK)
 WORLDS = ("L", "N", "S")
 MANY = {"many": "N", "context": "C"}

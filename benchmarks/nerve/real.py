@@ -24,23 +24,28 @@ N_CHANNELS = 8
 
 
 @lru_cache(maxsize=1)
-def emg():
-    """Features (n_trials, n_features + 1, n_windows), motions, days and trials; None if absent."""
+def emg(quick):
+    """Features (n_trials, n_features + 1, n_windows), motions, days and trials; None if absent.
+
+    quick: Of two days only.
+    """
     path = recording("nerve", "sub1_30days.npz")
     if path is None:
         return None
     data = load_long_term_emg(path)
     features = NerveFeatures(sfreq=data.sfreq, window=WINDOW, hop=HOP, session_row=-1)
-    return features.fit_transform(data.X).astype(np.float32), data.y, data.session, data.trial
+    kept = np.isin(data.session, (1, LAST[0])) if quick else slice(None)
+    X, y, day, trial = (each[kept] for each in (data.X, data.y, data.session, data.trial))
+    return features.fit_transform(X).astype(np.float32), y, day, trial
 
 
 def emg_rows(case, seed, deep, quick):
     """Accuracy on days that were not trained on, or within each day."""
-    if emg() is None:
+    if emg(quick) is None:
         return []
     if case == "emg_intraday":
         return intraday_rows(seed, deep, quick)
-    X, y, day, _ = emg()
+    X, y, day, _ = emg(quick)
     train = np.isin(day, SPLITS[case])
     order = np.random.default_rng(seed).permutation(len(y))
     test = order[np.isin(day[order], LAST[:1] if quick else LAST)]
@@ -86,7 +91,7 @@ def intraday_rows(seed, deep, quick):
     """Each of the four trials of a day left out once."""
     if seed > 1:  # 24 fits a seed
         return []
-    X, y, day, trial = emg()
+    X, y, day, trial = emg(quick)
     right = {"lda_cov": [], "default": []}
     for d in LAST[:1] if quick else LAST:
         for t in np.unique(trial)[: 1 if quick else None]:

@@ -59,13 +59,13 @@ def session_rows(case, seed, quick):
 
 
 def _rows_of(case, person, quick):
-    days = LAST[:1] if quick else LAST
+    days, train = (LAST[:1], TRAIN[:1]) if quick else (LAST, TRAIN)
     if case == "new_person":
         return new_person_rows(person, days, quick)
     if case == "failed_session":
         days = failing.DAYS[:1] if quick else failing.DAYS
-        return failing.person_rows(person, *fitted(person), days, quick)
-    return _person_rows(case, person, fitted(person), days)
+        return failing.person_rows(person, *fitted(person, train), days, quick)
+    return _person_rows(case, person, train, days)
 
 
 def _path(person):
@@ -73,11 +73,11 @@ def _path(person):
 
 
 @lru_cache(maxsize=3)
-def fitted(person):
-    """Raw trials of a person, and the session model around linear discriminants."""
+def fitted(person, train):
+    """Raw trials of a person, and the session model around linear discriminants of these days."""
     data = load_long_term_emg(_path(person))
     model = WindowClassifier(**EMG, adaptation="batch", session_model=True, ring=True)
-    train = np.isin(data.session, TRAIN)
+    train = np.isin(data.session, train)
     return data, model.fit(data.X[train], data.y[train])
 
 
@@ -135,16 +135,16 @@ def _strangers(person, days):
 
 
 @lru_cache(maxsize=3)
-def refitted(person):
+def refitted(person, train):
     """The same without one channel from the beginning."""
-    data, model = fitted(person)
-    train = np.isin(data.session, TRAIN)
+    data, model = fitted(person, train)
+    train = np.isin(data.session, train)
     X = np.delete(data.X[train], LOST, axis=1)
     return clone(model).set_params(ring=False).fit(X, data.y[train])
 
 
-def _person_rows(case, person, known, days):
-    data, model = known
+def _person_rows(case, person, train, days):
+    data, model = fitted(person, train)
     found = {}
     for day in days:
         chosen = data.session == day
@@ -155,7 +155,7 @@ def _person_rows(case, person, known, days):
         if case == "lost_channel":
             kept = np.delete(parts[0], LOST, axis=1)
             for name, adaptation in (("refit", "batch"), ("refit_online", "online")):
-                refit = _as(refitted(person), adaptation=adaptation)
+                refit = _as(refitted(person, train), adaptation=adaptation)
                 scored.append((name, refit.score(kept, parts[1])))
         for name, right in scored:
             found.setdefault(name, []).append(right)

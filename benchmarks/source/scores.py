@@ -59,8 +59,10 @@ def scores(case, model, seed, data, estimate):
         "osnr_db": np.clip(finite(output_snr(sources, data.onset), 0.0), -LARGEST_DB, LARGEST_DB),
         "fit_s": estimate.seconds,
     }
-    more = {"setting": estimate.setting} if estimate.setting else {}
-    return [row(case, model, metric, seed, value, **more) for metric, value in found.items()]
+    rows = [row(case, model, metric, seed, value) for metric, value in found.items()]
+    if estimate.setting:  # of all of them
+        rows[0]["setting"] = estimate.setting
+    return rows
 
 
 def ceiling_rows(case, seed, forward, positions):

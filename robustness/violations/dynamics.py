@@ -9,7 +9,7 @@ from sklearn_meg import HiddenMarkovGraph
 from sklearn_meg.datasets import make_states
 from sklearn_meg.dynamics.metrics import state_accuracy
 
-from .record import Answer, flag_of, fresh, violation
+from .record import Answer, flag_of, fresh, remembered, violation
 
 SHAPE = {"n_states": 3, "n_times": 250, "n_regions": 10}
 N_FIT, N_MORE, N_NEW = 6, 12, 4
@@ -32,6 +32,18 @@ def _wrong(X, states, tolerance=0.1, **params):
     return Answer(_error(states, found), tolerance)
 
 
+@remembered
+def _unbroken(seed):
+    """What the model of the unbroken world answers, which most violations share."""
+    return _wrong(*_world(seed))
+
+
+@remembered
+def _model_of_more(seed):
+    """A model of recordings after which others come."""
+    return _model().fit(_world(seed, N_MORE + N_NEW)[0][:N_MORE])
+
+
 def _error(states, found):
     pairs = ((np.ravel(a), np.ravel(b)) for a, b in zip(states, found))
     flat = [np.concatenate(part) for part in zip(*pairs)]
@@ -47,7 +59,7 @@ def _changed(change):
 
     def run(seed, broken):
         X, states = _world(seed)
-        return _wrong(change(X.copy(), _rng(seed)) if broken else X, states)
+        return _wrong(change(X.copy(), _rng(seed)), states) if broken else _unbroken(seed)
 
     return run
 
@@ -64,7 +76,7 @@ def _of_new(name, change, story):
 
     def run(seed, broken):
         X, states = _world(seed, N_MORE + N_NEW)
-        model = _model().fit(X[:N_MORE])
+        model = _model_of_more(seed)
         new = change(X[N_MORE:].copy(), _rng(seed)) if broken else X[N_MORE:]
         found, flag = model.predict(new), flag_of(model.is_unusual(new))
         truth = states[N_MORE:, :: round(states.shape[1] / found.shape[1])]
@@ -84,14 +96,14 @@ def _with(X, index, value):
 def too_many_states(seed, broken):
     """Four states are asked for where there are three."""
     X, states = _world(seed)
-    return _wrong(X, states, n_states=4 if broken else 3)
+    return _wrong(X, states, n_states=4) if broken else _unbroken(seed)
 
 
 @violation("no states at all", right="no states")
 def no_states(seed, broken):
     """Recordings are noise of one covariance; three states are asked for."""
     X, states = _world(seed)
-    return _wrong(_rng(seed).normal(size=X.shape) if broken else X, states)
+    return _wrong(_rng(seed).normal(size=X.shape), states) if broken else _unbroken(seed)
 
 
 @violation("states of rhythms", right=MOST)
@@ -99,7 +111,7 @@ def rhythms(seed, broken):
     """States have the same covariance and other spectra; the model looks at covariances."""
     X, states = _world(seed)
     if not broken:
-        return _wrong(X, states)
+        return _unbroken(seed)
     Z = _rng(seed).normal(size=(N_FIT, 250, 3))
     cosines = np.array([0.85, 0.0, -0.85])
     for t in range(2, Z.shape[1]):
@@ -114,7 +126,7 @@ def noise_recording(seed, broken):
     """One recording of six is of an empty room."""
     X, states = _world(seed)
     if not broken:
-        return _wrong(X, states)
+        return _unbroken(seed)
     _model().fit(_with(X.copy(), 0, _rng(seed).normal(size=X[0].shape)))
     return Answer(1.0, 0.1)
 
@@ -124,7 +136,7 @@ def one_short_recording(seed, broken):
     """A single recording of 100 samples."""
     X, states = _world(seed)
     if not broken:
-        return _wrong(X, states)
+        return _unbroken(seed)
     model = _model().fit(X[:1, :, :100])
     found = model.predict(X[:1, :, :100])
     flag = "warnings_" if len(model.warnings_) else None
@@ -136,7 +148,7 @@ def transposed(seed, broken):
     """Recordings of a list are (n_times, n_regions)."""
     X, states = _world(seed)
     if not broken:
-        return _wrong(X, states)
+        return _unbroken(seed)
     model = _model().fit(list(X[:, :, :40].transpose(0, 2, 1)))
     return Answer(1.0, model.n_features_in_ == X.shape[1])
 
@@ -145,7 +157,9 @@ def transposed(seed, broken):
 def missing_samples(seed, broken):
     """Samples of a gap are NaN."""
     X, states = _world(seed)
-    return _wrong(_with(X.copy(), (0, slice(None), slice(50, 80)), np.nan) if broken else X, states)
+    if not broken:
+        return _unbroken(seed)
+    return _wrong(_with(X.copy(), (0, slice(None), slice(50, 80)), np.nan), states)
 
 
 @violation("a sum of others", right=MOST)

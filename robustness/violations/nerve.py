@@ -8,7 +8,7 @@ from sklearn_meg import NerveDecoder, NerveFeatures, NerveRegressor, WindowClass
 from sklearn_meg.datasets import make_nerve
 from sklearn_meg.nerve import NerveStream
 
-from .record import Answer, flag_of, fresh, violation
+from .record import Answer, flag_of, fresh, remembered, violation
 
 SFREQ, N_CHANNELS = 1000.0, 8
 PARAMS = {"sfreq": SFREQ, "hop": 0.05, "session_row": -1}
@@ -24,7 +24,7 @@ def _data(seed):
     return [(data.X[data.session == s].copy(), data.y[data.session == s]) for s in range(3)]
 
 
-@cache
+@remembered
 def _model(seed, adaptation="batch"):
     X, y = _data(seed)[0]
     return WindowClassifier(**PARAMS, adaptation=adaptation, session_model=True).fit(X, y)

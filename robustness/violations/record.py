@@ -5,6 +5,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, wraps
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,25 @@ class Fresh:
 
     estimator: str
     run: Callable
+
+
+def remembered(make):
+    """A function whose results are kept; what it warns of is heard again at each call."""
+
+    @cache
+    def kept(*args):
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            return make(*args), [each.message for each in seen]
+
+    @wraps(make)
+    def again(*args):
+        result, messages = kept(*args)
+        for message in messages:
+            warnings.warn(message, stacklevel=2)
+        return result
+
+    return again
 
 
 def violation(name, *, right, silent=None):

@@ -18,7 +18,7 @@ from sklearn_meg.tms import (
     write_swc,
 )
 
-from .record import Answer, flag_of, fresh, violation
+from .record import Answer, flag_of, fresh, remembered, violation
 
 N_FIT, N_TEST = 150, 100
 SPACING = grid_spacing("L5 PC")
@@ -41,7 +41,7 @@ def _fitted(X, y, seed, **params):
     return ThresholdCNN(random_state=seed, **params).fit(X[:N_FIT], y[:N_FIT])
 
 
-@cache
+@remembered
 def _model(seed):
     _, X, y = _places(seed)
     return _fitted(X, y, seed)
@@ -62,9 +62,10 @@ def _answer(predicted, truth, flag=None, tolerance=0.03):
     return Answer(np.nanmedian(np.abs(predicted / truth - 1)), tolerance, flag)
 
 
-def _learned(seed, X, y, **params):
-    """What a model that learns from fields and thresholds answers at the test places."""
-    return _answer(_fitted(X, y, seed, **params).predict(_test(seed)[1]), _test(seed)[2])
+def _learned(seed, broken, X, y):
+    """What a model that learns from broken fields and thresholds answers at the test places."""
+    model = _fitted(X, y, seed) if broken else _model(seed)
+    return _answer(model.predict(_test(seed)[1]), _test(seed)[2])
 
 
 def _intervals(model, X, truth):
@@ -224,43 +225,42 @@ def morphology_in_millimeters(seed, broken):
 def thresholds_as_fields(seed, broken):
     """Thresholds are given as the field at the soma."""
     _, X, y = _places(seed)
-    return _learned(seed, X, y * np.linalg.norm(X[:, 4, 4, 4], axis=1) if broken else y)
+    return _learned(seed, broken, X, y * np.linalg.norm(X[:, 4, 4, 4], axis=1))
 
 
 @violation("thresholds in mA/us", right=RIGHT)
 def milliampere(seed, broken):
     """Thresholds come in other units, a millionth of those of the fields."""
     _, X, y = _places(seed)
-    return _learned(seed, X, y * 1e-6 if broken else y)
+    return _learned(seed, broken, X, y * 1e-6)
 
 
 @violation("capped thresholds", right=RIGHT)
 def capped(seed, broken):
     """Where a neuron did not fire, the largest amplitude that was tried stands as its threshold."""
     _, X, y = _places(seed)
-    return _learned(seed, X, np.minimum(y, np.quantile(y, 0.6)) if broken else y)
+    return _learned(seed, broken, X, np.minimum(y, np.quantile(y, 0.6)))
 
 
 @violation("infinite thresholds", right="an error")
 def infinite(seed, broken):
     """Where a neuron did not fire, its threshold is infinite."""
     _, X, y = _places(seed)
-    return _learned(seed, X, np.where(y > np.quantile(y, 0.9), np.inf, y) if broken else y)
+    return _learned(seed, broken, X, np.where(y > np.quantile(y, 0.9), np.inf, y))
 
 
 @violation("thresholds in another order", right=RIGHT)
 def shuffled(seed, broken):
     """Files of fields and of thresholds are sorted differently."""
     _, X, y = _places(seed)
-    order = np.random.default_rng(seed).permutation(len(y)) if broken else np.arange(len(y))
-    return _learned(seed, X, y[order])
+    return _learned(seed, broken, X, np.random.default_rng(seed).permutation(y))
 
 
 @violation("reversed current", right=RIGHT)
 def reversed_current(seed, broken):
     """Fields to learn from are of current in the other direction than that of the thresholds."""
     _, X, y = _places(seed)
-    return _learned(seed, -X if broken else X, y)
+    return _learned(seed, broken, -X, y)
 
 
 @violation("a pulse that nobody names", right=RIGHT)
@@ -268,16 +268,17 @@ def unnamed_pulse(seed, broken):
     """Thresholds were simulated with biphasic pulses; the model is of its default."""
     _, X, y = _places(seed)
     if broken:
-        data = make_tms_dataset("L5 PC", 60, pulse="biphasic", random_state=seed, verbose=0)
+        data = make_tms_dataset("L5 PC", 30, pulse="biphasic", random_state=seed, verbose=0)
         X, y = data["grids"], data["threshold"]
-    return _learned(seed, X, y)
+    return _learned(seed, broken, X, y)
 
 
 @violation("the morphology of another type", right=RIGHT)
 def other_type(seed, broken):
     """Thresholds of a layer 5 cell are learned with the morphology of a layer 2/3 cell."""
     _, X, y = _places(seed)
-    model = _fitted(X, y, seed, morphology="L2/3 PC" if broken else "L5 PC", spacing=SPACING)
+    other = {"morphology": "L2/3 PC", "spacing": SPACING}
+    model = _fitted(X, y, seed, **other) if broken else _model(seed)
     _, X, truth = _test(seed)
     return _answer(model.predict(X), truth, _intervals(model, X, truth))
 
@@ -287,7 +288,7 @@ def failed_searches(seed, broken):
     """One threshold in ten is ten times too large."""
     _, X, y = _places(seed)
     wrong = np.random.default_rng(seed).random(len(y)) < 0.1
-    return _learned(seed, X, np.where(wrong & broken, 10 * y, y))
+    return _learned(seed, broken, X, np.where(wrong, 10 * y, y))
 
 
 @violation("fields that come twice", right="90 % intervals that hold at least 80 %")

@@ -6,7 +6,7 @@ from ._cone import pieces
 from ._settings import SETTINGS
 
 
-def shoot(geometry, x, u, length, step, inside, follow=0.0):
+def shoot(geometry, x, u, length, step, inside, follow=0.0, last=np.inf):
     """Shoot curves of unit Euclidean speed.
 
     Any parameter gives the same curve; this one makes steps even in space.
@@ -16,6 +16,7 @@ def shoot(geometry, x, u, length, step, inside, follow=0.0):
     inside (callable): Whether points (n, dim) are where curves go on.
     follow: 0: geodesics. 1: integral curves of the field. Between: after each step the direction
         goes this share of the way to that of the field.
+    last: Step after which a curve need not go on, one number or (n,).
     Returns paths (n, n_steps + 1, dim): NaN after the first point that is not inside, or where a
         curve ran away within a step.
     """
@@ -25,13 +26,14 @@ def shoot(geometry, x, u, length, step, inside, follow=0.0):
     state = (x, u) if follow == 1 else geometry.start(x, u)
     paths = np.full((len(x), n_steps + 1, x.shape[1]), np.nan)
     paths[:, 0] = x
-    going = np.arange(len(x))
+    going, last = np.arange(len(x)), np.broadcast_to(last, len(x))
     for i in range(n_steps):
         state = _advance(geometry, state, h, follow)
         numbers = np.isfinite(state[0]).all(1) & np.isfinite(state[1]).all(1)
         paths[going[numbers], i + 1] = state[0][numbers]
         on = numbers.copy()
         on[numbers] = inside(state[0][numbers])
+        on &= last[going] > i + 1
         state, going = tuple(each[on] for each in state), going[on]
         if not len(going):
             break
@@ -86,10 +88,11 @@ def tube(geometry, peaks, x, u, noise, length, step, inside):
         if not on.any():
             break
     known = np.isfinite(curves[..., 0])
-    n = max(1, int(known.any(0).sum()))  # geodesics need not go on longer
-    paths = shoot(geometry, x, u + noise, n * step, step, lambda y: np.isfinite(y).all(1))[:, 1:]
+    counts = known.sum(1)
+    n = max(1, counts.max())  # geodesics need not go on longer
+    finite = {"inside": lambda y: np.isfinite(y).all(1), "last": counts}
+    paths = shoot(geometry, x, u + noise, n * step, step, **finite)[:, 1:]
     lost = SETTINGS.lost * step
     distance = np.linalg.norm(np.where(np.isfinite(paths), paths, np.inf) - curves[:, :n], axis=2)
     distance = np.where(known[:, :n], np.minimum(distance, lost), 0.0)
-    counts = known.sum(1)
     return np.where(counts > n_steps // 4, distance.sum(1) / np.maximum(counts, 1), np.nan)

@@ -79,13 +79,14 @@ class Found(NamedTuple):
 class Axes(NamedTuple):
     """Axes in which W is the identity and B diagonal: every dimension is a problem of its own.
 
-    ``axes`` (n_dims, n_dims) and the way ``back``; the inverse ``prior`` covariances of shifts
-    (n_dims, n_classes, n_classes); ``means`` of classes along the axes.
+    ``axes`` (n_dims, n_dims) and the way ``back``; the prior covariance of shifts along dimension
+    f is ``scale[f] * root @ root.T`` (n_classes, n_classes); ``means`` of classes along the axes.
     """
 
     axes: np.ndarray
     back: np.ndarray
-    prior: np.ndarray
+    scale: np.ndarray
+    root: np.ndarray
     means: np.ndarray
 
     @classmethod
@@ -93,8 +94,7 @@ class Axes(NamedTuple):
         """From what `fit_gaussian` returns."""
         scale, axes = eigh(between, within)
         means = means @ axes
-        prior = np.linalg.inv(_alike(means)) / scale[:, np.newaxis, np.newaxis]
-        return cls(axes, axes.T @ within, prior, means)
+        return cls(axes, axes.T @ within, scale, np.linalg.cholesky(_alike(means)), means)
 
 
 def adapt(P, log_start, known, n_iter=None, assign=free, cooling=1.0):
@@ -107,18 +107,22 @@ def adapt(P, log_start, known, n_iter=None, assign=free, cooling=1.0):
     cooling: Divisor of the log likelihoods.
     Returns found (Found)
     """
-    axes, back, prior, means = known
+    axes, back, scale, root, means = known
     P, log_p = P @ axes, log_start
     for _ in range(n_iter or SETTINGS.n_iter):
         r = np.exp(log_p)
-        covariance = np.linalg.inv(prior + np.diag(r.sum(0)))  # n_dims, n_classes, n_classes
-        pull = r.T @ P - r.sum(0)[:, np.newaxis] * means
-        shifts = np.einsum("fcd,df->cf", covariance, pull)
-        blur = np.einsum("fcc->c", covariance)
+        # The covariance along f is inv(inv(scale[f] root root.T) + N), N = diag(r.sum(0)). With
+        # root.T N root = V diag(m) V.T it is (root V) diag(1 / (1 / scale[f] + m)) (root V).T.
+        counts, vectors = np.linalg.eigh((root.T * r.sum(0)) @ root)
+        turned = root @ vectors
+        left = 1 / (1 / scale + np.maximum(counts, 0)[:, np.newaxis])  # n_classes, n_dims
+        pull = turned.T @ (r.T @ P - r.sum(0)[:, np.newaxis] * means)
+        shifts = turned @ (left * pull)
+        blur = np.square(turned) @ left.sum(1)
         likelihood = -0.5 * (_squared_distances(P, means + shifts) + blur)
         log_p = assign(likelihood / cooling)
     fit = (np.exp(log_p) * (likelihood / cooling - log_p)).sum()
-    evidence = fit - _divergence(prior, covariance, shifts) / cooling
+    evidence = fit - _divergence(left / scale, pull * left, scale) / cooling
     return Found(log_p, shifts @ back, likelihood, evidence)
 
 
@@ -136,12 +140,13 @@ def _squared_distances(P, centers):
     return np.square(P).sum(1)[:, np.newaxis] - 2 * P @ centers.T + np.square(centers).sum(1)
 
 
-def _divergence(prior, covariance, shifts):
-    """Kullback-Leibler divergence of the shifts from their prior, summed over dimensions."""
-    product = prior @ covariance
-    quadratic = np.einsum("cf,fcd,df->", shifts, prior, shifts)
-    trace = np.einsum("fcc->", product)
-    return 0.5 * (trace + quadratic - shifts.size - np.linalg.slogdet(product)[1].sum())
+def _divergence(share, shifts, scale):
+    """Kullback-Leibler divergence of the shifts from their prior, summed over dimensions.
+
+    share, shifts (n_classes, n_dims): Variance left of the prior's, and shifts, along each
+        eigenvector.
+    """
+    return 0.5 * (share - 1 - np.log(share) + np.square(shifts) / scale).sum()
 
 
 def _alike(means):

@@ -102,7 +102,7 @@ def find_dipoles(problem, grid, params):
     move = _move(problem, params, scanner, evidence, Y, dipoles, noise)
     if move is not None and move.believed:
         scanner = move.scanner
-        dipoles = scanner.search(Y, least, *counts, noise)
+        dipoles = scanner.search(Y, least, *counts, noise, move.dipoles)
     stability = _stability(scanner, Y, least, counts, noise, params.n_estimators)
     if not dipoles:
         return Found(dipoles, np.zeros(0), stability)

@@ -4,7 +4,8 @@ To shift or turn the sensors beside the head is not to move the sources in it: c
 back through the head depend on where in it they begin. Six numbers, alike for all sources and
 samples, then explain what dipoles leave: three shifts and three turns, Gaussian around 0, in so
 wide a prior as makes the data most likely, beside places and orientations that are free. A head
-that is not the modeled one pretends such moves, but leaves more than they explain.
+that is not the modeled one pretends such moves, but leaves more than they explain, or is explained
+better by three sizes of the head along its axes: a move must gain more than these do.
 """
 
 from dataclasses import dataclass, replace
@@ -22,9 +23,11 @@ class Move:
     """Where sensors are beside where they were said to be.
 
     move (6,): Shifts in m along the axes of the head, turns in rad about the middle of the grid.
-    evidence: Log-likelihood that it gains, beside that of sensors as they were said to be.
+    evidence: Log-likelihood that it gains, beside that of sensors as they were said to be, and more
+        than another size of the head does.
     scanner (Scanner) and gain (n_channels, n_positions * n_orient): With the lead field of sensors
         that are there; the second in the units of y.
+    dipoles (list of Dipole): Of that scanner.
     believed: Whether it explains what dipoles left, and is no farther than sensors may be.
     """
 
@@ -32,6 +35,7 @@ class Move:
     evidence: float
     scanner: Any = None
     gain: Any = None
+    dipoles: Any = ()
     believed: bool = False
 
     @property
@@ -62,7 +66,8 @@ def find_move(scanner, Y, dipoles, noise, inside, sensors, stated, blind=False):
     blind: Whether the size of noise is only guessed.
     Returns move (Move or None): None where the data do not ask for one.
     """
-    changes, raw, moved, found = inside @ sensors.changes(), sensors.gain, scanner, NOT_MOVED
+    changes = inside @ sensors.changes(), inside @ sensors.resized()
+    raw, moved, found = sensors.gain, scanner, NOT_MOVED
     least = SETTINGS.least_moved * (SETTINGS.blind_more if blind else 1.0)
     for _ in range(SETTINGS.move_rounds):
         found = _step(moved, Y, dipoles, changes, raw, stated, found.move)
@@ -75,11 +80,15 @@ def find_move(scanner, Y, dipoles, noise, inside, sensors, stated, blind=False):
     left = misfit_of(Y, dipoles, noise)
     explained = left.power < SETTINGS.left_by_moved**2
     near = found.shift < SETTINGS.farthest_moved * stated
-    return replace(found, scanner=moved, gain=gain, believed=explained and near)
+    there = {"scanner": moved, "gain": gain, "dipoles": dipoles}
+    return replace(found, **there, believed=explained and near)
 
 
 def _step(scanner, Y, dipoles, changes, raw, stated, before):
-    """Improve a move by what dipoles of sensors moved so leave, in units of noise and errors."""
+    """Improve a move by what dipoles of sensors moved so leave, in units of noise and errors.
+
+    changes (tuple of two (n, n_modes, n_channels)): Of fields, by the parts of a move and by sizes.
+    """
     columns = np.concatenate([dipole.columns for dipole in dipoles], axis=1)
     raw = raw.reshape(len(raw), -1, scanner.n_orient)
     fields = np.concatenate([dipole.fields(raw) for dipole in dipoles], axis=1)
@@ -101,10 +110,14 @@ def _step(scanner, Y, dipoles, changes, raw, stated, before):
         free += [made(change, own) for change in gradient_of(scanner, dipole).transpose(1, 0, 2)]
         free += [made(way[:, None], course[None]) for way in dipole.gain.T for course in own]
     free = _basis(np.array(free).T)
-    design = np.array([made(change @ fields, courses) for change in changes]).T
+    moves, sizes = (np.array([made(c @ fields, courses) for c in each]).T for each in changes)
     rest = np.concatenate(rest)[:, 0]
-    design, rest = (each - free @ (free.T @ each) for each in (design, rest))
-    return _most_likely(design, rest + design @ before, len(rest) - free.shape[1], stated)
+    moves, sizes, rest = (each - free @ (free.T @ each) for each in (moves, sizes, rest))
+    rest, n = rest + moves @ before, len(rest) - free.shape[1]
+    units = stated * np.array([1.0] * 3 + [1 / SETTINGS.move_radius] * 3)
+    gained, move = _most_likely(moves, rest, n, units)
+    by_size, _ = _most_likely(sizes, rest, n, np.full(3, SETTINGS.size_prior))
+    return Move(move, gained - by_size)
 
 
 def _basis(columns):
@@ -114,24 +127,26 @@ def _basis(columns):
     return left[:, size > 1e-5 * size[0]]
 
 
-def _most_likely(design, rest, n, stated):
-    """Move of the prior, and the noise, that make the rest most likely.
+def _most_likely(design, rest, n, units):
+    """Change of the prior, and the noise, that make the rest most likely.
 
-    design (n_values, 6), rest (n_values,)
+    design (n_values, n_parts), rest (n_values,)
     n: Values that are free.
+    units (n_parts,): Standard deviations that are stated.
+    Returns gained (float): Log-likelihood, beside no change.
+    and change (n_parts,)
     """
-    best, nothing = NOT_MOVED, _likelihood(rest @ rest, n)
+    best, nothing = (0.0, 0.0 * units), _likelihood(rest @ rest, n)
     for times in SETTINGS.move_priors:
-        unit = times * stated * np.array([1.0] * 3 + [1 / SETTINGS.move_radius] * 3)
-        made, noise = design * unit, max(rest @ rest / n, 1.0)
+        made, noise = design * times * units, max(rest @ rest / n, 1.0)
         for _ in range(SETTINGS.move_noise_rounds):
-            precision = made.T @ made / noise + np.eye(6)
-            move = np.linalg.solve(precision, made.T @ rest / noise)
-            left = rest @ rest - move @ (made.T @ rest)  # that of the move itself included
+            precision = made.T @ made / noise + np.eye(len(units))
+            change = np.linalg.solve(precision, made.T @ rest / noise)
+            left = rest @ rest - change @ (made.T @ rest)  # that of the change itself included
             noise = max(left / n, 1.0)
         gained = _likelihood(left, n) - nothing - np.linalg.slogdet(precision)[1] / 2
-        if gained > best.evidence:
-            best = Move(unit * move, gained)
+        if gained > best[0]:
+            best = gained, times * units * change
     return best
 
 

@@ -243,7 +243,7 @@ class Scanner:
             shares=shares[best],
         )
 
-    def search(self, Y, least, max_sources, n_sources=None, noise=()):
+    def search(self, Y, least, max_sources, n_sources=None, noise=(), start=()):
         """Find dipoles, as many as there is evidence for.
 
         First on the grid, where a source may be anywhere in its cell; then between its points.
@@ -255,11 +255,12 @@ class Scanner:
         n_sources (int or None): That many, whatever the evidence.
         noise (list of ndarray of shape (n_modes, n_components)): Realizations of the noise of Y:
             beside it the rest shows how wrong the lead field is.
+        start (list of Dipole): To begin with, of this lead field.
         Returns dipoles (list of Dipole)
         """
         needed, n_most = (0.0, n_sources) if n_sources else (1.0, max_sources)
         bounds = as_bounds(least)
-        dipoles = self._grow(Y, [], bounds, needed, n_most, self._at_points)
+        dipoles = self._grow(Y, list(start), bounds, needed, n_most, self._at_points)
         stirred = self._stir(Y, self.refine(Y, dipoles))
         dipoles = self._grow(Y, stirred, bounds, needed, n_most, self._at_points)
         dipoles = self.settle(Y, dipoles)

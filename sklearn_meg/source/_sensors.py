@@ -12,7 +12,7 @@ import numpy as np
 
 KEYS = "loc", "coil_type", "coord_frame", "unit"
 ORDER = 10  # what moved sensors read is off by .03 of its change, with 8 by .07
-STEPS = (1e-3,) * 3 + (0.01,) * 3  # m and rad
+STEPS = (1e-3,) * 3 + (0.01,) * 6  # m, rad, and parts of the size
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,18 @@ class Sensors:
 
     def moved(self, move):
         """Lead field of sensors off by a move: three shifts in m, three turns in rad."""
-        return self.gain + _change(self.place, tuple(map(float, move))) @ self.gain
+        return self.gain + _change(self.place, (*map(float, move), 0.0, 0.0, 0.0)) @ self.gain
 
     def changes(self):
         """Change of what is read by each part of a move, (6, n_channels, n_channels)."""
-        return np.array([self.projected(each) for each in _changes(self.place)])
+        return np.array([self.projected(each) for each in _changes(self.place)[:6]])
+
+    def resized(self):
+        """The same by each part of another size, along the axes of the head, (3, ...).
+
+        Around a larger head, sensors are where nearer ones are around the modeled one.
+        """
+        return np.array([self.projected(each) for each in _changes(self.place)[6:]])
 
     def projected(self, fields):
         """Fields (n_channels, n) as they are in the data."""
@@ -79,7 +86,7 @@ def _change(place, move):
 @lru_cache(maxsize=2)
 def _here(place):
     """Multipoles, and the moments of what is read, each channel in units of its kind."""
-    here = _multipoles(place, (0.0,) * 6)
+    here = _multipoles(place, (0.0,) * 9)
     kinds = np.array([ch[1] for ch in place[0]])
     size = np.ones(len(here))
     for kind in set(kinds):
@@ -91,7 +98,10 @@ def _here(place):
 
 
 def _multipoles(place, move):
-    """What moved sensors read of each multipole inside the head, (n_channels, n_moments)."""
+    """What moved sensors read of each multipole inside the head, (n_channels, n_moments).
+
+    move (9,): Shifts in m, turns in rad, and how much larger the head is along its axes.
+    """
     import mne
     from mne.preprocessing import compute_maxwell_basis
     from scipy.spatial.transform import Rotation
@@ -101,9 +111,13 @@ def _multipoles(place, move):
     for ch, (_, _, *values) in zip(info["chs"], channels):
         ch.update(zip(KEYS, (np.array(values[0]), *values[1:])))
     turn = np.eye(4)
-    turn[:3, :3] = Rotation.from_rotvec(move[3:]).as_matrix()
+    turn[:3, :3] = Rotation.from_rotvec(move[3:6]).as_matrix()
     turn[:3, 3] = np.array(move[:3]) + middle - turn[:3, :3] @ middle
-    info["dev_head_t"] = mne.transforms.Transform("meg", "head", turn @ np.array(trans))
+    trans = turn @ np.array(trans)
+    for ch in info["chs"]:
+        away = trans[:3, :3] @ ch["loc"][:3] + trans[:3, 3] - middle
+        ch["loc"][:3] += trans[:3, :3].T @ (away / (1 + np.array(move[6:])) - away)
+    info["dev_head_t"] = mne.transforms.Transform("meg", "head", trans)
     return compute_maxwell_basis(
         info, origin=middle, int_order=ORDER, ext_order=0, regularize=None,
         bad_condition="ignore", verbose="error",

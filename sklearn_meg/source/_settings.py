@@ -95,13 +95,14 @@ class Settings:
         to 2.2 times the noise there, heads and sensors that are off up to 100 times. In 24
         simulated averages of a dipole the error beyond it was up to .07, with sensors 2 cm off
         above .08 in 16.
-    good_head, least_moved: Error of the lead field that is never a move, and log-likelihood that
-        moved sensors must gain, `blind_more` times that of averages. Sensors 4 mm and 2 degrees off
-        gained 0 to 12 in data sets of three dipoles at 5 dB, 13 to 150 at 15 dB; where they are
-        said to be 0 to .3; under a skull 3 % larger or 4 % wider too little in 12 of 12. A skull
-        6 % longer gained 4 and more in five of ten, by moves of 2 to 3 mm that put dipoles 3 mm
-        off instead of 1: no bound tells it from sensors. Averages of a real recording gained 2
-        and 3.
+    good_head, least_moved, size_prior: Error of the lead field that is never a move; log-likelihood
+        that moved sensors must gain beyond what sizes of the head along its axes do, `blind_more`
+        times that of averages; standard deviation of those sizes. Sensors 2.5 to 6 mm off in five
+        ways gained more than 4 in 10 of 20 data sets of three dipoles at 5 dB, 29 and more at 15
+        dB; where they are said to be .9 at most of those, 3.1 of one dipole at -5 dB; under skulls
+        3 to 6 % longer, shorter, taller, wider or larger 2.1 at most in 29. Without sizes a skull 6
+        % longer gained 4 and more in five of ten, by moves of 2 to 3 mm that put dipoles 3 mm off
+        instead of 1. Averages of a real recording gained 2 and 3.
     left_by_moved, farthest_moved, surely_moved: Error of the lead field that may be left, how far
         sensors may be, of what is stated, and gain from which it is told that one of them is more.
         Spheres gained up to 75 by moves of 11 to 27 mm, which left .07 to .2 and put dipoles 5 to
@@ -226,6 +227,7 @@ class Settings:
     farthest_moved: float = 5.0
     move_priors: tuple = (1.0, 2.0, 4.0)
     move_radius: float = 0.08
+    size_prior: float = 0.015
     left_by_moved: float = 0.06
     move_rounds: int = 2
     move_noise_rounds: int = 10

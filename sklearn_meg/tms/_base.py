@@ -19,7 +19,7 @@ from .._checks.whole import WholeFit
 from .._params import param
 from .._routing import RoutedGroups
 from ._doubts import doubt_spacing, doubt_thresholds
-from ._drive import SiteDrive
+from ._drive import SiteDrive, library_drive
 from ._grids import (
     center_magnitude,
     check_grids,
@@ -97,7 +97,7 @@ class PhysicsParams:
         """
 
         def logs_with(spacing):
-            drive = SiteDrive.of(self._neuron(), self.pulse, self.grid_size_, spacing)
+            drive = self._drive_of(self.morphology, spacing)
             return apply_physics(untrained_physics(drive, y.shape[1]), flat)[0]
 
         usual = {EFieldSampler.spacing}
@@ -106,10 +106,18 @@ class PhysicsParams:
         others = {each: partial(logs_with, each) for each in usual - {self._spacing()}}
         doubt_spacing(y, logs, self._spacing(), others)
 
+    def _drive_of(self, morphology, spacing):
+        """Polarization of the sites of a morphology or a type, for grids of the fitted size."""
+        if isinstance(morphology, str):
+            if isinstance(self.pulse, str):
+                return library_drive(morphology, self.pulse, self.grid_size_, spacing)
+            morphology = make_neuron(morphology)
+        return SiteDrive.of(morphology, self.pulse, self.grid_size_, spacing)
+
     def _site_drive(self):
-        """Polarization of the sites of the morphology, for grids of the fitted size."""
+        """That of the parameter, with doubts about its grid."""
         neuron, size = self._neuron(), self.grid_size_
-        drive = SiteDrive.of(neuron, self.pulse, size, self._spacing())
+        drive = self._drive_of(self.morphology, self._spacing())
         if not len(drive.kinds):
             raise ValueError(
                 f"{neuron.name} has no site where a spike could start. Does its axon need "

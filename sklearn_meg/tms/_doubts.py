@@ -91,7 +91,7 @@ def doubt_direction(y, logs, reversed_logs):
     logs, reversed_logs (n, n_outputs): Logarithm of those of physics for the fields as they are
         and reversed, up to a factor.
     """
-    if np.isfinite(y).all(axis=1).sum() < DOUBTS.fewest:
+    if np.isfinite(y).all(axis=1).sum() < DOUBTS.fewest_of_a_way:
         return
     given, other = (_spread(np.log(y) - each) for each in (logs, reversed_logs))
     if other < DOUBTS.other_way * given:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.optimize import minimize
@@ -10,6 +11,7 @@ from sklearn.utils import gen_batches
 
 from ._compartments import Compartments
 from ._passive import PASSIVE, grid_weights, low_passed, site_responses, sites_of
+from .neurons import CELL_TYPES, make_neuron
 
 __all__ = ["Constants", "SiteDrive", "fit_constants", "fit_site_weights"]
 
@@ -101,6 +103,15 @@ class SiteDrive:
         for part in gen_batches(len(grids), DRIVE.batch):
             found[part] = power_mean(self.courses, self.amplitudes(grids[part]), power).T
         return found
+
+
+@lru_cache(maxsize=len(CELL_TYPES))
+def library_drive(name, pulse, size, spacing):
+    """`SiteDrive.of` a cell type and a named pulse: every fold of a study asks for the same."""
+    drive = SiteDrive.of(make_neuron(name), pulse, size, spacing)
+    for array in (drive.courses, drive.forms, drive.kinds):
+        array.flags.writeable = False
+    return drive
 
 
 def power_mean(courses, amplitudes, power):

@@ -70,6 +70,8 @@ class DoubtSettings:
     # What physics leaves of log thresholds if the current flows the other way, over what it leaves
     # as it is: 10 to 40 in three types of cells; below 0.1 reversed, 0.3 to 0.6 of another pulse.
     other_way: float = 0.7
+    # 12 thresholds of 300 draws tell as well: above 10 as it is; of another pulse below .7 in 85 %.
+    fewest_of_a_way: int = 12
     # What physics leaves (log) where no other spacing is looked at: .012 with that of the grids
     # (L5 PC), .17 where they have the 1.5 mm of the sampler and that of the cell is assumed (.10
     # with 1.5 mm).

@@ -12,7 +12,6 @@ from .._checks.params import check_option_param, check_random_state
 from .._params import documented
 from .._training.threads import one_blas_thread
 from ._base import PhysicsParams, ThresholdModel
-from ._drive import SiteDrive
 from ._grids import center_magnitude, check_grids, normalized
 from ._physics import (
     apply_physics,
@@ -23,7 +22,7 @@ from ._physics import (
     untrained_physics,
 )
 from ._settings import FIT
-from .neurons import CELL_TYPES, grid_spacing, make_neuron
+from .neurons import CELL_TYPES, grid_spacing
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -155,7 +154,7 @@ class PassiveThreshold(PhysicsParams, ThresholdModel, BaseEstimator):
             return self._site_drive()
         self.neuron_ = name
         spacing = grid_spacing(name) if self.spacing is None else self.spacing
-        return SiteDrive.of(make_neuron(name), self.pulse, self.grid_size_, spacing)
+        return self._drive_of(name, spacing)
 
     def _chosen_drive(self, flat, y):
         """Of the morphology, or of the neuron of the library that fits best."""

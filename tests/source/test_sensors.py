@@ -16,10 +16,15 @@ WAYS = np.array([[0.0, 0.6, 0.8], [0.8, 0.0, 0.6], [0.6, 0.8, 0.0]])
 
 
 @lru_cache(maxsize=4)
-def moved_forward(*shift):
-    """Forward of a grid in a sphere, of sensors that are shifted by so many m."""
+def moved_forward(*shift, longer=0.0):
+    """Forward of a grid in a sphere, of sensors that are shifted, or around a longer head."""
     info = make_head(n_channels=150).info_at(100.0)
-    info["dev_head_t"]["trans"][:3, 3] += shift
+    trans = info["dev_head_t"]["trans"].copy()
+    for channel in info["chs"]:
+        away = channel["loc"][1] + trans[1, 3] - CENTER[1]
+        channel["loc"][1] -= away * longer / (1 + longer)
+    trans[:3, 3] += shift
+    info["dev_head_t"] = mne.transforms.Transform("meg", "head", trans)
     sphere = mne.make_sphere_model(CENTER, 0.09, verbose="error")
     src = mne.setup_volume_source_space(
         None, pos=20.0, sphere=(*CENTER, 0.07), sphere_units="m", exclude=20.0, verbose="error"
@@ -27,9 +32,10 @@ def moved_forward(*shift):
     return mne.make_forward_solution(info, None, src, sphere, eeg=False, verbose="error")
 
 
-def fitted(shift, **params):
+def fitted(shift, longer=0.0, **params):
     """Search for three dipoles of sensors that are shifted, and where the dipoles are."""
-    forward, truth = moved_forward(0.0, 0.0, 0.0), moved_forward(*shift)
+    forward = moved_forward(0.0, 0.0, 0.0, longer=0.0)
+    truth = moved_forward(*shift, longer=longer)
     where, rng = forward["source_rr"], np.random.default_rng(0)
     wanted = CENTER + [[0.055, 0.0, 0.02], [-0.05, 0.03, 0.02], [0.0, -0.04, 0.04]]
     places = [int(np.linalg.norm(where - each, axis=1).argmin()) for each in wanted]
@@ -68,6 +74,11 @@ def test_sensors_that_are_where_they_are_said_to_be_stay():
     search, truth = fitted((0.0, 0.0, 0.0))
     assert not search.sensors_moved_.any()
     assert miss(search, truth) < 0.002
+
+
+def test_sensors_around_a_shorter_head_stay():
+    search, _ = fitted((0.0, 0.0, 0.0), longer=-0.05)
+    assert not search.sensors_moved_.any()
 
 
 def test_sensors_too_far_to_be_believed_are_told():

@@ -163,6 +163,10 @@ def test_sessions_that_count_as_subjects_are_warned_of():
     name_subjects(files, in_table=True)
     name_subjects(["P01_sess1-epo.fif", "P02_sess1-epo.fif", "day1.fif", "today.fif"])
     name_subjects(["part01-epo.fif", "part02-epo.fif"])  # participants
+    name_subjects(["exp1_01-epo.fif", "exp1_02-epo.fif", "S01_1-epo.fif", "S02_1-epo.fif"])
+    for person in ("P01_", "subj3-", "S_2_"):
+        with pytest.warns(AssumptionWarning, match="runs-as-subjects"):
+            name_subjects([f"{person}{n}-epo.fif" for n in (1, 2)])
 
 
 def test_a_feature_is_determined_by_named_others():

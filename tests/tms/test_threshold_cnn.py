@@ -516,7 +516,7 @@ def test_the_uniform_map_takes_grids_of_any_size(small):
 @pytest.mark.filterwarnings(r"ignore:.*\[(unrelated|outlying)-thresholds\]")
 def test_current_that_flows_the_other_way_is_said():
     places, y = load_l5_thresholds()
-    places, y = places[:60], y[:60]
+    places, y = places[:20], y[:20]
     sampler = EFieldSampler(heterogeneity=0.8, spacing=grid_spacing("L5 PC"))
     X, fit = sampler.fit_transform(places), {"morphology": "L5 PC", "max_epochs": 1}
     with warnings.catch_warnings():
