@@ -44,7 +44,9 @@ def pool_subjects(sums, penalties, bands, per_channel=True):
         choice = _default_choice(n_channels, middle)
         scores = np.full((n_channels, len(penalties)), np.nan)
     else:
-        choice, scores = _search(folds, penalties, bands, _Best(_variance(total), per_channel))
+        best = _Best(_variance(total), per_channel)
+        few = max(part.count.max() for part in total) <= SETTINGS.few
+        choice, scores = _search(folds, penalties, bands, best, few)
     # A fold without which there is nothing to fit has no model of its own.
     scale = np.vstack([scale, np.ones_like(scale[:1])])
     own = [fit_pooled(train, penalties, choice).in_units(scale) for train, _ in folds]
@@ -100,7 +102,7 @@ def _default_choice(n_channels, candidate):
     return Choice(full(0), full(candidate), *map(full, first), full(OFFSETS.index("all")))
 
 
-def _search(folds, penalties, bands, best):
+def _search(folds, penalties, bands, best, few):
     """Choose on held-out trials: the group's penalty first, then the rest together."""
     found, channels = [], np.arange(len(best.variance))
     told = any(t is not None and h is not None for fold in folds for t, h in zip(*fold))
@@ -115,10 +117,10 @@ def _search(folds, penalties, bands, best):
     rest = each.sum(axis=1)
     if not told:  # no subject has trials on both sides: nothing tells
         rest, each = rest[:, :1, :1, :, :1], each[:, :, 0, 0, :, 0]
-    index = best(rest.reshape(-1, len(channels)))
-    if not told:
-        index = best.plainest(each)
+    rest = rest if few or not told else rest[:, :, OFFSETS.index("all") :]
+    index = best(rest.reshape(-1, len(channels))) if told else best.plainest(each)
     centered, deviation, offset, group, subject = np.unravel_index(index, rest.shape[:-1])
+    offset = offset + len(OFFSETS) - rest.shape[2] if told else offset
     candidates = np.array([f[0] for f in found])[centered, channels]
     kappas, deviations = np.array(SETTINGS.kappas), np.array(SETTINGS.deviations)
     own = kappas[subject] if told else np.full(len(channels), SETTINGS.untold)
