@@ -173,7 +173,7 @@ def _group_errors(fold, w, centered):
 def _course_error(held, w, intercept, course):
     """What adding a course changes in the squared error."""
     left = held.residual_course(w) - intercept[:, np.newaxis] * held.count
-    return np.einsum("ct,ct->c", course, held.count * course - 2 * left)
+    return _dot(course, held.count * course - 2 * left)
 
 
 def _rest_errors(folds, weights, centered):
@@ -203,6 +203,11 @@ def _deviation_path(part, w, course, centered):
     return path
 
 
+def _dot(u, v):
+    """Products of courses (n_channels, n_times), summed over time."""
+    return np.einsum("ct,ct->c", u, v)
+
+
 def _fold_error(train, held, weights, group_weights):
     """Errors (n_offsets, n_kappas, n_kappas, n_channels) of one fold, all subjects."""
     there = [i for i, part in enumerate(train) if part is not None]
@@ -227,22 +232,18 @@ def _fold_error(train, held, weights, group_weights):
         left = part.residual_course(w) - population * part.count
         # What is kept of the intercept, by offset: as much as of the course, or all.
         kept = np.array([share, np.ones_like(share)])[:, np.newaxis]
-
-        def dot(u, v):
-            return np.einsum("ct,ct->c", u, v)
-
         plain = _quadratic(part.lags, w[np.newaxis])[0]
-        plain += dot(population * part.count, population) - 2 * dot(
+        plain += _dot(population * part.count, population) - 2 * _dot(
             population, part.residual_course(w)
         )
         c_group, c_own, c_more = (part.count * each for each in (group, own, more))
         errors = errors + (
             plain
-            + a * (a * dot(c_group, group) - 2 * dot(left, group))
-            + share * (share * dot(c_own, own) - 2 * dot(left, own))
-            + kept * (kept * dot(c_more, more) - 2 * dot(left, more))
-            + 2 * a * share * dot(c_group, own)
-            + 2 * kept * (a * dot(c_more, group) + share * dot(c_more, own))
+            + a * (a * _dot(c_group, group) - 2 * _dot(left, group))
+            + share * (share * _dot(c_own, own) - 2 * _dot(left, own))
+            + kept * (kept * _dot(c_more, more) - 2 * _dot(left, more))
+            + 2 * a * share * _dot(c_group, own)
+            + 2 * kept * (a * _dot(c_more, group) + share * _dot(c_more, own))
         )
     return errors
 
