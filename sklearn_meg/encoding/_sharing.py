@@ -75,11 +75,18 @@ def _share_of_courses(total, variance):
     n = np.array([part.count.max() for part in total])
     if n.max() < 2:
         return SETTINGS.untold_share
-    course = np.array([(part.y_course / not_zero(part.count)).var(axis=1) for part in total])
     told, n = n >= 2, n[n >= 2, np.newaxis]
-    kept = (course[told] - variance[told] / n) / (1 - 1 / n)
+    course = np.array([_variance_of_course(total[i]) for i in np.flatnonzero(told)])
+    kept = (course - variance[told] / n) / (1 - 1 / n)
     own = np.maximum(variance[told], np.finfo(float).tiny)
     return float(np.clip(np.mean(kept.sum(axis=0) / own.sum(axis=0)), 0.0, 1.0))
+
+
+def _variance_of_course(part):
+    """Variance of a subject's mean response over the samples that count, (n_channels,)."""
+    course = part.y_course / not_zero(part.count)
+    mean = np.average(course, axis=1, weights=part.count)
+    return np.average((course - mean[:, np.newaxis]) ** 2, axis=1, weights=part.count)
 
 
 def _folds(sums):
