@@ -96,7 +96,8 @@ def as_text(result):
     for key, value in result.items():
         text = json.dumps(value)
         if isinstance(value, list) and value:
-            text = "[\n  " + ",\n  ".join(json.dumps(each) for each in value) + "\n ]"
+            rows = (json.dumps(each, separators=(",", ":")) for each in value)
+            text = "[\n" + ",\n".join(rows) + "\n ]"
         parts.append(f" {json.dumps(key)}: {text}")
     return "{\n" + ",\n".join(parts) + "\n}\n"
 

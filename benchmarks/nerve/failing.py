@@ -43,11 +43,11 @@ def _mostly_rest(y, rng):
     return rng.permutation(np.concatenate([others, rested]))
 
 
-def judged(model, X, y, seed, kinds=SPOILED):
+def judged(model, X, y, seed, quick):
     """Pairs of the share of right decisions and of scores without labels, of spoiled sessions."""
     rng, found = np.random.default_rng(seed), []
     signal, session = X[:, :-1].astype(float), X[:, -1:]
-    for kind in kinds:
+    for kind in SPOILED[:: 3 if quick else 1]:
         chosen = _mostly_rest(y, rng) if kind == "rest" else np.arange(len(y))
         more = 1e-3 * signal.std() * rng.normal(size=signal[chosen].shape)  # no copies of trials
         trials = spoiled(signal[chosen] + more, kind, rng)
@@ -84,21 +84,19 @@ def simulated_rows(seed, quick):
     train = nerve.session == 0
     model.fit(nerve.X[train], nerve.y[train])
     found = []
-    kinds = SPOILED[::3] if quick else SPOILED
     for s in (1, 2, 3, 4):
         mine = nerve.session == s
-        found += judged(model, nerve.X[mine], nerve.y[mine], 10 * seed + s, kinds)
+        found += judged(model, nerve.X[mine], nerve.y[mine], 10 * seed + s, quick)
     return auc_rows("failed_session", seed, found)
 
 
 def person_rows(person, data, model, days, quick):
     """Days of a person under models of five days and of one, each as it is and spoiled."""
     plain, found = clone(model).set_params(ring=False), []
-    kinds = SPOILED[::3] if quick else SPOILED
     for train in ((1,),) if quick else ((1, 2, 3, 4, 5), (1,)):
         mine = np.isin(data.session, train)
         fitted = clone(plain).fit(data.X[mine], data.y[mine])
         for day in days:
             chosen = data.session == day
-            found += judged(fitted, data.X[chosen], data.y[chosen], 100 * person + day, kinds)
+            found += judged(fitted, data.X[chosen], data.y[chosen], 100 * person + day, quick)
     return auc_rows(f"failed_session_p{person}", 0, found)

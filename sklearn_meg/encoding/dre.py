@@ -141,7 +141,8 @@ class DeepRecurrentEncoder(
         The linear encoder, fitted on all trials; or a blend of it, ``base_.linear``, with a
         ``base_.share`` of one of splines of the features, ``base_.wide``.
     gate_ : float
-        Share of what the network adds, from 0 (nothing) to 1.
+        Share of what the network adds, from 0 (nothing) to 1. The mean over trials of what network
+        and trees add has a share of its own: with 0 here it may still be added.
     tree_share_ : float
         Share of what randomized trees add, from 0 to 1.
     n_networks_ : int

@@ -18,9 +18,11 @@ from .tables import read_trials, rows_of_epochs, rows_of_events, with_table
 
 BIDS_OPENED = (".fif", ".vhdr", ".edf", ".bdf", ".set", ".ds", ".con", ".sqd", ".pdf", ".mff")
 BIDS_SUBJECT = r"sub-([a-zA-Z0-9]+)"
-RUN = re.compile(r"(?i)(?<![a-z])(sess?|session|run|block|blk|day|visit)[-_]?\d+(?!\d)")
+RUN = re.compile(r"(?i)(?<![a-z])(?P<run>(sess?|session|run|block|blk|day|visit)[-_]?\d+)(?!\d)")
 # A person and a number behind it: P01_1, subj3-02. Not exp1_01: the first number is no person's.
-PERSON = re.compile(r"(?i)((?:p|s|vp|pp|subj?|subject|participant|patient)[-_]?\d+[-_])\d+(?!\d)")
+PERSON = re.compile(
+    r"(?i)(p|s|vp|pp|subj?|subject|participant|patient)[-_]?\d+[-_](?P<run>\d+)(?!\d)"
+)
 
 
 @dataclass(frozen=True)
@@ -241,18 +243,13 @@ def name_subjects(paths, pattern=None, *, in_table=False):
     return subjects, names
 
 
-def _around(found):
-    """What is in a name beside the number of a run."""
-    start = found.end(1) if found.re is PERSON else found.start()
-    return found.string[:start], found.string[found.end() :]
-
-
 def _warn_of_runs(names):
     """Files whose names differ in a run or session only, so are likely of one subject."""
     of_whom = {}
     for name in names:
         if found := RUN.search(name) or PERSON.match(name):
-            of_whom.setdefault(_around(found), []).append(name)
+            around = name[: found.start("run")], name[found.end("run") :]
+            of_whom.setdefault(around, []).append(name)
     for files in of_whom.values():
         if len(files) > 1:
             warn_assumption(

@@ -115,7 +115,7 @@ class PhysicsParams:
         return SiteDrive.of(morphology, self.pulse, self.grid_size_, spacing)
 
     def _site_drive(self):
-        """That of the parameter, with doubts about its grid."""
+        """Polarization of the sites of `morphology`; warns if its axon leaves the grid."""
         neuron, size = self._neuron(), self.grid_size_
         drive = self._drive_of(self.morphology, self._spacing())
         if not len(drive.kinds):
