@@ -14,7 +14,7 @@ from .._checks.params import check_random_state
 from .._training.device import isolated
 from ._common_part import CommonPart
 from ._linear_base import LINEAR
-from ._shares import apart_shares, matrices_of, summed_by_group
+from ._shares import apart_shares, matrices_of, reduction, summed_by_group
 from ._trees import WithTrees
 
 
@@ -159,37 +159,47 @@ class GatedTraining(CommonPart, WithTrees):
             self._fit_base_held_out(X, y)
         rng = check_random_state(self.random_state)
         blocks = time_blocks(subjects) if groups is None else np.asarray(groups)
-        as_before = rng.get_state()
-        held = self._fit_networks(X, y, groups, subjects, blocks, rng)
-        blend = None
-        if held is not None and self._may_blend(X):
-            errors, model = self._errors(X, y, held).sum(), dict(vars(self))
-            blend = self._blend_with_splines(X, y, held, errors, blocks)
-        if blend is not None:
-            self.base_, self._base_inputs = blend
-            rng.set_state(as_before)  # the same trials held out
-            self._fit_networks(X, y, groups, subjects, blocks, rng)
-            if self._errors(X, y, held).sum() >= errors:
-                vars(self).clear()
-                vars(self).update(model)
+        before = rng.get_state(), self.__dict__.get("_base_inputs")
+        judged = self._fit_networks(X, y, groups, subjects, blocks, rng)
+        if judged is not None and self._may_blend(X):
+            self._try_splines(X, y, groups, subjects, blocks, rng, before, judged)
         kept = self.__dict__.pop("_base_inputs", None) is not None
         if self._base is not None and not kept and self._n_valid(len(X)):
             # The network and its best epoch needed trials that the linear encoder had not seen;
             # from here on it may as well use all.
             self.base_._fit_trials(X, y, np.arange(len(X)), weights=self._sample_weight)
 
+    def _try_splines(self, X, y, groups, subjects, blocks, rng, before, judged):
+        """Train networks on a blend with splines, too, if that is promising; keep the better model.
+
+        before (tuple): State of rng and held-out predictions with which the first were trained.
+        judged (tuple): What `_fit_networks` says of these.
+        """
+        state, self._base_inputs = before
+        held, left, errors = judged
+        model = dict(vars(self))
+        blend = self._blend_with_splines(X, y, held, 1 - errors / left, blocks)
+        if blend is None:
+            return
+        self.base_, self._base_inputs = blend
+        rng.set_state(state)  # the same trials held out
+        if self._fit_networks(X, y, groups, subjects, blocks, rng)[2] >= errors:
+            vars(self).clear()
+            vars(self).update(model)
+
     def _fit_networks(self, X, y, groups, subjects, blocks, rng):
         """Train the networks on the linear encoder, and judge what they add.
 
-        Returns held (n_held,) int: Trials on which the last was judged, or None.
+        Returns held (n_held,) int: Trials on which they were judged, and left, errors (float): Of
+            the linear encoder there, and of all that was fitted; or None.
         """
         self.__dict__.pop("_added_mean", None)
-        self.gate_, self.n_networks_, index = 1.0, 1, None
+        self.gate_, self.n_networks_ = 1.0, 1
         self._subject_share = self._share_of_subjects(subjects)
         many = self._base is not None and len(X) >= SETTINGS.few
         self._forget_bias = SETTINGS.forget_bias if many else 0.0
         splits = self._splits(blocks, rng)
-        networks, evidence, apart = [], [], []
+        networks, evidence, apart, trials, left = [], [], [], [], 0.0
         self._forests, self.tree_share_ = [], 0.0
         for split in splits:
             seed = rng.randint(2**31 - 1)
@@ -206,6 +216,8 @@ class GatedTraining(CommonPart, WithTrees):
                 told = groups is not None or of_known_subjects(subjects, index)
                 told = np.flatnonzero(np.broadcast_to(told, len(index)))
                 judged = blocks[index[told]]
+                trials.append(index[told])
+                left += products[0, told, 2].sum()
                 found = cross_fitted(products[:, told], judged, seed)
                 train = np.setdiff1d(np.arange(len(X)), index)
                 by_trees = self._fit_trees(X, y, (train, index), seed)[told]
@@ -216,9 +228,10 @@ class GatedTraining(CommonPart, WithTrees):
         if len(networks) > 1:
             self._fit_scaling(X, y, np.arange(len(X)))
             self._join(networks)
+        gain = 0.0
         if self._base is not None and self.validation_fraction != 0:
-            self._decide(X, y, evidence, apart)
-        return index
+            gain = self._decide(X, y, evidence, apart)
+        return (np.concatenate(trials), left, left - gain) if left else None
 
     def _decide(self, X, y, evidence, apart):
         """Take what held-out trials say about the network and the trees.
@@ -227,18 +240,22 @@ class GatedTraining(CommonPart, WithTrees):
             other groups, and of the trees.
         apart (list of ndarray of shape (n_groups, 4, 5)): Of the means of both, and of the
             deviations from them.
+        Returns gain (float): By how much the squared error of these trials is less.
         """
         models = 2 if self._forests else 1
-        means = deviations = np.zeros(models)
+        means, deviations, gain = np.zeros(models), np.zeros(models), 0.0
         if evidence:
             both = (np.concatenate(each) for each in (evidence, apart))
-            means, deviations = apart_shares(*(_of_models(each, models) for each in both))
+            whole, parts = (_of_models(each, models) for each in both)
+            means, deviations = apart_shares(whole, parts)
+            gain = reduction(parts, np.append(means, deviations)).sum()
         if np.any(means != deviations):
             self._keep_mean(X, y, means - deviations)
         self.gate_, self.tree_share_ = (*map(float, deviations), 0.0)[:2]
         self.net_.module_.shrink_residual(self.gate_)
         if not self.tree_share_:
             self._forests = []
+        return gain
 
     def _share_of_subjects(self, subjects):
         """How far subjects may part: all the way with many trials of each."""

@@ -111,7 +111,7 @@ def _equal_or_not(products):
 
 def _is_better(products, shares, others):
     """Whether the error is less by more than a standard error."""
-    gain = _reduction(products, shares) - _reduction(products, others)
+    gain = reduction(products, shares) - reduction(products, others)
     return len(gain) > 1 and gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain))
 
 
@@ -137,7 +137,7 @@ def _certainty(products, shares):
     return 0.0 if gain <= SETTINGS.errors * error else 1 - (error / gain) ** 2
 
 
-def _reduction(products, shares):
+def reduction(products, shares):
     """How much less the squared error of each group is."""
     square = np.einsum("i,nij,j->n", shares, products[:, :, 1:], shares)
     return 2 * products[:, :, 0] @ shares - square

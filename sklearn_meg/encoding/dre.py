@@ -93,7 +93,7 @@ class DeepRecurrentEncoder(
     base : {"auto", "rtrf", "trf"} or None, default="auto"
         The linear encoder to start from: :class:`~sklearn_meg.RecurrentTRF`,
         :class:`~sklearn_meg.TemporalReceptiveField`, or none. "auto" is "rtrf" where X has the
-        initial MEG of every channel of y, else "trf"; from 400 trials on (in memory) it is blended
+        initial MEG of every channel of y, else "trf"; from 100 trials on (in memory) it is blended
         with one of splines of the features where held-out trials are then predicted better.
     base_params : dict or None, default=None
         Parameters of the linear encoder, for example ``{"tmax": 0.6, "sfreq": 120.0}``.

@@ -408,7 +408,9 @@ def test_its_linear_encoder_takes_splines_where_these_predict_better():
     linear = TemporalReceptiveField(tmax=6, **rows).fit(X, y)
     assert r2(y, deep.base_.predict(X)) > linear.score(X, y) + 0.05
     np.testing.assert_array_equal(deep.base_.linear.predict(X), linear.predict(X))
-    fewer = encoder(rows, **short).fit(X[:399], y[:399])
+    few = encoder(rows, **short).fit(X[:160], y[:160])
+    assert r2(y, few.base_.predict(X)) > r2(y, few.base_.linear.predict(X)) + 0.05
+    fewer = encoder(rows, **short).fit(X[:99], y[:99])
     asked = encoder(rows, **{**short, "base": "trf"}).fit(X, y)
     straight = encoder(rows, **short).fit(X, bent(np.positive)[2])  # nothing to gain
     assert all(isinstance(m.base_, TemporalReceptiveField) for m in (fewer, asked, straight))
@@ -416,3 +418,10 @@ def test_its_linear_encoder_takes_splines_where_these_predict_better():
     np.testing.assert_array_equal(again.predict(X[:5]), deep.predict(X[:5]))
     X[:, 1] += 2  # other subjects
     assert np.isfinite(deep.partial_fit(X[:20], y[:20]).predict(X[:20])).all()
+
+
+def test_splines_that_tell_nothing_change_nothing():
+    X, rows, y = bent(np.positive, 120)
+    short = {"base_params": {"tmax": 6}, "max_epochs": 1}
+    tried, not_tried = (encoder(rows, base=base, **short).fit(X, y) for base in ("auto", "trf"))
+    np.testing.assert_array_equal(tried.predict(X), not_tried.predict(X))
