@@ -54,13 +54,14 @@ test-wheel: .venv-wheel/tested
 docs: .venv/documented
 	$(BIN)/python -m sphinx -b html -W --keep-going docs docs/_build/html
 
+# Of 17 000 files few are imported: Python compiles those when it first reads them.
 .venv/installed: setup.cfg constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e .
 	touch $@
 
 .venv/tested: .venv/installed
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[test,tms,connectome,dynamics,study,dask]"
+	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e ".[test,tms,connectome,dynamics,study,dask]"
 	touch $@
 
 .venv-oldest/tested: setup.cfg constraints-oldest.txt

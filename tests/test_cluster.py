@@ -53,15 +53,20 @@ def study(**params):
     return Study(models, cv=KFold(3), **params), tiny.X, tiny.y
 
 
-def test_a_study_gives_the_same_bits_as_alone(client, tmp_path):
+@pytest.fixture(scope="module")
+def alone():
+    """The study run in this process."""
     one, X, y = study()
-    one.run(X, y)
+    return one.run(X, y)
+
+
+def test_a_study_gives_the_same_bits_as_alone(client, alone, tmp_path):
     for backend in ("dask", "threading"):
         with joblib.parallel_config(backend):
-            two, _, _ = study(cache_dir=tmp_path / backend)
+            two, X, y = study(cache_dir=tmp_path / backend)
             two.run(X, y)
-        assert table(two).equals(table(one))
-        for name, values in one.maps_.items():
+        assert table(two).equals(table(alone))
+        for name, values in alone.maps_.items():
             np.testing.assert_array_equal(two.maps_[name], values)
 
 
@@ -154,7 +159,7 @@ def test_a_worker_that_is_killed_costs_its_own_folds_only(client, tmp_path):
     assert 10 <= len(list(killed.glob("fit*"))) <= 13
 
 
-def test_scheduler_and_workers_as_programs_of_their_own(tmp_path):
+def test_scheduler_and_worker_as_programs_of_their_own(alone, tmp_path):
     """As on a cluster: processes that know each other by a file."""
     contact = tmp_path / "scheduler.json"
     dask = [sys.executable, "-m", "dask"]
@@ -163,20 +168,18 @@ def test_scheduler_and_workers_as_programs_of_their_own(tmp_path):
     scheduler = [*dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
     worker = [*dask, "worker", "--nthreads", "1", "--no-dashboard", "--no-nanny"]
     where = ["--scheduler-file", str(contact)]
-    commands = [[*scheduler, *where], [*worker, *where], [*worker, *where]]
+    commands = [[*scheduler, *where], [*worker, *where]]
     processes = [subprocess.Popen(command, env=own, **quiet) for command in commands]
     try:
-        one, X, y = study()
-        one.run(X, y)
         deadline = time.monotonic() + 60
         while not contact.exists() and time.monotonic() < deadline:
             time.sleep(0.1)
         with distributed.Client(scheduler_file=str(contact)) as client:
-            client.wait_for_workers(2, timeout=60)
+            client.wait_for_workers(1, timeout=60)
             with joblib.parallel_config("dask"):
-                two, _, _ = study()
+                two, X, y = study()
                 two.run(X, y)
-        assert table(two).equals(table(one))
+        assert table(two).equals(table(alone))
     finally:
         for process in processes:
             process.kill()

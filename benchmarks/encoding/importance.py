@@ -30,8 +30,8 @@ def importance_rows(seed=0, quick=False):
         (``readout_length``), and the mean of the subjects' own, which asks more of the data
         (``readout_length_subject``).
     """
-    n_trials = 40 if quick else 300
-    size = {"n_subjects": 2, "n_channels": 4} if quick else {}
+    n_trials = 20 if quick else 300
+    size = {"n_subjects": 2, "n_channels": 3} if quick else {}
     data = make_words("N", n_trials=n_trials, **size, random_state=seed)
     features = np.concatenate([data.features, noise_feature(data.features[:, 0], seed)], axis=1)
     n_initial = data.rows["n_initial"]

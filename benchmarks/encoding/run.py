@@ -49,8 +49,8 @@ FEW = {
     "few_none": ("L", 10, 20, 1),
     "averages": ("L", 25, 3, 30),
 }
-QUICK_DATA = {"n_subjects": 2, "n_trials": 40, "n_channels": 4}
-QUICK_DEEP = {"max_epochs": 3, "hidden_size": 16}
+QUICK_DATA = {"n_subjects": 2, "n_trials": 20, "n_channels": 3}
+QUICK_DEEP = {"max_epochs": 2, "hidden_size": 8}
 # The network of the paper at the width that suits 12 channels, trained with our schedule: its own
 # width (512) and training take half an hour a fit here.
 PAPER_SMALL = {**PAPER_PARAMS, "hidden_size": 64, "max_epochs": 40}
@@ -165,13 +165,14 @@ def many_rows(case, seed, quick):
 
 def bent_rows(seed, quick):
     """Responses of another hand; seeds from 20 on, as some before were looked at in development."""
-    X, y, rows, subjects = bent(seed + 20, **({"n_subjects": 2, "n_trials": 20} if quick else {}))
+    X, y, rows, subjects = bent(seed + 20, **({"n_subjects": 2, "n_trials": 10} if quick else {}))
+    lags = {**LAGS, "tmax": 0.1} if quick else LAGS
     train, test = last_fifth(subjects)
     deep = QUICK_DEEP if quick else {}
     models = {
-        "default": DeepRecurrentEncoder(**rows, base_params=LAGS, random_state=seed, **deep),
-        "rtrf": RecurrentTRF(**rows, **LAGS),
-        "spline_rtrf": make_pipeline(FeatureExpansion(**rows), RecurrentTRF(**rows, **LAGS)),
+        "default": DeepRecurrentEncoder(**rows, base_params=lags, random_state=seed, **deep),
+        "rtrf": RecurrentTRF(**rows, **lags),
+        "spline_rtrf": make_pipeline(FeatureExpansion(**rows), RecurrentTRF(**rows, **lags)),
     }
     result = []
     for name, model in models.items():
@@ -203,7 +204,7 @@ def pooling_rows(case, seed, quick):
     condition averages of each of 25 subjects, of which one is left out, scored over time.
     """
     world, n_subjects, n_trials, n_averaged = FEW[case]
-    size = {"n_channels": 4, **({"n_subjects": 4} if quick else {"n_subjects": n_subjects})}
+    size = {"n_channels": 4, "n_subjects": 2 if quick else n_subjects}
     data = make_words(world, n_trials=n_trials * n_averaged, random_state=seed, **size)
     features, y, subjects = data.features, data.y, data.subjects
     if n_averaged > 1:

@@ -18,7 +18,7 @@ from sklearn_meg.datasets import make_fibers, make_phantom
 
 from .record import Answer, flag_of, fresh, remembered, violation
 
-SIZE = 32
+SIZE = 24
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])  # a positive determinant: FSL reverses x
 SHIFT = np.array([-40.0, -50.0, -30.0])
 
@@ -198,11 +198,11 @@ def missing_slice(seed, broken):
 
 @violation("subjects stacked as fields", right="a warning, or geodesics within a voxel")
 def subjects_as_fields(seed, broken):
-    """The first axis is taken for that of subjects, who differ by 4 voxels and in their noise."""
+    """The first axis is taken for subjects, who differ by an eighth of the grid and in noise."""
     X = np.array(_fibers(seed, noise=3.0).X)
     if broken:
         others = [make_fibers("annulus", size=SIZE, noise=3.0, random_state=s) for s in range(2)]
-        moved = [np.roll(each.X, 4 * (k + 1), axis=1) for k, each in enumerate(others)]
+        moved = [np.roll(each.X, SIZE // 8 * (k + 1), axis=1) for k, each in enumerate(others)]
         X = np.concatenate([X, *moved])
     return _deviation(_fitted(X) if broken else _model(seed), _fibers(seed))
 

@@ -268,7 +268,7 @@ def unnamed_pulse(seed, broken):
     """Thresholds were simulated with biphasic pulses; the model is of its default."""
     _, X, y = _places(seed)
     if broken:
-        data = make_tms_dataset("L5 PC", 30, pulse="biphasic", random_state=seed, verbose=0)
+        data = make_tms_dataset("L5 PC", 16, pulse="biphasic", random_state=seed, verbose=0)
         X, y = data["grids"], data["threshold"]
     return _learned(seed, broken, X, y)
 
