@@ -335,6 +335,7 @@ def _one_condition(estimator, problem, view, solve, evoked, loose):
                 loose=loose,
                 depth=estimator.depth,
                 pick_ori="vector" if problem.n_orient == 3 else None,
+                rank=None if problem.mne else {"mag": len(problem.gain)},  # arrays are whitened
                 verbose="error",
             )
     except AssertionError:  # mne trips over its own result when reweighting leaves no source
