@@ -81,8 +81,8 @@ def test_the_known_beginning_is_predicted_exactly(packed, base):
     np.testing.assert_array_equal(again, predicted)
 
 
-@pytest.mark.parametrize("n_times", [1, 2, 3, 5, 33])
-@pytest.mark.parametrize("n_convs", [0, 1, 3])
+@pytest.mark.parametrize("n_times", [1, 3, 33])
+@pytest.mark.parametrize("n_convs", [0, 3])
 def test_any_length(n_times, n_convs):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(10, 2, n_times)), rng.normal(size=(10, 3, n_times))
