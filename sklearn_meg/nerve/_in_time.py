@@ -23,11 +23,13 @@ class SessionInTime:
     normal (2, n_features) or None: Means and scales of the session class by class, where its
         classes are not equally frequent.
     equal: Whether the classes of the trials so far count as equally frequent.
+    unsure: Whether nothing is known of how sessions differ.
     cut: Whether there are trials that nobody ended: they have no beginning and end to be compared.
     """
 
     def __init__(self, model, training, learns, prior):
         self.model, self.training, self.learns, self.prior = model, training, learns, prior
+        self.unsure = model.of_one_session
         self.trials = KeptTrials(training)
         self.normal, self.by_class, self.equal = None, training, True
         self.unattended = self.cut = False
@@ -58,7 +60,7 @@ class SessionInTime:
 
     def _clear(self):
         self.count = 0
-        self.first = self.second = self.own = self.linear = 0.0
+        self.first = self.second = self.own = self.linear = self.taught = 0.0
         self.kept = []
 
     def step(self, F, Z, logs):
@@ -77,7 +79,7 @@ class SessionInTime:
             so_far, ended = self.so_far.step(P[k : k + 1])
             both = self.own_weight * logs[k] + fresh[k] + SETTINGS.so_far_weight * so_far[0]
             out.append(self.model.cooled(log_softmax(both)[np.newaxis])[0])
-            self._add(F[:, k], logs[k], plain[k])
+            self._add(F[:, k], logs[k], plain[k], fresh[k])
             if self._is_over(ended[0]):
                 before, self.cut = self.normal, True
                 self.learn()
@@ -89,10 +91,11 @@ class SessionInTime:
     def _learned_logs(self, Z):
         return self.model.linear_logs(Z[np.newaxis], self.coefficients)[0].T
 
-    def _add(self, f, own, plain):
+    def _add(self, f, own, plain, fresh):
         self.count += 1
         self.first, self.second = self.first + f, self.second + f**2
         self.own, self.linear = self.own + own, self.linear + plain
+        self.taught = self.taught + fresh
         if self.learns:
             self.kept.append(f)
 
@@ -125,7 +128,8 @@ class SessionInTime:
         result = start = self._start()
         if self.learns:
             by_labels = self._by_labels()
-            logs = log_softmax(self.learn(label))
+            beside = start + self.taught / self.count if self.unsure else 0.0
+            logs = log_softmax(self.learn(label) + SETTINGS.beside * beside)
             result = self.model.weighed(logs[np.newaxis], start[np.newaxis])[0]
             result = log_softmax(result + SETTINGS.labels_alone * by_labels)
         self.start_trial()
@@ -225,6 +229,9 @@ class SessionInTime:
     def _found(self, P, start, assign):
         """Trials sorted by the Gaussian model."""
         known = self.model.gaussian_of_whole if self.cut else self.model.gaussian
+        if self.unsure:
+            most = SETTINGS.most_moved * max(1.0, len(P) / len(self.model.means))
+            known = known._replace(scale=np.minimum(known.scale, most))
         return adapt(P, assign(start), known, SETTINGS.n_iter_online, assign, self._cooling)
 
     def _coefficients(self, first, normal, probability, labels):
@@ -261,7 +268,7 @@ class SessionInTime:
     def state(self):
         """All of it as arrays and plain values."""
         plain = ("by_class", "shifts", "count", "kept", "unattended")
-        sums = ("first", "second", "own", "linear")
+        sums = ("first", "second", "own", "linear", "taught")
         return {
             **{key: np.array(getattr(self, key)) for key in (*plain, *sums)},
             "trials": self.trials.state(),
@@ -275,7 +282,7 @@ class SessionInTime:
 
     def restore(self, state):
         """Go on from a `state`."""
-        for key in ("by_class", "first", "second", "own", "linear"):
+        for key in ("by_class", "first", "second", "own", "linear", "taught"):
             setattr(self, key, np.array(state[key]))
         self.trials.restore(state["trials"])
         self.kept = list(np.array(state["kept"]))

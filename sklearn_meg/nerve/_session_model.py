@@ -301,6 +301,11 @@ class SessionModel:
         return self.of_whole(self.means), *each
 
     @property
+    def of_one_session(self):
+        """Whether training had one session, which does not tell how sessions differ."""
+        return np.allclose(self.between, SETTINGS.one_session * self.within)
+
+    @property
     def known_weight(self):
         """Weight of the linear model beside the network, for a trial of a known session."""
         return SETTINGS.linear_weight if self.share == 1 else SETTINGS.weight_of_trials

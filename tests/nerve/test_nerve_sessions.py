@@ -1,11 +1,13 @@
 """New sessions: labels of a few trials, sessions that are mostly rest, sessions with names."""
 
+from copy import deepcopy
 from functools import cache
 
 import numpy as np
 import pytest
 from _nerve_world import classifier, first_day, nerve
 
+from sklearn_meg.datasets import make_nerve
 from sklearn_meg.nerve import NerveStream
 
 
@@ -64,6 +66,23 @@ def test_partial_fit_begins_with_fit():
     X, y = parts(0)
     model = classifier(adaptation="batch", session_model=True).partial_fit(X, y)
     np.testing.assert_array_equal(model.predict(parts(2)[0]), trained("batch").predict(parts(2)[0]))
+
+
+@cache
+def sparse():
+    """Trials of a nerve with few spikes: of training, the same day and two after little drift."""
+    small = {"n_train": 6, "n_test": 4, "n_channels": 8, "duration": 0.6, "sfreq": 2000.0}
+    return make_nerve((0, 1, 1), firing="sparse", noise=0.5, random_state=1, **small)
+
+
+def test_adaptation_in_time_costs_nothing_where_little_has_changed():
+    data = sparse()
+    train = data.session == 0
+    model = classifier(sfreq=data.sfreq, session_model=True, adaptation="online")
+    online = model.fit(data.X[train], data.y[train])
+    fixed = deepcopy(online).set_params(adaptation=None)
+    X, y = data.X[~train], data.y[~train]
+    assert online.score(X, y) >= fixed.score(X, y) - 0.05  # six of 120 trials
 
 
 @pytest.mark.parametrize(
