@@ -50,7 +50,7 @@ def test_finds_what_no_linear_encoder_can(products):
     X, y, rows, _ = products
     train, test = slice(0, 240), slice(240, None)
     linear = TemporalReceptiveField(**rows).fit(X[train], y[train]).predict(X[test])
-    longer = {**TRAINED, "max_epochs": 30, "validation_fraction": 0.2}  # one network
+    longer = {**TRAINED, "max_epochs": 25, "validation_fraction": 0.2}  # one network
     deep = encoder(rows, base="trf", **longer).fit(X[train], y[train])
     assert deep.n_networks_ == 1
     r_linear = r_across_trials(y[test], linear, start=8)
@@ -150,7 +150,7 @@ def test_units_do_not_matter(packed):
 def test_calibration_helps_a_new_subject_and_leaves_the_others_alone(products):
     X, y, rows, subjects = products
     known, new = subjects < 2, np.flatnonzero(subjects == 2)
-    longer = {**TRAINED, "max_epochs": 30, "validation_fraction": 0}
+    longer = {**TRAINED, "max_epochs": 16, "validation_fraction": 0}
     model = encoder(rows, base="trf", **longer).fit(X[known], y[known])
     before = model.predict(X[known])
     population = r_across_trials(y[new[50:]], model.predict(X[new[50:]]), start=8)
@@ -160,7 +160,7 @@ def test_calibration_helps_a_new_subject_and_leaves_the_others_alone(products):
     np.testing.assert_array_equal(model.predict(X[known]), before)
     assert model.subjects_.tolist() == [0, 1, 2]
     # Calibrated, it is a subject like the others.
-    model.partial_fit(X, y)
+    model.set_params(max_epochs=1).partial_fit(X, y)
     assert np.isfinite(model.predict(X)).all()
 
 
@@ -411,9 +411,7 @@ def test_its_linear_encoder_takes_splines_where_these_predict_better():
     few = encoder(rows, **short).fit(X[:160], y[:160])
     assert r2(y, few.base_.predict(X)) > r2(y, few.base_.linear.predict(X)) + 0.05
     fewer = encoder(rows, **short).fit(X[:99], y[:99])
-    asked = encoder(rows, **{**short, "base": "trf"}).fit(X, y)
-    straight = encoder(rows, **short).fit(X, bent(np.positive)[2])  # nothing to gain
-    assert all(isinstance(m.base_, TemporalReceptiveField) for m in (fewer, asked, straight))
+    assert isinstance(fewer.base_, TemporalReceptiveField)
     again = pickle.loads(pickle.dumps(deep))
     np.testing.assert_array_equal(again.predict(X[:5]), deep.predict(X[:5]))
     X[:, 1] += 2  # other subjects
@@ -423,5 +421,6 @@ def test_its_linear_encoder_takes_splines_where_these_predict_better():
 def test_splines_that_tell_nothing_change_nothing():
     X, rows, y = bent(np.positive, 120)
     short = {"base_params": {"tmax": 6}, "max_epochs": 1}
-    tried, not_tried = (encoder(rows, base=base, **short).fit(X, y) for base in ("auto", "trf"))
-    np.testing.assert_array_equal(tried.predict(X), not_tried.predict(X))
+    models = [encoder(rows, base=base, **short).fit(X, y) for base in ("auto", "trf")]
+    assert all(isinstance(model.base_, TemporalReceptiveField) for model in models)
+    np.testing.assert_array_equal(*(model.predict(X) for model in models))
