@@ -20,7 +20,7 @@ from sklearn_meg.source import DipoleSearch, MinimumNorm
 # %%
 # Two conditions of 30 trials: the same two sources, each stronger in one of them.
 
-first = make_evoked("2corr", snr_db=5.0, n_epochs=30, spacing=20.0, random_state=3)
+first = make_evoked("2corr", snr_db=5.0, n_epochs=30, spacing=12.0, random_state=3)
 left, right = first.condition([1.5, 0.2], 1), first.condition([0.2, 1.5], 2)
 X = np.concatenate([left.epochs, right.epochs])
 y = np.repeat(["left", "right"], 30)

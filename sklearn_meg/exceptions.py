@@ -108,9 +108,10 @@ _CODES = {
         ),
         lead_field=(
             "What the sources leave is more than noise: the forward model is not of this head, "
-            "position or order of channels, or sources are missing. Positions are less certain.",
-            "Check co-registration, conductor, channels and units; read dipole_volumes_, and doubt "
-            "sources with the course of a stronger one.",
+            "position or order of channels, its positions are far apart, or sources are missing. "
+            "Positions are less certain.",
+            "Check co-registration, conductor, channels, units, and the grid (10 mm or less); read "
+            "dipole_volumes_, and doubt sources with the course of a stronger one.",
         ),
         few_trials=(
             "Some sources occur in a few trials only, as blinks and other artifacts do.",

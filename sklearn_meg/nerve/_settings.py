@@ -30,7 +30,7 @@ class Settings:
         anywhere; sessions that are known differ by .02 to .1 in the median of directions, by 1 to 3
         at most. Trials of three sparse nerves, drift 0 to 3: 10 .883 .886 .872 .850, 1 .933 .914
         .897 .871; of a person: 1 .761, .3 .727, .1 .670. That it grows is for sessions that differ
-        by far: .75 for .67 where gains have changed twofold.
+        by far: .75 for .67 where gains have changed twofold (10: .85).
     label_weight: The same for a labeled window. 3: .918, 10: .939, 30: .944, 100: .937; own labels
         alone: .922.
     labels_alone, shrink_labels: Online, weight of discriminants of the labeled trials of a session
