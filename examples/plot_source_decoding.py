@@ -40,7 +40,8 @@ for name, model in models.items():
     print(f"{name}: {scores[name].mean():.2f}")
 
 # %%
-# Single trials of the two sources: one row a trial, in units of the strongest source.
+# Single trials of the two sources: one row a trial, in units of the root mean square (RMS), over
+# time and conditions, of the strongest source.
 
 search = models["dipoles"].fit(X, y)
 trials = search.transform(X)[:, search.support_]
@@ -50,6 +51,6 @@ for axis, source in zip(axes[0], trials.transpose(1, 0, 2)):
         axis.plot(first.times, source[y == label].T, color=color, alpha=0.2)
         axis.plot(first.times, source[y == label].mean(axis=0), color=color, label=label)
     axis.set_xlabel("time (s)")
-axes[0, 0].set_ylabel("current (strongest source = 1)")
+axes[0, 0].set_ylabel("current (RMS of the strongest source = 1)")
 axes[0, 0].legend()
 plt.show()

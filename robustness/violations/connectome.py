@@ -198,7 +198,7 @@ def missing_slice(seed, broken):
 
 @violation("subjects stacked as fields", right="a warning, or geodesics within a voxel")
 def subjects_as_fields(seed, broken):
-    """The first axis is taken for subjects, who differ by an eighth of the grid and in noise."""
+    """Subjects stand on the axis of fields. They differ by an eighth of the grid and in noise."""
     X = np.array(_fibers(seed, noise=3.0).X)
     if broken:
         others = [make_fibers("annulus", size=SIZE, noise=3.0, random_state=s) for s in range(2)]

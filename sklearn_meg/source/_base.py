@@ -245,7 +245,8 @@ class SourceEstimator(
             Sources in A m, if the lead field is per A m; ``(n_trials, n_positions, n_orient,
             n_times)`` for "vector", in the axes of the lead field (the last is the normal for
             ``orientation="loose"``). Of data, where ``fit`` got labels as in a Pipeline, in units
-            of ``unit_``, the size of the strongest source: classifiers expect numbers near 1.
+            of ``unit_``, the root mean square of the strongest source over time and conditions:
+            classifiers expect numbers near 1.
 
         Raises
         ------

@@ -129,12 +129,9 @@ def physics_outputs(flat, physics):
     rank, n_sites, _ = forms.shape
     patterns = flat @ physics["basis"].T
     amplitudes = (patterns @ forms.reshape(rank * n_sites, -1).T).reshape(-1, rank, n_sites)
-    positive = torch.relu_(courses @ amplitudes)
+    positive = torch.clamp(courses @ amplitudes, min=0)
     power = float(physics["power"])
-    if power == 2 and not torch.is_grad_enabled():
-        raised = positive.square_()  # in place: new memory would take longer than the rest
-    else:
-        raised = positive**power
+    raised = positive.square() if power == 2 else positive**power
     drives = (raised.mean(dim=1) + 1e-30) ** (1 / power)
     top = drives.amax(dim=1, keepdim=True)
     relative = torch.log(torch.clamp(drives / top, min=FIT.floor))
