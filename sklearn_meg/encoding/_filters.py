@@ -50,16 +50,20 @@ def haufe_patterns(sums, w):
     return pinvh(sums.yy / scale, check_finite=False) @ (sums.xx @ (w / scale)).T
 
 
-def held_out_r2(total, sums, penalties, bands):
-    """R2 of each channel and candidate over all folds, (n_channels, n_candidates)."""
-    errors = np.zeros((len(penalties), len(total.yy)))
-    for held in sums:
-        train = total - held
+def held_out_errors(sums, white, penalties, bands):
+    """Errors as shares of a channel's variance, (n_folds, n_candidates, n_channels).
+
+    sums, white (list of LagSums): Of each fold; filtered so that the noise is white, to fit to.
+    """
+    total, every = (sum(each[1:], each[0]) for each in (sums, white))
+    errors = np.zeros((len(sums), len(penalties), len(total.yy)))
+    for own, held, left_out in zip(errors, sums, white):
+        train = every - left_out
         for band in bands:
             weights = penalties[band[0]] / penalties[band[0]].min()
-            errors[band] += ridge_path_errors(train, held, penalties[band].min(axis=1), weights)
+            own[band] = ridge_path_errors(train, held, penalties[band].min(axis=1), weights)
     variance = np.diag(total.yy)
-    return 1 - errors.T / np.where(variance > 0, variance, 1.0)[:, np.newaxis]
+    return errors / np.where(variance > 0, variance, 1.0)
 
 
 def group_factors(n_groups):

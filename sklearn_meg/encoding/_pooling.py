@@ -62,20 +62,31 @@ class TrialSums:
     x_course (p, n_times): Lagged features, summed over trials.
     y_course (n_channels, n_times)
     count (n_times,): Trials that count, weighted.
+    one (n_times,): An intercept of 1, summed over trials: the count, unless it was filtered.
     """
 
     lags: LagSums
     x_course: np.ndarray
     y_course: np.ndarray
     count: np.ndarray
+    one: np.ndarray
 
     def __add__(self, other):
         return TrialSums(*(a + b for a, b in zip(vars(self).values(), vars(other).values())))
 
     def select(self, keep):
         """Keep some of the lagged rows."""
-        lags = self.lags.select(keep)
-        return TrialSums(lags, self.x_course[keep], self.y_course, self.count)
+        return replace(self, lags=self.lags.select(keep), x_course=self.x_course[keep])
+
+    def courses(self):
+        """All that has a value for each sample."""
+        return self.x_course, self.y_course, self.count, self.one
+
+    def louder(self, factor):
+        """The same of features, responses and intercepts multiplied by a factor."""
+        lags = LagSums(*(factor**2 * each for each in vars(self.lags).values()))
+        x_course, y_course, count, one = self.courses()
+        return TrialSums(lags, factor * x_course, factor * y_course, count, factor * one)
 
     def residual_course(self, w):
         """Sum over trials of y less what the weights (p, n_channels) predict."""
@@ -102,7 +113,8 @@ def trial_sums(blocks, lags):
             yield x, y, *counted
 
     sums = lag_sums(passing(), lags)
-    return TrialSums(sums, *(sum(parts) for parts in zip(*courses)))
+    x_course, y_course, count = (sum(parts) for parts in zip(*courses))
+    return TrialSums(sums, x_course, y_course, count, count)
 
 
 def _block_courses(x, y, lags, counted=None):
@@ -146,13 +158,16 @@ class PooledModel:
         return PooledModel(weights, self.intercepts * scale, courses)
 
 
-def fit_pooled(train, penalties, choice):
-    """Fit with given penalties to one TrialSums (or None) a subject."""
-    there = [part for part in train if part is not None]
+def fit_pooled(train, white, penalties, choice):
+    """Fit with given penalties to one TrialSums (or None) a subject.
+
+    train, white (list): As they are, for intercepts and courses; of white noise, for the weights.
+    """
+    there = [part for part in white if part is not None]
     weights = np.empty((len(train) + 1, len(there[0].lags.xx), len(choice.candidate)))
     weights[:] = _group_weights(there, penalties, choice)
     course = group_course(there, weights[-1])
-    for subject, part in enumerate(train):
+    for subject, part in enumerate(white):
         if part is not None:
             weights[subject] += _deviation(part, weights[-1], course, choice)
     return PooledModel(weights, *_intercepts_and_courses(train, weights, choice))
@@ -203,8 +218,9 @@ def _shrunk_intercepts(intercepts, raw, shares, choice):
 
 def own_course(part, w, intercept):
     """Mean residual course of a subject, 0 where no trial counts."""
-    mean = part.residual_course(w) / not_zero(part.count)
-    return np.where(part.count > 0, mean - intercept[:, np.newaxis], 0.0)
+    count = not_zero(part.count)
+    mean = part.residual_course(w) / count - np.outer(intercept, part.one / count)
+    return np.where(part.count > 0, mean, 0.0)
 
 
 def mean_course(raw, parts):
@@ -241,8 +257,8 @@ def group_sums(parts, centered):
 def _centered_courses(part):
     """Deviations of features and responses from the subject's mean, summed over its trials."""
     n = part.lags.n_samples
-    x = part.x_course - np.outer(part.lags.x / n, part.count)
-    return x, part.y_course - np.outer(part.lags.y / n, part.count), part.count
+    x = part.x_course - np.outer(part.lags.x / n, part.one)
+    return x, part.y_course - np.outer(part.lags.y / n, part.one), part.count
 
 
 def _group_weights(parts, penalties, choice):

@@ -21,10 +21,12 @@ from ._pooling import (
 )
 
 
-def pool_subjects(sums, penalties, bands, per_channel=True):
+def pool_subjects(sums, penalties, bands, per_channel=True, white=None):
     """Choose how much subjects share, and fit.
 
     sums (list of list of (TrialSums or None)): One list a subject, of the same folds.
+    white (list or None): The same, filtered so that the noise is white: the weights are fitted to
+        these, and judged on `sums`.
     penalties (n_candidates, p): Penalties of the group's weights to choose from.
     bands (list of ndarray of int): Candidates that differ in a factor alone share an
         eigendecomposition.
@@ -32,26 +34,32 @@ def pool_subjects(sums, penalties, bands, per_channel=True):
     Returns model (PooledModel), choice (Choice)
     and scores (n_channels, n_candidates): Held-out R2 of the group's model alone, NaN where
         there was nothing to choose on.
-    and fold_models (list of PooledModel): Fitted without each fold.
+    fold_models (list of PooledModel): Fitted without each fold.
+    and errors (n_folds,): Held out, as shares of the variance, mean over channels.
     """
     scale = _loudness([sum_of(parts) for parts in sums])
-    sums = [[p and p.in_units(own) for p in parts] for parts, own in zip(sums, scale)]
-    folds = _folds(sums)
+    sums, white = (
+        each and [[p and p.in_units(own) for p in parts] for parts, own in zip(each, scale)]
+        for each in (sums, white)
+    )
+    folds = _folds(sums, white)
     total = [sum_of(parts) for parts in sums]
     n_channels = len(total[0].y_course)
     if len(folds) < 2:
         middle = (len(penalties) - 1) // 2
         choice = _default_choice(n_channels, middle)
-        scores = np.full((n_channels, len(penalties)), np.nan)
+        scores, errors = np.full((n_channels, len(penalties)), np.nan), np.zeros(1)
     else:
         best = _Best(_variance(total), per_channel)
         few = max(part.count.max() for part in total) <= SETTINGS.few
-        choice, scores = _search(folds, penalties, bands, best, few)
+        choice, scores, errors = _search(folds, penalties, bands, best, few)
     # A fold without which there is nothing to fit has no model of its own.
     scale = np.vstack([scale, np.ones_like(scale[:1])])
-    own = [fit_pooled(train, penalties, choice).in_units(scale) for train, _ in folds]
-    model = fit_pooled(total, penalties, choice).in_units(scale)
-    return model, choice, scores, own if len(own) == len(sums[0]) else [model] * len(sums[0])
+    own = [fit_pooled(train, w, penalties, choice).in_units(scale) for train, _, w in folds]
+    white = [sum_of(parts) for parts in white] if white else total
+    model = fit_pooled(total, white, penalties, choice).in_units(scale)
+    own = own if len(own) == len(sums[0]) else [model] * len(sums[0])
+    return model, choice, scores, own, errors
 
 
 def _loudness(total):
@@ -89,16 +97,20 @@ def _variance_of_course(part):
     return np.average((course - mean[:, np.newaxis]) ** 2, axis=1, weights=part.count)
 
 
-def _folds(sums):
-    """Sums of training and held-out trials, (train, held) with one entry a subject each."""
-    n_folds = len(sums[0])
+def _folds(sums, white):
+    """Sums of training and held-out trials, (train, held, white) with one entry a subject each."""
     folds = []
-    for f in range(n_folds):
-        train = [sum_of([p for g, p in enumerate(parts) if g != f]) for parts in sums]
+    for f in range(len(sums[0])):
+        train = _without(sums, f)
         held = [parts[f] for parts in sums]
         if any(p is not None for p in train) and any(p is not None for p in held):
-            folds.append((train, held))
+            folds.append((train, held, _without(white, f) if white else train))
     return folds
+
+
+def _without(sums, fold):
+    """Sums of each subject over all folds but one."""
+    return [sum_of([p for g, p in enumerate(parts) if g != fold]) for parts in sums]
 
 
 def _default_choice(n_channels, candidate):
@@ -112,28 +124,31 @@ def _default_choice(n_channels, candidate):
 def _search(folds, penalties, bands, best, few):
     """Choose on held-out trials: the group's penalty first, then the rest together."""
     found, channels = [], np.arange(len(best.variance))
-    told = any(t is not None and h is not None for fold in folds for t, h in zip(*fold))
+    told = any(t is not None and h is not None for fold in folds for t, h in zip(*fold[:2]))
     for centered in range(len(CENTERED)):
-        path = [_path(train, penalties, bands, centered) for train, _ in folds]
+        path = [_path(white, penalties, bands, centered) for _, _, white in folds]
         each = np.array([_group_errors(fold, w, centered) for fold, w in zip(folds, path)])
         errors = each.sum(axis=0)
         candidate = best(errors) if told else best.strongest(each, np.log(penalties).mean(axis=1))
         chosen = [w[candidate, :, channels].T for w in path]
         found.append((candidate, errors, chosen))
     each = np.array([_rest_errors(folds, f[2], c) for c, f in enumerate(found)])
-    rest = each.sum(axis=1)
     if not told:  # no subject has trials on both sides: nothing tells
-        rest, each = rest[:, :1, :1, :, :1], each[:, :, 0, 0, :, 0]
+        each = each[:, :, :1, :1, :, :1]
+    rest = each.sum(axis=1)
     rest = rest if few or not told else rest[:, :, OFFSETS.index("all") :]
-    index = best(rest.reshape(-1, len(channels))) if told else best.plainest(each)
+    flat = rest.reshape(-1, len(channels))
+    index = best(flat) if told else best.plainest(each[:, :, 0, 0, :, 0])
     centered, deviation, offset, group, subject = np.unravel_index(index, rest.shape[:-1])
+    each = each[:, :, :, -rest.shape[2] :].swapaxes(0, 1).reshape(len(folds), *flat.shape)
+    errors = (each[:, index, channels] / best.variance).mean(axis=1)
     offset = offset + len(OFFSETS) - rest.shape[2] if told else offset
     candidates = np.array([f[0] for f in found])[centered, channels]
     kappas, deviations = np.array(SETTINGS.kappas), np.array(SETTINGS.deviations)
     own = kappas[subject] if told else np.full(len(channels), SETTINGS.untold)
     parts = deviations[deviation], kappas[group], own, offset
     choice = Choice(centered, candidates, *parts, told)
-    return choice, 1 - found[0][1].T / best.variance[:, np.newaxis]
+    return choice, 1 - found[0][1].T / best.variance[:, np.newaxis], errors
 
 
 def _path(train, penalties, bands, centered):
@@ -163,7 +178,7 @@ def _group_errors(fold, w, centered):
     population = np.mean([part.intercept(w) for part in there], axis=0)
     group = [group_course(there, each) for each in w] if centered else None
     errors = 0.0
-    for train, held in zip(*fold):
+    for train, held in zip(*fold[:2]):
         if held is None:
             continue
         b = population if train is None else train.intercept(w)
@@ -189,10 +204,10 @@ def _rest_errors(folds, weights, centered):
     Returns errors (n_folds, n_deviations, n_offsets, n_kappas, n_kappas, n_channels)
     """
     each = []
-    for (train, held), w in zip(folds, weights):
-        there = [part for part in train if part is not None]
+    for (train, held, white), w in zip(folds, weights):
+        there = [part for part in white if part is not None]
         course = group_course(there, w)
-        paths = [None if p is None else _deviation_path(p, w, course, centered) for p in train]
+        paths = [None if p is None else _deviation_path(p, w, course, centered) for p in white]
         n = range(len(SETTINGS.deviations))
         own = ([w if path is None else path[i] for path in paths] for i in n)
         each.append(np.array([_fold_error(train, held, weights, w) for weights in own]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from .._checks.params import check_bool_param, check_option_param, check_scalar_
 from .._checks.trials import pieces, release_pages
 from .._params import documented
 from ..rows import Rows
+from ._arx import counted_samples, pieces_of
 from ._base import ALPHAS, LagParams, LinearEncoder, resolve_alphas, resolve_delays
 from ._blocks import (
     contiguous_folds,
@@ -25,12 +27,14 @@ from ._filters import (
     filter_trials,
     group_factors,
     haufe_patterns,
-    held_out_r2,
+    held_out_errors,
     inside,
     resolve_groups,
 )
 from ._lags import lag_sums, ridge, trials_per_block
 from ._pooling import sum_of, trial_sums
+from ._prewhitening import SETTINGS as NOISE
+from ._prewhitening import clearly_less, fit_noise, make_as_loud, order_of, taps_of, white_sums
 from ._sharing import pool_subjects
 
 if TYPE_CHECKING:
@@ -76,6 +80,14 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         The amount is chosen for each channel on held-out trials; the limits are one model for all,
         a model for each subject, and the mean response of each subject. False fits every subject
         alone, without mean course.
+    noise : {"auto", "white", "ar"}, default="auto"
+        What the encoder leaves of a response is slow activity, of which neighboring samples say
+        almost the same. "ar" fits the coefficients by feasible generalized least squares: to
+        features and responses filtered so that these residuals become white (prewhitening by an
+        autoregression of four samples, the same for all channels; the first samples of a trial
+        are filtered by what comes before them). "white" is least squares. "auto" takes the filter
+        where held-out trials are then predicted clearly better. Means and courses, and all that is
+        chosen and predicted, are of the responses as they are.
     cv : int, default=5
         Number of folds of neighboring trials of each subject to choose on (fewer if there are
         fewer trials). With a single trial, which cannot be split, the middle alpha is taken.
@@ -107,6 +119,9 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         group's coefficients alone.
     candidates_ : ndarray of shape (n_candidates, n_groups)
         The penalties tried.
+    noise_filter_ : ndarray of shape ([n_subjects,] 5)
+        Filter that features and responses were fitted through, the present sample first (1, 0, 0,
+        0, 0 where they were fitted as they are); the first axis as for ``alpha_``.
     patterns_ : ndarray of shape (n_channels, n_features, n_lags)
         Haufe's forward patterns, ``cov(lagged X) coef inv(cov(y))``; mean over subjects.
     subjects_ : ndarray of shape (n_subjects,)
@@ -122,6 +137,12 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
     ----------
     Haufe et al. (2014), On the interpretation of weight vectors of linear models in
     multivariate neuroimaging, NeuroImage 87, eq. 6.
+
+    Cochrane, Orcutt (1949), Application of least squares regression to relationships containing
+    auto-correlated error terms, Journal of the American Statistical Association 44.
+
+    Woolrich, Ripley, Brady, Smith (2001), Temporal autocorrelation in univariate linear modeling
+    of fMRI data, NeuroImage 14.
 
     Examples
     --------
@@ -142,6 +163,7 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
     fit_intercept: bool = True
     edges: Literal["mean", "zero", "drop"] = "mean"
     partial_pooling: bool = True
+    noise: Literal["auto", "white", "ar"] = "auto"
     cv: int = 5
 
     def _check_params(self, X, y, rows):
@@ -149,6 +171,7 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         for name in ("alpha_per_target", "fit_intercept", "partial_pooling"):
             check_bool_param(self, name)
         check_option_param(self, "edges", ("mean", "zero", "drop"))
+        check_option_param(self, "noise", ("auto", "white", "ar"))
         if self._pools() and not self.fit_intercept:
             raise ValueError(
                 f"partial_pooling of {type(self).__name__} needs fit_intercept=True: subjects "
@@ -255,17 +278,37 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         y_mean = mean_of_rows(y, None, everyone, rows.mask_source(X))
         x_mean = self._mean_of_features(X, rows, everyone)
         self.subject_feature_mean_ = np.tile(x_mean, (len(folds), 1))
-        sums = [
-            [
-                self._sum(trial_sums, X, y, rows, fold, x_mean, y_mean) if len(fold) else None
-                for fold in folds_of_subject
+
+        def everywhere(summing):
+            given = X, y, rows
+            return [
+                [self._sum(summing, *given, f, x_mean, y_mean) if len(f) else None for f in parts]
+                for parts in folds
             ]
-            for folds_of_subject in folds
-        ]
+
+        sums = everywhere(trial_sums)
         penalties, bands = self._penalties(rows)
-        model, choice, scores, fold_models = pool_subjects(
-            sums, penalties, bands, self.alpha_per_target
-        )
+
+        def fit(white=None):
+            return pool_subjects(sums, penalties, bands, self.alpha_per_target, white)
+
+        found = first = fit()
+        models = [FoldModel(self, each, x_mean, y_mean) for each in found[3]]
+        left = [
+            (model.predict_subject(subject), fold)
+            for subject, parts in enumerate(folds)
+            for model, fold in zip(models, parts)
+        ]
+        noise = self._noise_left(left, X, y, rows) if len(folds[0]) > 1 else None
+        if noise is not None:
+            white = everywhere(partial(white_sums, noise=noise))
+            total = [part.lags.xx for parts in sums for part in parts if part is not None]
+            make_as_loud(white, sum(map(np.trace, total)))
+            other = fit(white)
+            if self.noise == "ar" or clearly_less(other[4], found[4]):
+                found = other
+        self.noise_filter_ = taps_of(noise if found is not first else None)
+        model, choice, scores, fold_models, _ = found
         self._keep_model(model, x_mean, y_mean)
         alpha = self.candidates_[choice.candidate]
         self.alpha_ = alpha[:, 0] if self.feature_groups is None else alpha
@@ -280,6 +323,24 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         if hasattr(self, "_fold_models"):  # asked for by fit_folds
             self._fold_models = [FoldModel(self, each, x_mean, y_mean) for each in fold_models]
 
+    def _noise_left(self, predicted, X, y, rows):
+        """Filter that makes white what models leave of some trials, or None.
+
+        predicted (list of (function of X and trials, trials))
+        """
+        order, n = order_of(X.shape[2]), sum(len(trials) for _, trials in predicted)
+        if self.noise == "white" or not order:
+            return None
+
+        def left():
+            for predict, trials in predicted:
+                trials = trials[:: max(1, n // NOISE.trials)]
+                for part in pieces_of(trials, X.shape[2], (order + 2) * y.shape[1]):
+                    yield y[part] - predict(X, part), counted_samples(X, rows, part)
+                    release_pages(X, y)
+
+        return fit_noise(left(), order)
+
     def _keep_model(self, model, x_mean, y_mean):
         """Make the prediction that of a pooled model."""
         coef = self._as_coef(model.weights.swapaxes(1, 2))
@@ -290,7 +351,7 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
 
     def _fit_separately(self, X, y, rows, trials_of_subjects):
         fits = [self._fit_one(X, y, rows, trials) for trials in trials_of_subjects]
-        coef, intercept, patterns, choice, scores, x_mean = map(np.array, zip(*fits))
+        coef, intercept, patterns, choice, scores, x_mean, taps = map(np.array, zip(*fits))
         self.subject_feature_mean_ = x_mean
         self.subject_coef_, self.coef_ = coef, coef.mean(axis=0)
         self.subject_intercept_, self.intercept_ = intercept, intercept.mean(axis=0)
@@ -301,6 +362,7 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         alpha = alpha[..., 0] if self.feature_groups is None else alpha
         self.alpha_ = alpha[0] if self.subject_row is None else alpha
         self.cv_scores_ = scores[0] if self.subject_row is None else scores
+        self.noise_filter_ = taps[0] if self.subject_row is None else taps
 
     def _doubt_scale(self, xx):
         """Warn where the features are so small that the least penalty leaves nothing of them."""
@@ -322,27 +384,59 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
             y_mean = mean_of_rows(y, None, trials, rows.mask_source(X))
         x_mean = self._mean_of_features(X, rows, trials)
         sums = [self._sum(lag_sums, X, y, rows, fold, x_mean, y_mean) for fold in folds]
+        center = np.zeros(len(sums[0].x))
         if self.fit_intercept and self.edges != "mean":
             center = sum(part.x for part in sums) / sum(part.n_samples for part in sums)
             sums = [part.about(center) for part in sums]
         total = sum(sums[1:], sums[0])
         self._doubt_scale(total.xx)
+
+        def mean_of_fitted(w):
+            if self.fit_intercept and self.edges != "mean":
+                return y_mean + total.y / total.n_samples - w.T @ center
+            return y_mean
+
+        def predict(X, part):
+            coef = self._as_coef(found[0].T)
+            out = filter_trials(X, rows.features, part, coef, self.delays_, x_mean)
+            return out + mean_of_fitted(found[0])[:, np.newaxis]
+
+        found = first = self._solve(sums, sums, search, rows)
+        noise = None
+        if search or self.noise == "ar":
+            noise = self._noise_left([(predict, trials)], X, y, rows)
+        if noise is not None:
+            summing = partial(white_sums, noise=noise)
+            white = [self._sum(summing, X, y, rows, fold, x_mean, y_mean) for fold in folds]
+            make_as_loud([white], np.trace(total.xx))
+            white = [part.lags.about(center) for part in white]
+            other = self._solve(sums, white, search, rows)
+            if self.noise == "ar" or clearly_less(other[3], found[3]):
+                found = other
+        w, choice, scores, _ = found
+        coef = self._as_coef(w.T)
+        intercept = mean_of_fitted(w) - coef.sum(axis=2) @ x_mean
+        patterns = self._as_coef(haufe_patterns(total, w))
+        taps = taps_of(noise if found is not first else None)
+        return coef, intercept, patterns, choice, scores, x_mean, taps
+
+    def _solve(self, sums, white, search, rows):
+        """Choose penalties on held-out `sums`, fit to `white`: weights, choice, scores, errors."""
         penalties, bands = self._penalties(rows)
-        scores = np.full((y.shape[1], len(penalties)), np.nan)
-        choice = np.full(y.shape[1], (len(penalties) - 1) // 2)
+        total = sum(white[1:], white[0])
+        n_channels = total.xy.shape[1]
+        scores = np.full((n_channels, len(penalties)), np.nan)
+        choice = np.full(n_channels, (len(penalties) - 1) // 2)
         if search:
-            scores = held_out_r2(total, sums, penalties, bands)
+            errors = held_out_errors(sums, white, penalties, bands)
+            scores = 1 - errors.sum(axis=0).T
             best = scores if self.alpha_per_target else scores.mean(axis=0, keepdims=True)
             choice[:] = best.argmax(axis=1)
         w = np.empty_like(total.xy)
         for i in np.unique(choice):
             w[:, choice == i] = ridge(total.xx, total.xy[:, choice == i], penalties[i])
-        coef = self._as_coef(w.T)
-        if self.fit_intercept and self.edges != "mean":  # the mean of what was fitted
-            y_mean = y_mean + total.y / total.n_samples - w.T @ center
-        intercept = y_mean - coef.sum(axis=2) @ x_mean
-        patterns = self._as_coef(haufe_patterns(total, w))
-        return coef, intercept, patterns, choice, scores, x_mean
+        held_out = errors[:, choice, np.arange(n_channels)].mean(axis=1) if search else np.zeros(1)
+        return w, choice, scores, held_out
 
     def _as_coef(self, flat):
         """Weights (..., p) of the lags used as (..., n_features, n_lags), zero elsewhere."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from mne.decoding import ReceptiveField
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.signal import lfilter
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, cross_validate
@@ -14,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from sklearn_meg import RecurrentTRF, SubjectMean, TemporalReceptiveField, pack_rows
 from sklearn_meg.encoding._filters import inside
 from sklearn_meg.encoding._lags import lag_sums, lagged, ridge
+from sklearn_meg.encoding._prewhitening import fit_noise, white_sums
 
 TRF = TemporalReceptiveField
 LINEAR = [SubjectMean, TemporalReceptiveField, RecurrentTRF]
@@ -95,7 +97,8 @@ def test_singular_problem_gives_the_shortest_solution():
 def test_held_out_scores_are_those_of_predictions():
     X, y, _ = make_data(n_trials=12, noise=5.0)
     alphas = [1.0, 100.0, 1e4]
-    model = TRF(tmin=-1, tmax=4, alphas=alphas, cv=3, fit_intercept=False).fit(X, y)
+    params = {"cv": 3, "fit_intercept": False, "noise": "white"}
+    model = TRF(tmin=-1, tmax=4, alphas=alphas, **params).fit(X, y)
     folds = np.array_split(np.arange(12), 3)
     for i, alpha in enumerate(alphas):
         error = 0.0
@@ -131,10 +134,11 @@ def test_groups_get_a_penalty_each():
         "cfl,flnt->nct", coef[:, :4], lagged(X[:, :4].transpose(1, 0, 2), np.arange(5))
     ) + np.random.default_rng(5).normal(size=y.shape)
     groups = {"signal": range(4), "noise": list(range(4, 12))}
-    banded = TRF(tmin=0, tmax=4, feature_groups=groups, alpha_per_target=False).fit(X, y)
+    params = {"tmin": 0, "tmax": 4, "alpha_per_target": False, "noise": "white"}
+    banded = TRF(feature_groups=groups, **params).fit(X, y)
     assert banded.alpha_.shape == (4, 2)
     assert (banded.alpha_[:, 1] > banded.alpha_[:, 0]).all()
-    plain = TRF(tmin=0, tmax=4, alpha_per_target=False).fit(X, y)
+    plain = TRF(**params).fit(X, y)
     true = np.concatenate([coef[:, :4], np.zeros((4, 8, 5))], axis=1)
     assert ((banded.coef_ - true) ** 2).sum() < ((plain.coef_ - true) ** 2).sum()
     # The solution is that of scaled features
@@ -295,3 +299,63 @@ def test_bad_parameters(params, message):
     X, y, _ = make_data()
     with pytest.raises(ValueError, match=message):
         TRF(**params).fit(X, y)
+
+
+def slow_noise(rng, *shape):
+    """Ongoing activity: neighboring samples say almost the same."""
+    return lfilter([1], [1, -1.6, 0.65], rng.normal(size=shape), axis=-1)
+
+
+@pytest.mark.parametrize("subjects", [None, np.arange(24) % 3])
+def test_slow_noise_is_made_white_where_that_helps(subjects):
+    features, y, coef = make_data(noise=0.0)
+    X, rows = pack_rows(features, subjects=subjects)
+    y = y + slow_noise(np.random.default_rng(1), *y.shape)
+    found = {
+        noise: TRF(tmin=0, tmax=4, noise=noise, **rows).fit(X, y)
+        for noise in ("auto", "white", "ar")
+    }
+    error = {noise: np.abs(model.coef_ - coef).mean() for noise, model in found.items()}
+    assert error["ar"] < 0.5 * error["white"]
+    assert_array_equal(found["auto"].coef_, found["ar"].coef_)
+    assert found["auto"].noise_filter_.shape[-1] == 5
+    assert_array_equal(found["white"].noise_filter_[..., 1:], 0)
+
+
+def test_a_filter_that_predicts_worse_is_not_taken():
+    rng = np.random.default_rng(0)
+    X = slow_noise(rng, 40, 1, 50) + rng.normal(size=(40, 1, 50))
+    y = lfilter([0.2], [1, -0.8], X)  # slow parts only, which a single lag cannot tell from fast
+    auto, white, ar = (TRF(tmax=0, noise=noise).fit(X, y) for noise in ("auto", "white", "ar"))
+    assert_array_equal(auto.coef_, white.coef_)
+    assert abs(ar.coef_.item()) < abs(white.coef_.item())
+
+
+@pytest.mark.parametrize("lags", [np.arange(6), np.arange(-3, 4)])
+def test_sums_of_white_noise_are_those_of_the_filtered_lag_matrix(lags):
+    rng, order, n, n_times = np.random.default_rng(0), 3, 6, 24
+    noise = fit_noise([(slow_noise(rng, 50, 3, n_times), np.ones((50, n_times)))], order)
+    matrix = np.zeros((n_times, n_times))
+    matrix[:order, :order] = noise.head
+    for t in range(order, n_times):
+        matrix[t, t - order : t + 1] = noise.taps[::-1]
+    x, y = rng.normal(size=(2, n, n_times)), rng.normal(size=(3, n, n_times))
+    counted = np.ones((n, n_times))
+    counted[1, 20:], counted[2, :6], counted[3, 8:10], counted[4] = 0, 0, 0, 2
+    usable = [
+        [counted[i, max(0, t - order) : t + 1].all() for t in range(n_times)] for i in range(n)
+    ]
+    weight = counted * np.array(usable)
+    rows, target = lagged(x, lags).reshape(-1, n, n_times) @ matrix.T, y @ matrix.T
+    one = np.broadcast_to(matrix.sum(axis=1), (1, n, n_times))
+    blocks = [
+        tuple(each[..., part, :] for each in (x, y, counted)) for part in np.split(np.arange(n), 2)
+    ]
+    sums = white_sums(blocks, lags, noise)
+    for found, a, b in [
+        (sums.lags.xx, rows, rows), (sums.lags.xy, rows, target), (sums.lags.yy, target, target),
+        (sums.lags.x, rows, one), (sums.lags.y, target, one), (sums.lags.n_samples, one, one),
+    ]:  # fmt: skip
+        assert_allclose(found, np.einsum("pnt,qnt,nt->pq", a, b, weight).squeeze(), atol=1e-10)
+    assert_allclose(sums.x_course, (rows * weight).sum(axis=1), atol=1e-10)
+    assert_allclose(sums.one, (one[0] * weight).sum(axis=0))
