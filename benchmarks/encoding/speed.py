@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from functools import partial
 
 from ..report import check, values
 
 N_TRIALS, N_TIMES, N_FEATURES, N_LAGS = 300, 101, 5, 40
 ALPHAS = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-MODELS = ("trf", "mne", "mne_ridge")
+MODELS = ("trf", "mne", "mne_ridge", "trf_auto")
 
 
 def speed_rows(seed=0, quick=False):
@@ -25,7 +26,8 @@ def speed_rows(seed=0, quick=False):
     ``1alpha``: one fit. ``10alphas``: alpha chosen for each channel among ten; with mne, a loop
     of ten fits on the first 80 % of the trials, scored on the rest, and the final fit of each
     alpha that was chosen. ``mne`` is ReceptiveField as it is (a float as estimator:
-    TimeDelayingRidge), ``mne_ridge`` with scikit-learn's Ridge.
+    TimeDelayingRidge), ``mne_ridge`` with scikit-learn's Ridge. ``trf`` is least squares, as these
+    are; ``trf_auto``, our default, also tries generalized least squares where alpha is chosen.
 
     quick: Only one alpha and 12 channels, without ``mne_ridge``.
     Returns rows (list of dict): ``{"case": "speed_12ch_1alpha", "model": "trf", "metric": "fit_s",
@@ -67,10 +69,10 @@ def _make_data(n_channels, n_trials, seed):
     return X, y
 
 
-def _fit_trf(X, y, alphas):
+def _fit_trf(X, y, alphas, noise="white"):
     from sklearn_meg import TemporalReceptiveField
 
-    model = TemporalReceptiveField(tmin=0, tmax=N_LAGS - 1, alphas=alphas)
+    model = TemporalReceptiveField(tmin=0, tmax=N_LAGS - 1, alphas=alphas, noise=noise)
     return model.fit(X, y).coef_
 
 
@@ -109,10 +111,11 @@ def _measure(model, n_channels, n_alphas, seed):
     mne.set_log_level("error")
     alphas = 10.0 if n_alphas == 1 else ALPHAS
     X, y = _make_data(n_channels, N_TRIALS, seed)
-    if model == "trf":
+    ours = model.startswith("trf")
+    if ours:
         X, y = (np.ascontiguousarray(data.transpose(1, 2, 0)) for data in (X, y))
         few = X[:4], y[:4, :2]
-        run = _fit_trf
+        run = partial(_fit_trf, noise="auto" if model == "trf_auto" else "white")
     else:
         few = X[:, :4], y[:, :4, :2]
 
@@ -125,7 +128,7 @@ def _measure(model, n_channels, n_alphas, seed):
         run(X, y, alphas)
         seconds = time.perf_counter() - start
         # Tracing is slow and mne's loop frees each fit: two alphas show its peak as well as ten
-        few_alphas = ALPHAS[:2] if n_alphas > 1 and model != "trf" else alphas
+        few_alphas = ALPHAS[:2] if n_alphas > 1 and not ours else alphas
         tracemalloc.start()
         run(X, y, few_alphas)
         peak = tracemalloc.get_traced_memory()[1] / 2**20

@@ -10,7 +10,6 @@ length instead (Prais and Winsten 1954), from the Cholesky factor of the same co
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.signal import lfilter
 
 from ._arx import with_past
 from ._lags import LagSums, lagged
@@ -70,12 +69,12 @@ def fit_noise(errors, order):
     products = np.zeros((order + 1, order + 1))
     for error, counted in errors:
         there = with_past(counted > 0, order)[:, order:] * counted[:, order:]
-        windows = np.lib.stride_tricks.sliding_window_view(error, order + 1, axis=2)
-        weighted = windows * there[:, np.newaxis, :, np.newaxis]
-        own = np.matmul(
-            weighted.swapaxes(0, 1).reshape(error.shape[1], -1, order + 1).swapaxes(1, 2),
-            windows.swapaxes(0, 1).reshape(error.shape[1], -1, order + 1),
-        )
+        past = [error[:, :, i : error.shape[2] - order + i] for i in range(order + 1)]
+        own = np.empty((error.shape[1], order + 1, order + 1))
+        for i, each in enumerate(past):
+            weighted = each * there[:, np.newaxis]
+            for j in range(i + 1):
+                own[:, i, j] = own[:, j, i] = np.einsum("nct,nct->c", weighted, past[j])
         variance = np.trace(own, axis1=1, axis2=2) / (order + 1)
         loud = variance > 0
         products += there.sum() * (own[loud] / variance[loud, np.newaxis, np.newaxis]).sum(axis=0)
@@ -93,29 +92,35 @@ def white_sums(blocks, lags, noise):
     An intercept is filtered as well: sums of features and responses, and the number of samples,
     are products with a filtered one, so that to center them is to leave the intercept out.
     """
-    order, gain, heads = len(noise.head), noise.taps.sum(), []
+    order, gain, head = len(noise.head), noise.taps.sum(), None
     ahead = max(0, -lags[0])  # samples for which a lag looks at what the filter leaves behind
 
     def bodies():
+        nonlocal head
         for x, y, *counted in blocks:
             counted = counted[0] if counted else np.ones(x.shape[1:])
-            heads.append(_head_sums(x, y, counted, lags, noise))
+            first = _head_sums(x, y, counted, lags, noise)
+            head = first if head is None else head + first
             weight = with_past(counted > 0, order) * counted
             weight[:, :order] = 0
             x, y, weight = (_longer(each, min(ahead, order)) for each in (x, y, weight))
-            yield lfilter(noise.taps, [1], x, axis=2), lfilter(noise.taps, [1], y, axis=2), weight
+            yield _filtered(x, noise.taps), _filtered(y, noise.taps), weight
 
     body = trial_sums(bodies(), lags)
     n_times = body.count.shape[0] - min(ahead, order)
     sums = body.lags
     total = replace(sums, x=gain * sums.x, y=gain * sums.y, n_samples=gain**2 * sums.n_samples)
-    courses = body.x_course, body.y_course, body.count, gain * body.count
-    courses = [each[..., :n_times] for each in courses]
-    for head in heads:
-        total = total + head.lags
-        for course, more in zip(courses, head.courses()):
-            course[..., :order] += more
-    return TrialSums(total, *courses)
+    courses = [body.x_course, body.y_course, body.count, gain * body.count]
+    for course, more in zip(courses, head.courses()):
+        course[..., :order] += more
+    return TrialSums(total + head.lags, *(each[..., :n_times] for each in courses))
+
+
+def _filtered(x, taps):
+    out = taps[0] * x
+    for lag, tap in enumerate(taps[1:], 1):
+        out[..., lag:] += tap * x[..., :-lag]
+    return out
 
 
 def _longer(x, n):
