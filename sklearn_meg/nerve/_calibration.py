@@ -18,16 +18,18 @@ from ._session_model import SessionModel
 from ._settings import SETTINGS
 
 
-def with_temperatures(Z, y, session, n_classes, weights=None, people=None, found=None):
-    """The session model of labeled trials, with temperatures of trials and windows.
+def with_temperatures(Z, y, session, n_classes, weights=None, people=None, groups=None, found=None):
+    """The session model of labeled trials, with its temperatures.
 
-    Whole sessions are left out where there are several, else every fifth trial of a class; those
-    are decided without the network, which would have to be trained once more for each fold.
+    Whole sessions are left out where there are several, else whole groups, else every fifth trial
+    of a class; those are decided without the network, which would have to be trained once more for
+    each fold.
 
     Z (n_trials, n_features, n_windows): Normalized features.
     y (n_trials,) int, session (n_trials,), weights (n_trials,) or None
     people (n_trials,) int or None: Whose trials they are; 0 is the person of the model, whose
         trials alone are left out then. Without one, whole people are.
+    groups (n_trials,) or None: Of one session, which stay together.
     found (LeftOut or None): Where that is known already.
     Returns model (SessionModel): Its temperatures are 1 where there are too few trials to leave
         some out.
@@ -35,12 +37,13 @@ def with_temperatures(Z, y, session, n_classes, weights=None, people=None, found
         there are too few.
     """
     known = Z, y, session, n_classes, weights, people
-    found = left_out(*known) if found is None else found
+    found = left_out(*known, groups=groups) if found is None else found
     if found is None:
         return SessionModel.fit(*known), None
-    share, found = _chosen_share(found, y, known)
+    share, found = _chosen_share(found, y, known, groups)
     model, true = SessionModel.fit(*known, share), y[found.index]
-    hot = temperature(found.trials, true) ** SETTINGS.trust, temperature(found.windows, true)
+    hot = [temperature(each, true) for each in (found.trials, found.windows, found.plain)]
+    hot[0] **= SETTINGS.trust
     return replace(model, temperatures=np.array(hot), usual=float(found.new.mean())), found
 
 
@@ -48,7 +51,8 @@ class LeftOut(NamedTuple):
     """What was said of trials when they were left out of training.
 
     ``index`` of the trials; log probabilities ``trials`` (n, n_classes) and ``windows`` (n,
-    n_classes, n_windows); ``new``: novelty (n,); ``far``: distances from all classes (n,).
+    n_classes, n_windows) in a new session; ``new``: novelty (n,); ``far``: distances from all
+    classes (n,); ``plain``: log probabilities of trials (n, n_classes) where nothing adapts.
     """
 
     index: np.ndarray
@@ -56,9 +60,10 @@ class LeftOut(NamedTuple):
     windows: np.ndarray
     new: np.ndarray
     far: np.ndarray
+    plain: np.ndarray
 
 
-def _chosen_share(found, y, known):
+def _chosen_share(found, y, known, groups):
     """The share of the variance within trials that covariances have, and what it says of trials.
 
     That is all of it, unless trials left out are decided clearly better with less.
@@ -71,7 +76,7 @@ def _chosen_share(found, y, known):
     least, share = SETTINGS.enough_to_gain
     if (found.trials.argmax(1) != true).sum() < max(least, share * len(true)):
         return 1.0, found
-    other = left_out(*known, SETTINGS.within_trials)
+    other = left_out(*known, SETTINGS.within_trials, groups)
     if other is None:
         return 1.0, found
     gain = _surprise(found, true) - _surprise(other, true)
@@ -85,13 +90,13 @@ def _surprise(found, true):
     return -logs[np.arange(len(true)), true]
 
 
-def left_out(Z, y, session, n_classes, weights=None, people=None, share=1.0):
+def left_out(Z, y, session, n_classes, weights=None, people=None, share=1.0, groups=None):
     """Decide trials by what was learned from the others; see `with_temperatures`."""
-    folds = _folds_of_people(y, session, people)
+    folds = _folds_of_people(y, session, people, groups)
     if not folds:
         return None
     index = np.sort(np.concatenate(folds))
-    trials, (new, far) = np.empty((len(y), n_classes)), np.empty((2, len(y)))
+    (trials, plain), (new, far) = np.empty((2, len(y), n_classes)), np.empty((2, len(y)))
     windows = np.zeros((*trials.shape, Z.shape[2]))
     for fold in folds:
         rest = np.setdiff1d(np.arange(len(y)), fold)
@@ -105,15 +110,16 @@ def left_out(Z, y, session, n_classes, weights=None, people=None, share=1.0):
             no_network, unknown = windows[mine], np.full(len(mine), -1)  # zeros
             found = other.sort(None, Z[mine], no_network, unknown, equal=True)
             trials[mine], windows[mine] = found.trials, found.windows
+            plain[mine] = other.undisturbed(no_network, other.linear_logs(Z[mine]))
             new[mine] = signs_of_failure(other, found)[:, 1]
             far[mine] = distances(other, Z[mine])
-    return LeftOut(index, *(each[index] for each in (trials, windows, new, far)))
+    return LeftOut(index, *(each[index] for each in (trials, windows, new, far, plain)))
 
 
-def _folds_of_people(y, session, people):
+def _folds_of_people(y, session, people, groups=None):
     """As `_folds`; of people: each of them, or sessions or every fifth trial of person 0."""
     if people is None:
-        return _folds(y, session)
+        return _folds(y, session if groups is None or np.ptp(session) else groups)
     own = np.flatnonzero(people == 0)
     if not len(own):
         return _folds(y, people)

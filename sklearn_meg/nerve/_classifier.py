@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -335,10 +336,10 @@ class NerveClassifier(UnusualMixin, LabeledSessions, PersonalClassifier, NerveMo
         elif expected < SETTINGS.may_fail:
             self._doubt(found.Z, name, SETTINGS.most_adapted)
 
-    def _doubt(self, Z, name, most, harmless=None):
+    def _doubt(self, Z, name, most, agreement=None):
         if self._doubts:
             far = distances(self._sessions_model, Z)
-            doubt_session(far, self.usual_scores_, name, most, harmless)
+            doubt_session(far, self.usual_scores_, name, most, agreement)
 
     def _decide_known(self, F, normal, name):
         Z = normalized(F, normal)
@@ -346,15 +347,19 @@ class NerveClassifier(UnusualMixin, LabeledSessions, PersonalClassifier, NerveMo
         if not self._session_model:
             return log_softmax(logs.mean(2), axis=-1), logs
         found = self._sessions_model.decide(Z, logs)
-        self._doubt(Z, name, SETTINGS.most_unusual, lambda: self._stays(F, found[0]))
+        if len(F) < 2 * len(self.classes_):  # adaptation to so few tells nothing
+            self._doubt(Z, name, SETTINGS.unusual_of_few)
+        else:
+            agreement = partial(self._agreement, F, normal, found[0])
+            self._doubt(Z, name, SETTINGS.most_unusual, agreement)
         return found
 
-    def _stays(self, F, trials):
-        """Whether adaptation to a session would decide its trials as they are decided without."""
-        normals = self.normal_, self._batch_normal(F)
+    def _agreement(self, F, normal, trials):
+        """Share of trials that adaptation to them would decide as they are decided without."""
+        normals = normal, self._batch_normal(F)
         model = self._sessions_model
         other = model.adapt(F, self._window_logs, normals, prior=self.prior_trials).trials
-        return (other.argmax(1) == trials.argmax(1)).mean() >= SETTINGS.agrees
+        return (other.argmax(1) == trials.argmax(1)).mean()
 
     def _decide_online(self, F, name):
         online = OnlineSession(self, session=name)
@@ -366,9 +371,9 @@ class NerveClassifier(UnusualMixin, LabeledSessions, PersonalClassifier, NerveMo
 
     # ------------------------------------------------------------------ the model of sessions
 
-    def _fit_session_model(self, Z, y, session, weights=None, people=None, found=None):
+    def _fit_session_model(self, Z, y, session, weights=None, people=None, groups=None, found=None):
         """Learn how trials and sessions differ, and how far decisions can be trusted."""
-        known = weights, people, found
+        known = weights, people, groups, found
         model, left_out = with_temperatures(Z, y, session, len(self.classes_), *known)
         self._keep(model)
         self.usual_scores_ = np.zeros(0) if left_out is None else left_out.far

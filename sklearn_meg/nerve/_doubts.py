@@ -1,6 +1,7 @@
 """What in signals, labels and sessions breaks an assumption, and is said."""
 
 import numpy as np
+from scipy.stats import binomtest
 
 from .._checks.assumptions import warn_assumption
 from .._checks.copies import doubt_copies, trial_keys
@@ -112,19 +113,30 @@ def doubt_features(F):
         )
 
 
-def doubt_session(scores, usual, name, most, harmless=None):
-    """Warn if most trials of a session are unlike those of fit.
+def doubt_session(scores, usual, name, most, agreement=None):
+    """Warn if many trials of a session are unlike those of fit, and decisions suffer from it.
 
     scores, usual (n_trials,) and (n_usual,)
     most: Share of the trials.
-    harmless (callable or None): Whether decisions do not suffer from it, asked where most trials
-        are unlike.
+    agreement (callable or None): Gives the share of trials that adaptation would decide as they
+        are decided without; asked where many trials are unlike. None warns in any case.
     """
     if len(scores) < SETTINGS.enough_unusual:
         return
-    share = (p_values(scores, usual, 0.05) <= 0.05).mean()
-    if share > most and not (harmless is not None and harmless()):
-        which = "X" if name is None else f"session {name:g}"
-        warn_assumption(
-            "unusual-session", f"{share:.0%} of the trials of {which} are unlike those of fit."
-        )
+    unlike = p_values(scores, usual, 0.05) <= 0.05
+    share = unlike.mean()
+    if share <= most or _excess(unlike) > SETTINGS.by_chance:
+        return
+    which = "X" if name is None else f"session {name:g}"
+    said = f"{share:.0%} of the trials of {which} are unlike those of fit"
+    if agreement is not None:
+        agree = agreement()
+        if agree >= SETTINGS.agrees:
+            return
+        said += f", and adaptation would decide {1 - agree:.0%} of them otherwise"
+    warn_assumption("unusual-session", f"{said}.")
+
+
+def _excess(unlike, level=0.05):
+    """Probability of as many trials that are unlike, where each is by chance at this level."""
+    return binomtest(int(unlike.sum()), len(unlike), level, alternative="greater").pvalue

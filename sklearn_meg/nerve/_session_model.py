@@ -59,7 +59,8 @@ class SessionModel:
         sessions.
     early (n_windows,): Variance that the mean of the first windows of a trial has more than that
         of all.
-    temperatures (2,): Divisors of the log probabilities of trials and of windows.
+    temperatures (3,): Divisors of the log probabilities of trials in a session that is adapted to,
+        of windows, and of trials where nothing adapts.
     usual: Mean novelty (`_novelty`) of trials left out; NaN where none could be.
     share: Share of the variance within trials that covariances have: below 1 trials are samples,
         not their windows (`of_trials`).
@@ -118,7 +119,7 @@ class SessionModel:
             offset,
             *gaussian,
             early,
-            np.ones(2),
+            np.ones(3),
             np.nan,
             share,
         )
@@ -138,8 +139,15 @@ class SessionModel:
             another classifier.
         """
         linear = self.linear_logs(Z)
-        trials = log_softmax(logs.mean(2) + self.known_weight * linear.mean(2), axis=1)
+        trials = log_softmax(self.undisturbed(logs, linear) / self.temperatures[2], axis=1)
         return trials, self.cooled(self._of_windows(Z, logs, linear, 0.0))
+
+    def undisturbed(self, logs, linear):
+        """Log probabilities of trials from those of windows, by the network and the linear model.
+
+        Nothing has changed since training; they are not scaled.
+        """
+        return logs.mean(2) + self.known_weight * linear.mean(2)
 
     def _of_windows(self, Z, logs, linear, shifts):
         """Log probabilities of windows from all that is known of them."""

@@ -10,9 +10,10 @@ from scipy.special import log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import Ridge
-from sklearn.utils.validation import has_fit_parameter
+from sklearn.utils.validation import _num_samples, has_fit_parameter
 
 from .._checks.params import check_bool_param, check_scalar_param
+from .._checks.trials import kept_trials
 from .._params import documented
 from .._training.threads import one_blas_thread
 from ._linear import as_rows, filtered, fit_dynamic, fit_ridge, predicted_forward
@@ -103,7 +104,8 @@ class WindowClassifier(
         X : array-like of shape (n_trials, n_rows, n_times) or (n_trials, n_features)
         y : array-like of shape (n_trials,)
             Classes.
-        groups : ignored
+        groups : array-like of shape (n_trials,), default=None
+            As in :meth:`NerveDecoder.fit`, with a model of sessions.
         sample_weight : array-like of shape (n_trials,), default=None
             Weight of each trial: one of weight 2 counts as two, one of weight 0 is left out.
 
@@ -120,7 +122,8 @@ class WindowClassifier(
         if sample_weight is not None:
             _check_takes_weights(self.estimator)
         F, session, y, weights = self._check_classes(X, y, sample_weight)
-        return self._fit_features(F, y, session, weights)
+        groups = kept_trials(sample_weight, _num_samples(X), groups)[1]
+        return self._fit_features(F, y, session, weights, groups=groups)
 
     def _check_params(self):
         self._check_model()
@@ -140,13 +143,13 @@ class WindowClassifier(
             )
 
     @one_blas_thread()
-    def _fit_features(self, F, y, session, weights=None, people=None, found=None):
+    def _fit_features(self, F, y, session, weights=None, people=None, groups=None, found=None):
         self._keep_training(F, y, session, weights, people)
         classes = y if self.session_model else None
         Z, session = self._fit_normal(F, session, classes, weights, people)
         self.estimator_ = self._fitted(Z, y, weights)
         if self.session_model:
-            self._fit_session_model(Z, y, session, weights, people, found)
+            self._fit_session_model(Z, y, session, weights, people, groups, found)
         if self.n_self_training:
             self._training = Z, y, weights
         return self

@@ -180,9 +180,10 @@ class NerveDecoder(
         Covariance of trials within a class and session, and of a class's mean over sessions.
     usual_scores_ : ndarray of shape (n_trials,)
         Distances of trials from all classes when they were left out, for ``is_unusual``.
-    temperatures_ : ndarray of shape (2,)
-        Temperatures of trials in a new session and of windows: log probabilities are divided by
-        them, so that a probability of .8 is right in about .8 of the cases.
+    temperatures_ : ndarray of shape (3,)
+        Temperatures of trials in a session that is adapted to, of windows, and of trials where
+        nothing adapts: log probabilities are divided by them, so that a probability of .8 is right
+        in about .8 of the cases.
     net_ : skorch.NeuralNet
     history_ : list of dict
         Losses of each epoch.
@@ -244,7 +245,8 @@ class NerveDecoder(
         y : array-like of shape (n_trials,)
             Classes.
         groups : array-like of shape (n_trials,), default=None
-            Trials of one group stay together in the inner validation split.
+            Trials of one group stay together in the inner validation split, and where trials are
+            left out to calibrate probabilities (unless there are several sessions).
         sample_weight : array-like of shape (n_trials,), default=None
             Weight of each trial: one of weight 2 counts as two, one of weight 0 is left out. With
             `balanced` it counts within its class.
@@ -270,7 +272,7 @@ class NerveDecoder(
         self._keep_training(F, y, session, weights, people)
         Z, session = self._fit_normal(F, session, y, weights, people)
         with limited_threads(self.n_threads):
-            self._fit_session_model(Z, y, session, weights, people, found)
+            self._fit_session_model(Z, y, session, weights, people, groups, found)
         self._n_outputs = len(self.classes_)
         counts = np.bincount(y, weights=weights)
         unequal = self.balanced and counts.min() < counts.max()

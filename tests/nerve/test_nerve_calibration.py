@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from _nerve_world import decoder, first_day, nerve, other_gains
 from scipy.special import log_softmax, softmax
+from sklearn.metrics import log_loss
 
 from benchmarks.nerve.scores import calibration_error
-from sklearn_meg import WindowClassifier
+from sklearn_meg import NerveDecoder, WindowClassifier
 from sklearn_meg.nerve._calibration import _folds, temperature
 from sklearn_meg.nerve._discriminants import of_trials
 
@@ -30,7 +31,7 @@ def test_windows_are_right_about_as_often_as_they_say(trained, session, adaptati
     X, y = part(session)
     model = deepcopy(trained).set_params(adaptation=adaptation)
     raw = deepcopy(model)
-    raw.temperatures_ = np.ones(2)
+    raw.temperatures_ = np.ones(3)
     errors = []
     for each in (model, raw):
         stated = each.predict_proba_windows(X)
@@ -48,10 +49,37 @@ def test_temperature_changes_no_decision_of_windows(trained, adaptation):
     X = part(2)[0]
     model = deepcopy(trained).set_params(adaptation=adaptation)
     hotter = deepcopy(model)
-    hotter.temperatures_ = model.temperatures_ * [1, 10]
+    hotter.temperatures_ = model.temperatures_ * [1, 10, 1]
     np.testing.assert_array_equal(hotter.predict_windows(X), model.predict_windows(X))
     stated = [each.predict_proba_windows(X).max(1) for each in (hotter, model)]
     assert (stated[0] <= stated[1]).all()
+
+
+@pytest.mark.parametrize("cls", [NerveDecoder, WindowClassifier])
+def test_trials_that_nothing_adapts_to_are_less_certain_than_network_and_discriminant(cls):
+    rng, n_groups = np.random.default_rng(1), 24
+    y, groups = np.tile(np.arange(4), 4 * n_groups), np.repeat(np.arange(n_groups), 16)
+    means = 2 * rng.normal(size=(4, 6, 1)) + rng.normal(size=(n_groups, 4, 6, 1))
+    X = means[groups, y] + rng.normal(size=(len(y), 6, 10))
+    new = groups >= 12
+    network = {"max_epochs": 2, "random_state": 0} if cls is NerveDecoder else {}
+    model = cls(**network, **({} if network else {"session_model": True}))
+    model.fit(X[~new], y[~new], groups=groups[~new])
+    raw = deepcopy(model)
+    raw.temperatures_ = np.ones(3)
+    np.testing.assert_array_equal(raw.predict(X[new]), model.predict(X[new]))
+    surprise = [log_loss(y[new], each.predict_proba(X[new])) for each in (model, raw)]
+    assert surprise[0] < 0.6 * surprise[1]
+
+
+def test_groups_that_differ_are_left_out_whole():
+    rng, groups = np.random.default_rng(5), np.repeat(np.arange(6), 32)
+    y = np.tile(np.arange(4), 48)
+    means = 2 * rng.normal(size=(4, 6, 1)) + rng.normal(size=(6, 4, 6, 1))
+    X = means[groups, y] + rng.normal(size=(len(y), 6, 10))
+    model = WindowClassifier(session_model=True)
+    trials = model.fit(X, y).temperatures_[2]
+    assert model.fit(X, y, groups=groups).temperatures_[2] > 1.3 * trials
 
 
 def test_fitting_again_gives_the_same_temperatures(trained):

@@ -1,5 +1,7 @@
 """What nerve decoders say of data that break an assumption."""
 
+import warnings
+
 import numpy as np
 import pytest
 from _nerve_world import SFREQ, classifier, first_day, nerve
@@ -32,6 +34,25 @@ def test_a_session_unlike_those_of_fit_is_told(model):
     X[:, :-1] *= 10
     with pytest.warns(AssumptionWarning, match="unusual-session"):
         assert model.score(X, y) < 0.5
+
+
+def test_electrodes_that_come_off_within_a_session_are_told(model):
+    X, y = day(1)
+    late = np.arange(len(X)) >= 0.6 * len(X)
+    X[late, :-1] *= np.exp(0.3 * np.random.default_rng(1).normal(size=(8, 1)))
+    with pytest.warns(AssumptionWarning, match="unlike those of fit, and adaptation would decide"):
+        assert model.score(X, y) < 0.8
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_session_of_fewer_trials_than_two_a_class(model, told):
+    X = day(1)[0][:12]
+    if told:
+        X[:, :-1] *= np.exp(0.3 * np.random.default_rng(1).normal(size=(8, 1)))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.predict(X)
+    assert [each.message.code for each in caught] == ["unusual-session"] * told
 
 
 def test_labels_that_are_wrong_are_told():
