@@ -401,8 +401,8 @@ def mask_of(X, mask_row):
 def split_session(X, session_row):
     """Signals without the session's row, and the sessions (n_trials,) or None.
 
-    Raises ValueError, TypeError for a row that X does not have, or that is not constant within a
-        trial.
+    Raises ValueError, TypeError for a row that X does not have, that is not constant within a
+        trial, or whose numbers are too large for the precision of X.
     """
     if session_row is None:
         return X, None
@@ -421,5 +421,11 @@ def split_session(X, session_row):
         raise ValueError(
             f"session_row={session_row}: the session must be constant within a trial. Trial "
             f"{trial} holds {np.unique(rows[trial])[:3].tolist()}."
+        )
+    largest = np.abs(rows[:, 0]).max(initial=0)
+    if X.dtype.kind == "f" and largest > 2.0 ** (np.finfo(X.dtype).nmant + 1):
+        raise ValueError(
+            f"session_row={session_row}: {X.dtype} takes neighboring numbers as large as "
+            f"{largest:.0f} for the same session. Number the sessions, or give X as float64."
         )
     return np.delete(X, session_row % n_rows, axis=1), rows[:, 0].astype(float)

@@ -23,8 +23,11 @@ class SoFar:
         self.count = np.zeros(n, dtype=int)
         self.recent = np.zeros((n, SETTINGS.recent, n_dims))
 
-    def step(self, P):
-        """Log probabilities (n, n_classes) after windows P (n, n_dims), and which motions ended."""
+    def step(self, P, change=SETTINGS.change):
+        """Log probabilities (n, n_classes) after windows P (n, n_dims), and which motions ended.
+
+        change: Log odds by which the recent windows must contradict the motion so far to end it.
+        """
         size = SETTINGS.recent
         self.total = self.total + P
         self.count = self.count + 1
@@ -36,7 +39,7 @@ class SoFar:
             sums = self.recent[old].sum(1)
             last = self.scores(sums / size, np.full(len(old), size))
             odds = last.max(1) - last[np.arange(len(old)), logs[old].argmax(1)]
-            new = odds > SETTINGS.change
+            new = odds > change
             ended[old[new]] = True
             self.total[old[new]], self.count[old[new]] = sums[new], size
             logs[old[new]] = last[new]

@@ -8,7 +8,7 @@ from ._assign import are_equally_frequent, by_frequency, clamped, equal_counts, 
 from ._discriminants import discriminants, learned
 from ._evidence import SoFar
 from ._gaussian import adapt, in_parts
-from ._kept import KeptTrials
+from ._kept import KeptTrials, Motion
 from ._sessions import by_class_of_sums
 from ._settings import SETTINGS
 
@@ -25,6 +25,11 @@ class SessionInTime:
     equal: Whether the classes of the trials so far count as equally frequent.
     unsure: Whether nothing is known of how sessions differ.
     cut: Whether there are trials that nobody ended: they have no beginning and end to be compared.
+    motion (Motion): Windows to learn from when the motion is over.
+    before (Motion or None): Those before them, where the trial has lasted so long that nobody seems
+        to end it; somebody may.
+    same: Whether these are of the same motion.
+    parts: Trials of this motion that were learned from before it is over.
     """
 
     def __init__(self, model, training, learns, prior):
@@ -56,12 +61,7 @@ class SessionInTime:
     def start_trial(self):
         """Forget the windows of the present trial."""
         self.so_far = SoFar(self.scores, 1, self.model.projection.shape[1])
-        self._clear()
-
-    def _clear(self):
-        self.count = 0
-        self.first = self.second = self.own = self.linear = self.taught = 0.0
-        self.kept = []
+        self.motion, self.before, self.same, self.parts = Motion(), None, True, 0
 
     def step(self, F, Z, logs):
         """Log probabilities (n, n_classes) of the next windows.
@@ -76,13 +76,14 @@ class SessionInTime:
         fresh = self._learned_logs(Z)
         out = []
         for k in range(Z.shape[1]):
-            so_far, ended = self.so_far.step(P[k : k + 1])
+            change = SETTINGS.change_unended if self.unattended else SETTINGS.change
+            so_far, ended = self.so_far.step(P[k : k + 1], change)
             both = self.own_weight * logs[k] + fresh[k] + SETTINGS.so_far_weight * so_far[0]
             out.append(self.model.cooled(log_softmax(both)[np.newaxis])[0])
-            self._add(F[:, k], logs[k], plain[k], fresh[k])
+            self.motion.add(F[:, k], logs[k], plain[k], fresh[k], self.learns)
             if self._is_over(ended[0]):
-                before, self.cut = self.normal, True
-                self.learn()
+                before = self.normal
+                self._learn_from_part(ended[0])
                 if self.normal is not before:
                     break
                 fresh = self._learned_logs(Z)
@@ -91,69 +92,89 @@ class SessionInTime:
     def _learned_logs(self, Z):
         return self.model.linear_logs(Z[np.newaxis], self.coefficients)[0].T
 
-    def _add(self, f, own, plain, fresh):
-        self.count += 1
-        self.first, self.second = self.first + f, self.second + f**2
-        self.own, self.linear = self.own + own, self.linear + plain
-        self.taught = self.taught + fresh
-        if self.learns:
-            self.kept.append(f)
-
     def _is_over(self, changed):
         """Whether a motion that nobody ends is one to learn from.
 
         Once a motion has lasted longer than any trial of training, nobody is going to end it: from
         then on changes of motion do, and what is too short for a motion is forgotten.
         """
-        length = len(self.model.early)
+        length, count = len(self.model.early), self.motion.count
+        if not self.unattended:
+            self.unattended = count > SETTINGS.endless * length
+            if self.unattended and self.learns:
+                self.before, self.motion = self.motion, Motion()
+            return False
         if not self.learns:
             return False
-        if not self.unattended:
-            self.unattended = self.count > SETTINGS.endless * length
-            if self.unattended:
-                self._clear()
-            return False
         if not changed:
-            return self.count >= SETTINGS.longest_motion * length
-        long = self.count >= SETTINGS.shortest_motion * length
-        if not long:
-            self._clear()
-        return long
+            return count >= SETTINGS.longest_motion * length
+        if not self._is_short():
+            return True
+        if self.same:
+            self.before = self._whole_motion()
+        self.motion = Motion()
+        return False
+
+    def _is_short(self):
+        """Whether the windows so far are too few for a motion."""
+        return self.motion.count < SETTINGS.shortest_motion * len(self.model.early)
+
+    def _whole_motion(self):
+        """The windows so far and those before them, of which few are kept."""
+        most = int(2 * SETTINGS.endless * len(self.model.early))
+        return self.motion if self.before is None else self.motion.after(self.before, most)
+
+    def _learn_from_part(self, changed):
+        """Learn from the windows so far of a motion that nobody ends."""
+        self.cut, self.before = True, self._whole_motion() if self.same else self.motion
+        self.same, self.parts = not changed, 0 if changed else self.parts + 1
+        self.learn()
 
     def end(self, label=None):
         """Log probabilities of the trial (n_classes,), None without windows; the session learns."""
         self.unattended = False
-        if not self.count:
+        if self.same or self._is_short():
+            self.motion = self._whole_motion()
+        if not self.motion.count:
             return None
         result = start = self._start()
         if self.learns:
             by_labels = self._by_labels()
-            beside = start + self.taught / self.count if self.unsure else 0.0
-            logs = log_softmax(self.learn(label) + SETTINGS.beside * beside)
+            taught = self.motion.taught / self.motion.count
+            beside = start + taught if self.unsure else 0.0
+            found = self._learn_parts(label) if self.parts else self.learn(label)
+            logs = log_softmax(found + SETTINGS.beside * beside)
             result = self.model.weighed(logs[np.newaxis], start[np.newaxis])[0]
             result = log_softmax(result + SETTINGS.labels_alone * by_labels)
         self.start_trial()
         return result
+
+    def _learn_parts(self, label):
+        """As `learn`, where parts of the trial are known already."""
+        if label is not None:
+            for part in range(1, self.parts + 1):
+                self.trials.relabel(-part, label)
+        return self._sorted()
 
     def _by_labels(self):
         """Log probabilities of the trial by discriminants of labels alone; 0 without them."""
         if self.of_labels is None:
             return 0.0
         coef, intercept = self.of_labels
-        z = (self.first / self.count - self.training[0]) / self.training[1]
+        z = (self.motion.first / self.motion.count - self.training[0]) / self.training[1]
         return np.maximum(log_softmax(coef @ z + intercept), SETTINGS.least_log)
 
     def _start(self):
         weight = SETTINGS.linear_weight if self.learns else self.model.known_weight
-        both = self.own + weight * self.linear
-        return log_softmax(both / self.count)
+        both = self.motion.own + weight * self.motion.linear
+        return log_softmax(both / self.motion.count)
 
     def learn(self, label=None):
         """Learn from the windows since the last trial; their log likelihoods in the session."""
-        windows = np.array(self.kept)
-        of_trial = self.second / self.count, self.own / self.count
+        windows, n = np.array(self.motion.kept), self.motion.count
+        of_trial = self.motion.second / n, self.motion.own / n
         self.trials.add(windows, self._parts(windows), *of_trial, label)
-        self._clear()
+        self.motion = Motion()
         return self._sorted()
 
     def _parts(self, windows):
@@ -267,27 +288,30 @@ class SessionInTime:
 
     def state(self):
         """All of it as arrays and plain values."""
-        plain = ("by_class", "shifts", "count", "kept", "unattended")
-        sums = ("first", "second", "own", "linear", "taught")
+        plain = ("by_class", "shifts", "unattended", "same")
         return {
-            **{key: np.array(getattr(self, key)) for key in (*plain, *sums)},
+            **{key: np.array(getattr(self, key)) for key in plain},
+            "motion": self.motion.state(),
+            "before": None if self.before is None else self.before.state(),
             "trials": self.trials.state(),
             "coefficients": [np.array(part) for part in self.coefficients],
             "of_labels": None if self.of_labels is None else [p.copy() for p in self.of_labels],
             "normal": None if self.normal is None else self.normal.copy(),
             "equal": self.equal,
             "cut": self.cut,
+            "parts": self.parts,
             "so_far": self.so_far.state(),
         }
 
     def restore(self, state):
         """Go on from a `state`."""
-        for key in ("by_class", "first", "second", "own", "linear", "taught"):
-            setattr(self, key, np.array(state[key]))
+        self.by_class = np.array(state["by_class"])
         self.trials.restore(state["trials"])
-        self.kept = list(np.array(state["kept"]))
-        self.count, self.equal = int(state["count"]), bool(state["equal"])
-        self.unattended, self.cut = bool(state["unattended"]), bool(state["cut"])
+        self.motion = Motion.of(state["motion"])
+        self.parts = int(state["parts"])
+        self.before = None if state["before"] is None else Motion.of(state["before"])
+        for key in ("equal", "unattended", "cut", "same"):
+            setattr(self, key, bool(state[key]))
         self.normal = None if state["normal"] is None else np.array(state["normal"])
         self._set(np.array(state["shifts"]), tuple(np.array(p) for p in state["coefficients"]))
         of_labels = state.get("of_labels")

@@ -1,4 +1,4 @@
-"""Trials of a session that are remembered, and the sums over their windows that go with them."""
+"""The present motion, the trials of a session that are remembered, and sums over their windows."""
 
 import numpy as np
 
@@ -7,6 +7,7 @@ from ._settings import SETTINGS
 STACKS = ("parts", "means", "squares", "owns")
 LISTS = ("labels", "sizes")
 SUMS = ("scatter", "n_windows", "moments")
+OF_MOTION = ("first", "second", "own", "linear", "taught")
 
 
 class Stack:
@@ -36,6 +37,52 @@ class Stack:
         b = self.begin
         self.memory[b + 1 : b + i + 1] = self.memory[b : b + i]
         self.begin += 1
+
+
+class Motion:
+    """Sums over the windows of a motion, and the windows themselves where they are learned from.
+
+    count: Number of windows.
+    first, second (n_features,): Sums of features and of their squares.
+    own, linear, taught (n_classes,): Sums of what network, linear discriminants, and these after
+        learning from the session said.
+    kept (list of ndarray): Windows (n_features,).
+    """
+
+    def __init__(self):
+        self.count, self.kept = 0, []
+        self.first = self.second = self.own = self.linear = self.taught = 0.0
+
+    def add(self, f, own, plain, fresh, keep):
+        """Add a window."""
+        self.count += 1
+        said = f, f**2, own, plain, fresh
+        for name, each in zip(OF_MOTION, said, strict=True):
+            setattr(self, name, getattr(self, name) + each)
+        if keep:
+            self.kept.append(f)
+
+    def after(self, before, most):
+        """Both together; of their windows as many as that, the last ones."""
+        both = Motion()
+        both.count = before.count + self.count
+        for name in OF_MOTION:
+            setattr(both, name, getattr(before, name) + getattr(self, name))
+        both.kept = (before.kept + self.kept)[-most:]
+        return both
+
+    def state(self):
+        """All of it as arrays."""
+        return {key: np.array(getattr(self, key)) for key in ("count", "kept", *OF_MOTION)}
+
+    @classmethod
+    def of(cls, state):
+        """Go on from a `state`."""
+        new = cls()
+        new.count, new.kept = int(state["count"]), list(np.array(state["kept"]))
+        for key in OF_MOTION:
+            setattr(new, key, np.array(state[key]))
+        return new
 
 
 class KeptTrials:

@@ -39,7 +39,8 @@ def normalized(F, normal):
 
 
 def _scale(mean, sd, otherwise):
-    return np.where(sd > SETTINGS.minimal_spread * (1 + np.abs(mean)), sd, otherwise)
+    least = SETTINGS.minimal_spread * np.abs(mean) + SETTINGS.rounding
+    return np.where(sd > least, sd, otherwise)
 
 
 def _normal_of(weight, first, second):
@@ -101,8 +102,8 @@ def class_means(F, y, weights=None):
     weights = np.ones(len(y)) if weights is None else weights
     weight = weights / np.bincount(y, weights=weights)[y]
     weight = weight / weight.sum()
-    mean, square = weight @ F.mean(2), weight @ np.square(F).mean(2)
-    sd = np.sqrt(np.maximum(square - mean**2, 0.0))
+    mean = weight @ F.mean(2)
+    sd = np.sqrt(weight @ np.square(F - mean[:, np.newaxis]).mean(2))
     return np.stack([mean, _scale(mean, sd, np.inf)])
 
 

@@ -143,6 +143,16 @@ def test_bad_session_rows(cls, value, message):
         make(cls, session_row=value).fit(small()[0], target(cls))
 
 
+def test_dates_as_sessions_in_single_precision():
+    X, y, _ = small()
+    X = X.astype(np.float64)
+    X[:, -1] = 20261128 + np.arange(len(X))[:, np.newaxis] % 2
+    model = make(WindowClassifier).fit(X, y)
+    np.testing.assert_array_equal(model.sessions_, [20261128, 20261129])
+    with pytest.raises(ValueError, match="float32 takes .* 20261128 for the same session.*float64"):
+        make(WindowClassifier).fit(X.astype(np.float32), y)
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [

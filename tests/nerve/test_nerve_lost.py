@@ -61,6 +61,16 @@ def test_sound_channels_are_kept(recwarn):
     assert not len(recwarn)
 
 
+def test_a_channel_that_was_dead_in_training_may_come_back():
+    X, y = day(0)
+    X[:, LOST] = 0.0
+    model = classifier(session_model=True, adaptation="batch").fit(X, y)
+    X, y = day(1)
+    back = model.score(X, y)
+    X[:, LOST] = 0.0
+    assert back >= model.score(X, y) - 0.02
+
+
 @pytest.mark.parametrize("adaptation", [None, "online"])
 def test_a_stream_decides_without_a_flat_channel_as_predict_does(adaptation):
     model, X = fitted(adaptation), spoiled(day(2)[0], "flat")[:10]

@@ -37,6 +37,12 @@ def later():
     return data.X[chosen][:15], data.y[chosen][:15]
 
 
+def day(session):
+    data = nerve()
+    chosen = data.session == session
+    return data.X[chosen], data.y[chosen]
+
+
 def pushed(stream, signal, rng):
     """Decisions on a signal that comes in chunks of random sizes."""
     decisions, start = [], 0
@@ -174,6 +180,31 @@ def test_a_state_of_another_model_is_refused(model):
         NerveStream(other, state=stream.state())
     with pytest.raises(ValueError, match="state must be .*NerveStream.state"):
         NerveStream(model, state={"n_seen": 3})
+
+
+def longer(trial, n_times):
+    """Channels of a trial whose movement is held for longer."""
+    return np.concatenate([trial[:-1], *8 * [trial[:-1, 250:]]], axis=1)[:, :n_times]
+
+
+def test_trials_of_any_length_are_decided_as_a_whole():
+    model, (X, y) = first_day(classifier, "online", session_model=True), day(1)
+    for n_times in (800, 1000, 1800):  # of 600 in training
+        stream, right = NerveStream(model), []
+        for trial, label in zip(X[:20], y, strict=False):
+            stream.push(longer(trial, n_times))
+            right.append(stream.end_trial() == label)
+        assert np.mean(right) >= 0.95
+
+
+def test_a_label_at_the_end_of_a_long_trial_is_learned():
+    model, (X, y) = first_day(classifier, "online", session_model=True), day(1)
+    stream = NerveStream(model)
+    for trial, label in zip(X[:3], y, strict=False):
+        stream.push(longer(trial, 2400))
+        again = NerveStream(model, state=stream.state())
+        assert stream.end_trial(label) == again.end_trial(label) == label
+    assert set(stream.session.sorter.labels) == set(y[:3])
 
 
 # ---------------------------------------------------------------------- what goes wrong
