@@ -10,10 +10,15 @@ from ._settings import SETTINGS
 
 
 def doubt_units(signal, thresholds):
-    """Warn if signals are a thousand times larger or smaller than in fit: no drift does that."""
+    """Warn if signals are in another unit than in fit: no drift makes them 300 times as large.
+
+    signal (n_trials, n_channels, n_times), thresholds (2, n_channels)
+    Returns compared (bool): False where most channels have no signal.
+    """
     ratio = float(np.median(signal.std(axis=(0, 2)) / (2 * thresholds[1])))
-    if ratio > 1e3 or 0 < ratio < 1e-3:
+    if ratio > SETTINGS.other_unit or 0 < ratio < 1 / SETTINGS.other_unit:
         warn_assumption("signal-units", f"Signals are {ratio:.2g} times as large as in fit.")
+    return ratio > 0
 
 
 def doubt_amplifier(signal):

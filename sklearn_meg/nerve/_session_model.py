@@ -90,7 +90,7 @@ class SessionModel:
         people (n_trials,) or None: Whose trials they are, where sessions are those of one person
             in them.
         share: Share of the variance within trials that covariances have.
-        Raises ValueError if the features do not vary within classes.
+        Raises ValueError if the features do not vary within classes, or not between them.
         """
         try:
             if share < 1:
@@ -99,6 +99,8 @@ class SessionModel:
                 means, covariance, axes = _window_discriminants(Z, y, n_classes, weights)
         except np.linalg.LinAlgError as error:
             raise ValueError("The features in X do not vary within the classes of y.") from error
+        if not np.ptp(means, axis=0).any():
+            raise ValueError("The features in X do not vary between the classes of y.")
         n = len(y) if weights is None else weights.sum()
         counts = np.full(n_classes, n * Z.shape[2] / n_classes)
         coef, intercept = discriminants(counts, means, covariance)
@@ -179,10 +181,7 @@ class SessionModel:
         for _ in range(2):
             normal = by_class(F, np.exp(found[-1].logs), training, self.window_means, prior)
             found = self._first(F, normal, logs_of, labels)
-        tried = [
-            self.sort(*each[:3], labels, equal=are_equally_frequent(each[-1].logs))
-            for each in (first, found)
-        ]
+        tried = [self._sorted_freely_or_equally(each, labels) for each in (first, found)]
         if not tried[0].equal:  # which a normal of the whole session supposes
             evidence = tried[0].evidence - SETTINGS.contradiction
             tried[0] = tried[0]._replace(evidence=evidence)
@@ -190,6 +189,17 @@ class SessionModel:
         if (labels < 0).all():
             best = max(best, self._nothing(F, training, logs_of), key=lambda each: each.evidence)
         return best
+
+    def _sorted_freely_or_equally(self, first, labels):
+        """Trials sorted into classes that are equally frequent, if they may be, or not.
+
+        With few trials a session of half the motions passes for one of all: the likelier wins.
+        """
+        *known, found = first
+        both = [self.sort(*known, labels, equal=False)]
+        if are_equally_frequent(found.logs):
+            both.append(self.sort(*known, labels, equal=True))
+        return max(both, key=lambda each: each.evidence)
 
     def evidence(self, F, normal, labels=None):
         """Log evidence of a session, of linear and Gaussian model alone."""

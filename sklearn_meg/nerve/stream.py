@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._training.threads import one_blas_thread
 from ._classifier import check_confidence
+from ._doubts import doubt_units
 from ._electrodes import filled, turned
 from ._losing import LosingSession
 from ._outputs import Outputs
@@ -123,7 +124,7 @@ class NerveStream:
         self.n_channels = model.thresholds_.shape[1]
         self.buffer = np.empty((self.n_channels, 0))
         self.n_seen, self.origin, self.skip = 0, 0.0, 0
-        self.gaps, self.latencies = [], []
+        self.gaps, self.latencies, self.compared = [], [], False
         self.outputs = Outputs(decisions, n_votes, deadband)
         self.turn = model._known_turn(session) if hasattr(model, "classes_") else 0.0
         self.channels = LosingSession(model, session)
@@ -302,6 +303,7 @@ class NerveStream:
         decisions = [Decision(end, None, np.nan, "NaN", (), 0.0) for end in ends]
         if good:
             stacked = turned(np.stack([windows[i] for i in good]), self.turn)
+            self.compared = self.compared or doubt_units(stacked, self.model.thresholds_)
             bad = self._flat(stacked) | np.array([lost[i] for i in good])
             flagged = bad | self._saturated(stacked)
             with one_blas_thread():  # once, not in every part

@@ -293,6 +293,9 @@ def test_features_without_any_variation():
     for X in (np.ones((20, 4)), np.stack([y, 1.0 - y], axis=1)):
         with pytest.raises(ValueError, match="X do not vary within the classes of y"):
             NerveDecoder(**QUICK).fit(X, y)
+    X = np.tile(np.random.default_rng(0).normal(size=(1, 4, 9)), (20, 1, 1))
+    with pytest.raises(ValueError, match="X do not vary between the classes of y"):
+        WindowClassifier(session_model=True).fit(X, y)
 
 
 @pytest.mark.parametrize(

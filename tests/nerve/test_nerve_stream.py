@@ -307,6 +307,14 @@ def test_a_deadband_keeps_movements_still():
     assert max(away) <= 0.3
 
 
+def test_a_stream_in_another_unit_is_told_once(model):
+    stream, signal = NerveStream(model), later()[0][0, :-1]
+    stream.push(0.0 * signal[:, :150])  # not connected yet
+    with pytest.warns(UserWarning, match="signal-units"):
+        stream.push(500 * signal)
+    stream.push(500 * signal)  # warnings are errors here
+
+
 def test_flat_and_saturated_channels_are_flagged(model):
     signal = later()[0][0, :-1].astype(float)
     signal[2] = 0.0
