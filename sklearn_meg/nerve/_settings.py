@@ -94,8 +94,8 @@ class Settings:
         out not to be equally frequent, which it supposes.
     least_samples, least_times: Samples of a channel below which it may be at its largest value by
         chance, and of a trial below which two may be alike.
-    other_unit: Times that signals are larger or smaller than in fit from which their unit is another
-        one: units differ by a thousand, which a quieter session must not hide.
+    other_unit: Times that signals are larger or smaller than in fit from which they have another
+        unit: units differ by a thousand, which a quieter session must not hide.
     saturated: Share of samples at the largest value from which an amplifier is saturated.
     mains, periods (tuple of float, int): Frequencies of the mains in Hz, and their periods in a
         trial from which they are told from movement.

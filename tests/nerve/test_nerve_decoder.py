@@ -147,6 +147,14 @@ def test_log_covariances_are_found_whatever_the_units():
         np.testing.assert_allclose(model.predict_proba(other), model.predict_proba(X), atol=1e-4)
 
 
+def test_no_feature_is_lost_in_volts():
+    X, y = parts(0)
+    volts = X.astype(float)
+    volts[:, :-1] *= 1e-6
+    model = classifier(adaptation="batch").fit(volts, y)
+    assert np.isfinite(model.normal_[1]).all()
+
+
 def test_rejection(fitted):
     X, y = parts(2)
     model = fitted["batch"]

@@ -117,6 +117,14 @@ def test_a_session_of_mostly_one_gesture_is_not_ruined(adaptation, share):
     model.set_params(adaptation="batch")
 
 
+def test_labels_help_where_half_of_the_gestures_are_made():
+    X, y = parts(2)
+    first = np.array([np.flatnonzero(y == c)[:4] for c in range(5)])
+    shown, rest = first[:, 0], first[:, 1:].ravel()
+    model = trained("batch")
+    assert model.calibrated(X[shown], y[shown]).score(X[rest], y[rest]) >= 0.8
+
+
 def test_a_stream_begins_with_the_labels_of_its_session():
     labeled, y, X, true = split()
     model = trained("online").calibrated(labeled, y)
