@@ -74,18 +74,19 @@ def power_rows(logs):
     """Windows as rows, the channels standardized within the session."""
     rows = logs.transpose(0, 2, 1).reshape(-1, logs.shape[1])
     sd = rows.std(0)
-    return (rows - rows.mean(0)) / np.where(sd > 0, sd, np.inf)
+    return (rows - rows.mean(0)) / np.where(sd > SETTINGS.minimal_spread, sd, np.inf)
 
 
 def known_powers(logs, session):
     """How powers go together in training: correlations and, last, standard deviations.
 
     logs (n_trials, n_channels, n_windows), session (n_trials,)
-    Returns known (n_channels + 1, n_channels)
+    Returns known (n_channels + 1, n_channels): The deviation of a channel without a signal is 0.
     """
     each = [logs[session == s] for s in np.unique(session)]
     rows = np.concatenate([power_rows(part) for part in each])
     sd = np.mean([part.std((0, 2)) for part in each], axis=0)
+    sd = np.where(sd > SETTINGS.minimal_spread, sd, 0.0)
     return np.concatenate([rows.T @ rows / len(rows), sd[np.newaxis]])
 
 
