@@ -4,7 +4,13 @@ from functools import cache
 
 import numpy as np
 
-from sklearn_meg import NerveDecoder, NerveFeatures, NerveRegressor, WindowClassifier
+from sklearn_meg import (
+    NerveDecoder,
+    NerveFeatures,
+    NerveRegressor,
+    WindowClassifier,
+    WindowRegressor,
+)
 from sklearn_meg.datasets import make_nerve
 from sklearn_meg.nerve import NerveStream
 
@@ -15,12 +21,17 @@ PARAMS = {"sfreq": SFREQ, "hop": 0.05, "session_row": -1}
 
 
 @cache
-def _data(seed):
-    """Training trials of one day; the same day again, and another one, with a drift."""
-    data = make_nerve(
+def _raw(seed):
+    return make_nerve(
         (0, 1), n_train=8, n_test=6, n_channels=N_CHANNELS, duration=0.6, sfreq=SFREQ, noise=0.2,
         random_state=seed,
     )  # fmt: skip
+
+
+@cache
+def _data(seed):
+    """Training trials of one day; the same day again, and another one, with a drift."""
+    data = _raw(seed)
     return [(data.X[data.session == s].copy(), data.y[data.session == s]) for s in range(3)]
 
 
@@ -256,6 +267,31 @@ def old_number(seed, broken):
     if broken:
         X[:, -1] = 0
     return _wrong(_model(seed), X, y, 0.2)
+
+
+def _unnumbered(seed, broken):
+    """Trials of the day of training, or of a later one with other gains, without their session."""
+    X, y = _data(seed)[2 if broken else 1]
+    gains = np.exp(0.3 * np.random.default_rng(seed).normal(size=(N_CHANNELS, 1)))
+    return X[:, :-1] * (gains if broken else 1), y
+
+
+@violation("days that nobody numbers", right="80 % of trials right")
+def unnumbered(seed, broken):
+    """A decoder of one day is used on a later one, and is not told so."""
+    X, y = _data(seed)[0]
+    model = WindowClassifier(sfreq=SFREQ, hop=0.05, session_model=True).fit(X[:, :-1], y)
+    return _wrong(model, *_unnumbered(seed, broken), 0.2)
+
+
+@violation("days that nobody numbers, movements", right="half of the variance explained")
+def unnumbered_movements(seed, broken):
+    """A regressor of one day is used on a later one, and is not told so."""
+    data = _raw(seed)
+    Y = NerveFeatures(sfreq=SFREQ, hop=0.05).at_windows(data.dof)
+    first, later = data.session == 0, data.session == (2 if broken else 1)
+    model = WindowRegressor(sfreq=SFREQ, hop=0.05).fit(data.X[first, :-1], Y[first])
+    return Answer(1 - model.score(_unnumbered(seed, broken)[0], Y[later]), 0.5)
 
 
 @violation("rectified signals", right="80 % of trials right")

@@ -69,7 +69,7 @@ def few_of(X, n=64):
     return X[:: -(-len(X) // n)] if len(X) > n else X
 
 
-def warn_if_unusual(scores, reference, what="samples"):
+def warn_if_unusual(scores, reference, what="samples", code="unusual-samples"):
     """Warn where samples as a whole are less usual than the reference (rank sum test).
 
     For the end of `predict`: of ten thousand usual sets one is called unusual.
@@ -77,12 +77,13 @@ def warn_if_unusual(scores, reference, what="samples"):
     scores (n,): Scores of the samples that were given, or of `few_of` them.
     reference (n_reference,): ``usual_scores_``.
     what: Name of the samples.
+    code: What the warning is known by.
     """
     found = mannwhitneyu(scores, reference, alternative="greater")
     share = found.statistic / max(len(scores) * len(reference), 1)
     if share > LESS_USUAL and found.pvalue < 1e-4:
         warn_assumption(
-            "unusual-samples",
+            code,
             f"These {what} are unlike those of fit: a typical one is less usual than "
             f"{100 * share:.0f} % of those that were held out there.",
         )

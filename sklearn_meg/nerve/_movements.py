@@ -81,7 +81,10 @@ class NerveMovements(RegressorMixin, UnusualMovements, NerveModel):
                     out[i] = online.push(F[i]).T
                     online.start_trial()
             else:
-                out[index] = self._movements(normalized(F[index], normal))
+                Z = normalized(F[index], normal)
+                out[index] = self._movements(Z)
+                if kind == "fixed":
+                    self._doubt_trials(Z)
         return out
 
     def __sklearn_tags__(self):

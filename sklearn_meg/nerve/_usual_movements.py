@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.covariance import ledoit_wolf
 from sklearn.model_selection import KFold
 
-from .._checks.unusual import UnusualMixin
+from .._checks.unusual import UnusualMixin, warn_if_unusual
 from ._sessions import normalized
 
 
@@ -27,8 +27,17 @@ class UnusualMovements(UnusualMixin):
         scores = np.empty(len(F))
         for index, _, normal in self._by_session(F, session):
             normal = self._batch_normal(F[index]) if normal is None else normal
-            scores[index] = distances(summaries(normalized(F[index], normal)), *self._usual)
+            scores[index] = self._distances(normalized(F[index], normal))
         return scores
+
+    def _distances(self, Z):
+        return distances(summaries(Z), *self._usual)
+
+    def _doubt_trials(self, Z):
+        """Warn where trials that nothing adapts to are unlike those of ``fit`` as a whole."""
+        known = self.usual_scores_[np.isfinite(self.usual_scores_)]
+        if len(known):
+            warn_if_unusual(self._distances(Z), known, "trials", "unusual-session")
 
 
 def summaries(Z):
