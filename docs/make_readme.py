@@ -40,7 +40,7 @@ SYSTEMS = (
             "source",
             "2corr-5",
             "dle_mm",
-            "mm off, two correlated sources at -5 dB (seeds seen in development)",
+            "mm off, two correlated sources at -5 dB (half of the seeds seen in development)",
         ),
     ),
     (
