@@ -33,8 +33,15 @@ from ._filters import (
 )
 from ._lags import lag_sums, ridge, trials_per_block
 from ._pooling import sum_of, trial_sums
-from ._prewhitening import SETTINGS as NOISE
-from ._prewhitening import clearly_less, fit_noise, make_as_loud, order_of, taps_of, white_sums
+from ._prewhitening import (
+    clearly_less,
+    fit_noise,
+    make_as_loud,
+    order_of,
+    step_of,
+    taps_of,
+    white_sums,
+)
 from ._sharing import pool_subjects
 
 if TYPE_CHECKING:
@@ -292,22 +299,22 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         def fit(white=None):
             return pool_subjects(sums, penalties, bands, self.alpha_per_target, white)
 
-        found = first = fit()
-        models = [FoldModel(self, each, x_mean, y_mean) for each in found[3]]
+        first = fit()
+        models = [FoldModel(self, each, x_mean, y_mean) for each in first[3]]
         left = [
             (model.predict_subject(subject), fold)
             for subject, parts in enumerate(folds)
             for model, fold in zip(models, parts)
         ]
         noise = self._noise_left(left, X, y, rows) if len(folds[0]) > 1 else None
-        if noise is not None:
+
+        def fit_white():
             white = everywhere(partial(white_sums, noise=noise))
             total = [part.lags.xx for parts in sums for part in parts if part is not None]
             make_as_loud(white, sum(map(np.trace, total)))
-            other = fit(white)
-            if self.noise == "ar" or clearly_less(other[4], found[4]):
-                found = other
-        self.noise_filter_ = taps_of(noise if found is not first else None)
+            return fit(white)
+
+        found, self.noise_filter_ = self._better(first, noise, fit_white)
         model, choice, scores, fold_models, _ = found
         self._keep_model(model, x_mean, y_mean)
         alpha = self.candidates_[choice.candidate]
@@ -328,18 +335,29 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
 
         predicted (list of (function of X and trials, trials))
         """
-        order, n = order_of(X.shape[2]), sum(len(trials) for _, trials in predicted)
+        order, step = order_of(X.shape[2]), step_of(sum(len(trials) for _, trials in predicted))
         if self.noise == "white" or not order:
             return None
 
         def left():
             for predict, trials in predicted:
-                trials = trials[:: max(1, n // NOISE.trials)]
-                for part in pieces_of(trials, X.shape[2], (order + 2) * y.shape[1]):
+                for part in pieces_of(trials[::step], X.shape[2], (order + 2) * y.shape[1]):
                     yield y[part] - predict(X, part), counted_samples(X, rows, part)
                     release_pages(X, y)
 
         return fit_noise(left(), order)
+
+    def _better(self, first, noise, fit_white):
+        """The fit to be kept, and its filter.
+
+        first (tuple): Least squares; the last entry is its held-out errors (n_folds,).
+        noise (NoiseFilter or None)
+        fit_white (callable): Gives the same by generalized least squares.
+        """
+        other = None if noise is None else fit_white()
+        if other is None or (self.noise != "ar" and not clearly_less(other[-1], first[-1])):
+            return first, taps_of(None)
+        return other, taps_of(noise)
 
     def _keep_model(self, model, x_mean, y_mean):
         """Make the prediction that of a pooled model."""
@@ -396,28 +414,28 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
                 return y_mean + total.y / total.n_samples - w.T @ center
             return y_mean
 
-        def predict(X, part):
-            coef = self._as_coef(found[0].T)
-            out = filter_trials(X, rows.features, part, coef, self.delays_, x_mean)
-            return out + mean_of_fitted(found[0])[:, np.newaxis]
+        first = self._solve(sums, sums, search, rows)
 
-        found = first = self._solve(sums, sums, search, rows)
+        def predict(X, part):
+            coef = self._as_coef(first[0].T)
+            out = filter_trials(X, rows.features, part, coef, self.delays_, x_mean)
+            return out + mean_of_fitted(first[0])[:, np.newaxis]
+
         noise = None
         if search or self.noise == "ar":
             noise = self._noise_left([(predict, trials)], X, y, rows)
-        if noise is not None:
+
+        def fit_white():
             summing = partial(white_sums, noise=noise)
             white = [self._sum(summing, X, y, rows, fold, x_mean, y_mean) for fold in folds]
             make_as_loud([white], np.trace(total.xx))
             white = [part.lags.about(center) for part in white]
-            other = self._solve(sums, white, search, rows)
-            if self.noise == "ar" or clearly_less(other[3], found[3]):
-                found = other
-        w, choice, scores, _ = found
+            return self._solve(sums, white, search, rows)
+
+        (w, choice, scores, _), taps = self._better(first, noise, fit_white)
         coef = self._as_coef(w.T)
         intercept = mean_of_fitted(w) - coef.sum(axis=2) @ x_mean
         patterns = self._as_coef(haufe_patterns(total, w))
-        taps = taps_of(noise if found is not first else None)
         return coef, intercept, patterns, choice, scores, x_mean, taps
 
     def _solve(self, sums, white, search, rows):

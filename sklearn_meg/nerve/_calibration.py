@@ -21,15 +21,16 @@ from ._settings import SETTINGS
 def with_temperatures(Z, y, session, n_classes, weights=None, people=None, groups=None, found=None):
     """The session model of labeled trials, with its temperatures.
 
-    Whole sessions are left out where there are several, else whole groups, else every fifth trial
-    of a class; those are decided without the network, which would have to be trained once more for
-    each fold.
+    Whole sessions are left out where there are several, else every fifth trial of a class; those
+    are decided without the network, which would have to be trained once more for each fold. Where
+    nothing adapts, every fifth trial is left out in any case, so that a later session is unusual;
+    whole groups are for the temperature only.
 
     Z (n_trials, n_features, n_windows): Normalized features.
     y (n_trials,) int, session (n_trials,), weights (n_trials,) or None
     people (n_trials,) int or None: Whose trials they are; 0 is the person of the model, whose
         trials alone are left out then. Without one, whole people are.
-    groups (n_trials,) or None: Of one session, which stay together.
+    groups (n_trials,) or None: Where nothing adapts.
     found (LeftOut or None): Where that is known already.
     Returns model (SessionModel): Its temperatures are 1 where there are too few trials to leave
         some out.
@@ -37,13 +38,16 @@ def with_temperatures(Z, y, session, n_classes, weights=None, people=None, group
         there are too few.
     """
     known = Z, y, session, n_classes, weights, people
-    found = left_out(*known, groups=groups) if found is None else found
+    whole = groups is None
+    found = left_out(*known, whole=whole) if found is None else found
     if found is None:
         return SessionModel.fit(*known), None
-    share, found = _chosen_share(found, y, known, groups)
+    share, found = _chosen_share(found, y, known, whole)
     model, true = SessionModel.fit(*known, share), y[found.index]
     hot = [temperature(each, true) for each in (found.trials, found.windows, found.plain)]
     hot[0] **= SETTINGS.trust
+    if not whole:
+        hot[2] = max(hot[2], _temperature_of_groups(known, share, groups))
     return replace(model, temperatures=np.array(hot), usual=float(found.new.mean())), found
 
 
@@ -63,7 +67,7 @@ class LeftOut(NamedTuple):
     plain: np.ndarray
 
 
-def _chosen_share(found, y, known, groups):
+def _chosen_share(found, y, known, whole):
     """The share of the variance within trials that covariances have, and what it says of trials.
 
     That is all of it, unless trials left out are decided clearly better with less.
@@ -76,7 +80,7 @@ def _chosen_share(found, y, known, groups):
     least, share = SETTINGS.enough_to_gain
     if (found.trials.argmax(1) != true).sum() < max(least, share * len(true)):
         return 1.0, found
-    other = left_out(*known, SETTINGS.within_trials, groups)
+    other = left_out(*known, SETTINGS.within_trials, whole)
     if other is None:
         return 1.0, found
     gain = _surprise(found, true) - _surprise(other, true)
@@ -90,36 +94,63 @@ def _surprise(found, true):
     return -logs[np.arange(len(true)), true]
 
 
-def left_out(Z, y, session, n_classes, weights=None, people=None, share=1.0, groups=None):
-    """Decide trials by what was learned from the others; see `with_temperatures`."""
-    folds = _folds_of_people(y, session, people, groups)
+def left_out(Z, y, session, n_classes, weights=None, people=None, share=1.0, whole=True):
+    """Decide trials by what was learned from the others; see `with_temperatures`.
+
+    whole: Leave out whole sessions, where there are several.
+    """
+    folds = _folds_of_people(y, session if whole else np.zeros(len(y)), people)
     if not folds:
+        return None
+    known = Z, y, session, n_classes, weights, people
+    try:
+        models = [_without(fold, *known, share) for fold in folds]
+    except ValueError:  # so few that nothing varies within classes
         return None
     index = np.sort(np.concatenate(folds))
     (trials, plain), (new, far) = np.empty((2, len(y), n_classes)), np.empty((2, len(y)))
     windows = np.zeros((*trials.shape, Z.shape[2]))
-    for fold in folds:
-        rest = np.setdiff1d(np.arange(len(y)), fold)
-        left = (None if each is None else each[rest] for each in (weights, people))
-        try:
-            other = SessionModel.fit(Z[rest], y[rest], session[rest], n_classes, *left, share)
-        except ValueError:  # so few that nothing varies within classes
-            return None
+    for fold, other in zip(folds, models, strict=True):
+        plain[fold] = _undisturbed(other, Z[fold])
         for s in np.unique(session[fold]):
             mine = fold[session[fold] == s]
             no_network, unknown = windows[mine], np.full(len(mine), -1)  # zeros
             found = other.sort(None, Z[mine], no_network, unknown, equal=True)
             trials[mine], windows[mine] = found.trials, found.windows
-            plain[mine] = other.undisturbed(no_network, other.linear_logs(Z[mine]))
             new[mine] = signs_of_failure(other, found)[:, 1]
             far[mine] = distances(other, Z[mine])
     return LeftOut(index, *(each[index] for each in (trials, windows, new, far, plain)))
 
 
-def _folds_of_people(y, session, people, groups=None):
+def _without(fold, Z, y, session, n_classes, weights, people, share):
+    """The session model of all trials but those of a fold."""
+    rest = np.setdiff1d(np.arange(len(y)), fold)
+    left = (None if each is None else each[rest] for each in (weights, people))
+    return SessionModel.fit(Z[rest], y[rest], session[rest], n_classes, *left, share)
+
+
+def _undisturbed(model, Z):
+    """Log probabilities (n, n_classes) of trials where nothing adapts, without the network."""
+    linear = model.linear_logs(Z)
+    return model.undisturbed(np.zeros_like(linear), linear)
+
+
+def _temperature_of_groups(known, share, groups):
+    """Temperature of trials where nothing adapts, from whole groups that are left out."""
+    Z, y = known[:2]
+    logs = np.empty((len(y), known[3]))
+    try:
+        for fold in _folds(y, groups):
+            logs[fold] = _undisturbed(_without(fold, *known, share), Z[fold])
+    except ValueError:  # so few that nothing varies within classes
+        return 1.0
+    return temperature(logs, y)
+
+
+def _folds_of_people(y, session, people):
     """As `_folds`; of people: each of them, or sessions or every fifth trial of person 0."""
     if people is None:
-        return _folds(y, session if groups is None or np.ptp(session) else groups)
+        return _folds(y, session)
     own = np.flatnonzero(people == 0)
     if not len(own):
         return _folds(y, people)

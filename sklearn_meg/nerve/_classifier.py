@@ -267,7 +267,8 @@ class NerveClassifier(UnusualMixin, LabeledSessions, PersonalClassifier, NerveMo
         windows = np.empty((len(F), len(self.classes_), F.shape[2]))
         lost = self._lost(F, session)
         for index, kind, normal in self._by_session(F, session):
-            name = None if session is None else session[index[0]]
+            several = session is None or np.ptp(session[index])
+            name = None if several else session[index[0]]
             for gone, same, near in patterns(lost[index]):
                 if gone.any():
                     found = self._decide_without(F[index[near]], gone, name)
@@ -373,6 +374,8 @@ class NerveClassifier(UnusualMixin, LabeledSessions, PersonalClassifier, NerveMo
 
     def _fit_session_model(self, Z, y, session, weights=None, people=None, groups=None, found=None):
         """Learn how trials and sessions differ, and how far decisions can be trusted."""
+        apart = session if groups is None else groups
+        groups = apart if self.adaptation is None and people is None else None
         known = weights, people, groups, found
         model, left_out = with_temperatures(Z, y, session, len(self.classes_), *known)
         self._keep(model)

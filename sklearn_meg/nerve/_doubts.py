@@ -128,9 +128,11 @@ def doubt_session(scores, usual, name, most, agreement=None):
     """
     if len(scores) < SETTINGS.enough_unusual:
         return
-    unlike = p_values(scores, usual, 0.05) <= 0.05
+    rate = 0.05
+    unlike = p_values(scores, usual, rate) <= rate
     share = unlike.mean()
-    if share <= most or _excess(unlike) > SETTINGS.by_chance:
+    chance = binomtest(int(unlike.sum()), len(unlike), rate, alternative="greater")
+    if share <= most or chance.pvalue > SETTINGS.by_chance:
         return
     which = "X" if name is None else f"session {name:g}"
     said = f"{share:.0%} of the trials of {which} are unlike those of fit"
@@ -140,8 +142,3 @@ def doubt_session(scores, usual, name, most, agreement=None):
             return
         said += f", and adaptation would decide {1 - agree:.0%} of them otherwise"
     warn_assumption("unusual-session", f"{said}.")
-
-
-def _excess(unlike, level=0.05):
-    """Probability of as many trials that are unlike, where each is by chance at this level."""
-    return binomtest(int(unlike.sum()), len(unlike), level, alternative="greater").pvalue

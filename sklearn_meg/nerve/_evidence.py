@@ -23,7 +23,7 @@ class SoFar:
         self.count = np.zeros(n, dtype=int)
         self.recent = np.zeros((n, SETTINGS.recent, n_dims))
 
-    def step(self, P, change=SETTINGS.change):
+    def step(self, P, change):
         """Log probabilities (n, n_classes) after windows P (n, n_dims), and which motions ended.
 
         change: Log odds by which the recent windows must contradict the motion so far to end it.

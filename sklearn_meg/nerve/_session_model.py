@@ -373,7 +373,9 @@ class SessionModel:
     def so_far(self, P, shifts):
         """Log probabilities (n, n_classes, n_windows) of the motion so far."""
         evidence = SoFar(self.scores(shifts), len(P), P.shape[2])
-        return np.stack([evidence.step(P[:, k])[0] for k in range(P.shape[1])], axis=2)
+        return np.stack(
+            [evidence.step(P[:, k], SETTINGS.change)[0] for k in range(P.shape[1])], axis=2
+        )
 
     def cooled(self, windows):
         """Log probabilities of windows that can be trusted; classes are axis 1."""

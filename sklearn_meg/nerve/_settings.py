@@ -126,11 +126,11 @@ class Settings:
     by_chance: p value of the number of unusual trials, above which nothing is said.
     agrees: Share of trials that both decide alike, below which there is a warning. In later days
         the share is that of right decisions, or .07 more: .74 .86 .64 .66 where .73 .86 .64 .66
-        were right. No alarm in 357 batches of 10 to 100 trials of the same days of two people
-        (all motions, half of them, mostly one); of batches of 50 and more that were less than .8
-        right, 8 of 11 are told, of smaller ones 14 of 38.
-    unusual_of_few: The same where a session has fewer than two trials a class: from this share on
-        there is a warning in any case.
+        were right. No alarm in 355 batches of 10 to 100 trials of the same days of three people
+        (all motions, half of them, mostly one). Of batches of later days of which less than .8
+        were right, 42 of 53 are told with 50 trials and more, 27 of 66 with fewer.
+    unusual_of_few: Share of unusual trials from which a session of fewer than two trials a class is
+        warned of in any case.
     most_adapted: Share of unusual trials from which a session that is adapted to is warned of.
         With cables mixed .98 and more are unusual (four nerves), else at most .05, and .55 weeks
         after a single day of training, but all where channels have other gains, too.

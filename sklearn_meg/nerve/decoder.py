@@ -245,8 +245,9 @@ class NerveDecoder(
         y : array-like of shape (n_trials,)
             Classes.
         groups : array-like of shape (n_trials,), default=None
-            Trials of one group stay together in the inner validation split, and where trials are
-            left out to calibrate probabilities (unless there are several sessions).
+            Trials of one group stay together in the inner validation split, and, where nothing
+            adapts, when they are left out to calibrate probabilities; there None takes the
+            sessions.
         sample_weight : array-like of shape (n_trials,), default=None
             Weight of each trial: one of weight 2 counts as two, one of weight 0 is left out. With
             `balanced` it counts within its class.

@@ -4,8 +4,9 @@ import warnings
 
 import numpy as np
 import pytest
-from _nerve_world import SFREQ, classifier, first_day, nerve
+from _nerve_world import HOP, SFREQ, classifier, first_day, nerve
 
+from sklearn_meg import WindowClassifier
 from sklearn_meg.exceptions import AssumptionWarning
 
 
@@ -42,6 +43,29 @@ def test_electrodes_that_come_off_within_a_session_are_told(model):
     X[late, :-1] *= np.exp(0.3 * np.random.default_rng(1).normal(size=(8, 1)))
     with pytest.warns(AssumptionWarning, match="unlike those of fit, and adaptation would decide"):
         assert model.score(X, y) < 0.8
+
+
+def test_no_session_is_named_where_there_are_several(model):
+    X = np.concatenate([day(1)[0], 5 * day(2)[0]])
+    X[:, -1] = np.repeat([1, 2], len(X) // 2)[:, np.newaxis]
+    with pytest.warns(AssumptionWarning, match="of the trials of X are unlike"):
+        model.predict(X)
+
+
+@pytest.mark.parametrize("numbered", [False, True])
+def test_days_of_training_do_not_make_every_other_day_usual(numbered):
+    """Also where these are told apart and the classifier adapts to none of them."""
+    X, y = (np.concatenate(each) for each in zip(*(day(each) for each in (0, 1, 0, 1))))
+    session = np.repeat(np.arange(4), len(X) // 4)
+    X[:, :-1] *= np.exp(0.2 * np.random.default_rng(0).normal(size=(4, 8, 1)))[session]
+    X[:, -1] = session[:, np.newaxis]
+    columns = slice(None) if numbered else slice(-1)
+    model = WindowClassifier(sfreq=SFREQ, hop=HOP, session_model=True, adaptation=None)
+    model.set_params(session_row=-1 if numbered else None)
+    model.fit(X[:, columns], y, groups=None if numbered else session)
+    later, y_later = day(2)
+    with pytest.warns(AssumptionWarning, match="unusual-session"):
+        assert model.score(later[:, columns], y_later) < 0.8
 
 
 @pytest.mark.parametrize("told", [False, True])
