@@ -41,6 +41,7 @@ class Found:
     spread (n_dipoles, 3, 3): Covariance of each position in m^2, NaN without coordinates.
     usual (n_dipoles,): Power of each in the median trial, of that in the mean one.
     move (Move or None): Of the sensors, where the data ask for one.
+    moments (n_positions,): Peak in A m that one more source needs to be found.
     """
 
     dipoles: list
@@ -55,6 +56,7 @@ class Found:
     spread: Any = field(default_factory=lambda: np.zeros((0, 3, 3)))
     usual: Any = field(default_factory=lambda: np.zeros(0))
     move: Any = None
+    moments: Any = None
 
     @property
     def volumes(self):
@@ -87,8 +89,7 @@ def find_dipoles(problem, grid, params):
     noise = [evidence.looked_at(scanner.modes.T @ draw) for draw in evidence.noise]
     if blind and Y.size:
         scanner.expect(Y, params.depth, SETTINGS.blind_firmness)
-    labels = None if blind else problem.labels
-    excess = {}
+    labels, excess = None if blind else problem.labels, {}
     if not blind and params.alpha == "auto":
         excess = left_out_excess(problem, onset, rng, _over_bounds)
         excess |= _chosen_excess(scanner, evidence, Y, noise, labels, excess)
@@ -104,8 +105,9 @@ def find_dipoles(problem, grid, params):
         scanner = move.scanner
         dipoles = scanner.search(Y, least, *counts, noise, move.dipoles)
     stability = _stability(scanner, Y, least, counts, noise, params.n_estimators)
+    moments = _least_moments(scanner, Y, dipoles, noise, least[0][1], evidence, problem.nave)
     if not dipoles:
-        return Found(dipoles, np.zeros(0), stability)
+        return Found(dipoles, np.zeros(0), stability, moments=moments)
     summed = Y
     if sums is not None and _responses(dipoles, scanner, evidence, problem) is not None:
         summed, noise = Y @ sums, [draw @ sums for draw in noise]
@@ -131,7 +133,23 @@ def find_dipoles(problem, grid, params):
         n_components=n_components_held(amplitudes, len(problem.data), SETTINGS.held),
         usual=usual_power(problem, operator, evidence, owner),
         move=move,
+        moments=moments,
     )
+
+
+def _least_moments(scanner, Y, dipoles, noise, least, evidence, nave):
+    """Peak moments in A m that one more source needs to be found, beside dipoles.
+
+    Of the course that most of the fields have, in the orientation that is seen best. Noise adds
+    what it explains at a position on average. NaN where no component holds a response.
+    """
+    if not Y.size:
+        return np.full(scanner.n_positions, np.nan)
+    draws = noise[: SETTINGS.moment_draws]
+    of_noise = np.mean([scanner.explained(draw)[scanner.seen] for draw in draws])
+    course = np.abs(evidence.main_course(Y)).max(axis=1) / np.sqrt(nave)
+    visible = np.where(scanner.seen, scanner.visible(dipoles), np.nan)
+    return course.max() * np.sqrt(max(least - of_noise, 0.0) / visible)
 
 
 def _stability(scanner, Y, least, counts, noise, n):

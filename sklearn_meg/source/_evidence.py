@@ -60,6 +60,13 @@ class Evidence:
         chosen = [d[:, u] * np.sqrt(w[u]) for d, w, u in zip(self.noise, weights, used)]
         return chosen, used
 
+    def main_course(self, Y):
+        """Course (n_conditions, n_times) of what most of the components looked at, Y, have."""
+        course, used = np.zeros((1, len(self.weight))), self.weight > 0
+        main = np.linalg.svd(Y, full_matrices=False)[2][0]
+        course[0, used] = main / np.sqrt(self.weight[used])
+        return self.courses(course)[:, 0]
+
     def courses(self, amplitudes):
         """Time courses (n_conditions, n, n_times) of amplitudes (n, n_components)."""
         parts = np.split(amplitudes, len(self.deviation), axis=1)

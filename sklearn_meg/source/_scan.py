@@ -159,6 +159,15 @@ class Scanner:
         match = self._root @ matched(self._axes, Y)
         return np.linalg.eigvalsh(match @ match.transpose(0, 2, 1))[:, -1] * self.seen
 
+    def visible(self, dipoles=()):
+        """Power that one A m explains in the orientation that is seen best, beside dipoles."""
+        gram, basis = self._gram, _basis_of([dipole.gain for dipole in dipoles])
+        if basis is not None:
+            shared = matched(self._axes, basis)
+            gram = gram - shared @ shared.transpose(0, 2, 1)
+        power = np.maximum(np.linalg.eigvalsh(gram)[:, -1], SETTINGS.silent * self.power)
+        return power**2 / np.maximum(power + self._firm(self.power), 1e-300)
+
     def _on_grid(self, position, orientations):
         return Dipole(
             position=position,

@@ -12,6 +12,7 @@ class Settings:
     What is called a guard only keeps numbers finite: no result was seen to depend on it.
 
     n_draws: Realizations of noise, whose largest peaks say what a source must pass.
+    moment_draws: Realizations that tell what noise explains at a position on average.
     sigmas: Standard deviations of those peaks above their mean that a source must pass. None of
         three development worlds of noise alone had a source, on either of two grids.
     blind_more, blind_firmness: Averages alone: times the power that noise of their spectrum
@@ -176,6 +177,7 @@ class Settings:
     """
 
     n_draws: int = 60
+    moment_draws: int = 10
     sigmas: float = 4.5
     blind_more: float = 2.4
     blind_firmness: float = 1.0

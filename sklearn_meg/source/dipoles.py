@@ -160,6 +160,7 @@ class DipoleEstimator(SourceEstimator):
         self.support_ = np.array([dipole.position for dipole in dipoles], dtype=int)
         self.evidence_ = found.evidence
         self.lead_field_error_ = found.misfit.error
+        self.least_moments_ = found.moments
         if found.stability is not None:
             self.stability_ = found.stability
         counts = [len(dipole.orientations) for dipole in dipoles]
@@ -238,6 +239,10 @@ class DipoleSearch(DipoleParams, DipoleEstimator):
     lead_field_error_ : float
         Error of the lead field relative to the fields of the sources, as what they leave beyond
         noise shows it: below .05 in a good forward model, above .1 in a sphere for a head.
+    least_moments_ : ndarray of shape (n_positions,)
+        Peak moment in A m that one more source at each position would need to be found: with the
+        course that most of the fields have, in the orientation that is seen best. Weaker ones may
+        be there, and those with the course of a stronger source. NaN where nothing is heard.
     sensors_moved_ : ndarray of shape (6,)
         Where the fields show the sensors to be beside where the forward model has them: shifts in m
         along the axes of the head, turns in rad about the middle of the grid. 0 where they show
@@ -300,7 +305,13 @@ class DipoleSearch(DipoleParams, DipoleEstimator):
 
     def _take_channels(self, problem):
         """Without a lead field there is nothing to search: each channel is a source."""
-        for name in ("evidence_", "dipole_orientations_", "lead_field_error_", "sensors_moved_"):
+        for name in (
+            "evidence_",
+            "dipole_orientations_",
+            "lead_field_error_",
+            "least_moments_",
+            "sensors_moved_",
+        ):
             self.__dict__.pop(name, None)
         self.support_ = self._where = self._owner = np.arange(problem.n_positions)
         self._axes, self._lead = np.ones((problem.n_positions, 1)), problem.gain_raw

@@ -30,7 +30,7 @@ UNITS = (16, 512)  # recurrent units of an event, least and most, and where that
 FORGOTTEN = (
     "net_", "history_", "n_iter_", "device_", "sources_", "evidence_", "stability_",
     "dipole_positions_", "dipole_orientations_", "dipole_covariances_", "dipole_volumes_",
-    "lead_field_error_", "sensors_moved_",
+    "lead_field_error_", "least_moments_", "sensors_moved_",
 )  # fmt: skip
 
 #: Parameters that make :class:`RNNSourceSolver` the network of the paper, trained as there: all
@@ -119,6 +119,8 @@ class RNNSourceSolver(
     evidence_, lead_field_error_, dipole_covariances_, dipole_volumes_ : ndarray or float
         As in :class:`DipoleSearch`. Only where positions are chosen: with
         ``localizer="dipoles"`` and a `forward`.
+    least_moments_ : ndarray of shape (n_positions,)
+        As in :class:`DipoleSearch`: moments below which one more source is not seen.
     sensors_moved_ : ndarray of shape (6,)
         As in :class:`DipoleSearch`.
     dipole_positions_ : ndarray of shape (n_sources, 3)

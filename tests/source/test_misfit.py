@@ -81,6 +81,27 @@ def test_an_error_that_noise_hides_is_the_stated_one():
     assert Misfit(0.01, 1.0).given(0.0) == 0.01
 
 
+def test_a_source_is_found_from_the_least_moment_on():
+    epochs, forward, cov = trials(noise=1e-14)
+    where, gain = forward["source_rr"], forward["sol"]["data"]
+    place = int(np.linalg.norm(where - where[PLACE], axis=1).argmax())
+    field = gain[:, 3 * place : 3 * place + 3]
+    field = field @ np.linalg.svd(field)[2][0]  # the orientation that is seen best
+
+    def search(moment):
+        data = epochs.get_data()
+        data[:, :, 30:] += np.outer(field, moment * np.hanning(20))
+        data = mne.EpochsArray(data, epochs.info, tmin=-0.15, verbose="error")
+        return DipoleSearch(forward=forward, noise_cov=cov, random_state=0).fit(data)
+
+    least = search(0.0).least_moments_
+    assert least.shape == (len(where),)
+    depth = np.linalg.norm(where - CENTER, axis=1)
+    assert np.median(least[depth < 0.045]) > np.median(least[depth > 0.06])
+    assert place not in search(0.5 * least[place]).support_
+    assert place in search(2 * least[place]).support_
+
+
 def test_sources_that_were_told_and_are_none():
     epochs, forward, cov = trials()
     with pytest.warns(AssumptionWarning, match="n_sources is 3") as heard:
