@@ -89,15 +89,13 @@ def find_dipoles(problem, grid, params):
     noise = [evidence.looked_at(scanner.modes.T @ draw) for draw in evidence.noise]
     if blind and Y.size:
         scanner.expect(Y, params.depth, SETTINGS.blind_firmness)
-    labels, excess = None if blind else problem.labels, {}
-    if not blind and params.alpha == "auto":
-        excess = left_out_excess(problem, onset, rng, _over_bounds)
-        excess |= _chosen_excess(scanner, evidence, Y, noise, labels, excess)
-    sums, parts = None, [WHOLE]
+    excess, sums, parts = {}, None, [WHOLE]
+    if params.alpha == "auto":
+        excess = _excess(problem, onset, rng, scanner, evidence, Y, noise)
     if params.alpha == "auto" and Y.size:
         sums = sums_of_events(problem.events, evidence, problem.nave)
         parts = _parts(_conditions_of(evidence), sums)
-    least = _bounds(scanner, Y, noise, params.alpha, parts, labels, excess)
+    least = _bounds(scanner, Y, noise, params.alpha, parts, problem.labels, excess)
     counts = params.max_sources, params.n_sources
     dipoles = scanner.search(Y, least, *counts, noise) if Y.size else []
     move = _move(problem, params, scanner, evidence, Y, dipoles, noise)
@@ -233,6 +231,16 @@ def _parts(conditions, sums=None):
     if len(set(conditions)) > 1:
         parts += [(each, np.flatnonzero(conditions == each)) for each in np.unique(conditions)]
     return parts
+
+
+def _excess(problem, onset, rng, scanner, evidence, Y, noise):
+    """Times that noise exceeds its realizations, of all conditions (None) and of each."""
+    if problem.rows is None:
+        more = max(1.0, SETTINGS.few_samples[0] + SETTINGS.few_samples[1] * problem.scarcity)
+        parts = _parts(_conditions_of(evidence))
+        return {each: SETTINGS.blind_more * more for each, _ in parts}
+    excess = left_out_excess(problem, onset, rng, _over_bounds)
+    return excess | _chosen_excess(scanner, evidence, Y, noise, problem.labels, excess)
 
 
 def _chosen_excess(scanner, evidence, Y, noise, labels, excess):

@@ -32,6 +32,8 @@ class Problem:
         (n_rows, n_channels, n_times) in the units of y, the number of trials in each, and the
         condition of each; None with fewer than four rows a condition.
     mne (MneProblem or None): The same as mne objects, where the lead field and the data are such.
+    scarcity: Directions of noise for each independent sample of its covariance; 0 where that is not
+        known.
     sensors (Sensors or None): Where all channels are MEG, whose place beside the head is known.
     """
 
@@ -53,6 +55,7 @@ class Problem:
     labels: Any = None
     mne: Any = None
     sensors: Any = None
+    scarcity: float = 0.0
 
     def trials(self, n_most=200):
         """Single trials, whitened, that sum to `data`.

@@ -180,6 +180,7 @@ def set_up(estimator, X, fields, used, recording):
     whitener, covariance, scale = _whiten(
         estimator, fields, used, recording.nave, baseline, info, blind
     )
+    scarcity = 0.0 if covariance is None else _scarcity(estimator.noise_cov, info, len(whitener))
     weights = np.ones(len(fields))
     if estimator.find_bad_channels:
         if estimator.noise_cov is not None:
@@ -214,6 +215,7 @@ def set_up(estimator, X, fields, used, recording):
         baseline=baseline,
         mne=_for_mne(recording, info, lead, means, nave, used, covariance, trials),
         sensors=lead.sensors,
+        scarcity=scarcity,
     )
     if estimator.find_bad_channels:
         warn_noise(problem.data, baseline)
@@ -289,6 +291,12 @@ def _whiten(estimator, fields, used, nave, baseline, info, blind):
     whitener = np.zeros((len(part), fields.shape[1]))
     whitener[:, used] = part
     return whitener, covariance, fill_scale(deviation, used)
+
+
+def _scarcity(cov, info, rank):
+    """Directions of the noise for each sample of its covariance; 0 where these are not known."""
+    n_samples = n_independent(cov["nfree"], info) if isinstance(cov, dict) else None
+    return rank / n_samples if n_samples else 0.0
 
 
 def _steady_mne(estimator, covariance, info, samples):

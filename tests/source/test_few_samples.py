@@ -71,6 +71,16 @@ def test_few_trials_of_noise_have_no_source(seed, n_samples):
     assert "no-source" in codes_of(search, epochs)
 
 
+def test_a_source_of_an_average_needs_more_evidence_with_fewer_samples():
+    epochs, forward, cov, _ = of_noise(amplitude=2.5e-7)
+    few, many = (
+        DipoleSearch(forward=forward, noise_cov=as_mne(cov, n), random_state=0) for n in (60, 9999)
+    )
+    assert codes_of(few, epochs.average()) == codes_of(many, epochs.average()) == set()
+    assert few.evidence_[0] < 0.7 * many.evidence_[0]
+    assert np.median(few.least_moments_) > 1.2 * np.median(many.least_moments_)
+
+
 def test_many_samples_are_taken_as_they_are():
     epochs, forward, cov, rng = of_noise(amplitude=2.5e-7)
     many = sample_cov(cov, 2000, rng)
