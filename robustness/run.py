@@ -18,7 +18,8 @@ from . import cluster, consortium, encoders, files, inputs, kills, nulls
 
 PARTS = (kills, inputs, files, cluster, consortium, nulls, encoders)
 CASES = tuple(case for part in PARTS for case in part.CASES)
-NOT_QUICK = ("faults", "cluster", "consortium")  # tests of the same names run these in small
+# Tests of the same names run these in small.
+NOT_QUICK = ("kills", "faults", "cluster", "consortium")
 QUICK_CASES = tuple(case for case in CASES if case not in NOT_QUICK)
 N_SEEDS = 5
 ONCE = ("bad_inputs", "cluster", "consortium", "null_studies", "null_encoders")  # minutes

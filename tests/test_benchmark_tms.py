@@ -1,17 +1,6 @@
 import numpy as np
 
-from benchmarks.report import values
-from benchmarks.tms import run as tms
-from benchmarks.tms.models import FIELD_ONLY, OURS, PHYSICS
 from benchmarks.tms.scores import scores
-
-
-def test_quick_run_has_every_model_and_no_check():
-    rows, checks, settings = tms.run(quick=True, cases=["L5"])
-    assert checks == [] and settings["cases"] == ["L5"]
-    assert {row["model"] for row in rows} == {"paper", *OURS, *PHYSICS, *FIELD_ONLY}
-    assert all(np.isfinite(row["value"]) for row in rows)
-    assert 0 <= values(rows, "L5", "default", "coverage")[0] <= 100
 
 
 def test_scores_of_a_constant_factor():

@@ -36,7 +36,10 @@ CASES = (
     *("importance", "eeg_visual", "erp_words", "eeglab", "speed", "scale"),
 )
 # Others show that these run.
-NOT_QUICK = ("L", "S", "context", "L_stimulus_only", "few_L", "few_S", "few_subjects")
+NOT_QUICK = (
+    *("L", "S", "context", "L_stimulus_only", "few_L", "few_N", "few_S"),
+    *("few_subjects", "few_none", "averages"),
+)
 QUICK_CASES = tuple(case for case in CASES if case not in NOT_QUICK)
 WORLDS = ("L", "N", "S")
 MANY = {"many": "N", "context": "C"}

@@ -23,7 +23,7 @@ from ..report import check, row, values
 
 CASE = "scale_20x1000x270"
 FULL = {"n_subjects": 20, "n_trials": 1000, "n_channels": 270}
-TINY = {"n_subjects": 2, "n_trials": 15, "n_channels": 4}
+TINY = {"n_subjects": 2, "n_trials": 10, "n_channels": 4}
 N_HIDDEN = 12  # channels of the world, mixed into those of the study
 N_TEST = 10  # the last tenth of the trials is left out
 

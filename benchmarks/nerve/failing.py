@@ -77,14 +77,14 @@ def simulated_rows(seed, quick):
     small = {"n_train": 3, "n_test": 1, "sfreq": 2000.0, "duration": 0.4}
     params = small if quick else {"sfreq": 2000.0}
     firing = "sparse" if seed % 2 else "dense"
-    nerve = make_nerve((0, 2, 2, 3), firing=firing, random_state=100 + seed, **params)
+    nerve = make_nerve((0, 2) if quick else (0, 2, 2, 3), firing=firing, random_state=100 + seed, **params)
     model = WindowClassifier(
         sfreq=nerve.sfreq, session_row=-1, adaptation="batch", session_model=True
     )
     train = nerve.session == 0
     model.fit(nerve.X[train], nerve.y[train])
     found = []
-    for s in (1, 2, 3, 4):
+    for s in np.unique(nerve.session)[1:]:
         mine = nerve.session == s
         found += judged(model, nerve.X[mine], nerve.y[mine], 10 * seed + s, quick)
     return auc_rows("failed_session", seed, found)

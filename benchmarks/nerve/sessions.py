@@ -1,5 +1,6 @@
 """New sessions as users have them: few labels, mostly rest, no ends, unseen motions, velocity."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -73,9 +74,20 @@ def _path(person):
 
 
 @lru_cache(maxsize=3)
+def trials_of(person, quick=False):
+    """Raw trials of a person; quick: Six motions only."""
+    data = load_long_term_emg(_path(person))
+    if not quick:
+        return data
+    few = np.isin(data.y, np.unique(data.y)[:6])
+    each = {name: getattr(data, name)[few] for name in ("X", "y", "session", "trial")}
+    return replace(data, **each)
+
+
+@lru_cache(maxsize=3)
 def fitted(person, train):
     """Raw trials of a person, and the session model around linear discriminants of these days."""
-    data = load_long_term_emg(_path(person))
+    data = trials_of(person, train == TRAIN[:1])
     model = WindowClassifier(**EMG, adaptation="batch", session_model=True, ring=True)
     train = np.isin(data.session, train)
     return data, model.fit(data.X[train], data.y[train])
@@ -89,11 +101,11 @@ def new_person_rows(person, days, quick):
     the first day of the person, ``pooled`` to that and the others alike, ``personal`` is
     ``strangers`` personalized with that day.
     """
-    data = load_long_term_emg(_path(person))
+    data = trials_of(person, quick)
     model = WindowClassifier(**EMG, adaptation="batch", session_model=True)
     first = data.session == TRAIN[0]
     own = clone(model).fit(data.X[first], data.y[first])
-    X, y = _strangers(person, TRAIN[: 1 if quick else None])
+    X, y = _strangers(person, TRAIN[: 1 if quick else None], quick)
     strangers = clone(model).pretrain(X, y, X[:, -1, 0] // 100)
     personal = strangers.personalized(data.X[first], data.y[first])
     both = np.concatenate([X, data.X[first]]), np.concatenate([y, data.y[first]])
@@ -121,12 +133,12 @@ def new_person_rows(person, days, quick):
     ]
 
 
-def _strangers(person, days):
+def _strangers(person, days, quick):
     """Trials of the other people, each day of each a session of its own; negative numbers."""
     X, y = [], []
     for other in PEOPLE:
         if other != person and _path(other) is not None:
-            data = load_long_term_emg(_path(other))
+            data = trials_of(other, quick)
             chosen = np.isin(data.session, days)
             trials = data.X[chosen].copy()
             trials[:, -1] = -100 * other - trials[:, -1]
@@ -168,7 +180,7 @@ def _person_rows(case, person, train, days):
 @lru_cache(maxsize=3)
 def deep(person):
     """The decoder with its network, fitted to the same days."""
-    data = load_long_term_emg(_path(person))
+    data = trials_of(person)
     train = np.isin(data.session, TRAIN)
     model = NerveDecoder(**EMG, adaptation="batch", random_state=0)
     return model.fit(data.X[train], data.y[train])
@@ -183,7 +195,7 @@ def _deep_scores(person, X, y):
 @lru_cache(maxsize=3)
 def peers(person):
     """Tangent spaces and warping, which know the same days."""
-    data = load_long_term_emg(_path(person))
+    data = trials_of(person)
     train = np.isin(data.session, TRAIN)
     known = data.X[train, :-1].astype(float), data.y[train], data.session[train]
     models = {"riemann": TangentSpace(), "dtw": NearestByWarping()}

@@ -74,7 +74,6 @@ def as_fields(X):
 _Metric = gridded(ConnectomeMetric)
 CHECKED = [
     _Metric(window=(2, 1), anisotropy=30.0),  # the search for it is tested elsewhere
-    _Metric(method="spline", max_iter=4, window=(2, 1)),
     gridded(ConvolutionalMetric)(
         max_epochs=3,
         window=(2, 1),

@@ -72,8 +72,8 @@ def test_find_a_threshold_in_few_trials(threshold):
 
 
 def test_stand_beside_one_network_of_many_trials(threshold):
-    X, y, rows = (np.concatenate([part] * 6) if i < 2 else part for i, part in enumerate(threshold))
-    y = y + np.random.default_rng(6).normal(size=y.shape)
+    X, y, rows = (np.concatenate([part] * 5) if i < 2 else part for i, part in enumerate(threshold))
+    y = y[:, :1] + np.random.default_rng(6).normal(size=(len(y), 1, y.shape[2]))
     deep = DeepRecurrentEncoder(**rows, **SMALL).fit(X, y)
     assert deep.n_networks_ == 1
     assert deep.tree_share_ > 0.3
