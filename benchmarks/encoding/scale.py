@@ -31,21 +31,26 @@ N_TEST = 10  # the last tenth of the trials is left out
 def scale_rows(seed=0, quick=False):
     """Time and memory of one fit, to nine tenths of the trials, and what it predicts of others.
 
+    quick: A few trials, in this process.
     Returns rows (list of dict): ``fit_min``, ``peak_gb`` (memory that is not file pages), and ``r``
         after the initial window, over trials of all subjects together, of the deep encoder
         (``default``) and of its linear base (``base``).
     """
     with tempfile.TemporaryDirectory() as folder:
-        for step in ("make", "fit"):
-            arguments = [step, folder, str(seed), "quick" if quick else "full"]
-            done = subprocess.run(
-                [sys.executable, "-m", __name__, *arguments],
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-            )
-    found = json.loads(done.stdout.splitlines()[-1])
+        if quick:
+            make(folder, seed, TINY)
+            found = fit(folder, seed, quick)
+        else:
+            found = _in_processes(folder, seed)
     return [row(CASE, model, metric, seed, value) for (model, metric, value) in found]
+
+
+def _in_processes(folder, seed):
+    """The same in processes of their own, so that peak memory is that of the fit."""
+    for step in ("make", "fit"):
+        command = [sys.executable, "-m", __name__, step, folder, str(seed)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def checks(rows):
@@ -141,12 +146,11 @@ def _anonymous_bytes():
     return 1024 * int(found["RssAnon"].split()[0])
 
 
-def _main(step, folder, seed, size):
-    size = {"quick": TINY, "full": FULL}[size]
+def _main(step, folder, seed):
     if step == "make":
-        make(folder, int(seed), size)
+        make(folder, int(seed), FULL)
     else:
-        print(json.dumps(fit(folder, int(seed), size is TINY)))
+        print(json.dumps(fit(folder, int(seed), False)))
 
 
 if __name__ == "__main__":
