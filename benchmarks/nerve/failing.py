@@ -77,7 +77,8 @@ def simulated_rows(seed, quick):
     small = {"n_train": 3, "n_test": 1, "sfreq": 2000.0, "duration": 0.4}
     params = small if quick else {"sfreq": 2000.0}
     firing = "sparse" if seed % 2 else "dense"
-    nerve = make_nerve((0, 2) if quick else (0, 2, 2, 3), firing=firing, random_state=100 + seed, **params)
+    levels = (0, 2) if quick else (0, 2, 2, 3)
+    nerve = make_nerve(levels, firing=firing, random_state=100 + seed, **params)
     model = WindowClassifier(
         sfreq=nerve.sfreq, session_row=-1, adaptation="batch", session_model=True
     )
