@@ -37,7 +37,7 @@ CASES = (
 )
 # Others show that these run.
 NOT_QUICK = (
-    *("L", "S", "context", "L_stimulus_only", "few_L", "few_N", "few_S"),
+    *("N_stimulus", "L", "S", "context", "L_stimulus_only", "few_L", "few_N", "few_S"),
     *("few_subjects", "few_none", "averages"),
 )
 QUICK_CASES = tuple(case for case in CASES if case not in NOT_QUICK)
