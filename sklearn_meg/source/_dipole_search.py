@@ -9,6 +9,7 @@ from .._checks.params import check_random_state
 from ._averages import gather_averages
 from ._conditions import first_change
 from ._evidence import gather, n_components_held, wiener
+from ._few_samples import scarcity_of
 from ._lead_error import LeadFieldError
 from ._left_out import left_out_excess
 from ._misfit import CHI2_95, Misfit, misfit_of, spread
@@ -236,7 +237,10 @@ def _parts(conditions, sums=None):
 def _excess(problem, onset, rng, scanner, evidence, Y, noise):
     """Times that noise exceeds its realizations, of all conditions (None) and of each."""
     if problem.rows is None:
-        more = max(1.0, SETTINGS.few_samples[0] + SETTINGS.few_samples[1] * problem.scarcity)
+        scarcity = problem.scarcity
+        if not scarcity:
+            scarcity = scarcity_of(problem.data, onset, problem.baseline, scanner.modes)
+        more = max(1.0, SETTINGS.few_samples[0] + SETTINGS.few_samples[1] * scarcity)
         parts = _parts(_conditions_of(evidence))
         return {each: SETTINGS.blind_more * more for each, _ in parts}
     excess = left_out_excess(problem, onset, rng, _over_bounds)

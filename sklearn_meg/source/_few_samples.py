@@ -95,5 +95,32 @@ def unlike_samples(cov, samples):
     return steadied(cov, (n + 1) * times / (times - 1))
 
 
+def scarcity_of(data, onset, baseline, modes):
+    """Directions of noise for each sample of a covariance, as averages show it, and say so.
+
+    Samples that a covariance is of hold less of the noise in its units than others do. The steps
+    of averages before the onset, as those samples, are then smaller than those after it, where no
+    source reaches.
+
+    data (n_conditions, n_channels, n_times): Averages, whitened, onset (int), baseline (slice)
+    modes (n_channels, n_modes): Orthonormal: what sources can do to the channels.
+    Returns scarcity (float): 0 where it cannot be seen.
+    """
+    n_before = 0 if baseline is None else baseline.stop - (baseline.start or 0)
+    if n_before < SETTINGS.fewest_baseline or np.diff(modes.shape)[0] > -SETTINGS.fewest_outside:
+        return 0.0
+    outside = data - np.einsum("wm,vm,cvt->cwt", modes, modes, data, optimize=True)
+    before, after = (
+        np.square(np.diff(part)).mean() for part in (outside[..., baseline], outside[..., onset:])
+    )
+    times = after / before if before > 0 else 1.0
+    if times > SETTINGS.unseen_steps:
+        _warn(
+            f"Noise after the onset is {times:.1f} times what it is before, in units of noise_cov, "
+            "as if this were of few samples, those before the onset among them."
+        )
+    return SETTINGS.unseen_scarcity * max(times - 1, 0.0)
+
+
 def _warn(message):
     warn_assumption("noise-samples", message)

@@ -9,7 +9,7 @@ from _worlds import sphere_forward
 
 from sklearn_meg.exceptions import AssumptionWarning
 from sklearn_meg.source import DipoleSearch, MinimumNorm
-from sklearn_meg.source._few_samples import steadied, unlike_samples
+from sklearn_meg.source._few_samples import scarcity_of, steadied, unlike_samples
 from sklearn_meg.source._left_out import without_contrast
 
 N_CHANNELS, PLACE = 40, 30
@@ -79,6 +79,22 @@ def test_a_source_of_an_average_needs_more_evidence_with_fewer_samples():
     assert codes_of(few, epochs.average()) == codes_of(many, epochs.average()) == set()
     assert few.evidence_[0] < 0.7 * many.evidence_[0]
     assert np.median(few.least_moments_) > 1.2 * np.median(many.least_moments_)
+
+
+def test_averages_tell_of_a_covariance_of_their_own_few_samples():
+    rng = np.random.default_rng(0)
+    modes = np.linalg.qr(rng.standard_normal((40, 15)))[0]
+    noise, given = rng.standard_normal((2, 40, 90)), (40, slice(0, 40), modes)
+    assert scarcity_of(noise, *given) < 0.2
+    response = modes @ rng.standard_normal((15, 90)) * (np.arange(90) >= 40)
+    noise[..., :40] *= 0.7  # the samples that the covariance is of
+    with pytest.warns(AssumptionWarning, match="as if this were of few samples"):
+        few = scarcity_of(noise, *given)
+    with pytest.warns(AssumptionWarning, match="noise-samples"):
+        assert scarcity_of(noise + 9 * response, *given) == pytest.approx(few)
+    assert few > 1
+    assert scarcity_of(noise, 40, None, modes) == 0
+    assert scarcity_of(noise, 40, slice(0, 40), np.eye(40)) == 0
 
 
 def test_many_samples_are_taken_as_they_are():
