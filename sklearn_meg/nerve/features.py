@@ -95,7 +95,7 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            For NaN or infinity, trials shorter than a window, or a parameter out of range.
+            For NaN or infinity, trials shorter than a window or a hop, or a parameter out of range.
         """
         self._check_params()
         X = check_trials(self, X, reset=True)
@@ -203,6 +203,12 @@ class NerveFeatures(TransformerMixin, BaseEstimator):
                 f"A window of {self.window:g} s at sfreq={self.sfreq:g} Hz has {size} samples. "
                 f"Got trials of {signal.shape[2]}. X is (n_trials, n_channels, n_times), window is "
                 "in seconds."
+            )
+        if self._sizes()[1] > signal.shape[2] > size:
+            lasts = signal.shape[2] / self.sfreq
+            raise ValueError(
+                f"hop must be in seconds, less than a trial lasts ({lasts:g} s at "
+                f"sfreq={self.sfreq:g} Hz). Got {self.hop:g}, which leaves one window a trial."
             )
 
     def _check_not_one_trial(self, X, n_rows):

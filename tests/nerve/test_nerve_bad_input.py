@@ -103,7 +103,7 @@ def test_another_number_of_channels(cls):
 BAD_PARAMS = {
     "sfreq": [0.0, -1.0, np.nan, np.inf, "1", True],
     "window": [0.0, -0.1, np.nan, None, "0.1"],
-    "hop": [0.0, -0.1, np.nan, None],
+    "hop": [0.0, -0.1, np.nan, None, 20.0],
     "features": ["rms", ["rms", "ems"], [], 5, [3], ["rms", "rms"]],
     "covariance": ["no", None, 1],
 }
