@@ -266,7 +266,8 @@ _CODES = {
     **_of(
         "Dynamics",
         doubtful_states=(
-            "States are single recordings, nearly empty, or not found again in halves of the data.",
+            "States are single recordings, nearly empty, not found again in halves of the data, or "
+            "those of noise that depends on its past.",
             "Inspect recording_samples_ and generalization_, align recordings, or fit fewer "
             "states.",
         ),

@@ -106,6 +106,21 @@ def no_states(seed, broken):
     return _wrong(_rng(seed).normal(size=X.shape), states) if broken else _unbroken(seed)
 
 
+@violation("slow noise without states", right="no states")
+def slow_noise(seed, broken):
+    """Recordings are of one autoregressive model without states; three states are asked for."""
+    X, states = _world(seed)
+    if not broken:
+        return _unbroken(seed)
+    rng, n = _rng(seed), X.shape[1]
+    past = rng.normal(size=(n, n))
+    past *= 0.9 / np.abs(np.linalg.eigvals(past)).max()
+    noise = rng.normal(size=(X.shape[2], len(X), n))
+    for t in range(1, len(noise)):
+        noise[t] += noise[t - 1] @ past.T
+    return _wrong(noise.transpose(1, 2, 0), states)
+
+
 @violation("states of rhythms", right=MOST)
 def rhythms(seed, broken):
     """States have the same covariance and other spectra; the model looks at covariances."""

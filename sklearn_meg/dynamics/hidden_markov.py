@@ -33,6 +33,7 @@ from ._posterior import centered
 from ._prepare import prepare, standardization
 from ._race import first_tails
 from ._starts import KINDS, check_windows, given_states
+from ._stationary import stationary
 from ._tails import spread_of
 from ._unusual import Refit, rows_of, scores, usual_features, usual_levels, usual_scores
 
@@ -340,6 +341,7 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         agree = self.generalization_, self.generalization_confirmed_
         doubtful = doubts(found["samples"], found["visits"], self.covariances_, *agree)
         doubtful += quiet(prepared, self._parameters(), found["samples"])
+        doubtful += stationary(self, prepared, found["samples"])
         warn_of(doubtful, self.alignment_)
         doubtful += too_few(found["samples"])
         doubtful += warn_of_rhythms(self._rhythms) + self._unlike(order)
