@@ -153,9 +153,9 @@ class DoubtSettings:
     stationary, n_surrogates, least_gain: Share of the gain of the states over one state that
         surrogates without states have, too, above which there are none; number of surrogates; gain
         in nats per sample from which this is asked. Fresh worlds of two to four states in 3 to 12
-        regions, 84 fits, have at most .66 (weak states of means; -1.2 to .3 where states are
-        clear); autoregressive, 1/f, narrow-band and hemodynamic noise .58 to 1.05, 38 of 44 fits
-        above .7, and the other six come back in no halves.
+        regions, 78 fits, have at most .66 (weak states of means; -1.2 to .5 where states are
+        clear); autoregressive, 1/f, narrow-band and hemodynamic noise .58 to 1.05, 37 of 44 fits
+        above .7, and the other seven come back in no halves.
     run, repeated: Samples of a run of alike ones, and share of the samples in such runs, above
         which gaps were filled or values held.
     drift, smooth, walk, least_drift: A recording of so many samples drifts if the slowest three
