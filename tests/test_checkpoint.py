@@ -323,7 +323,7 @@ def test_sigkill_at_any_moment(tmp_path):
     whole = model.set_params(max_epochs=150).fit(X, y)
     out = tmp_path / "weights.npz"
     kills = 0
-    for delay in (0.05, 0.1, 0.2, 0.3, None):
+    for delay in (0.1, 0.3, None):
         process = context.Process(target=_fit_and_save, args=("encoder", tmp_path / "c", out))
         process.start()
         deadline = time.monotonic() + 60

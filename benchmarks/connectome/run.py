@@ -42,7 +42,7 @@ QUICK = {"annulus": 20, "arcs": 16, "braid": 40}
 # Others show that these run.
 NOT_QUICK = (
     *("arcs60", "arcs45", "arcs30", "noise1", "noise5", "noise10"),
-    *("phantom10", "phantom_inf", "more_bundles", "real_pairs"),
+    *("phantom10", "phantom_inf", "more_bundles", "real_pairs", "brain_like"),
 )
 QUICK_CASES = tuple(c for c in CASES if c not in NOT_QUICK and "_noise" not in c)
 QUICK_FIT = {"max_iter": 5}, {"max_epochs": 3}
