@@ -18,7 +18,7 @@ from . import cluster, consortium, encoders, files, inputs, kills, nulls
 
 PARTS = (kills, inputs, files, cluster, consortium, nulls, encoders)
 CASES = tuple(case for part in PARTS for case in part.CASES)
-# Tests of the same names run these in small.
+# Tests show the same in small.
 NOT_QUICK = ("kills", "faults", "cluster", "consortium")
 QUICK_CASES = tuple(case for case in CASES if case not in NOT_QUICK)
 N_SEEDS = 5

@@ -37,8 +37,7 @@ CASES = (
 )
 # Others show that these run.
 NOT_QUICK = (
-    *("N_stimulus", "L", "S", "context", "L_stimulus_only", "few_L", "few_N", "few_S"),
-    *("few_subjects", "few_none", "averages"),
+    *("L", "S", "context", "L_stimulus_only", "few_L", "few_S", "few_subjects", "few_none"),
 )
 QUICK_CASES = tuple(case for case in CASES if case not in NOT_QUICK)
 WORLDS = ("L", "N", "S")

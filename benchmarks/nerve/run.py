@@ -64,7 +64,7 @@ CASES = (
     "stream",
 )
 # Others show that these run.
-NOT_QUICK = ("drift1", "drift2", "drift3", "emg_intraday", "emg_days1-5_to_25-30", "rest_heavy50")
+NOT_QUICK = ("drift1", "drift2", "drift3", "emg_days1-5_to_25-30", "rest_heavy50")
 QUICK_CASES = tuple(c for c in CASES if c not in NOT_QUICK and not c.endswith(SPARSE))
 N_CHANNELS = 16
 RIDGE = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)

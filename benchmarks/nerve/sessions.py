@@ -60,17 +60,21 @@ def session_rows(case, seed, quick):
 
 
 def _rows_of(case, person, quick):
-    days, train = (LAST[:1], TRAIN[:1]) if quick else (LAST, TRAIN)
+    days = LAST[:1] if quick else LAST
     if case == "new_person":
         return new_person_rows(person, days, quick)
     if case == "failed_session":
         days = failing.DAYS[:1] if quick else failing.DAYS
-        return failing.person_rows(person, *fitted(person, train), days, quick)
-    return _person_rows(case, person, train, days)
+        return failing.person_rows(person, *fitted(person, quick), days, quick)
+    return _person_rows(case, person, days, quick)
 
 
 def _path(person):
     return recording("nerve", f"sub{person}_30days.npz")
+
+
+def _train(quick):
+    return TRAIN[:1] if quick else TRAIN
 
 
 @lru_cache(maxsize=3)
@@ -85,11 +89,11 @@ def trials_of(person, quick=False):
 
 
 @lru_cache(maxsize=3)
-def fitted(person, train):
-    """Raw trials of a person, and the session model around linear discriminants of these days."""
-    data = trials_of(person, train == TRAIN[:1])
+def fitted(person, quick):
+    """Raw trials of a person, and the session model around linear discriminants of `TRAIN`."""
+    data = trials_of(person, quick)
     model = WindowClassifier(**EMG, adaptation="batch", session_model=True, ring=True)
-    train = np.isin(data.session, train)
+    train = np.isin(data.session, _train(quick))
     return data, model.fit(data.X[train], data.y[train])
 
 
@@ -105,7 +109,7 @@ def new_person_rows(person, days, quick):
     model = WindowClassifier(**EMG, adaptation="batch", session_model=True)
     first = data.session == TRAIN[0]
     own = clone(model).fit(data.X[first], data.y[first])
-    X, y = _strangers(person, TRAIN[: 1 if quick else None], quick)
+    X, y = _strangers(person, quick)
     strangers = clone(model).pretrain(X, y, X[:, -1, 0] // 100)
     personal = strangers.personalized(data.X[first], data.y[first])
     both = np.concatenate([X, data.X[first]]), np.concatenate([y, data.y[first]])
@@ -133,13 +137,13 @@ def new_person_rows(person, days, quick):
     ]
 
 
-def _strangers(person, days, quick):
+def _strangers(person, quick):
     """Trials of the other people, each day of each a session of its own; negative numbers."""
     X, y = [], []
     for other in PEOPLE:
         if other != person and _path(other) is not None:
             data = trials_of(other, quick)
-            chosen = np.isin(data.session, days)
+            chosen = np.isin(data.session, _train(quick))
             trials = data.X[chosen].copy()
             trials[:, -1] = -100 * other - trials[:, -1]
             X, y = [*X, trials], [*y, data.y[chosen]]
@@ -147,16 +151,16 @@ def _strangers(person, days, quick):
 
 
 @lru_cache(maxsize=3)
-def refitted(person, train):
+def refitted(person, quick):
     """The same without one channel from the beginning."""
-    data, model = fitted(person, train)
-    train = np.isin(data.session, train)
+    data, model = fitted(person, quick)
+    train = np.isin(data.session, _train(quick))
     X = np.delete(data.X[train], LOST, axis=1)
     return clone(model).set_params(ring=False).fit(X, data.y[train])
 
 
-def _person_rows(case, person, train, days):
-    data, model = fitted(person, train)
+def _person_rows(case, person, days, quick):
+    data, model = fitted(person, quick)
     found = {}
     for day in days:
         chosen = data.session == day
@@ -167,7 +171,7 @@ def _person_rows(case, person, train, days):
         if case == "lost_channel":
             kept = np.delete(parts[0], LOST, axis=1)
             for name, adaptation in (("refit", "batch"), ("refit_online", "online")):
-                refit = _as(refitted(person, train), adaptation=adaptation)
+                refit = _as(refitted(person, quick), adaptation=adaptation)
                 scored.append((name, refit.score(kept, parts[1])))
         for name, right in scored:
             found.setdefault(name, []).append(right)

@@ -19,7 +19,7 @@ from ._tails import spread_of
 
 
 def stationary(model, prepared, samples):
-    """What to say where noise without states would have such states; a list of str.
+    """What to say of states that explain noise without states nearly as well; a list of str.
 
     model (StateModel): With its states.
     prepared (Prepared): In the units of the model.
@@ -30,7 +30,7 @@ def stationary(model, prepared, samples):
     share = stationary_share(prepared, model._parameters(), model.covariances_, model.occupancy_)
     if share <= DOUBTS.stationary:
         return []
-    return [f"noise of the same spectra, which has no states, has them, too ({share:.0%})"]
+    return [f"they explain noise of the same spectra, which has no states, {share:.0%} as well"]
 
 
 def stationary_share(prepared, parameters, covariances, occupancy):

@@ -278,8 +278,7 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         """
         self._check_parameters()
         given = self._recordings(X, reset=True)
-        parameters = isinstance(self.init, dict)
-        if parameters:
+        if isinstance(self.init, dict):
             check_known(self.init, self.fixed, self.n_states, self.n_features_in_)
         elif not isinstance(self.init, str):
             given.states = given_states(self.init, given, self.n_states)
@@ -343,8 +342,8 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         doubtful += quiet(prepared, self._parameters(), found["samples"])
         doubtful += stationary(self, prepared, found["samples"])
         warn_of(doubtful, self.alignment_)
-        doubtful += too_few(found["samples"])
-        doubtful += warn_of_rhythms(self._rhythms) + self._unlike(order)
+        doubtful += too_few(found["samples"]) + warn_of_rhythms(self._rhythms)
+        doubtful += self._unlike(order)
         self.warnings_ = np.array(doubtful, dtype=str)
 
     def _unlike(self, order):

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._arx import with_past
+from .._checks.trials import release_pages
+from ._arx import counted_samples, pieces_of, with_past
 from ._lags import LagSums, lagged
 from ._pooling import TrialSums, trial_sums
 
@@ -47,22 +48,42 @@ class NoiseFilter:
     head: np.ndarray
 
 
-def taps_of(noise):
-    """Filter of a NoiseFilter, or of None, which leaves all as it is: (order + 1,)."""
+def noise_left(predicted, X, y, rows):
+    """Filter that makes white what models leave of some trials; None if these are too short.
+
+    predicted (list of (function of X and trials, trials))
+    """
+    order = min(SETTINGS.order, X.shape[2] // 8)
+    if not order:
+        return None
+    step = max(1, sum(len(trials) for _, trials in predicted) // SETTINGS.trials)
+
+    def left():
+        for predict, trials in predicted:
+            for part in pieces_of(trials[::step], X.shape[2], (order + 2) * y.shape[1]):
+                yield y[part] - predict(X, part), counted_samples(X, rows, part)
+                release_pages(X, y)
+
+    return fit_noise(left(), order)
+
+
+def better(first, noise, fit_white, always):
+    """The fit to be kept, and the taps (order + 1,) of its filter.
+
+    first (tuple): Least squares; the last entry is its held-out errors (n_folds,).
+    noise (NoiseFilter or None)
+    fit_white (callable): Gives the same by generalized least squares.
+    always: Keep that in any case.
+    """
     taps = np.zeros(SETTINGS.order + 1)
-    found = [1.0] if noise is None else noise.taps
-    taps[: len(found)] = found
-    return taps
-
-
-def order_of(n_times):
-    """Samples to look back in trials of a length; 0 where they are too short."""
-    return min(SETTINGS.order, n_times // 8)
-
-
-def step_of(n_trials):
-    """Every how many trials are looked at."""
-    return max(1, n_trials // SETTINGS.trials)
+    taps[0] = 1.0
+    if noise is None:
+        return first, taps
+    other = fit_white()
+    if not (always or clearly_less(other[-1], first[-1])):
+        return first, taps
+    taps[: len(noise.taps)] = noise.taps
+    return other, taps
 
 
 def fit_noise(errors, order):

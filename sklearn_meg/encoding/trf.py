@@ -13,7 +13,6 @@ from .._checks.params import check_bool_param, check_option_param, check_scalar_
 from .._checks.trials import pieces, release_pages
 from .._params import documented
 from ..rows import Rows
-from ._arx import counted_samples, pieces_of
 from ._base import ALPHAS, LagParams, LinearEncoder, resolve_alphas, resolve_delays
 from ._blocks import (
     contiguous_folds,
@@ -33,15 +32,7 @@ from ._filters import (
 )
 from ._lags import lag_sums, ridge, trials_per_block
 from ._pooling import sum_of, trial_sums
-from ._prewhitening import (
-    clearly_less,
-    fit_noise,
-    make_as_loud,
-    order_of,
-    step_of,
-    taps_of,
-    white_sums,
-)
+from ._prewhitening import better, make_as_loud, noise_left, white_sums
 from ._sharing import pool_subjects
 
 if TYPE_CHECKING:
@@ -306,7 +297,9 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
             for subject, parts in enumerate(folds)
             for model, fold in zip(models, parts)
         ]
-        noise = self._noise_left(left, X, y, rows) if len(folds[0]) > 1 else None
+        noise = None
+        if len(folds[0]) > 1 and self.noise != "white":
+            noise = noise_left(left, X, y, rows)
 
         def fit_white():
             white = everywhere(partial(white_sums, noise=noise))
@@ -314,7 +307,7 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
             make_as_loud(white, sum(map(np.trace, total)))
             return fit(white)
 
-        found, self.noise_filter_ = self._better(first, noise, fit_white)
+        found, self.noise_filter_ = better(first, noise, fit_white, self.noise == "ar")
         model, choice, scores, fold_models, _ = found
         self._keep_model(model, x_mean, y_mean)
         alpha = self.candidates_[choice.candidate]
@@ -329,35 +322,6 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
         self.patterns_ = self.subject_patterns_.mean(axis=0)
         if hasattr(self, "_fold_models"):  # asked for by fit_folds
             self._fold_models = [FoldModel(self, each, x_mean, y_mean) for each in fold_models]
-
-    def _noise_left(self, predicted, X, y, rows):
-        """Filter that makes white what models leave of some trials, or None.
-
-        predicted (list of (function of X and trials, trials))
-        """
-        order, step = order_of(X.shape[2]), step_of(sum(len(trials) for _, trials in predicted))
-        if self.noise == "white" or not order:
-            return None
-
-        def left():
-            for predict, trials in predicted:
-                for part in pieces_of(trials[::step], X.shape[2], (order + 2) * y.shape[1]):
-                    yield y[part] - predict(X, part), counted_samples(X, rows, part)
-                    release_pages(X, y)
-
-        return fit_noise(left(), order)
-
-    def _better(self, first, noise, fit_white):
-        """The fit to be kept, and its filter.
-
-        first (tuple): Least squares; the last entry is its held-out errors (n_folds,).
-        noise (NoiseFilter or None)
-        fit_white (callable): Gives the same by generalized least squares.
-        """
-        other = None if noise is None else fit_white()
-        if other is None or (self.noise != "ar" and not clearly_less(other[-1], first[-1])):
-            return first, taps_of(None)
-        return other, taps_of(noise)
 
     def _keep_model(self, model, x_mean, y_mean):
         """Make the prediction that of a pooled model."""
@@ -422,8 +386,8 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
             return out + mean_of_fitted(first[0])[:, np.newaxis]
 
         noise = None
-        if search or self.noise == "ar":
-            noise = self._noise_left([(predict, trials)], X, y, rows)
+        if self.noise == "ar" or (search and self.noise == "auto"):
+            noise = noise_left([(predict, trials)], X, y, rows)
 
         def fit_white():
             summing = partial(white_sums, noise=noise)
@@ -432,7 +396,7 @@ class TemporalReceptiveField(LagParams, LinearEncoder):
             white = [part.lags.about(center) for part in white]
             return self._solve(sums, white, search, rows)
 
-        (w, choice, scores, _), taps = self._better(first, noise, fit_white)
+        (w, choice, scores, _), taps = better(first, noise, fit_white, self.noise == "ar")
         coef = self._as_coef(w.T)
         intercept = mean_of_fitted(w) - coef.sum(axis=2) @ x_mean
         patterns = self._as_coef(haufe_patterns(total, w))

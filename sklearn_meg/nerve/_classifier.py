@@ -267,8 +267,8 @@ class NerveClassifier(UnusualMixin, LabeledSessions, PersonalClassifier, NerveMo
         windows = np.empty((len(F), len(self.classes_), F.shape[2]))
         lost = self._lost(F, session)
         for index, kind, normal in self._by_session(F, session):
-            several = session is None or np.ptp(session[index])
-            name = None if several else session[index[0]]
+            one = session is not None and not np.ptp(session[index])
+            name = session[index[0]] if one else None
             for gone, same, near in patterns(lost[index]):
                 if gone.any():
                     found = self._decide_without(F[index[near]], gone, name)

@@ -107,7 +107,8 @@ def scarcity_of(data, onset, baseline, modes):
     Returns scarcity (float): 0 where it cannot be seen.
     """
     n_before = 0 if baseline is None else baseline.stop - (baseline.start or 0)
-    if n_before < SETTINGS.fewest_baseline or np.diff(modes.shape)[0] > -SETTINGS.fewest_outside:
+    n_outside = modes.shape[0] - modes.shape[1]
+    if n_before < SETTINGS.fewest_baseline or n_outside < SETTINGS.fewest_outside:
         return 0.0
     outside = data - np.einsum("wm,vm,cvt->cwt", modes, modes, data, optimize=True)
     before, after = (
@@ -116,8 +117,8 @@ def scarcity_of(data, onset, baseline, modes):
     times = after / before if before > 0 else 1.0
     if times > SETTINGS.unseen_steps:
         _warn(
-            f"Noise after the onset is {times:.1f} times what it is before, in units of noise_cov, "
-            "as if this were of few samples, those before the onset among them."
+            f"Noise after the onset has {times:.1f} times the power that it has before: noise_cov "
+            "seems to be of few samples, which these averages were made of, too."
         )
     return SETTINGS.unseen_scarcity * max(times - 1, 0.0)
 

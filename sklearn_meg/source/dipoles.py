@@ -242,7 +242,7 @@ class DipoleSearch(DipoleParams, DipoleEstimator):
     least_moments_ : ndarray of shape (n_positions,)
         Peak moment in A m that one more source at each position would need to be found: with the
         course that most of the fields have, in the orientation that is seen best. Weaker ones may
-        be there, and those with the course of a stronger source. NaN where nothing is heard.
+        be there, and those with the course of a stronger source. NaN where no response is seen.
     sensors_moved_ : ndarray of shape (6,)
         Where the fields show the sensors to be beside where the forward model has them: shifts in m
         along the axes of the head, turns in rad about the middle of the grid. 0 where they show

@@ -60,8 +60,8 @@ def test_days_of_training_do_not_make_every_other_day_usual(numbered):
     X[:, :-1] *= np.exp(0.2 * np.random.default_rng(0).normal(size=(4, 8, 1)))[session]
     X[:, -1] = session[:, np.newaxis]
     columns = slice(None) if numbered else slice(-1)
-    model = WindowClassifier(sfreq=SFREQ, hop=HOP, session_model=True, adaptation=None)
-    model.set_params(session_row=-1 if numbered else None)
+    row = -1 if numbered else None
+    model = WindowClassifier(sfreq=SFREQ, hop=HOP, session_row=row, session_model=True)
     model.fit(X[:, columns], y, groups=None if numbered else session)
     later, y_later = day(2)
     with pytest.warns(AssumptionWarning, match="unusual-session"):

@@ -88,7 +88,7 @@ def test_averages_tell_of_a_covariance_of_their_own_few_samples():
     assert scarcity_of(noise, *given) < 0.2
     response = modes @ rng.standard_normal((15, 90)) * (np.arange(90) >= 40)
     noise[..., :40] *= 0.7  # the samples that the covariance is of
-    with pytest.warns(AssumptionWarning, match="as if this were of few samples"):
+    with pytest.warns(AssumptionWarning, match="seems to be of few samples"):
         few = scarcity_of(noise, *given)
     with pytest.warns(AssumptionWarning, match="noise-samples"):
         assert scarcity_of(noise + 9 * response, *given) == pytest.approx(few)
