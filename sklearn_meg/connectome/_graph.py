@@ -10,26 +10,53 @@ from scipy.sparse.csgraph import dijkstra
 
 from ._settings import SETTINGS
 
-REACH = 2  # voxels that an edge goes at most along an axis
+REACH = 2  # voxels that a step goes at most along the longest side of a voxel
+FARTHEST = 8  # along any side
+AS_GOOD = 5.0  # degrees: of steps that are so near to a direction the shortest is taken
 
 
-def steps_of(dim):
-    """Steps (n, dim) to the voxels around, both ways, no multiple of a shorter one."""
-    every = [np.array(o) for o in product(range(-REACH, REACH + 1), repeat=dim)]
-    return np.array([o for o in every if o.any() and np.gcd.reduce(o) == 1])
+def steps_of(scale):
+    """Steps (n, dim) in voxels to those around, both ways, no multiple of a shorter one.
+
+    Where voxels are no cubes they are those most nearly along the steps of cubes, in the same
+    order, so that a way can turn by the same small angles; along short sides they go farther.
+
+    scale (dim,): Size of a voxel.
+    """
+    ratio = np.max(scale) / np.asarray(scale)
+    cubes = _up_to([REACH] * len(ratio))
+    if ratio.max() < 1 + 1e-3:
+        return cubes
+    steps = _up_to(np.minimum(np.round(REACH * ratio), FARTHEST).astype(int))
+    length = np.linalg.norm(steps * scale, axis=1)
+    angle = np.rad2deg(_angles(_unit(cubes[: len(cubes) // 2]), _unit(steps * scale)))
+    near = np.maximum(angle.min(1, keepdims=True) + 1e-6, AS_GOOD)
+    half = steps[np.where(angle <= near, length, np.inf).argmin(1)]
+    return np.concatenate([half, -half[::-1]])
+
+
+def _up_to(reach):
+    every = [np.array(o) for o in product(*(range(-n, n + 1) for n in reach))]
+    return np.array([o for o in every if np.gcd.reduce(o) == 1])
+
+
+def _unit(steps):
+    return steps / np.linalg.norm(steps, axis=1, keepdims=True)
 
 
 def targets(mask, steps):
     """Numbers (n_voxels, n_steps) of the voxels that steps end in, -1 where they leave the mask."""
-    number = np.full(np.array(mask.shape) + 2 * REACH, -1)
-    number[tuple(slice(REACH, -REACH) for _ in mask.shape)][mask] = np.arange(mask.sum())
-    voxels = np.argwhere(mask) + REACH
+    reach = np.abs(steps).max()
+    number = np.full(np.array(mask.shape) + 2 * reach, -1)
+    number[tuple(slice(reach, -reach) for _ in mask.shape)][mask] = np.arange(mask.sum())
+    voxels = np.argwhere(mask) + reach
     found = np.empty((len(voxels), len(steps)), dtype=int)
     for k, step in enumerate(steps):
         other = number[tuple((voxels + step).T)]
-        # A long step must not jump over a gap: the voxels around its middle are in the mask, too.
-        for side in (1, -1):
-            middle = (step / 2 + side * 1e-3 * np.sign(step)).round().astype(int)
+        # A long step must not jump over a gap: the voxels on its way are in the mask, too.
+        n = max(2, np.abs(step).max())
+        for part, side in product(range(1, n), (1, -1)):
+            middle = (step * part / n + side * 1e-3 * np.sign(step)).round().astype(int)
             other = np.where(number[tuple((voxels + middle).T)] >= 0, other, -1)
         found[:, k] = other
     return found
@@ -43,7 +70,7 @@ class MetricGraph:
     """
 
     def __init__(self, g, mask, scale):
-        steps = steps_of(mask.ndim)
+        steps = steps_of(scale)
         target = targets(mask, steps)
         a, k = np.nonzero(target >= 0)
         b, step = target[a, k], (steps * scale)[k]
@@ -71,12 +98,14 @@ class FiberGraph:
     """
 
     def __init__(self, amplitude, mask, scale, lobe=SETTINGS.lobe):
-        steps = steps_of(mask.ndim) * scale
+        steps = steps_of(scale)
+        self.target = targets(mask, steps)
+        steps = steps * scale
         self.length = np.linalg.norm(steps, axis=1)
         self.direction = steps / self.length[:, None]
-        self.turn = _angles(self.direction, self.direction)
+        ways = _unit(_up_to([REACH] * mask.ndim))  # which the steps are nearly along
+        self.turn = _angles(ways, ways)
         self.unit = self.length.min()  # costs are lengths: those of turns are in voxels
-        self.target = targets(mask, steps_of(mask.ndim))
         # Near the border of the mask a way is worth less: it stays in the middle of a bundle.
         depth = distance_transform_edt(np.pad(mask, 1))[(slice(1, -1),) * mask.ndim][mask]
         amplitude = amplitude * np.minimum(1.0, depth / SETTINGS.middle)[:, None]
@@ -190,7 +219,7 @@ def amplitudes_of(vectors, weights, steps):
     weights (n_fields, n_voxels)
     steps (n_steps, dim): Steps in lengths.
     """
-    unit = steps / np.linalg.norm(steps, axis=1, keepdims=True)
+    unit = _unit(steps)
     found = np.zeros((vectors.shape[1], len(steps)))
     for v, weight in zip(vectors, weights):
         angle = np.arccos(np.minimum(np.abs(np.nan_to_num(v) @ unit.T), 1.0))

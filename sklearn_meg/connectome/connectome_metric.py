@@ -306,7 +306,7 @@ class ConnectomeMetric(LineParams, UnusualPlaces, FieldMetric):
             return super()._graph()
         mask, scale = self._open_mask, self._space.scale
         vectors, weights = self.directions_[:, mask], self.amplitude_[:, mask]
-        amplitude = amplitudes_of(vectors, weights, steps_of(mask.ndim) * scale)
+        amplitude = amplitudes_of(vectors, weights, steps_of(scale) * scale)
         return FiberGraph(amplitude, mask, scale)
 
     def _progress(self, total):

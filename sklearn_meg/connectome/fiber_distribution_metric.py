@@ -174,7 +174,7 @@ class FiberDistributionMetric(ConnectomeMetric):
 
     def _along_steps(self, X, there, values):
         """Amplitudes along steps from the voxels of the mask, 1 for a strong fiber."""
-        steps = steps_of(3) * self._space.scale
+        steps = steps_of(self._space.scale) * self._space.scale
         unit = steps / np.linalg.norm(steps, axis=1, keepdims=True)
         unit = unit if self._frame is None else unit @ self._frame.T
         found = _of_strong(amplitudes(X[there], unit, self.basis))

@@ -57,6 +57,21 @@ def test_the_unit_of_the_affine_only_scales_distances(annulus, fitted, unit):
     np.testing.assert_allclose(model.distance(unit * starts, unit * ends), unit * voxels, rtol=1e-6)
 
 
+@pytest.mark.parametrize("size", [(1.0, 2.0), (3.0, 1.0)])
+def test_ways_along_a_bend_are_as_long_in_voxels_that_are_no_squares(size):
+    x, y = np.meshgrid(*(np.arange(0, 34, s) for s in size), indexing="ij")
+    radius = np.hypot(x, y)
+    X = np.stack([-y, x], axis=-1) / np.maximum(radius, 1)[..., None]
+    X[(radius < 20) | (radius > 32)] = np.nan
+    labels = np.zeros(x.shape, dtype=int)
+    for region, angle in enumerate(np.deg2rad([8, 82]), start=1):
+        at = 26 * np.array([np.cos(angle), np.sin(angle)]) / size
+        labels[tuple(np.round(at).astype(int))] = region
+    model = ConnectomeMetric(method="fibers", anisotropy=100.0, affine=np.diag([*size, 1.0]))
+    length = model.fit(X[None]).geodesic_connectivity(labels, kind="length", radius=0.0)[0][0, 1]
+    assert abs(length / (26 * np.deg2rad(74)) - 1) < 0.15  # they end in the middle of a voxel
+
+
 def crossing_at(degrees):
     """Two bands of fibers that cross at so many degrees, without noise."""
     pytest.importorskip("dipy")
