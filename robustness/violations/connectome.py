@@ -72,9 +72,9 @@ def _learned(seed, broken, X, world="annulus"):
     return _deviation(_fitted(X), _fibers(seed, world)) if broken else _unbroken(seed, world)
 
 
-def _off(model, x, u, curves, tolerance=1.0, flag=None):
+def _off(model, x, u, curves, tolerance=1.0, flag=None, follow=0.0):
     longest = max(np.linalg.norm(np.diff(c, axis=0), axis=1).sum() for c in curves)
-    paths = model.shoot(x, u, longest, within="grid")
+    paths = model.shoot(x, u, longest, within="grid", follow=follow)
     return Answer(np.nanmean(geodesic_deviation(curves, paths)), tolerance, flag)
 
 
@@ -138,6 +138,19 @@ def wrong_frame(seed, broken):
     model = _fitted(fibers.X @ turn.T, affine=affine, frame=frame)
     turned = (each @ turn.T for each in (fibers.seeds, fibers.directions))
     return _off(model, *turned, [c @ turn.T for c in fibers.curves])
+
+
+@violation("vectors along the world of an oblique volume", right="curves within a voxel")
+def oblique_frame(seed, broken):
+    """The slices were tilted by 25 degrees; vectors of MRtrix are taken for those of the grid."""
+    cosine, sine = np.cos(np.deg2rad(25)), np.sin(np.deg2rad(25))
+    turn = np.array([[cosine, -sine], [sine, cosine]])
+    affine = np.eye(3)
+    affine[:2, :2] = turn
+    fibers = _fibers(seed)
+    model = _fitted(fibers.X @ turn.T, affine=affine, frame="grid" if broken else "world")
+    turned = (each @ turn.T for each in (fibers.seeds, fibers.directions))
+    return _off(model, *turned, [c @ turn.T for c in fibers.curves], follow=1.0)
 
 
 @violation("zeros where a field is absent", right="an error, or they are left out")

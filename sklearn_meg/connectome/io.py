@@ -182,7 +182,7 @@ def read_directions(
     else:
         X = _unit_peaks(_peaks_of(data, kind), mask, min_share) @ turn
         _check_kind(X, data, kind, turn, affine)
-    warn_if_turned(X, np.linalg.norm(affine[:3, :3], axis=0))
+    warn_if_turned(X, np.linalg.norm(affine[:3, :3], axis=0), to_grid("mrtrix", affine))
     return X, affine
 
 
@@ -403,5 +403,5 @@ def fit_tensor_directions(
     bvecs = np.where(np.isfinite(bvecs), bvecs, 0.0) @ to_grid(order, affine)
     fit = TensorModel(gradient_table(bvals, bvecs=bvecs)).fit(data, mask=mask)
     X, fa = tensor_directions(fit.quadratic_form, mask, min_fa=min_fa)
-    warn_if_turned(X, np.linalg.norm(affine[:3, :3], axis=0))
+    warn_if_turned(X, np.linalg.norm(affine[:3, :3], axis=0), to_grid("mrtrix", affine))
     return X, affine, fa
