@@ -279,6 +279,12 @@ _CODES = {
             "Recordings are much less likely than the others under the states of the others.",
             "Inspect them (usual_features_), and leave them out if they are not of the same kind.",
         ),
+        unusual_recordings=(
+            "New recordings are explained better by one state of their own than by the states of "
+            "fit, which are not theirs.",
+            "Compare units, signs and order of regions with those of fit, align recordings "
+            "(align='covariance'), or fit again with such recordings.",
+        ),
         slow_drift=(
             "Regions drift over whole recordings, so that states may be stretches of time.",
             "High-pass filter each recording (mne.filter.filter_data); detrending is not enough.",

@@ -44,6 +44,12 @@ def _model_of_more(seed):
     return _model().fit(_world(seed, N_MORE + N_NEW)[0][:N_MORE])
 
 
+@remembered
+def _model_of_two(seed):
+    """A model of so few recordings that only what states gain tells of others."""
+    return _model().fit(_world(seed)[0][:2])
+
+
 def _error(states, found):
     pairs = ((np.ravel(a), np.ravel(b)) for a, b in zip(states, found))
     flat = [np.concatenate(part) for part in zip(*pairs)]
@@ -81,6 +87,19 @@ def _of_new(name, change, story):
         found, flag = model.predict(new), flag_of(model.is_unusual(new))
         truth = states[N_MORE:, :: round(states.shape[1] / found.shape[1])]
         return Answer(_error(truth, found), 0.1, flag)
+
+    run.__doc__ = story
+    run.__module__ = __name__
+    return violation(name, right=MOST)(run)
+
+
+def _of_two(name, change, story):
+    """A violation of recordings after a fit to two others, of which only `predict` may tell."""
+
+    def run(seed, broken):
+        X, states = _world(seed)
+        new = change(X[2:].copy(), _rng(seed)) if broken else X[2:]
+        return Answer(_error(states[2:], _model_of_two(seed).predict(new)), 0.1)
 
     run.__doc__ = story
     run.__module__ = __name__
@@ -327,6 +346,27 @@ empty_room = _of_new(
     "an empty room",
     lambda X, rng: rng.normal(size=X.shape) * X.std(),
     "New recordings are of noise.",
+)
+
+three_times = _of_two(
+    "three times as large",
+    lambda X, rng: 3 * X,
+    "Two recordings are fitted; new ones are three times as large.",
+)
+order_after_two = _of_two(
+    "another order of regions, two recordings",
+    lambda X, rng: X[:, rng.permutation(10)],
+    "Two recordings are fitted; new ones have the regions in another order.",
+)
+new_signs = _of_two(
+    "other signs of new recordings",
+    lambda X, rng: X * rng.permutation([-1.0, 1.0] * 5)[:, None],
+    "Two recordings are fitted; half of the regions of new ones have the other sign.",
+)
+new_offsets = _of_two(
+    "offsets of new recordings",
+    lambda X, rng: X + 1.5 * X.std() * rng.normal(size=(10, 1)),
+    "Two recordings are fitted; regions of new ones have an offset.",
 )
 
 

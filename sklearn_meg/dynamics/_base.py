@@ -140,8 +140,13 @@ class StateModel(WholeFit, StateParams, TransformerMixin, BaseEstimator):
         self._n_features_out = len(self.startprob_)
 
     def _batch(self, recordings):
-        """Recordings, each aligned by itself, in units near one."""
-        return self._prepared(recordings).batch()
+        """Recordings, each aligned by itself, in units near one; after a look at them."""
+        prepared = self._prepared(recordings)
+        self._doubt(prepared)
+        return prepared.batch()
+
+    def _doubt(self, prepared):
+        """Say where states are not those of the recordings; baselines do not know."""
 
     def _prepared(self, recordings):
         center, spread = self._scale()
@@ -301,6 +306,7 @@ class StateModel(WholeFit, StateParams, TransformerMixin, BaseEstimator):
         """
         recordings = self._recordings(X)
         prepared = self._prepared(recordings)
+        self._doubt(prepared)
         batch = prepared.batch(prepared.crossed)
         log_likelihood = batch.decode(*self._parameters())[3][0]
         log_likelihood += prepared.volumes(prepared.crossed) * batch.n_present()

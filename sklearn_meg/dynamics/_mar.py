@@ -128,6 +128,13 @@ def _divergence(found, ridge, factor, variational):
     return prior_term + d * (log_det - width + trace).sum(-1) / 2
 
 
+def sample_covariances(moments, prior, d):
+    """Covariances (n_states, d, d) of the samples in each state, whatever their past."""
+    _, scatter = centered(*moments, 0.0)
+    own = (prior.dof * prior.scale)[0] * np.eye(d)
+    return (scatter[0, :, :d, :d] + own) / (moments[0][0] + prior.dof[0])[:, None, None]
+
+
 def plug_in_mar(coefficients, intercepts, noise):
     """Mean, factor and constant of the density of y, from what a fitted model keeps.
 

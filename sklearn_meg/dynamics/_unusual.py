@@ -16,6 +16,7 @@ from scipy.stats import t as student
 
 from ._em import m_step, plug_in, shaped_parameters, sum_of
 from ._factors import Shape
+from ._foreign import mean_gain
 from ._posterior import Prior
 from ._settings import UNUSUAL
 
@@ -40,29 +41,31 @@ class Refit:
         return m_step(expected, self.prior, self.settings)[2]
 
 
-def usual_features(prepared, parameters, refit, levels):
+def usual_features(prepared, parameters, refit, levels, gains):
     """Features of recordings of the fit, each under the states of the others.
 
     parameters (tuple): The states, as an E-step takes them.
     levels (ndarray or None): From `usual_levels`.
+    gains (Gains): What states gain over none.
     Returns features (n_recordings, n_features): Recordings, or blocks of time where recordings are
         few.
     and lengths (n_recordings,): Their samples.
+    and gain: What states gain per sample, of all.
     """
     spans = _blocks(prepared.recordings.lengths)
     if len(spans) < 2:
-        return np.empty((0, len(UNUSUAL.least_spread))), np.empty(0, int)
+        return np.empty((0, len(UNUSUAL.least_spread))), np.empty(0, int), np.nan
     own, crossed = (r.cut(spans) for r in (prepared.recordings, prepared.crossed))
     expected = [prepared.batch(own.pick([r])).expect(*parameters) for r in range(len(spans))]
     total = sum_of(_of_others(prepared, spans, parameters) + expected)
     shares = own.lengths / prepared.recordings.lengths.sum() * prepared.aligner.trivial
-    rows = [
-        features(prepared, crossed.pick([r]), refit(total.blend(one, 1.0, -1.0)), others, share)
-        for r, (one, others, share) in enumerate(
-            zip(expected, _levels_of_others(prepared, levels, spans), shares)
-        )
-    ]
-    return np.array(rows), own.lengths
+    rows, found = [], []
+    levels = _levels_of_others(prepared, levels, spans)
+    for r, (one, others, share) in enumerate(zip(expected, levels, shares)):
+        part, states = crossed.pick([r]), refit(total.blend(one, 1.0, -1.0))
+        rows.append(features(prepared, part, states, others, share))
+        found += [] if prepared.order else [gains(part, states)]
+    return np.array(rows), own.lengths, mean_gain(found)[0] if found else np.nan
 
 
 def _blocks(lengths):

@@ -28,8 +28,9 @@ from ._doubts import doubts, quiet, too_few, warn_of, warn_of_rhythms, warn_of_u
 from ._dual import dual_estimates
 from ._em import Settings, m_step, shaped_parameters
 from ._fit import find_states, with_order
+from ._foreign import Gains, warn_if_foreign, whole_of
 from ._known import check_fixed, check_known, known_parts, states_of
-from ._posterior import centered
+from ._mar import sample_covariances
 from ._prepare import prepare, standardization
 from ._race import first_tails
 from ._starts import KINDS, check_windows, given_states
@@ -212,7 +213,8 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         Where states are recordings, are nearly empty, are held by a few stretches of time, or do
         not come back in halves of the recordings (of a single one, in every other block of time);
         and where recordings have states of other rhythms, which only "mar" or
-        :class:`TimeDelayEmbedding` would see.
+        :class:`TimeDelayEmbedding` would see. In ``predict``, ``predict_proba``, ``transform`` and
+        ``score`` where one state explains new recordings better than these do (not for "mar").
 
     See Also
     --------
@@ -329,11 +331,15 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         """The states as each recording has them, in the order of X; warn of doubtful ones."""
         prepared = replace(prepared, **dict(zip(("center", "spread"), self._scale())))
         self._usual_levels = usual_levels(prepared)
-        usual = usual_features(prepared, self._parameters(), refit, self._usual_levels)
+        gains = Gains(prepared, whole_of(self))
+        *usual, self._usual_gain = usual_features(
+            prepared, self._parameters(), refit, self._usual_levels, gains
+        )
         self.usual_features_, self.usual_lengths_ = usual
         self.usual_scores_ = usual_scores(*usual)
         prepared = replace(prepared, known=None)
-        found = self._dual(prepared)
+        group = self.means_, self.covariances_, self.transmat_
+        found = dual_estimates(prepared, self._parameters(), group, self.prior_weight_)
         back = np.argsort(order)
         for name, value in found.items():
             setattr(self, f"recording_{name}_", None if value is None else value[back])
@@ -343,11 +349,8 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         doubtful += stationary(self, prepared, found["samples"])
         warn_of(doubtful, self.alignment_)
         doubtful += too_few(found["samples"]) + warn_of_rhythms(self._rhythms)
-        doubtful += self._unlike(order)
+        doubtful += warn_of_unlike(self.usual_features_, order, self.n_features_in_)
         self.warnings_ = np.array(doubtful, dtype=str)
-
-    def _unlike(self, order):
-        return warn_of_unlike(self.usual_features_, order, self.n_features_in_)
 
     @one_blas_thread()
     def _unusual_scores(self, X):
@@ -358,9 +361,8 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         lengths = prepared.recordings.lengths
         return scores(rows, lengths, self.usual_features_, self.usual_lengths_)
 
-    def _dual(self, prepared):
-        group = self.means_, self.covariances_, self.transmat_
-        return dual_estimates(prepared, self._parameters(), group, self.prior_weight_)
+    def _doubt(self, prepared):
+        warn_if_foreign(self, prepared)
 
     def _keep_course(self, prepared, found):
         """What was compared, and how it ended."""
@@ -423,10 +425,7 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         """Autoregressive states: coefficients, and the moments of the samples in each state."""
         expected, spread, d = run.expected, prepared.spread, self.n_features_in_
         states, prior, (mean, whole, *_), _ = m_step(expected, run.prior, settings)
-        counts, sums, products = expected.moments
-        _, scatter = centered(counts, sums, products, 0.0)
-        own = (prior.dof * prior.scale)[0] * np.eye(d)
-        covariance = (scatter[0, :, :d, :d] + own) / (counts[0] + prior.dof[0])[:, None, None]
+        covariance = sample_covariances(expected.moments, prior, d)
         weights = -(whole[0, :, d:] @ np.linalg.inv(whole[0, :, :d])).swapaxes(-1, -2)
         intercepts = mean[0, :, :d] - np.einsum("kij,kj->ki", weights, mean[0, :, d:])
         past = np.tile(prepared.center, settings.order)
@@ -440,7 +439,7 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
             trans / trans.sum(1, keepdims=True),
             prepared.center + mean[0, :, :d] * spread,
             covariance * spread[:, None] * spread,
-            counts[0],
+            expected.moments[0][0],
         )
         shape = len(weights), d, settings.order, d
         self.coefficients_ = weights.reshape(shape).transpose(0, 2, 1, 3)[self._order]
