@@ -12,14 +12,15 @@ from sklearn_meg.dynamics.metrics import state_accuracy
 from .record import Answer, flag_of, fresh, remembered, violation
 
 SHAPE = {"n_states": 3, "n_times": 250, "n_regions": 10}
+OFTEN = {"n_times": 400, "stay": 0.92}  # so that two recordings show all states
 N_FIT, N_MORE, N_NEW = 6, 12, 4
 RESPONSE = [0.1, 0.5, 1.0, 0.9, 0.5, 0.2, -0.1, -0.15, -0.1]
 MOST = "states right in 90 % of the samples"
 
 
 @cache
-def _world(seed, n_subjects=N_FIT):
-    data = make_states("easy", **SHAPE, n_subjects=n_subjects, random_state=seed)
+def _world(seed, n_subjects=N_FIT, **more):
+    data = make_states("easy", **SHAPE | more, n_subjects=n_subjects, random_state=seed)
     return np.asarray(data.X), np.asarray(data.states)
 
 
@@ -47,7 +48,7 @@ def _model_of_more(seed):
 @remembered
 def _model_of_two(seed):
     """A model of so few recordings that only what states gain tells of others."""
-    return _model().fit(_world(seed)[0][:2])
+    return _model().fit(_world(seed, **OFTEN)[0][:2])
 
 
 def _error(states, found):
@@ -97,7 +98,7 @@ def _of_two(name, change, story):
     """A violation of recordings after a fit to two others, of which only `predict` may tell."""
 
     def run(seed, broken):
-        X, states = _world(seed)
+        X, states = _world(seed, **OFTEN)
         new = change(X[2:].copy(), _rng(seed)) if broken else X[2:]
         return Answer(_error(states[2:], _model_of_two(seed).predict(new)), 0.1)
 

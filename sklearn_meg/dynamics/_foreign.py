@@ -45,16 +45,16 @@ class Gains:
         self.covariance = whole.covariance / (spread[:, None] * spread)
         self.alike = aligner.method == "covariance"  # then it is that of all
 
-    def __call__(self, recordings, parameters):
+    def __call__(self, aligned, crossed, parameters):
         """Gains of one recording, in nats.
 
-        recordings (Recordings): Only one, aligned by halves.
+        aligned, crossed (Recordings): Only one, aligned by itself; each half by the other.
         Returns gains (2, n_blocks): Over its own state and over that of all, by blocks of time.
         and counts (n_blocks,): Samples.
         and states (n_samples,)
         """
         *density, log_start, log_trans = parameters
-        batch = self.prepared.batch(recordings)
+        batch = self.prepared.batch(aligned if self.alike else crossed)
         n, tails = len(batch.X), density[3]
         there = np.ones(n, bool) if batch.missing is None else ~batch.missing
         log_b = batch.log_density(*density)[0]
@@ -115,7 +115,8 @@ def foreign(model, prepared):
     """
     n = len(prepared.recordings.parts)
     gains, parameters = Gains(prepared, whole_of(model)), model._parameters()
-    found = [gains(prepared.crossed.pick([r]), parameters) for r in range(n)]
+    both = prepared.recordings, prepared.crossed
+    found = [gains(*(b.pick([r]) for b in both), parameters) for r in range(n)]
     least = min(0.0, model._usual_gain)
     worse = [r for r in range(n) if sum(mean_gain(found[r : r + 1])) < least]
     if not worse and sum(mean_gain(found)) < least:

@@ -64,7 +64,7 @@ def usual_features(prepared, parameters, refit, levels, gains):
     for r, (one, others, share) in enumerate(zip(expected, levels, shares)):
         part, states = crossed.pick([r]), refit(total.blend(one, 1.0, -1.0))
         rows.append(features(prepared, part, states, others, share))
-        found += [] if prepared.order else [gains(part, states)]
+        found += [] if prepared.order else [gains(own.pick([r]), part, states)]
     return np.array(rows), own.lengths, mean_gain(found)[0] if found else np.nan
 
 
