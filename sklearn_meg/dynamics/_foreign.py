@@ -1,4 +1,4 @@
-"""Whether new recordings have the states of a fit, or one state of their own explains them better.
+"""Whether new recordings have the states of a fit, or one state of their own does as well.
 
 Other units, offsets, signs, or another order of regions leave a model sure of its states, which
 are wrong then. But samples are less likely under states that are not theirs than under the
@@ -117,10 +117,11 @@ def foreign(model, prepared):
     gains, parameters = Gains(prepared, whole_of(model)), model._parameters()
     both = prepared.recordings, prepared.crossed
     found = [gains(*(b.pick([r]) for b in both), parameters) for r in range(n)]
-    least = min(0.0, model._usual_gain)
-    worse = [r for r in range(n) if sum(mean_gain(found[r : r + 1])) < least]
-    if not worse and sum(mean_gain(found)) < least:
-        worse = list(range(n))
+    usual = model._usual_gain
+    least = FOREIGN.least * usual if usual > 0 else usual
+    together = sum(mean_gain(found)) < least
+    each = [mean_gain([one]) for one in found]
+    worse = [r for r, (m, above) in enumerate(each) if m + (not together) * above < least]
     if not worse or gains.alike:
         return worse
     there = [~np.isnan(prepared.recordings.parts[r]).any(1) for r in worse]
@@ -151,9 +152,9 @@ def warn_if_foreign(model, prepared):
     if not which:
         return
     n, names = len(prepared.recordings.parts), ", ".join(f"X[{i}]" for i in which[:10])
+    said = f"{len(which)} of {n} recordings ({names}) are" if n > 1 else "The recording is"
     warn_assumption(
         "unusual-recordings",
-        f"{f'{len(which)} of {n} recordings are' if n > 1 else 'The recording is'} explained "
-        f"better by one state of its own than by the states of fit{f': {names}' * (n > 1)}.",
+        f"{said} explained as well by a single state as by the states of fit.",
         category=StateWarning,
     )

@@ -20,6 +20,7 @@ from .._repr import short_repr
 from ._doubts import StateWarning
 from ._generalization import returned
 from ._recordings import as_arrays, is_list
+from ._settings import DOUBTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +36,9 @@ LEAST_SHARE = 0.01  # of the held-out samples, below which a state has collapsed
 # In 21 simulated worlds of 3 to 8 states, 17 right numbers have .89 to 1; two more of drifting
 # regions .67 and .81 (there .82 and .93 of the samples are right); two wrong ones .24 and .71.
 LEAST_AGREEMENT = 0.85
+# The same, below which a number is left out if most of the fits are doubted, too. In autoregressive
+# and 1/f noise, 2 to 5 states agree by .23 to .53.
+OTHER_STATES = 0.5
 
 
 @dataclass
@@ -54,7 +58,8 @@ class StateSelection:
         index of restarts; ``generalization``, that of the states of two halves of the recordings;
         ``agreement``, that of the states that models of different folds find in all recordings;
         ``doubts``, the share of folds in which states should not be believed (a `StateWarning`);
-        ``smallest_share``, of a state in held-out samples.
+        ``smallest_share``, of a state in held-out samples; ``noise``, how much of what the states
+        gain over a single one they gain in noise of the same spectra, too, which has no states.
     scores_ : ndarray of shape (n_numbers, n_folds)
         Held-out log-likelihood per sample.
     messages_ : list of str
@@ -93,8 +98,9 @@ def select_n_states(
       (adjusted Rand index within 0.01 of the highest).
 
     Numbers with which a state has collapsed, to less than 1 % of the held-out samples, are left
-    out. How recordings are aligned, and the emission, are chosen once, so that all numbers are
-    compared in the same way.
+    out; so are those whose states explain noise without states nearly as well, and those with which
+    models of folds find different states and fits are doubted. How recordings are aligned, and the
+    emission, are chosen once, so that all numbers are compared in the same way.
 
     Parameters
     ----------
@@ -158,6 +164,7 @@ def select_n_states(
     table = _table(numbers, scores, stable, [_mean_shares(f) for f in folds])
     table["agreement"] = [_agreement(k, f) for k, f in zip(numbers, folds)]
     table["generalization"], table["doubts"] = returns.mean(1), doubts.mean(1)
+    table["noise"] = [np.mean([f[6] for f in fold]) for fold in folds]
     alive = _alive(table)
     choices = {
         "likelihood": _by_likelihood(alive),
@@ -217,7 +224,7 @@ def _settled(model, recordings, numbers):
 
 
 def _one(model, recordings, k, train, test):
-    """Score, stability, occupancies, generalization, whether there are doubts, and all states."""
+    """Score, stability, occupancies, generalization, doubts, all states, share of noise."""
     tested = [recordings[i] for i in test]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -229,7 +236,8 @@ def _one(model, recordings, k, train, test):
     returns = getattr(fitted, "generalization_", np.nan)
     stability = getattr(fitted, "stability_", 1.0)
     states = np.concatenate(fitted.predict(recordings)).astype(np.int16)
-    return fitted.score(tested), stability, occupancy, returns, doubtful, states
+    noise = getattr(fitted, "_noise_share", 0.0)
+    return fitted.score(tested), stability, occupancy, returns, doubtful, states, noise
 
 
 def _mean_shares(found):
@@ -261,9 +269,20 @@ def _table(numbers, scores, stable, shares):
 
 
 def _alive(table):
-    """Numbers with which no state has collapsed; all where there are none."""
-    alive = table[table["smallest_share"] >= LEAST_SHARE]
+    """Numbers that can be believed; all where there are none."""
+    collapsed = table["smallest_share"] < LEAST_SHARE
+    alive = table[~(collapsed | _of_noise(table) | _of_folds(table))]
     return table if alive.empty else alive
+
+
+def _of_noise(table):
+    """Whether noise without states would have these states, for each number."""
+    return table["noise"] > DOUBTS.stationary
+
+
+def _of_folds(table):
+    """Whether models of folds, most of them doubted, find different states."""
+    return (table["agreement"] < OTHER_STATES) & (table["doubts"] > 0.5)
 
 
 def _by_likelihood(table):
@@ -329,8 +348,15 @@ def _messages(table, choices, flat):
             f"The curve is flat: {', '.join(map(str, flat))} states are within one standard error "
             "of the best."
         )
+    for said, which in (
+        ("noise of the same spectra, which has no states, has nearly the same", _of_noise(table)),
+        ("folds find different ones, which fits doubt", _of_folds(table)),
+    ):
+        if which.any():
+            numbers = ", ".join(map(str, table["n_states"][which]))
+            messages.append(f"Left out, as {said}: {numbers} states.")
     if chosen == 1 and len(table) > 1:
-        messages.append("No number of states is clearly likelier than one.")
+        messages.append("No number of states that can be believed is clearly likelier than one.")
     if row["doubts"] > 0.5:
         messages.append(
             f"States should not be believed with {chosen} of them: see StateWarning in a fit."

@@ -21,13 +21,15 @@ from ._tails import spread_of
 def stationary(model, prepared, samples):
     """What to say of states that explain noise without states nearly as well; a list of str.
 
-    model (StateModel): With its states.
+    model (StateModel): With its states; gets ``_noise_share``, from `stationary_share`.
     prepared (Prepared): In the units of the model.
     samples (n_recordings, n_states)
     """
+    model._noise_share = 0.0
     if samples.sum() < DOUBTS.least_samples or samples.shape[1] == 1 or prepared.order:
         return []
     share = stationary_share(prepared, model._parameters(), model.covariances_, model.occupancy_)
+    model._noise_share = share
     if share <= DOUBTS.stationary:
         return []
     return [f"they explain noise of the same spectra, which has no states, {share:.0%} as well"]

@@ -31,7 +31,7 @@ def test_regions_in_another_order_are_told(data, model, method):
 def test_the_recording_is_named(data, model):
     X = data.X[2:].copy()
     X[1] = X[1, TURNED]
-    with pytest.warns(StateWarning, match=r"1 of 4 recordings.*: X\[1\]\."):
+    with pytest.warns(StateWarning, match=r"1 of 4 recordings \(X\[1\]\) are"):
         model.predict(X)
     with pytest.warns(StateWarning, match="The recording is"):
         model.predict(X[1].T)

@@ -43,6 +43,7 @@ def _table(loglik, sem, entropy, stability, share):
         {
             "n_states": np.arange(1, len(loglik) + 1), "loglik": loglik, "loglik_sem": sem,
             "entropy": entropy, "stability": stability, "smallest_share": share, "agreement": 0.5,
+            "noise": 0.0, "doubts": 0.0,
         }
     )  # fmt: skip
 
@@ -57,6 +58,9 @@ def test_the_rules_and_their_warnings():
     assert _selection._by_entropy(table, 0.2) == 2
     assert _selection._by_stability(table) == 3
     assert list(_selection._alive(table)["n_states"]) == [1, 2, 3]
+    assert list(_selection._alive(table.assign(noise=[0.0, 0.9, 0.3, 0.3]))["n_states"]) == [1, 3]
+    of_folds = table.assign(agreement=[1.0, 0.9, 0.4, 0.4], doubts=[0.0, 1.0, 1.0, 0.4])
+    assert list(_selection._alive(of_folds)["n_states"]) == [1, 2]
     everything_collapsed = table.assign(smallest_share=0.0)
     assert len(_selection._alive(everything_collapsed)) == 4
     choices = {"likelihood": 4, "entropy": 4, "stability": 3}
