@@ -352,6 +352,7 @@ def _messages(table, choices, flat):
         ("noise of the same spectra, which has no states, has nearly the same", _of_noise(table)),
         ("folds find different ones, which fits doubt", _of_folds(table)),
     ):
+        which &= table["loglik"] > row["loglik"]
         if which.any():
             numbers = ", ".join(map(str, table["n_states"][which]))
             messages.append(f"Left out, as {said}: {numbers} states.")

@@ -17,7 +17,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def model(data):
-    return HiddenMarkovGraph(n_states=3, n_init=2, random_state=0).fit(data.X[:1])
+    return HiddenMarkovGraph(n_states=3, n_init=1, random_state=0).fit(data.X[:1])
 
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "transform", "score"])
@@ -44,7 +44,7 @@ def test_recordings_of_the_same_kind_are_never_told(data, model):
 
 
 def test_what_alignment_undoes_is_not_told(data):
-    model = HiddenMarkovGraph(n_states=3, n_init=2, align="covariance", random_state=0)
+    model = HiddenMarkovGraph(n_states=3, n_init=1, align="covariance", random_state=0)
     model.fit(data.X[:3])
     gains = np.random.default_rng(1).lognormal(0, 0.5, (D, 1))
     assert (model.predict(gains * data.X[3:] + 5) == model.predict(data.X[3:])).mean() > 0.95

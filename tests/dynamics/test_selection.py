@@ -75,7 +75,10 @@ def test_the_rules_and_their_warnings():
     ):
         assert part in said
     choices = {"likelihood": 2, "entropy": 2, "stability": 2}
-    assert not _selection._messages(table.assign(agreement=0.9), choices, ())
+    table = table.assign(agreement=0.9)
+    assert not _selection._messages(table.assign(noise=[0.9, 0.0, 0.0, 0.9]), choices, ())
+    (said,) = _selection._messages(table.assign(noise=[0.0, 0.0, 0.9, 0.0]), choices, ())
+    assert "no states, has nearly the same: 3 states" in said
 
 
 @pytest.mark.filterwarnings("ignore:No number of states")
