@@ -136,7 +136,8 @@ def _chosen_window(X, scale, cosine):
     if np.isfinite(X[..., 0]).any(0).sum() < SETTINGS.fewest_tried:
         return SETTINGS.windows[0], False
     window, risk = _best_window(X, scale, cosine)
-    return window, window != SETTINGS.windows[0] and risk < SETTINGS.worth_smoothing
+    most = SETTINGS.worth_smoothing[min(len(X), 2) - 1]
+    return window, window != SETTINGS.windows[0] and risk < most
 
 
 def _best_window(X, scale, cosine):

@@ -18,9 +18,14 @@ class Settings:
         them.
     trimmed: Share of the left-out vectors that count, smallest errors first: spurious peaks fit
         nothing.
-    worth_smoothing: Smoothing is done only if it leaves less than this share of the squared error,
-        and a window other than the finest predicts best: in a brain-like field with 6 degrees of
-        noise the finest does, and integral curves are as near to the true ones without smoothing.
+    worth_smoothing (tuple of float): Smoothing is done only if it leaves less than this share of
+        the squared error, with one direction a voxel and with several, and a window other than the
+        finest predicts best: in a brain-like field with 6 degrees of noise the finest does, and
+        integral curves are as near to the true ones without smoothing. One direction a voxel is
+        smoothed across bundles that cross: with shares of .36 to .42 (tensors of four worlds of
+        bundles) geodesics are 1.26 to 2.09 voxels off the true lines with smoothing, 1.05 to 1.78
+        without; in a brain-like field with 10 degrees of noise (.35) .61 and .47. Noisy annuli have
+        .13 at most.
     cones (tuple of float): Widest and narrowest cone of a line (degrees), and its least width in
         standard deviations of the noise. With 60 instead of 25 degrees geodesics of the phantom
         reach the other end of their bundle in 3 cases of 27 instead of 16.
@@ -132,7 +137,7 @@ class Settings:
     most_tried: int = 600
     fewest_tried: int = 30
     trimmed: float = 0.9
-    worth_smoothing: float = 0.5
+    worth_smoothing: tuple = (0.3, 0.5)
     cones: tuple = (60.0, 25.0, 3.0)
     anisotropies: tuple = (30.0, 100.0, 300.0, 1000.0, 10_000.0, 1_000_000.0, 1e10)
     finest: float = 0.125
