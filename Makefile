@@ -10,6 +10,9 @@ LONGEST = encoding connectome robustness nerve
 QUICK = $(addprefix quick-,$(LONGEST) $(filter-out $(LONGEST),$(BENCHMARKS)))
 PAGES = --doctest-glob=*.rst docs/index.rst docs/install.rst docs/encoding.rst docs/source.rst docs/tms.rst docs/connectome.rst docs/dynamics.rst docs/nerve.rst docs/study.rst docs/faq.rst docs/saving.rst docs/cluster.rst docs/trust.rst docs/own_network.rst docs/mne_objects.rst docs/from_mne_mtrf.rst docs/from_mne_inverse.rst docs/from_simnibs_neuron.rst docs/from_dipy_mrtrix.rst docs/from_libemg_pyriemann.rst docs/from_hmmlearn_osl.rst docs/make_tables.py docs/make_figures.py
 
+# Where Python keeps no bytecode, each process that a test starts compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-oldest test-wheel docs clean
 
 demo: .venv/installed
