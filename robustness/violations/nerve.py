@@ -110,6 +110,19 @@ def reversed_electrodes(seed, broken):
     return _wrong(_model(seed), X, y, 0.2)
 
 
+@violation("electrodes in reverse order, in a stream", right="80 % of trials right")
+def reversed_in_stream(seed, broken):
+    """The array is put on the other way round, and trials are decided as they come."""
+    X, y = _new_day(seed)
+    if broken:
+        X[:, :-1] = X[:, -2::-1]
+    stream, right = NerveStream(_model(seed)), []
+    for i in np.random.default_rng(seed).permutation(len(y)):
+        stream.push(X[i, :-1])
+        right.append(stream.end_trial() == y[i])
+    return Answer(1 - np.mean(right), 0.2)
+
+
 @violation("all cables mixed", right="80 % of trials right")
 def mixed_cables(seed, broken):
     """Channels come in a random order."""

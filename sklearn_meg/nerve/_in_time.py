@@ -9,6 +9,7 @@ from ._discriminants import discriminants, learned
 from ._evidence import SoFar
 from ._gaussian import adapt, in_parts
 from ._kept import KeptTrials, Motion
+from ._novelty import OfTrials, expected_accuracy
 from ._sessions import by_class_of_sums
 from ._settings import SETTINGS
 
@@ -30,6 +31,9 @@ class SessionInTime:
         to end it; somebody may.
     same: Whether these are of the same motion.
     parts: Trials of this motion that were learned from before it is over.
+    sorted (tuple or None): Of the remembered trials: their normal, their log probabilities, and
+        those before adaptation.
+    n_learned: Unlabeled or labeled trials that it has learned from since it began.
     """
 
     def __init__(self, model, training, learns, prior):
@@ -39,6 +43,7 @@ class SessionInTime:
         self.normal, self.by_class, self.equal = None, training, True
         self.unattended = self.cut = False
         self.of_labels, self.learned_labels = None, np.array([])
+        self.sorted, self.n_learned = None, 0
         self._set(0.0, (model.coef, model.intercept))
         self.start_trial()
 
@@ -174,7 +179,7 @@ class SessionInTime:
         windows, n = np.array(self.motion.kept), self.motion.count
         of_trial = self.motion.second / n, self.motion.own / n
         self.trials.add(windows, self._parts(windows), *of_trial, label)
-        self.motion = Motion()
+        self.motion, self.n_learned = Motion(), self.n_learned + 1
         return self._sorted()
 
     def _parts(self, windows):
@@ -214,6 +219,7 @@ class SessionInTime:
         found = self._found(*place, assign)
         coefficients = self._coefficients(first, normal, np.exp(found.logs), labels)
         self._set(found.shifts, coefficients)
+        self.sorted = normal, found.logs, place[1]
         self._learn_labels(first, labels)
         return found.likelihood[-1] / self._cooling
 
@@ -283,6 +289,15 @@ class SessionInTime:
         within = within + (away.T * weights) @ away / weights.sum()
         covariance = shrunk_covariance(within, SETTINGS.shrink_labels)
         self.of_labels = discriminants(weights, means, covariance)
+
+    def expected_accuracy(self):
+        """Share of the trials so far that are probably right; NaN where a label is known."""
+        if self.sorted is None or max(self.labels) >= 0:
+            return np.nan
+        normal, logs, start = self.sorted
+        Z = (self.trials.means.rows - normal[0]) / normal[1]
+        found = OfTrials(Z[:, :, np.newaxis], logs, start, self.equal)
+        return expected_accuracy(self.model, found)
 
     # ------------------------------------------------------------------ saving
 

@@ -1,9 +1,25 @@
 """How unlike the motions of training a trial is: distances before adaptation, and its doubt."""
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.special import softmax
 
 from ._settings import SETTINGS
+
+
+class OfTrials(NamedTuple):
+    """What is known of the trials of a session in time.
+
+    Z (n_trials, n_features, 1): Normalized means of their windows.
+    trials, start (n_trials, n_classes): Log probabilities, and those before adaptation.
+    equal: Whether classes come out equally often.
+    """
+
+    Z: np.ndarray
+    trials: np.ndarray
+    start: np.ndarray
+    equal: bool
 
 
 def novelty(model, Z, probability):
@@ -55,7 +71,7 @@ def signs_of_failure(model, found):
 
     How much the linear model before adaptation disagrees with what was decided, and the novelty.
 
-    model (SessionModel), found (Sorted)
+    model (SessionModel), found (Sorted or OfTrials)
     """
     trials = model.weighed(found.trials, found.start)
     linear = (1 + SETTINGS.linear_weight) * model.linear_logs(found.Z).mean(2)
@@ -71,7 +87,7 @@ def expected_accuracy(model, found):
     novelty beyond what is usual, and whether classes come out equally often. Sessions that fail are
     sorted into a few classes; one that is mostly rest has the other signs of a good one.
 
-    model (SessionModel), found (Sorted)
+    model (SessionModel), found (Sorted or OfTrials)
     """
     if not np.isfinite(model.usual):
         return np.nan

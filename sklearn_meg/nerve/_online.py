@@ -3,7 +3,9 @@
 import numpy as np
 from scipy.special import log_softmax
 
+from .._checks.assumptions import warn_assumption
 from ._sessions import RunningNormalizer, normalized
+from ._settings import SETTINGS
 
 
 class OnlineSession:
@@ -19,7 +21,7 @@ class OnlineSession:
         self.model = model
         self.normal = model._known_normal(session)
         self.running = model._running() if self.normal is None else None
-        self.sorter = None
+        self.sorter, self.name, self.next_look = None, session, SETTINGS.first_look
         if getattr(model, "_session_model", False):
             self.sorter = model._sessions_model.start(
                 model.normal_, self.running is not None, model.prior_trials
@@ -43,6 +45,7 @@ class OnlineSession:
             part = self._push(F)
             out.append(part)
             F = F[:, len(part) :]
+        self._doubt()
         return np.concatenate(out)
 
     def _push(self, F):
@@ -89,7 +92,20 @@ class OnlineSession:
         else:
             result = log_softmax(self.log_sum / self.n_windows) if self.n_windows else None
         self.start_trial()
+        self._doubt()
         return result
+
+    def _doubt(self):
+        """Warn once where the trials so far are probably decided wrongly."""
+        if self.sorter is None or self.sorter.n_learned < self.next_look:
+            return
+        self.next_look = self.sorter.n_learned + SETTINGS.enough_trials
+        expected = self.sorter.expected_accuracy()
+        if expected < SETTINGS.fails_in_time:
+            self.next_look = np.inf
+            which = "This session" if self.name is None else f"Session {self.name:g}"
+            said = f"{which}: decisions are probably wrong ({expected:.2f} may be right)."
+            warn_assumption("doubtful-session", said)
 
     def _normalized(self, F):
         if self.running is None:

@@ -1,6 +1,7 @@
 """Decisions while a recording arrives are those of whole trials."""
 
 import pickle
+import warnings
 from dataclasses import replace
 from itertools import pairwise
 
@@ -313,6 +314,24 @@ def test_a_stream_in_another_unit_is_told_once(model):
     with pytest.warns(UserWarning, match="signal-units"):
         stream.push(500 * signal)
     stream.push(500 * signal)  # warnings are errors here
+
+
+def test_a_session_that_fails_is_told_once_unless_labels_come():
+    model = first_day(classifier, adaptation="online", session_model=True)
+    X, y = day(2)
+    X = np.concatenate([X, X[:, :, ::-1]])[:, ::-1]  # electrodes in reverse order
+    trials = [(x[1:], label) for x, label in zip(X, [*y, *y], strict=True)]
+    said = []
+    for known in (False, True):
+        stream = NerveStream(model)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for x, label in trials:
+                stream.push(x)
+                stream.end_trial(label if known else None)
+        said.append([str(w.message) for w in caught])
+    assert len(said[0]) == 1 and "doubtful-session" in said[0][0]
+    assert not said[1]
 
 
 def test_flat_and_saturated_channels_are_flagged(model):
