@@ -139,7 +139,7 @@ def _thresholds(cls):
 
 
 def _fibers(cls):
-    X = make_fibers("annulus", size=12).X
+    X = make_fibers("annulus", size=8).X
     return X, None, {}, ("metric_", "transform") if hasattr(cls, "transform") else ("metric_",)
 
 

@@ -306,7 +306,6 @@ class StateModel(WholeFit, StateParams, TransformerMixin, BaseEstimator):
         """
         recordings = self._recordings(X)
         prepared = self._prepared(recordings)
-        self._doubt(prepared)
         batch = prepared.batch(prepared.crossed)
         log_likelihood = batch.decode(*self._parameters())[3][0]
         log_likelihood += prepared.volumes(prepared.crossed) * batch.n_present()

@@ -213,8 +213,8 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         Where states are recordings, are nearly empty, are held by a few stretches of time, or do
         not come back in halves of the recordings (of a single one, in every other block of time);
         and where recordings have states of other rhythms, which only "mar" or
-        :class:`TimeDelayEmbedding` would see. In ``predict``, ``predict_proba``, ``transform`` and
-        ``score`` where one state explains new recordings as well as these do (not for "mar").
+        :class:`TimeDelayEmbedding` would see. In ``predict``, ``predict_proba`` and
+        ``transform`` where one state explains new recordings as well as these do (not for "mar").
 
     See Also
     --------

@@ -20,7 +20,7 @@ def model(data):
     return HiddenMarkovGraph(n_states=3, n_init=1, random_state=0).fit(data.X[:1])
 
 
-@pytest.mark.parametrize("method", ["predict", "predict_proba", "transform", "score"])
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "transform"])
 def test_regions_in_another_order_are_told(data, model, method):
     call = getattr(model, method)
     with pytest.warns(StateWarning, match="4 of 4 recordings.*unusual-recordings"):
