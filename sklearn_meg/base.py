@@ -274,15 +274,14 @@ class TorchEstimator(WholeFit, RoutedGroups, BaseEstimator):
 
     def _make_net(self, module_params, device, dtype, callbacks=(), n_batches=1, **net_params):
         # One kernel for all weights: a step of a small network takes a third of the time.
-        fused = torch.device(device).type in ("cpu", "cuda")
-        optimizer = {"optimizer": torch.optim.AdamW, "optimizer__fused": fused}
-        if "optimizer" in (self.net_params or {}):
-            optimizer = {}
+        ours = "optimizer" not in (self.net_params or {})
+        fused = {"optimizer__fused": torch.device(device).type in ("cpu", "cuda")} if ours else {}
         net = WeightedNet(
             **{
                 "module": self._module_class,
                 "criterion": self._criterion(),
-                **optimizer,
+                "optimizer": torch.optim.AdamW,
+                **fused,
                 "optimizer__weight_decay": self.weight_decay,
                 "lr": self.lr,
                 "max_epochs": self._n_epochs(n_batches),

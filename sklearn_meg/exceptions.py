@@ -280,8 +280,8 @@ _CODES = {
             "Inspect them (usual_features_), and leave them out if they are not of the same kind.",
         ),
         unusual_recordings=(
-            "A single state explains new recordings as well as the states of fit do: these are not "
-            "theirs.",
+            "A single state explains new recordings nearly as well as the states of fit, which "
+            "they do not seem to have.",
             "Compare units, signs and order of regions with those of fit, align recordings "
             "(align='covariance'), or fit again with such recordings.",
         ),

@@ -58,13 +58,14 @@ def epochs():
 def test_groups_reach_the_inner_validation_in_nested_cross_validation(name, routing):
     w = world(name)
     groups = np.arange(len(w.X)) // 2 % 8
-    search = GridSearchCV(w.model(), {"lr": [1e-3]}, cv=GroupKFold(2), error_score="raise")
+    model = w.model(validation_fraction=0.2)
+    search = GridSearchCV(model, {"lr": [1e-3]}, cv=GroupKFold(2), error_score="raise")
     scores = cross_validate(
         search, w.X, w.y, cv=GroupKFold(2), params={"groups": groups}, error_score="raise"
     )["test_score"]
     assert np.isfinite(scores).all()
     with pytest.raises(ValueError, match="inconsistent"):  # so they did arrive
-        w.model().fit(w.X, w.y, groups=groups[1:])
+        model.fit(w.X, w.y, groups=groups[1:])
 
 
 @pytest.mark.parametrize("name", SCORED)

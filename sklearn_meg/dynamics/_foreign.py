@@ -1,4 +1,4 @@
-"""Whether new recordings have the states of a fit, or one state of their own does as well.
+"""Whether new recordings have the states of a fit, or a single state does nearly as well.
 
 Other units, offsets, signs, or another order of regions leave a model sure of its states, which
 are wrong then. But samples are less likely under states that are not theirs than under the
@@ -60,6 +60,7 @@ class Gains:
         log_b = batch.log_density(*density)[0]
         layout = make_layout(batch.lengths, log_b.shape[2])
         gamma, _, _, total = forward_backward(log_b, log_start, log_trans, layout)
+        # The entropy and the changes of the path are spread over all samples.
         by_sample = (gamma * log_b).sum((1, 2))
         by_sample[there] += (total[0, 0] - by_sample.sum()) / max(there.sum(), 1)
         alone = self._alone(batch, there, tails)
@@ -96,7 +97,7 @@ def mean_gain(found):
     """Gain per sample of all recordings together, over what explains them better without states.
 
     found (list): From `Gains`, of each recording.
-    Returns mean, and standard error of it from block to block
+    Returns mean, and how far above it the true one may be, as blocks differ
     """
     gains = np.concatenate([g for g, *_ in found], axis=1)
     counts = np.concatenate([c for _, c, _ in found])
@@ -124,11 +125,10 @@ def foreign(model, prepared):
     worse = [r for r, (m, above) in enumerate(each) if m + (not together) * above < least]
     if not worse or gains.alike:
         return worse
-    there = [~np.isnan(prepared.recordings.parts[r]).any(1) for r in worse]
-    same = [
-        (a == b)[t]
-        for a, b, t in zip(_realigned(model, prepared, worse), (found[r][2] for r in worse), there)
-    ]
+    same = []
+    for r, states in zip(worse, _realigned(model, prepared, worse)):
+        there = ~np.isnan(prepared.recordings.parts[r]).any(1)
+        same.append((states == found[r][2])[there])
     return [] if np.concatenate(same).mean() > FOREIGN.same else worse
 
 
@@ -155,6 +155,6 @@ def warn_if_foreign(model, prepared):
     said = f"{len(which)} of {n} recordings ({names}) are" if n > 1 else "The recording is"
     warn_assumption(
         "unusual-recordings",
-        f"{said} explained as well by a single state as by the states of fit.",
+        f"{said} explained nearly as well by a single state as by the states of fit.",
         category=StateWarning,
     )

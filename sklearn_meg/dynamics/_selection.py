@@ -230,12 +230,12 @@ def _one(model, recordings, k, train, test):
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", StateWarning)
         fitted = clone(model).set_params(n_states=k).fit([recordings[i] for i in train])
-    lengths = np.array([r.shape[1] for r in tested])
-    occupancy = lengths @ fitted.transform(tested)
+        shares = fitted.transform(tested)
+        states = np.concatenate(fitted.predict(recordings)).astype(np.int16)
+    occupancy = np.array([r.shape[1] for r in tested]) @ shares
     doubtful = len(getattr(fitted, "warnings_", ())) > 0
     returns = getattr(fitted, "generalization_", np.nan)
     stability = getattr(fitted, "stability_", 1.0)
-    states = np.concatenate(fitted.predict(recordings)).astype(np.int16)
     noise = getattr(fitted, "_noise_share", 0.0)
     return fitted.score(tested), stability, occupancy, returns, doubtful, states, noise
 
@@ -348,14 +348,14 @@ def _messages(table, choices, flat):
             f"The curve is flat: {', '.join(map(str, flat))} states are within one standard error "
             "of the best."
         )
-    for said, which in (
-        ("noise of the same spectra, which has no states, has nearly the same", _of_noise(table)),
-        ("folds find different ones, which fits doubt", _of_folds(table)),
+    for which, why in (
+        (_of_noise(table), "they explain noise without states nearly as well"),
+        (_of_folds(table), "folds find different ones, and most fits are doubted"),
     ):
         which &= table["loglik"] > row["loglik"]
         if which.any():
             numbers = ", ".join(map(str, table["n_states"][which]))
-            messages.append(f"Left out, as {said}: {numbers} states.")
+            messages.append(f"{numbers} states are left out: {why}.")
     if chosen == 1 and len(table) > 1:
         messages.append("No number of states that can be believed is clearly likelier than one.")
     if row["doubts"] > 0.5:

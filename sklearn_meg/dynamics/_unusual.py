@@ -50,7 +50,7 @@ def usual_features(prepared, parameters, refit, levels, gains):
     Returns features (n_recordings, n_features): Recordings, or blocks of time where recordings are
         few.
     and lengths (n_recordings,): Their samples.
-    and gain: What states gain per sample, of all.
+    and gain: What the states gain per sample over a single one; NaN for autoregressive ones.
     """
     spans = _blocks(prepared.recordings.lengths)
     if len(spans) < 2:
@@ -64,7 +64,8 @@ def usual_features(prepared, parameters, refit, levels, gains):
     for r, (one, others, share) in enumerate(zip(expected, levels, shares)):
         part, states = crossed.pick([r]), refit(total.blend(one, 1.0, -1.0))
         rows.append(features(prepared, part, states, others, share))
-        found += [] if prepared.order else [gains(own.pick([r]), part, states)]
+        if not prepared.order:
+            found.append(gains(own.pick([r]), part, states))
     return np.array(rows), own.lengths, mean_gain(found)[0] if found else np.nan
 
 

@@ -214,7 +214,7 @@ class HiddenMarkovGraph(UnusualMixin, StateModel):
         not come back in halves of the recordings (of a single one, in every other block of time);
         and where recordings have states of other rhythms, which only "mar" or
         :class:`TimeDelayEmbedding` would see. In ``predict``, ``predict_proba`` and
-        ``transform`` where one state explains new recordings as well as these do (not for "mar").
+        ``transform`` where one state explains new recordings nearly as well (not for "mar").
 
     See Also
     --------

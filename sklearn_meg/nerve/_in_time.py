@@ -33,7 +33,7 @@ class SessionInTime:
     parts: Trials of this motion that were learned from before it is over.
     sorted (tuple or None): Of the remembered trials: their normal, their log probabilities, and
         those before adaptation.
-    n_learned: Unlabeled or labeled trials that it has learned from since it began.
+    n_learned: Trials that it has learned from, labeled or not.
     """
 
     def __init__(self, model, training, learns, prior):
@@ -315,6 +315,7 @@ class SessionInTime:
             "equal": self.equal,
             "cut": self.cut,
             "parts": self.parts,
+            "n_learned": self.n_learned,
             "so_far": self.so_far.state(),
         }
 
@@ -323,7 +324,7 @@ class SessionInTime:
         self.by_class = np.array(state["by_class"])
         self.trials.restore(state["trials"])
         self.motion = Motion.of(state["motion"])
-        self.parts = int(state["parts"])
+        self.parts, self.n_learned = int(state["parts"]), int(state["n_learned"])
         self.before = None if state["before"] is None else Motion.of(state["before"])
         for key in ("equal", "unattended", "cut", "same"):
             setattr(self, key, bool(state[key]))

@@ -78,7 +78,7 @@ def test_the_rules_and_their_warnings():
     table = table.assign(agreement=0.9)
     assert not _selection._messages(table.assign(noise=[0.9, 0.0, 0.0, 0.9]), choices, ())
     (said,) = _selection._messages(table.assign(noise=[0.0, 0.0, 0.9, 0.0]), choices, ())
-    assert "no states, has nearly the same: 3 states" in said
+    assert "3 states are left out: they explain noise" in said
 
 
 @pytest.mark.filterwarnings("ignore:No number of states")

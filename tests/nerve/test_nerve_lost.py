@@ -136,7 +136,7 @@ def test_nothing_is_expected_without_adaptation():
         fitted(None).expected_accuracy(day(2)[0])
 
 
-@pytest.mark.filterwarnings("ignore:.*doubtful-session")  # before it is found
+@pytest.mark.filterwarnings("ignore:.*doubtful-session")  # while the noise is not found
 def test_noise_is_found_in_time():
     X, y = day(2)
     with pytest.warns(AssumptionWarning, match=SAID):
